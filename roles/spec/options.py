@@ -1,0 +1,81 @@
+"""The base of everything that an inventory declares: typed, closed, and clear about mistakes."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Annotated, Any, TypeVar, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from roles.spec.errors import SpecError, calling_line
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean "port"?` for the closest of the known words, or `` where none is close."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+class Options(BaseModel):
+    """A group of options: keyword arguments only, no unknown one, no silent conversion, immutable.
+
+    Raises:
+        SpecError: names the group, the option, what was given and the nearest right name, and the inventory's line.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_default=True, use_attribute_docstrings=True
+    )
+
+    def __init__(self, **options: Any) -> None:
+        try:
+            super().__init__(**options)
+        except ValidationError as error:
+            raise SpecError(_explain(type(self), options, error)) from None
+
+
+def _explain(group: type[Options], given: dict[str, Any], error: ValidationError) -> str:
+    name = given.get("name")
+    subject = f'{group.__name__}(name="{name}")' if isinstance(name, str) else group.__name__
+    # An option that takes one of several groups gives a detail for each of them: they are told as one.
+    problems = "; ".join(dict.fromkeys(_problem(group, detail) for detail in error.errors()))
+    line = calling_line()
+    return f"{line + ': ' if line else ''}{subject}: {problems}"
+
+
+def _problem(group: type[Options], detail: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in detail["loc"])
+    match detail["type"]:
+        case "extra_forbidden":
+            return f'unknown option "{path}"{nearest(path, group.model_fields)}'
+        case "missing":
+            field = group.model_fields.get(path)
+            help_line = f" ({field.description.splitlines()[0]})" if field and field.description else ""
+            return f'option "{path}" is missing{help_line}'
+        case "value_error":
+            message = str(detail["ctx"]["error"])
+            return f'option "{path}": {message}' if path else message
+        case "model_type" | "dataclass_type" | "is_instance_of":
+            option, value = detail["loc"][0], detail["input"]
+            return f'option "{option}": give a {_expected(group, str(option))}, not {value!r} ({type(value).__name__})'
+        case _:
+            value = detail["input"]
+            return f'option "{path}": {detail["msg"].lower()}, not {value!r} ({type(value).__name__})'
+
+
+def _expected(group: type[Options], option: str) -> str:
+    """The groups of options that an option takes, by name: `UrlFile or HubFile`."""
+    annotation = group.model_fields[option].annotation
+    kinds = get_args(annotation) or (annotation,)
+    return " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds if kind is not type(None))
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
+"""A list in the inventory, kept immutable."""

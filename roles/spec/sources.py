@@ -1,0 +1,87 @@
+"""Where files, source trees and models come from. Every one is pinned by what it holds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from roles.spec.options import Options
+from roles.spec.secrets import Secret
+from roles.spec.values import Revision, Sha256, Url
+
+
+def _stays_below(path: str) -> str:
+    if not path or path.startswith("/") or ".." in path.split("/") or any(c.isspace() for c in path):
+        raise ValueError(f'"{path}" is no relative path without `..` and spaces')
+    return path
+
+
+RelativePath = Annotated[str, AfterValidator(_stays_below)]
+
+
+class UrlFile(Options):
+    """A file by address and digest."""
+
+    url: Url
+    """Address of the file."""
+    sha256: Sha256
+    """Digest of its bytes, checked before it is used."""
+
+    @property
+    def filename(self) -> str:
+        return self.url.split("?", 1)[0].rsplit("/", 1)[-1]
+
+
+class UrlArchive(UrlFile):
+    """A source tree in a tar archive by address and digest."""
+
+    subdirectory: RelativePath | None = None
+    """Folder of the source tree below the archive's single top folder; none = the top folder itself."""
+
+
+class PythonSdist(Options):
+    """A source tree that a Python source distribution carries, from the host's configured package index."""
+
+    package: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    """Name of the package."""
+    version: Annotated[str, Field(pattern=r"^[0-9][0-9a-z.]*$")]
+    """Exact version."""
+    sha256: Sha256
+    """Digest of the source distribution."""
+    subdirectory: RelativePath | None = None
+    """Folder of the source tree below the distribution's top folder."""
+
+
+class HubFile(Options):
+    """One file of a model repository on a Hugging Face Hub (or mirror)."""
+
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    """`organisation/model`."""
+    revision: Revision
+    """Commit, branch or tag."""
+    file: RelativePath
+    """Path of the file in the repository."""
+    sha256: Sha256 | None = None
+    """Digest of the file, as the Hub shows it for large files; none = what the Hub says of that revision."""
+    token: Secret | None = None
+    """Access token, for gated repositories."""
+
+    @property
+    def filename(self) -> str:
+        return self.file.rsplit("/", 1)[-1]
+
+
+class HubModel(Options):
+    """A whole model repository on a Hugging Face Hub (or mirror)."""
+
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    """`organisation/model`."""
+    revision: Revision
+    """Commit, branch or tag."""
+    token: Secret | None = None
+    """Access token, for gated repositories."""
+
+
+GgufSource = UrlFile | HubFile
+SourceTree = UrlArchive | PythonSdist

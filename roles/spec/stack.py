@@ -1,0 +1,149 @@
+"""The stack: everything that one host should run, checked as a whole."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from roles.spec.options import Many, Options, nearest
+from roles.spec.routes import Route
+from roles.spec.service import Gateway, Provider, Service
+from roles.spec.values import ModelName
+
+
+class SystemScope(Options):
+    """Units of the system manager, files under /etc, /opt and /var: needs root (or sudo) on the host."""
+
+    kind: Literal["system"] = "system"
+    """Always `system`."""
+
+
+class UserScope(Options):
+    """Units of one user's own manager, files under that user's XDG folders: needs no root once lingering is on."""
+
+    kind: Literal["user"] = "user"
+    """Always `user`."""
+    user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+    """Login name; pyinfra connects as this user."""
+    home: Annotated[str, Field(pattern=r"^/[^\s]*$")] | None = None
+    """The user's home folder; none = /home/<user>."""
+
+    @property
+    def home_folder(self) -> str:
+        return self.home or f"/home/{self.user}"
+
+
+class Stack(Options):
+    """What a host runs: providers, the gateway in front of them, and the routes through it."""
+
+    providers: Annotated[Many[SerializeAsAny[Provider]], Field(min_length=1)]
+    """The model servers."""
+    gateway: SerializeAsAny[Gateway]
+    """The LiteLLM gateway."""
+    routes: Annotated[Many[Route], Field(min_length=1)]
+    """The public model names."""
+    aliases: dict[ModelName, ModelName] = Field(default_factory=dict)
+    """Further public names: alias → public name or other alias."""
+    scope: SystemScope | UserScope = SystemScope()
+    """Whose systemd runs it."""
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        return (*self.providers, self.gateway)
+
+    def provider(self, name: str) -> Provider:
+        return next(provider for provider in self.providers if provider.name == name)
+
+    def public_name(self, name: ModelName) -> ModelName:
+        """The route that a public name or alias leads to."""
+        while name in self.aliases:
+            name = self.aliases[name]
+        return name
+
+    def fallbacks_of(self, route: Route) -> tuple[ModelName, ...]:
+        return tuple(self.public_name(name) for name in route.fallbacks)
+
+    @model_validator(mode="after")
+    def _services_do_not_collide(self) -> Stack:
+        by_name: dict[str, Service] = {}
+        by_port: dict[int, Service] = {}
+        for service in self.services:
+            if service.name in by_name:
+                raise ValueError(
+                    f'{service} and {by_name[service.name]} share the name "{service.name}"; rename one of them'
+                )
+            other = by_port.get(service.port)
+            if other and (service.bind == other.bind or "0.0.0.0" in (service.bind, other.bind)):
+                raise ValueError(
+                    f"{service} and {other} both listen on port {service.port}; give one of them another `port`"
+                )
+            by_name[service.name] = by_port[service.port] = service
+        return self
+
+    @model_validator(mode="after")
+    def _routes_are_unique_and_served(self) -> Stack:
+        seen: set[str] = set()
+        for route in self.routes:
+            if route.name in seen:
+                raise ValueError(
+                    f'duplicate public name "{route.name}": two routes declare it; '
+                    "make it one route with two deployments, or rename one"
+                )
+            seen.add(route.name)
+            for deployment in route.deployments:
+                self._check_deployment(route, deployment.provider, deployment.model)
+        return self
+
+    def _check_deployment(self, route: Route, provider_name: str, model: str | None) -> None:
+        names = [provider.name for provider in self.providers]
+        if provider_name not in names:
+            raise ValueError(
+                f'route "{route.name}" names the provider "{provider_name}", which the stack does not have'
+                f"{nearest(provider_name, names)} (it has {', '.join(names)})"
+            )
+        served = self.provider(provider_name).served()
+        if model is None and len(served) != 1:
+            raise ValueError(
+                f'route "{route.name}": provider "{provider_name}" serves {len(served)} models; '
+                f"say which with `model` (it serves {', '.join(served)})"
+            )
+        if model is not None and model not in served:
+            raise ValueError(
+                f'route "{route.name}": provider "{provider_name}" does not serve "{model}"{nearest(model, served)} '
+                f"(it serves {', '.join(served)})"
+            )
+
+    @model_validator(mode="after")
+    def _aliases_end_at_a_route(self) -> Stack:
+        routes = {route.name for route in self.routes}
+        for alias in self.aliases:
+            if alias in routes:
+                raise ValueError(f'duplicate public name "{alias}": it is a route and an alias; rename the alias')
+            path = [alias]
+            while (target := self.aliases.get(path[-1])) is not None:
+                path.append(target)
+                if target in path[:-1]:
+                    raise ValueError(
+                        f"alias cycle: {' -> '.join(path)}; let one of them name a route ({', '.join(sorted(routes))})"
+                    )
+            if path[-1] not in routes:
+                raise ValueError(
+                    f'alias "{path[-2]}" leads to "{path[-1]}", which is no public name'
+                    f"{nearest(path[-1], routes)} (routes: {', '.join(sorted(routes))})"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _fallbacks_exist(self) -> Stack:
+        names = {route.name for route in self.routes} | set(self.aliases)
+        for route in self.routes:
+            for fallback in route.fallbacks:
+                if fallback not in names:
+                    raise ValueError(
+                        f'route "{route.name}" falls back to "{fallback}", which is no public name'
+                        f"{nearest(fallback, names)} (public names: {', '.join(sorted(names))})"
+                    )
+                if self.public_name(fallback) == route.name:
+                    raise ValueError(f'route "{route.name}" falls back to itself; remove "{fallback}"')
+        return self
