@@ -1,0 +1,58 @@
+"""The reference stack: one box, one GPU, all providers behind one endpoint on port 4000.
+
+export LITELLM_MASTER_KEY=sk-$(openssl rand -hex 24)
+pyinfra inventory/gpu-box.py deploys/full.py
+"""
+
+from roles.litellm import LiteLLM
+from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
+from roles.ollama import Ollama
+from roles.spec import Deployment, EnvSecret, HubFile, HubModel, PythonSdist, Route, Stack
+from roles.vllm import Vllm
+
+# llama.cpp's source as the llama-cpp-python release carries it: one tree for both servers, pinned by digest.
+_llama_cpp = LlamaCppBuild(
+    source=PythonSdist(
+        package="llama-cpp-python",
+        version="0.3.36",
+        sha256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e",
+        subdirectory="vendor/llama.cpp",
+    )
+)
+
+_gguf = HubFile(
+    repository="Qwen/Qwen2.5-7B-Instruct-GGUF",
+    revision="main",
+    file="qwen2.5-7b-instruct-q4_k_m.gguf",
+)
+
+_stack = Stack(
+    providers=[
+        Ollama(models=["llama3.1:latest", "qwen2.5-coder:7b"]),
+        Vllm(
+            name="qwen-coder",
+            port=8001,
+            model=HubModel(repository="Qwen/Qwen2.5-Coder-7B-Instruct-AWQ", revision="main"),
+            served_name="qwen-coder-vllm",
+            max_model_len=16384,
+            gpu_memory_utilization=0.5,
+        ),
+        LlamaCppPython(name="python", port=8000, build=_llama_cpp, model=_gguf, served_name="qwen-python"),
+        LlamaServer(name="native", port=8080, build=_llama_cpp, model=_gguf, served_name="qwen-native"),
+    ],
+    routes=[
+        Route(name="llama3.1:latest", deployments=[Deployment(provider="ollama", model="llama3.1:latest")]),
+        Route(name="qwen2.5-coder:7b", deployments=[Deployment(provider="ollama", model="qwen2.5-coder:7b")]),
+        Route(
+            name="qwen-coder-vllm",
+            deployments=[Deployment(provider="qwen-coder")],
+            fallbacks=["qwen2.5-coder:7b"],
+        ),
+        Route(name="qwen-python", deployments=[Deployment(provider="python")], fallbacks=["qwen-native"]),
+        Route(name="qwen-native", deployments=[Deployment(provider="native")], fallbacks=["qwen-python"]),
+    ],
+    aliases={"gpt-4o": "qwen-coder-vllm"},
+    gateway=LiteLLM(master_key=EnvSecret("LITELLM_MASTER_KEY")),
+)
+
+hosts = [("gpu-box", {"stack": _stack, "ssh_user": "root"})]

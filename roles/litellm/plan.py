@@ -1,0 +1,107 @@
+"""The gateway's part of a host plan."""
+
+from __future__ import annotations
+
+from roles.litellm.config import MASTER_KEY_VARIABLE, litellm_config, mappings_file, providers_file
+from roles.litellm.spec import LiteLLM
+from roles.plan import (
+    VERIFIER_COMMAND,
+    Context,
+    EnvValue,
+    GeneratedVariable,
+    Install,
+    Ready,
+    ServicePlan,
+    Unit,
+    read_lock,
+    render,
+    unit_file,
+    verifier_command,
+    verifier_install,
+)
+from roles.spec import GeneratedSecret
+
+VERSION = "1.106.2"
+"""Newest release whose whole dependency set resolved when it was pinned. Never below 1.84.0 (CVE-2026-42271,
+CVE-2026-47101, CVE-2026-49468), never 1.82.7 or 1.82.8 (compromised on the package index)."""
+
+UNIT = "litellm.service"
+CONFIG = "litellm-unified.yaml"
+
+_PROCESS_ENVIRONMENT = {
+    "PYTHONUNBUFFERED": "1",
+    # No `.env` from the working folder, no list of prices from the network: nothing but what the generation holds.
+    "LITELLM_MODE": "PRODUCTION",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    # These pages ask for no key.
+    "NO_DOCS": "True",
+    "NO_REDOC": "True",
+    "NO_OPENAPI": "True",
+}
+
+
+def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
+    """`litellm.service` and the three files that say who answers what."""
+    layout = context.layout
+    environment = Install(
+        kind="python-env",
+        name="litellm",
+        title=f"LiteLLM {VERSION}",
+        recipe={
+            "requirements": read_lock("litellm", f"litellm-{VERSION}"),
+            "build_requirements": "",
+            "environment": {},
+            "check": ["-c", f"from importlib.metadata import version; assert version('litellm') == '{VERSION}'"],
+        },
+        platform=("machine", "os", "python"),
+    )
+    generated: tuple[GeneratedVariable, ...] = ()
+    secrets: dict[str, EnvValue] = {}
+    key_file = f"{layout.config}/env/{UNIT}.env"
+    if isinstance(gateway.master_key, GeneratedSecret):
+        key_file = f"{layout.secrets}/master-key.env"
+        # LiteLLM takes only keys that begin with "sk-".
+        generated = (GeneratedVariable(path=key_file, variable=MASTER_KEY_VARIABLE, prefix="sk-"),)
+    else:
+        secrets = {MASTER_KEY_VARIABLE: gateway.master_key}
+    command = [
+        f"{layout.install(environment.name)}/bin/litellm",
+        "--config", f"{layout.config}/{CONFIG}",
+        "--host", gateway.bind,
+        "--port", str(gateway.port),
+    ]  # fmt: skip
+    unit = Unit(
+        name=UNIT,
+        text=unit_file(
+            "litellm.service.j2",
+            layout=layout,
+            unit=UNIT,
+            service=gateway,
+            command=command,
+            environment=_PROCESS_ENVIRONMENT,
+            secrets=secrets,
+            environment_files=[variable.path for variable in generated],
+            backends=context.backends,
+        ),
+        environment=secrets,
+        reads=(CONFIG,),
+        installs=(environment.name,),
+        bind=gateway.bind,
+        port=gateway.port,
+        ready=Ready(f"http://{gateway.reachable_at}:{gateway.port}/health/liveliness", gateway.start_timeout),
+    )
+    return ServicePlan(
+        units=(unit,),
+        installs=(environment, verifier_install()),
+        packages=("python3-venv",),
+        files={
+            CONFIG: render(f"{CONFIG}.j2", config=litellm_config(gateway, context.routes, context.aliases)),
+            "providers.yaml": render(
+                "providers.yaml.j2", providers=providers_file(layout, gateway, unit, context.backends, key_file)
+            ),
+            # The verifier runs with the gateway's packages: it needs an HTTP client and YAML, as the gateway does.
+            VERIFIER_COMMAND: verifier_command(layout, environment.name),
+            "model-mappings.yaml": render("model-mappings.yaml.j2", mappings=mappings_file(context.routes)),
+        },
+        generated_secrets=generated,
+    )

@@ -1,0 +1,10 @@
+"""llama.cpp: native builds, `llama-server`, and the Python server."""
+
+from roles.llama_cpp.plan import plan_python, plan_server
+from roles.llama_cpp.spec import LlamaCppBuild, LlamaCppPython, LlamaServer
+from roles.plan import Planner
+from roles.spec import Service
+
+PLANNERS: dict[type[Service], Planner] = {LlamaServer: plan_server, LlamaCppPython: plan_python}
+
+__all__ = ["PLANNERS", "LlamaCppBuild", "LlamaCppPython", "LlamaServer"]

@@ -1,0 +1,10 @@
+"""Ollama."""
+
+from roles.ollama.plan import plan_ollama
+from roles.ollama.spec import Ollama
+from roles.plan import Planner
+from roles.spec import Service
+
+PLANNERS: dict[type[Service], Planner] = {Ollama: plan_ollama}
+
+__all__ = ["PLANNERS", "Ollama"]

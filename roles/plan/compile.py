@@ -1,0 +1,104 @@
+"""Compile: stack → host plan. Pure: no host, no file, no secret is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from roles.plan.layout import Layout, layout_of
+from roles.plan.model import Backend, DeploymentPlan, HostPlan, Install, RoutePlan, ServicePlan
+from roles.spec import Provider, Route, Service, SpecError, Stack
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a service may know of the host when it plans its part."""
+
+    layout: Layout
+    routes: tuple[RoutePlan, ...]
+    """All routes; empty while the providers, which the routes lead to, are planned."""
+    backends: tuple[Backend, ...]
+    """The providers; empty likewise."""
+    aliases: Mapping[str, str]
+    """Alias → public name, flattened."""
+
+
+Planner = Callable[[Any, Context], ServicePlan]
+"""A service room's `plan(options, context)`."""
+
+
+def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> HostPlan:
+    """The plan of the one host that runs the stack.
+
+    Args:
+        planners: which function plans which type of service.
+    """
+    layout = layout_of(stack.scope)
+    alone = Context(layout=layout, routes=(), backends=(), aliases={})
+    parts = [_planner(provider, planners)(provider, alone) for provider in stack.providers]
+    backends = tuple(part.backend for part in parts if part.backend is not None)
+    routes = tuple(_route_plan(stack, route, backends) for route in stack.routes)
+    aliases = {alias: stack.public_name(alias) for alias in stack.aliases}
+    joined = Context(layout=layout, routes=routes, backends=backends, aliases=aliases)
+    parts.append(_planner(stack.gateway, planners)(stack.gateway, joined))
+    return HostPlan(
+        layout=layout,
+        packages=tuple(sorted({package for part in parts for package in part.packages})),
+        installs=_merged_installs(parts),
+        files={path: text for part in parts for path, text in part.files.items()},
+        units=tuple(unit for part in parts for unit in part.units),
+        generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
+        routes=routes,
+    )
+
+
+def _planner(service: Service, planners: Mapping[type[Service], Planner]) -> Planner:
+    try:
+        return planners[type(service)]
+    except KeyError:
+        known = ", ".join(sorted(kind.__name__ for kind in planners))
+        raise SpecError(f"{service} is of a type that this version can not plan (it knows {known})") from None
+
+
+def _merged_installs(parts: Sequence[ServicePlan]) -> tuple[Install, ...]:
+    """Every install once, each after the ones it needs. Services share an install by its name."""
+    merged: dict[str, Install] = {}
+    for part in parts:
+        for install in part.installs:
+            known = merged.setdefault(install.name, install)
+            if known != install:
+                raise SpecError(
+                    f'two different installs are called "{install.name}" ({known.title}; {install.title}); '
+                    "give one of them another `name`"
+                )
+    return tuple(merged.values())
+
+
+def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> RoutePlan:
+    by_provider = {backend.provider: backend for backend in backends}
+    deployments = []
+    for deployment in route.deployments:
+        model = deployment.model or _only_model(stack.provider(deployment.provider))
+        deployments.append(
+            DeploymentPlan(
+                id=f"{model}@{deployment.provider}",
+                backend=by_provider[deployment.provider],
+                model=model,
+                weight=deployment.weight,
+                order=deployment.order,
+            )
+        )
+    return RoutePlan(
+        name=route.name,
+        mode=route.mode,
+        deployments=tuple(deployments),
+        aliases=tuple(alias for alias in stack.aliases if stack.public_name(alias) == route.name),
+        fallbacks=stack.fallbacks_of(route),
+        probe=route.probe.model_dump(),
+    )
+
+
+def _only_model(provider: Provider) -> str:
+    (model,) = provider.served()
+    return model

@@ -1,0 +1,173 @@
+"""Resolve: host plan + what the host is + secrets → the exact bytes of a generation. Pure but for the secrets.
+
+Three kinds of digest come out of it, all SHA-256:
+
+- an install's: over its recipe, the platform facts it depends on, and the digests of the installs it needs. Its folder
+  is named by it;
+- a unit's: over the unit file, its environment, the files it reads and the installs it runs from. The process carries
+  it in its environment, so what *runs* can be compared with what is wanted. It stands in the unit file and not in the
+  environment file: a process that systemd restarts by itself after the switch, but before systemd reads the unit files
+  again, takes the new environment file and the old command, and must show the old digest;
+- the generation's: over all of its files and links. Its folder is named by it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from roles.plan.model import EnvValue, HostPlan, Install, Json, PlatformKey, Unit
+from roles.plan.unit_file import DIGEST_PLACEHOLDER
+from roles.spec import Secret
+
+_SHOWN_DIGITS = 16
+"""Hexadecimal digits of a digest in folder names: 64 bits, for a few hundred folders on one host."""
+
+
+@dataclass(frozen=True)
+class RenderedFile:
+    content: bytes
+    mode: int
+
+
+@dataclass(frozen=True)
+class ResolvedInstall:
+    """An install and the folder that it gets on this host."""
+
+    install: Install
+    digest: str
+    folder: str
+    recipe: Mapping[str, Json]
+    """The recipe with the folders of the needed installs filled in."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A host plan rendered to bytes.
+
+    Attributes:
+        files: path below the generation's folder → content and mode.
+        links: path below the generation's folder → target (absolute).
+        unit_digests: unit name → digest.
+    """
+
+    digest: str
+    folder: str
+    files: Mapping[str, RenderedFile]
+    links: Mapping[str, str]
+    unit_digests: Mapping[str, str]
+    installs: tuple[ResolvedInstall, ...]
+
+
+def resolve(
+    plan: HostPlan,
+    platform: Mapping[PlatformKey, str],
+    reveal: Callable[[Secret], str] = lambda secret: secret.reveal(),
+) -> Generation:
+    """The generation of a plan on a host.
+
+    Args:
+        platform: what the host is: machine (`x86_64`), os (`debian-12`), python (`3.11.2`), cpu (digest of its flags).
+        reveal: how a secret's value is read.
+    """
+    installs = _resolve_installs(plan, platform)
+    files = {
+        path: RenderedFile(text.encode(), 0o755 if path.startswith("bin/") else 0o644)
+        for path, text in plan.files.items()
+    }
+    unit_digests = {}
+    for unit in plan.units:
+        environment = {name: _value(value, reveal) for name, value in sorted(unit.environment.items())}
+        digest = _unit_digest(unit, environment, files, installs)
+        unit_digests[unit.name] = digest
+        text = unit.text.replace(DIGEST_PLACEHOLDER, digest)
+        files[f"units/{unit.name}"] = RenderedFile(text.encode(), 0o644)
+        if environment:
+            files[f"env/{unit.name}.env"] = RenderedFile(environment_file(environment).encode(), 0o600)
+    links = {f"install/{name}": resolved.folder for name, resolved in installs.items()}
+    digest = _digest(
+        {
+            "files": {path: [_sha256(file.content), file.mode] for path, file in files.items()},
+            "links": links,
+        }
+    )
+    return Generation(
+        digest=digest,
+        folder=f"{plan.layout.generations}/{digest}",
+        files=files,
+        links=links,
+        unit_digests=unit_digests,
+        installs=tuple(installs.values()),
+    )
+
+
+def environment_file(variables: Mapping[str, str]) -> str:
+    """A systemd `EnvironmentFile=`. Source: systemd.exec(5): inside double quotes a backslash escapes `"\\`$`."""
+    lines = []
+    for name, value in variables.items():
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`").replace("$", "\\$")
+        lines.append(f'{name}="{escaped}"\n')
+    return "".join(lines)
+
+
+def _value(value: EnvValue, reveal: Callable[[Secret], str]) -> str:
+    return reveal(value) if isinstance(value, Secret) else value
+
+
+def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> dict[str, ResolvedInstall]:
+    resolved: dict[str, ResolvedInstall] = {}
+    for install in plan.installs:
+        needed = {name: resolved[name] for name in install.needs}
+        digest = _digest(
+            {
+                "kind": install.kind,
+                "recipe": dict(install.recipe),
+                "platform": {key: platform[key] for key in install.platform},
+                "needs": {name: other.digest for name, other in needed.items()},
+            }
+        )
+        resolved[install.name] = ResolvedInstall(
+            install=install,
+            digest=digest,
+            folder=f"{plan.layout.install_root(install.kind)}/{digest}",
+            recipe={key: _fill_in(value, needed) for key, value in install.recipe.items()},
+        )
+    return resolved
+
+
+def _fill_in(value: Json, needed: Mapping[str, ResolvedInstall]) -> Json:
+    if isinstance(value, str):
+        for name, other in needed.items():
+            value = value.replace(f"@{name}@", other.folder)
+        return value
+    if isinstance(value, dict):
+        return {key: _fill_in(item, needed) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill_in(item, needed) for item in value]
+    return value
+
+
+def _unit_digest(
+    unit: Unit,
+    environment: Mapping[str, str],
+    files: Mapping[str, RenderedFile],
+    installs: Mapping[str, ResolvedInstall],
+) -> str:
+    return _digest(
+        {
+            "unit": unit.text,
+            "environment": dict(environment),
+            "reads": {path: _sha256(files[path].content) for path in unit.reads},
+            "installs": {name: installs[name].digest for name in unit.installs},
+        }
+    )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digest(value: Mapping[str, object]) -> str:
+    return _sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())[:_SHOWN_DIGITS]

@@ -1,0 +1,155 @@
+"""The host plan: everything that a stack means for one host, as plain data.
+
+A plan is made without a host and without secrets: it can be printed, compared and kept. What depends on the host
+(its Python, its processor) or is secret is filled in by `roles.plan.generation.resolve`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from roles.plan.layout import Layout
+from roles.spec import Mode, Secret
+
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
+EnvValue: TypeAlias = str | Secret
+InstallKind: TypeAlias = Literal["python-env", "source-build", "model", "files", "hub-model", "ollama"]
+PlatformKey: TypeAlias = Literal["machine", "os", "python", "cpu"]
+
+
+@dataclass(frozen=True)
+class Install:
+    """Something that is installed once into a folder named by its digest, beside what runs.
+
+    Attributes:
+        kind: which installer makes it.
+        name: what units call it: `<config>/install/<name>` leads to its folder.
+        title: what people read while it is made.
+        recipe: all that its content depends on. `@other@` in a string stands for the folder of install `other`.
+        needs: names of the installs that its recipe refers to.
+        platform: facts of the host that its content depends on too.
+    """
+
+    kind: InstallKind
+    name: str
+    title: str
+    recipe: Mapping[str, Json]
+    needs: tuple[str, ...] = ()
+    platform: tuple[PlatformKey, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ready:
+    """How a unit shows that it answers: an address on its own host that gives status 200 within `timeout` seconds."""
+
+    url: str
+    timeout: int
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A systemd service unit, and all that its process depends on.
+
+    Attributes:
+        name: file name, e.g. `llama-server@native.service`.
+        text: the unit file, with a placeholder for the unit's digest.
+        environment: the variables of its 0600 environment file, `env/<name>.env`; empty = it has none.
+        reads: files of the generation that the process reads when it starts.
+        installs: names of the installs that it runs from.
+        port: TCP port that it must own, on address `bind`.
+    """
+
+    name: str
+    text: str
+    environment: Mapping[str, EnvValue]
+    reads: tuple[str, ...]
+    installs: tuple[str, ...]
+    bind: str
+    port: int
+    ready: Ready
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A provider as the gateway reaches it.
+
+    Attributes:
+        unit: the unit that runs it.
+        litellm_prefix: LiteLLM's provider prefix that keeps tools and chat templates.
+        api_base: address as that prefix wants it, with or without `/v1`.
+        models: the names that requests to it may carry.
+    """
+
+    provider: str
+    kind: str
+    unit: Unit
+    litellm_prefix: str
+    api_base: str
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ServicePlan:
+    """A service's part of a host plan."""
+
+    units: tuple[Unit, ...]
+    installs: tuple[Install, ...] = ()
+    packages: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Path below the generation → text."""
+    generated_secrets: tuple[GeneratedVariable, ...] = ()
+    backend: Backend | None = None
+
+
+@dataclass(frozen=True)
+class GeneratedVariable:
+    """An environment file with one variable whose random value is made on the host, once."""
+
+    path: str
+    variable: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class DeploymentPlan:
+    """One deployment of a route: `id` is LiteLLM's `model_info.id`, by which an answer tells who gave it."""
+
+    id: str
+    backend: Backend
+    model: str
+    weight: int
+    order: int
+
+
+@dataclass(frozen=True)
+class RoutePlan:
+    """A public name, resolved: who answers, what leads to it, where it falls back to, how it is proved."""
+
+    name: str
+    mode: Mode
+    deployments: tuple[DeploymentPlan, ...]
+    aliases: tuple[str, ...]
+    fallbacks: tuple[str, ...]
+    probe: Mapping[str, Json]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """Everything that a stack means for one host."""
+
+    layout: Layout
+    packages: tuple[str, ...]
+    installs: tuple[Install, ...]
+    files: Mapping[str, str]
+    units: tuple[Unit, ...]
+    generated_secrets: tuple[GeneratedVariable, ...]
+    routes: tuple[RoutePlan, ...]
+
+    def install(self, name: str) -> Install:
+        return next(install for install in self.installs if install.name == name)

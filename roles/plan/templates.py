@@ -1,0 +1,65 @@
+"""Jinja2 over the project's `templates/` folder, wherever the project is installed and whatever the working folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+_ROLES = Path(__file__).resolve().parent.parent
+
+
+def _folder() -> Path:
+    """`templates/` beside `roles/` in a checkout, inside it in a built wheel."""
+    packaged = _ROLES / "templates"
+    return packaged if packaged.is_dir() else _ROLES.parent / "templates"
+
+
+def systemd_quote(argument: str) -> str:
+    """One argument of an `ExecStart=` line, safe from systemd's specifiers, variables and word splitting.
+
+    Source: systemd.service(5), "Command lines", and systemd.unit(5), "Specifiers".
+    """
+    escaped = argument.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return escaped if re.fullmatch(r"[A-Za-z0-9_@%$+=:,./-]+", escaped) else f'"{escaped}"'
+
+
+def _command_line(arguments: Sequence[str]) -> str:
+    """A command over several lines: the program, then each option with its value on a line of its own."""
+    program, *rest = [systemd_quote(argument) for argument in arguments]
+    lines = [program]
+    for argument in rest:
+        starts_option = argument.startswith("-") or lines[-1] == program or not lines[-1].startswith("-")
+        if starts_option or " " in lines[-1]:
+            lines.append(argument)
+        else:
+            lines[-1] += f" {argument}"
+    return " \\\n    ".join(lines)
+
+
+def _to_yaml(value: object) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120).rstrip("\n")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_folder()),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # unit files and YAML, no HTML; values are quoted by the filters below
+    )
+    environment.filters["command_line"] = _command_line
+    environment.filters["yaml"] = _to_yaml
+    return environment
+
+
+def render(template: str, **values: object) -> str:
+    """The text of `templates/<template>`; a value that the template names and nobody gave is an error."""
+    return _environment().get_template(template).render(**values)

@@ -1,0 +1,50 @@
+"""Rendering a service unit: the shared frame, and what each service adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from roles.plan.layout import Layout
+from roles.plan.model import EnvValue
+from roles.plan.templates import render
+from roles.spec import Service
+
+DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
+"""Environment variable in which each process carries its unit's digest."""
+
+DIGEST_PLACEHOLDER = "@digest@"
+"""Stands in a unit's text for its digest, which is known only once all that it covers is."""
+
+
+def unit_file(
+    template: str,
+    *,
+    layout: Layout,
+    unit: str,
+    service: Service,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    secrets: Mapping[str, EnvValue] | None = None,
+    **more: object,
+) -> str:
+    """The text of a unit from `templates/systemd/<template>`.
+
+    Args:
+        unit: the unit's full name.
+        command: the program and its arguments, as the process is to get them.
+        environment: variables that anybody may see.
+        secrets: variables that go into the unit's 0600 environment file.
+        more: what the template itself asks for.
+    """
+    return render(
+        f"systemd/{template}",
+        layout=layout,
+        unit=unit,
+        service=service,
+        command=command,
+        environment=environment,
+        secrets=secrets or {},
+        digest_variable=DIGEST_VARIABLE,
+        digest_placeholder=DIGEST_PLACEHOLDER,
+        **more,
+    )

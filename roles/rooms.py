@@ -1,0 +1,19 @@
+"""The list of service rooms. A new service is one new room and one line here."""
+
+from __future__ import annotations
+
+from roles import litellm, llama_cpp, ollama, vllm
+from roles.plan import HostPlan, Planner, compile_stack
+from roles.spec import Service, Stack
+
+PLANNERS: dict[type[Service], Planner] = {
+    **llama_cpp.PLANNERS,
+    **ollama.PLANNERS,
+    **vllm.PLANNERS,
+    **litellm.PLANNERS,
+}
+
+
+def plan_of(stack: Stack) -> HostPlan:
+    """The host plan of a stack."""
+    return compile_stack(stack, PLANNERS)
