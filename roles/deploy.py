@@ -1,0 +1,121 @@
+"""What the files in `deploys/` call: the whole job, and its parts, for the host that pyinfra is at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyinfra import host, state
+from pyinfra.api import Host, State
+from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
+from pyinfra.api.exceptions import DeployError
+from pyinfra.api.state import BaseStateCallback
+
+from roles.host import (
+    Target,
+    acquire_lock,
+    activate_generation,
+    break_lock,
+    make_installs,
+    prepare_system,
+    prove_routes,
+    release_command,
+    release_lock,
+    write_generation,
+)
+from roles.plan import HostPlan
+from roles.rooms import plan_of
+from roles.spec import Secret, SpecError, Stack
+
+
+def full() -> None:
+    """Build or rebuild the host, then prove it."""
+    _target().check()
+    acquire_lock(name="Take the deploy lock")
+    prepare_system(name="Prepare the system")
+    make_installs(name="Make installs")
+    write_generation(name="Write the generation")
+    activate_generation(name="Activate the generation")
+    prove_routes(name="Prove every route")
+    release_lock(name="Give the deploy lock back")
+
+
+def verify() -> None:
+    """Prove the host as it is. Changes nothing."""
+    _target()
+    prove_routes(name="Prove every route")
+
+
+def preflight() -> None:
+    """Say what a deploy would do to the host, or what is in its way. Changes nothing."""
+    target = _target()
+    target.check()
+    pending = target.pending
+    steps = [
+        *([f"install packages: {' '.join(pending.packages)}"] if pending.packages else []),
+        *([f"make the user {pending.build_user}"] if pending.build_user else []),
+        *(f"make {install.install.title}" for install in pending.installs),
+        *([f"write generation {target.generation.digest}"] if pending.write_generation else []),
+        *(f"activate, as {reason}" for reason in pending.activate),
+    ]
+    for step in steps:
+        host.log(f"would {step}")
+    if not steps:
+        host.log("nothing to do")
+
+
+def unlock() -> None:
+    """Break the host's deploy lock, whoever holds it."""
+    _target()
+    break_lock(name="Break the deploy lock")
+
+
+def _target() -> Target:
+    """The host's target, made once the whole inventory is known to be sound.
+
+    Raises:
+        DeployError: some host of the inventory can not be deployed as declared. No host has got a command yet.
+    """
+    plans = {each.name: _plan(each) for each in state.inventory}
+    if not any(isinstance(handler, _ReleaseLockOnFailure) for handler in state.callback_handlers):
+        state.add_callback_handler(_ReleaseLockOnFailure())  # type: ignore[no-untyped-call]
+    target = Target(host, plans[host.name])
+    target.attach()
+    return target
+
+
+def _plan(each: Host) -> HostPlan:
+    stack = each.data.get("stack")
+    if not isinstance(stack, Stack):
+        found = "has no `stack`" if stack is None else f"has a `stack` that is a {type(stack).__name__}"
+        raise DeployError(
+            f'host "{each.name}" in the inventory {found}; give it one: ("{each.name}", {{"stack": Stack(…)}})'
+        )
+    try:
+        plan = plan_of(stack)
+        for unit in plan.units:
+            for value in unit.environment.values():
+                if isinstance(value, Secret):
+                    value.reveal()
+    except SpecError as error:
+        raise DeployError(f'host "{each.name}": {error}') from None
+    return plan
+
+
+class _ReleaseLockOnFailure(BaseStateCallback):
+    """A failed run gives the lock back at once, so that the next one need not take it over."""
+
+    @staticmethod
+    def operation_host_error(
+        state: State, host: Host, op_hash: str, retry_count: int = 0, max_retries: int = 0
+    ) -> None:
+        target = Target.of(host)
+        if target.lock_id is None:
+            return
+        given: dict[str, Any] = dict(state.get_op_data_for_host(host, op_hash).global_arguments)
+        arguments = {key: value for key, value in given.items() if key in CONNECTOR_ARGUMENT_KEYS}
+        try:
+            release_command(target, target.lock_id).execute(state, host, arguments)  # type: ignore[arg-type]
+        except Exception as error:
+            # The connection may be what failed. The next run of the same person takes the lock over.
+            host.log(f"the deploy lock could not be given back: {error}")
+        target.lock_id = None

@@ -1,0 +1,27 @@
+"""The only room that talks to hosts: one fact that reads everything, and the operations on it."""
+
+from roles.host.operations import (
+    acquire_lock,
+    activate_generation,
+    break_lock,
+    make_installs,
+    prepare_system,
+    release_command,
+    release_lock,
+    write_generation,
+)
+from roles.host.proof import prove_routes
+from roles.host.target import Target
+
+__all__ = [
+    "Target",
+    "acquire_lock",
+    "activate_generation",
+    "break_lock",
+    "make_installs",
+    "prepare_system",
+    "prove_routes",
+    "release_command",
+    "release_lock",
+    "write_generation",
+]

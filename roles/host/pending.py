@@ -1,0 +1,116 @@
+"""What must be done on a host: the difference between what is wanted and what is there. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from roles.host.state import BUILD_USER, HostState
+from roles.plan import Generation, HostPlan, ResolvedInstall
+
+SUPPORTED_KINDS = frozenset({"python-env", "source-build", "model", "files"})
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The steps that a host still needs; all empty or false on a converged one."""
+
+    packages: tuple[str, ...]
+    build_user: str | None
+    installs: tuple[ResolvedInstall, ...]
+    write_generation: bool
+    activate: tuple[str, ...]
+    """Why the generation must be activated; empty = it runs already."""
+
+    @property
+    def prepare(self) -> bool:
+        """Whether packages, users or folders are missing: they are checked before anything is installed."""
+        return bool(self.packages or self.build_user or self.installs)
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.prepare or self.write_generation or self.activate)
+
+
+def pending_steps(plan: HostPlan, generation: Generation, state: HostState) -> Pending:
+    missing: dict[str, ResolvedInstall] = {}
+    for install in generation.installs:
+        if install.folder not in state.installs:
+            missing.setdefault(install.folder, install)  # two names may lead to one folder
+    return Pending(
+        packages=state.missing_packages,
+        build_user=None if state.build_user else BUILD_USER,
+        installs=tuple(missing.values()),
+        write_generation=_must_be_written(plan, generation, state),
+        activate=tuple(_reasons_to_activate(plan, generation, state)),
+    )
+
+
+def _must_be_written(plan: HostPlan, generation: Generation, state: HostState) -> bool:
+    if any(secret.path not in state.secrets for secret in plan.generated_secrets):
+        return True
+    if state.generation != generation.digest:
+        return True
+    wanted = {path: [_sha256(file.content), file.mode] for path, file in generation.files.items()}
+    wanted |= {path: [target, 0] for path, target in generation.links.items()}
+    return wanted != {path: found[:2] for path, found in state.files.items()}
+
+
+def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:
+    reasons = []
+    if state.generation != generation.digest:
+        reasons.append(f"the host has generation {state.generation or 'none'}")
+    if state.activated != generation.digest:
+        reasons.append("it was not activated to its end")
+    if plan.layout.scope == "user" and not state.lingers:
+        reasons.append(f"{state.user} does not linger: services would stop at logout")
+    strangers = set(state.linked_units) - {unit.name for unit in plan.units}
+    reasons.extend(f"{name} is no longer declared" for name in sorted(strangers))
+    for unit in plan.units:
+        found = state.units.get(unit.name)
+        if unit.name not in state.linked_units or found is None:
+            reasons.append(f"{unit.name} is not there")
+        elif unit.name not in state.wanted_links:
+            reasons.append(f"{unit.name} does not start at boot")
+        elif found.needs_reload:
+            reasons.append(f"{unit.name} was loaded from an older file")
+        elif found.running_digest != generation.unit_digests[unit.name]:
+            reasons.append(f"{unit.name} runs {found.running_digest or 'not'}")
+    return reasons
+
+
+def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:
+    """What a deploy can not mend by itself, each with how to mend it. Empty = go."""
+    problems = []
+    layout = plan.layout
+    if state.systemd is None:
+        manager = "systemd" if layout.scope == "system" else f"{state.user}'s systemd manager"
+        problems.append(f"{manager} does not answer on this host")
+    if state.user != layout.user:
+        how = f"connect as {layout.user}" + (", or set `_sudo` in the inventory" if layout.scope == "system" else "")
+        problems.append(f"commands run as {state.user}, but the stack's scope needs {layout.user}: {how}")
+    elif layout.scope == "user" and not layout.config.startswith(f"{state.home}/"):
+        problems.append(f"{state.user}'s home is {state.home}: set `home` of the UserScope to it")
+    if layout.scope == "user" and state.missing_packages:
+        packages = " ".join(state.missing_packages)
+        problems.append(f"packages are missing: ask an administrator to run `apt-get install {packages}` once")
+    if tuple(int(part) for part in state.platform["python"].split(".")[:2]) < (3, 11):
+        problems.append(f"its python3 is {state.platform['python']}; 3.11 or newer is needed")
+    own = {unit.name for unit in plan.units} | set(state.linked_units)
+    for unit in plan.units:
+        strangers = [holder for holder in state.ports.get(unit.port, ()) if holder not in own]
+        if strangers:
+            problems.append(
+                f"port {unit.port}, which {unit.name} needs, is taken by {', '.join(strangers)}: "
+                "stop that, or give the service another `port`"
+            )
+    problems.extend(
+        f"{install.install.title}: installing a {install.install.kind} is not part of this version yet"
+        for install in generation.installs
+        if install.install.kind not in SUPPORTED_KINDS
+    )
+    return problems
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,80 @@
+"""A pyinfra command that runs one of `roles.host.programs` on the host.
+
+The program's text and its request travel on standard input: nothing of them shows in a process list, a log or a shell
+history, and they may hold secrets and be of any size.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from pyinfra.api import QuoteString, StringCommand
+from pyinfra.api.command import PyinfraCommand
+
+from roles.plan import Json
+
+if TYPE_CHECKING:
+    from pyinfra.api import Host, State
+    from pyinfra.api.arguments import ConnectorArguments
+
+PACKAGE = "roles.host.programs"
+
+_BOOTSTRAP = """
+import json, sys, types
+sent = json.load(sys.stdin)
+for name, text in sent["modules"].items():
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__path__ = []
+    exec(compile(text, name, "exec"), module.__dict__)
+program = sys.modules[sent["program"]]
+console = sys.modules["roles.host.programs.console"]
+try:
+    program.main(sent["request"])
+except console.HostError as error:
+    sys.exit(str(error))
+"""
+
+_ORDER = (
+    "console", "files", "processes", "systemd", "download", "uv_tool", "python_env", "source_build",
+    "install", "lock", "system", "generation", "activate",
+)  # fmt: skip
+"""The programs, each after those it imports."""
+
+
+@cache
+def program_text(name: str) -> str:
+    """The source of `roles/host/programs/<name>.py`."""
+    return (files(PACKAGE) / f"{name}.py").read_text()
+
+
+def payload(program: str, request: Mapping[str, Any]) -> str:
+    """What the bootstrap reads from standard input."""
+    modules = {"roles": "", "roles.host": "", PACKAGE: ""}
+    modules |= {f"{PACKAGE}.{name}": program_text(name) for name in _ORDER}
+    return json.dumps({"modules": modules, "program": f"{PACKAGE}.{program}", "request": request})
+
+
+class HostProgram(PyinfraCommand):
+    """`roles.host.programs.<program>.main(request)` on the host; its progress is shown while it runs."""
+
+    def __init__(self, program: str, request: Mapping[str, Json]) -> None:
+        super().__init__()
+        self.program = program
+        self._request = request
+
+    def __repr__(self) -> str:
+        return f"HostProgram({self.program})"
+
+    def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> bool:
+        connector_arguments["_stdin"] = payload(self.program, self._request)
+        status, _ = host.run_shell_command(
+            StringCommand("python3", "-c", QuoteString(_BOOTSTRAP), self.program),
+            print_output=True,
+            print_input=state.print_input,
+            **connector_arguments,
+        )
+        return status

@@ -1,0 +1,177 @@
+"""Making a generation the one that runs: one link is switched, then the units that run something else restart."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from roles.host.programs.console import HostError, Progress, say, seconds
+from roles.host.programs.files import link_atomic, make_folder, remove_tree, write_atomic
+from roles.host.programs.systemd import Manager
+
+KEPT_GENERATIONS = 5
+_POLL_SECONDS = 0.2
+_DEATHS = 2
+"""Automatic restarts of a unit before its first answer after which waiting longer is pointless."""
+
+
+def main(request: dict[str, Any]) -> None:
+    manager = Manager(request["scope"])
+    config, folder = Path(request["config"]), Path(request["folder"])
+    units_folder = Path(request["units_folder"])
+    wants = units_folder / f"{request['wanted_by']}.wants"
+    names = [unit["name"] for unit in request["units"]]
+    activated = Path(request["state"], "activated")
+    if request["lingering"]:
+        _enable_lingering()
+
+    # What only adds comes before the switch, what removes after it: a host whose power fails in between boots into
+    # either generation.
+    make_folder(wants)
+    for name in names:
+        _ensure_link(units_folder / name, f"{config}/units/{name}")
+        _ensure_link(wants / name, f"{units_folder}/{name}")
+    if _target(config) != str(folder):
+        with contextlib.suppress(FileNotFoundError):
+            activated.unlink()
+        if config.is_symlink():
+            link_atomic(folder.parent / "previous", str(config.readlink()))
+        link_atomic(config, str(folder))
+        say(f"generation {folder.name}: switched to")
+    gone = [name for name in request["linked_units"] if name not in names]
+    if gone:
+        say(f"stopping {', '.join(gone)}: no longer declared")
+        with contextlib.suppress(HostError):
+            manager.call("stop", *gone)
+        for name in gone:
+            (wants / name).unlink(missing_ok=True)
+            (units_folder / name).unlink(missing_ok=True)
+    manager.call("daemon-reload")
+
+    stale = [unit["name"] for unit in request["units"] if _running_digest(manager, unit["name"]) != unit["digest"]]
+    if stale:
+        say(f"restarting {', '.join(stale)}")
+        with contextlib.suppress(HostError):  # a unit that was never loaded has nothing to reset
+            manager.call("reset-failed", *stale)
+        manager.call("restart", "--no-block", *stale)
+    _await_all(manager, request["units"])
+    write_atomic(activated, folder.name.encode(), 0o644)
+    _forget_old_generations(folder)
+
+
+def _enable_lingering() -> None:
+    """Let the user's manager run without a login, from boot on.
+
+    Raises:
+        HostError: this host asks for an administrator.
+    """
+    user = pwd.getpwuid(os.getuid()).pw_name
+    done = subprocess.run(["loginctl", "enable-linger", user], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise HostError(
+            f"{user}'s services would stop at logout and not start at boot, and {user} may not change that here: "
+            f"{done.stderr.strip()}. Ask an administrator to run `loginctl enable-linger {user}` once"
+        )
+
+
+def _target(link: Path) -> str | None:
+    return str(link.readlink()) if link.is_symlink() else None
+
+
+def _ensure_link(path: Path, target: str) -> None:
+    if _target(path) != target:
+        link_atomic(path, target)
+
+
+def _running_digest(manager: Manager, unit: str) -> str | None:
+    """The digest that the unit's process carries; none when it does not run."""
+    pid = manager.properties(unit, "MainPID").get("MainPID", "0")
+    with contextlib.suppress(OSError):
+        for variable in Path("/proc", pid, "environ").read_bytes().split(b"\0"):
+            if variable.startswith(b"AI_BACKEND_DIGEST="):
+                return variable.split(b"=", 1)[1].decode()
+    return None
+
+
+def _await_all(manager: Manager, units: list[dict[str, Any]]) -> None:
+    """Wait until each unit answers, all at once.
+
+    Raises:
+        HostError: those that did not, each with its reason and last log lines.
+    """
+    started = time.monotonic()
+    waiting = {unit["name"] for unit in units}
+
+    def wait(unit: dict[str, Any]) -> str | None:
+        problem = _await_ready(manager, unit)
+        waiting.discard(unit["name"])
+        if problem is None:
+            say(f"{unit['name']}: answers after {seconds(started)}")
+        return problem
+
+    with (
+        Progress("waiting for first answers", lambda: ", ".join(sorted(waiting))),
+        ThreadPoolExecutor(max_workers=len(units)) as pool,
+    ):
+        problems = [problem for problem in pool.map(wait, units) if problem]
+    if problems:
+        raise HostError("\n".join(problems))
+
+
+def _await_ready(manager: Manager, unit: dict[str, Any]) -> str | None:
+    """None once the unit's own endpoint gives 200; else what went wrong."""
+    name, deadline = unit["name"], time.monotonic() + unit["timeout"]
+    restarts_before: int | None = None
+    while True:
+        state = manager.properties(
+            name, "ActiveState", "SubState", "Result", "NRestarts", "ExecMainStatus", "LoadState"
+        )
+        if state.get("ActiveState") == "active" and _answers(unit["ready_url"]):
+            return None
+        restarts = int(state.get("NRestarts") or 0)
+        # A restart that was asked for sets the count back to 0, sooner or later.
+        restarts_before = restarts if restarts_before is None else min(restarts, restarts_before)
+        dead = state.get("ActiveState") == "failed" or restarts - restarts_before >= _DEATHS
+        if dead or state.get("LoadState") in ("not-found", "bad-setting", "error"):
+            return (
+                f"{name} does not stay up ({state.get('ActiveState')}, result {state.get('Result')}, exit status "
+                f"{state.get('ExecMainStatus')}, restarted {state.get('NRestarts')} times). It said last:\n"
+                f"{manager.last_log_lines(name)}"
+            )
+        if time.monotonic() > deadline:
+            return (
+                f"{name} runs, but {unit['ready_url']} did not answer within its start_timeout of {unit['timeout']} s. "
+                f"It said last:\n{manager.last_log_lines(name)}"
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Asks the host's own address, whatever proxy the environment names."""
+
+
+def _answers(url: str) -> bool:
+    try:
+        with _direct.open(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _forget_old_generations(current: Path) -> None:
+    """Keep the current generation, the one before, and a few more by age."""
+    folders = [folder for folder in current.parent.iterdir() if folder.is_dir() and not folder.is_symlink()]
+    folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+    previous = _target(current.parent / "previous")
+    kept = {current, *folders[:KEPT_GENERATIONS], *([Path(previous)] if previous else [])}
+    for folder in folders:
+        if folder not in kept:
+            remove_tree(folder)

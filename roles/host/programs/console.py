@@ -1,0 +1,55 @@
+"""What a host program says to people, and how it fails."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+PROGRESS_SECONDS = 5
+"""Pause between two lines of progress."""
+
+
+class HostError(Exception):
+    """Something on the host is not as it must be: the message names what, where and how to mend it."""
+
+
+def say(message: str) -> None:
+    print(message, flush=True)
+
+
+def seconds(since: float) -> str:
+    """`42 s` or `3 min 07 s` since a `time.monotonic()`."""
+    total = int(time.monotonic() - since)
+    return f"{total} s" if total < 120 else f"{total // 60} min {total % 60:02d} s"
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.2f} GB"
+
+
+class Progress:
+    """Says every few seconds how far a long step is, while the `with` block runs."""
+
+    def __init__(self, title: str, how_far: Callable[[], str]) -> None:
+        self._title = title
+        self._how_far = how_far
+        self._started = time.monotonic()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Progress:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(PROGRESS_SECONDS):
+            how_far = self._how_far()
+            say(f"{self._title}: {how_far + ', ' if how_far else ''}{seconds(self._started)}")

@@ -1,0 +1,73 @@
+"""Files that are either the old ones or the new ones, whole and with their mode, whenever the power fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+
+def write_atomic(path: Path, content: bytes, mode: int) -> None:
+    """Replace a file. Its mode is set before it has content, and it is on the disk before it has its name."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def link_atomic(path: Path, target: str) -> None:
+    """Make or turn a symbolic link in one step."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary.symlink_to(target)
+    try:
+        temporary.rename(path)
+    except OSError:
+        temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path, mode: int = 0o755) -> None:
+    """Make a folder and what is missing above it, whatever the umask."""
+    if not folder.parent.exists():
+        make_folder(folder.parent)
+    if not folder.is_dir():
+        folder.mkdir()
+        folder.chmod(mode)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder, first giving it a name that nothing looks for: a killed removal leaves no half of it in use."""
+    if folder.is_symlink() or not folder.exists():
+        return
+    doomed = folder.with_name(f".removed-{secrets.token_hex(4)}")
+    folder.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def read_text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except OSError:
+        return None

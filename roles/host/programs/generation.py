@@ -1,0 +1,60 @@
+"""Writing a generation: complete under its name, or not there. Secrets have their mode before they have content."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from roles.host.programs.console import say
+from roles.host.programs.files import link_atomic, make_folder, remove_tree, sync_folder, write_atomic
+
+_SECRET_BYTES = 32
+
+
+def main(request: dict[str, Any]) -> None:
+    for secret in request["generated_secrets"]:
+        _ensure_secret(Path(secret["path"]), secret["variable"], secret["prefix"])
+    folder = Path(request["folder"])
+    make_folder(folder.parent)
+    if folder.exists():
+        # Named by its digest and yet different: somebody edited it. Mend it file by file, it may be in use.
+        _fill(folder, request)
+        _remove_strangers(folder, {*request["files"], *request["links"]})
+        say(f"generation {folder.name}: mended")
+        return
+    for remains in folder.parent.glob(".new-*"):
+        remove_tree(remains)
+    new = folder.parent / f".new-{secrets.token_hex(4)}"
+    make_folder(new)
+    _fill(new, request)
+    new.rename(folder)
+    sync_folder(folder.parent)
+    say(f"generation {folder.name}: written, {len(request['files'])} files")
+
+
+def _ensure_secret(path: Path, variable: str, prefix: str) -> None:
+    if path.exists():
+        path.chmod(0o600)
+        return
+    make_folder(path.parent, 0o700)
+    write_atomic(path, f'{variable}="{prefix}{secrets.token_urlsafe(_SECRET_BYTES)}"\n'.encode(), 0o600)
+
+
+def _fill(folder: Path, request: dict[str, Any]) -> None:
+    for path, (content, mode) in request["files"].items():
+        make_folder((folder / path).parent)
+        write_atomic(folder / path, base64.b64decode(content), mode)
+    for path, target in request["links"].items():
+        make_folder((folder / path).parent)
+        link_atomic(folder / path, target)
+
+
+def _remove_strangers(folder: Path, known: set[str]) -> None:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            if str(path.relative_to(folder)) not in known:
+                path.unlink()

@@ -1,0 +1,71 @@
+"""Making one install: in a folder of its own that counts only once its mark is written, beside whatever runs."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from roles.host.programs.console import HostError, say, seconds
+from roles.host.programs.download import download
+from roles.host.programs.files import make_folder, remove_tree, write_atomic
+from roles.host.programs.python_env import make_python_env
+from roles.host.programs.source_build import build_from_source
+
+MARK = ".install.json"
+"""Written last: a folder without it is the remains of a run that died, and is made anew."""
+
+
+def main(request: dict[str, Any]) -> None:
+    folder = Path(request["folder"])
+    locks = Path(request["cache"], "locks")
+    make_folder(locks)
+    with (locks / f"{request['kind']}-{folder.name}").open("w") as lock:
+        # A run that was killed may have left this very step running on the host: wait for it, it is the same work.
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{request['title']}: an earlier run is still making it, waiting")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / MARK).exists():
+            return
+        started = time.monotonic()
+        try:
+            _make(request, folder)
+        except OSError as error:
+            raise HostError(f"{request['title']}: {error.filename or folder}: {error.strerror}") from None
+        mark = {
+            "title": request["title"],
+            "kind": request["kind"],
+            "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        os.sync()
+        write_atomic(folder / MARK, json.dumps(mark).encode(), 0o644)
+        say(f"{request['title']}: ready after {seconds(started)}")
+
+
+def _make(request: dict[str, Any], folder: Path) -> None:
+    recipe = request["recipe"]
+    make_folder(folder.parent)
+    if request["kind"] == "model":
+        # Not removed first: what was fetched before a cut lies in it.
+        make_folder(folder)
+        download(recipe["url"], recipe["sha256"], folder / recipe["filename"], request["title"])
+        (folder / recipe["filename"]).chmod(0o644)
+        return
+    remove_tree(folder)
+    make_folder(folder)
+    match request["kind"]:
+        case "python-env":
+            make_python_env(request, folder)
+        case "source-build":
+            build_from_source(request, folder)
+        case "files":
+            for path, text in recipe["files"].items():
+                make_folder((folder / path).parent)
+                write_atomic(folder / path, text.encode(), 0o644)
+        case kind:
+            raise HostError(f"{request['title']}: nothing here installs a {kind}")

@@ -1,0 +1,51 @@
+"""A Python environment from a hash-locked requirements file, extras kept, bytecode compiled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from roles.host.programs.console import Progress, say
+from roles.host.programs.files import write_atomic
+from roles.host.programs.processes import give_to, give_tree_to, run
+from roles.host.programs.uv_tool import ensure_uv, uv_environment
+
+
+def make_python_env(request: dict[str, Any], folder: Path) -> None:
+    """Make it in place: scripts in an environment hold its path, so it can not be moved."""
+    recipe, title, builder = request["recipe"], request["title"], request["build_user"]
+    uv = ensure_uv(request["uv"]) / "bin" / "uv"
+    requirements, build_requirements = folder / "requirements.txt", folder / "build-requirements.txt"
+    write_atomic(requirements, recipe["requirements"].encode(), 0o644)
+    write_atomic(build_requirements, recipe["build_requirements"].encode(), 0o644)
+    give_to(builder, folder)
+    environment = {**uv_environment(request), **recipe["environment"]}
+    packages = recipe["requirements"].count("\n--") + sum(
+        1 for line in recipe["requirements"].splitlines() if line and line[0].isalnum()
+    )
+    say(f"{title}: installing {packages} locked packages")
+    last = [""]
+
+    def note(line: str) -> None:
+        last[0] = line[:80]
+
+    python = folder / "bin" / "python"
+    run(
+        [str(uv), "venv", "--quiet", "--allow-existing", "--python", "python3", str(folder)],
+        what=f"{title}: making its environment",
+        user=builder,
+        environment=environment,
+    )
+    with Progress(title, lambda: last[0]):
+        run(
+            [
+                str(uv), "pip", "install", "--python", str(python), "--require-hashes", "--compile-bytecode",
+                "--build-constraints", str(build_requirements), "-r", str(requirements),
+            ],
+            what=f"{title}: installing its packages",
+            user=builder,
+            environment=environment,
+            on_line=note,
+        )  # fmt: skip
+        run([str(python), *recipe["check"]], what=f"{title}: a first try", user=builder, environment=environment)
+    give_tree_to("root" if builder else None, folder)

@@ -1,0 +1,207 @@
+"""Everything that a deploy must know of a host, read at once and without changing anything.
+
+Stands alone (imports no other program), as its text is the fact's command. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+_UNIT_PROPERTIES = "Id,ActiveState,SubState,Result,MainPID,UnitFileState,NeedDaemonReload,NRestarts"
+
+
+def main(request: dict[str, Any]) -> None:
+    layout = request["layout"]
+    config, units_folder = Path(layout["config"]), Path(layout["units"])
+    linked = _linked_units(units_folder, config)
+    names = sorted({*request["units"], *linked})
+    print(
+        json.dumps(
+            {
+                "platform": _platform(),
+                "boot_id": _read("/proc/sys/kernel/random/boot_id"),
+                "user": pwd.getpwuid(os.getuid()).pw_name,
+                "home": pwd.getpwuid(os.getuid()).pw_dir,
+                "lingers": Path("/var/lib/systemd/linger", pwd.getpwuid(os.getuid()).pw_name).exists(),
+                "cores": os.cpu_count(),
+                "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+                "disk_free": {key: _disk_free(Path(layout[key])) for key in ("installs", "state", "cache")},
+                "missing_packages": _missing_packages(request["packages"]),
+                "build_user": _user_exists(request["build_user"]),
+                "systemd": _systemd_version(layout["scope"]),
+                "generation": _current_generation(config),
+                "files": _tree(config),
+                "secrets": [path for path in request["secrets"] if _is_private(Path(path))],
+                "installs": _complete_installs([layout["installs"], f"{layout['state']}/models"]),
+                "activated": _read(f"{layout['state']}/activated"),
+                "lock": _lock(Path(layout["state"], "lock")),
+                "linked_units": linked,
+                "wanted_links": _wanted_links(units_folder, layout["wanted_by"], names),
+                "units": _units(names, layout["scope"]),
+                "ports": {str(port): _listeners(port) for port in request["ports"]},
+            }
+        )
+    )
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None
+
+
+def _platform() -> dict[str, str]:
+    release = platform.freedesktop_os_release()
+    flags = next(
+        (line for line in (_read("/proc/cpuinfo") or "").splitlines() if line.startswith(("flags", "Features"))), ""
+    )
+    return {
+        "machine": platform.machine(),
+        "os": f"{release.get('ID', 'unknown')}-{release.get('VERSION_ID', 'rolling')}",
+        "python": platform.python_version(),
+        "cpu": hashlib.sha256(" ".join(sorted(flags.split())).encode()).hexdigest()[:16],
+    }
+
+
+def _disk_free(path: Path) -> int:
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def _missing_packages(wanted: list[str]) -> list[str]:
+    query = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *wanted]
+    try:
+        output = subprocess.run(query, capture_output=True, text=True, check=False).stdout if wanted else ""
+    except OSError:
+        return wanted
+    installed = {line.split()[0] for line in output.splitlines() if line.endswith(" installed")}
+    return [package for package in wanted if package not in installed]
+
+
+def _user_exists(name: str | None) -> bool:
+    try:
+        return name is None or bool(pwd.getpwnam(name))
+    except KeyError:
+        return False
+
+
+def _systemctl(scope: str, *arguments: str) -> str:
+    environment = {**os.environ, "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")}
+    command = ["systemctl", *(["--user"] if scope == "user" else []), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout
+    except OSError:
+        return ""
+
+
+def _systemd_version(scope: str) -> str | None:
+    """Version of the manager that would run the units, or none where it does not answer."""
+    return _systemctl(scope, "show", "--property=Version", "--value").strip() or None
+
+
+def _current_generation(config: Path) -> str | None:
+    return config.readlink().name if config.is_symlink() else None
+
+
+def _tree(config: Path) -> dict[str, list[Any]]:
+    """Path below the current generation → [digest or link target, mode, owner]."""
+    found: dict[str, list[Any]] = {}
+    for parent, folders, names in os.walk(config.resolve()):
+        for name in (*names, *(folder for folder in folders if Path(parent, folder).is_symlink())):
+            path = Path(parent, name)
+            status = path.lstat()
+            link = stat.S_ISLNK(status.st_mode)
+            content = str(path.readlink()) if link else hashlib.sha256(path.read_bytes()).hexdigest()
+            key = str(path.relative_to(config.resolve()))
+            found[key] = [content, 0 if link else stat.S_IMODE(status.st_mode), status.st_uid]
+    return found
+
+
+def _is_private(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return stat.S_IMODE(path.stat().st_mode) == 0o600
+    return False
+
+
+def _complete_installs(roots: list[str]) -> list[str]:
+    return sorted(
+        {str(mark.parent) for root in roots for mark in Path(root).glob("*/*/.install.json")}
+        | {str(mark.parent) for root in roots for mark in Path(root).glob("*/.install.json")}
+    )
+
+
+def _lock(folder: Path) -> Any:
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((folder / "holder.json").read_text())
+    return {"id": "", "who": "somebody", "since": "an unknown time"} if folder.is_dir() else None
+
+
+def _linked_units(units: Path, config: Path) -> list[str]:
+    """Names of the units that lead into the configuration: those that a deploy made."""
+    found = []
+    with contextlib.suppress(OSError):
+        for path in units.iterdir():
+            if path.is_symlink() and path.readlink() == config / "units" / path.name:
+                found.append(path.name)
+    return sorted(found)
+
+
+def _wanted_links(units: Path, target: str, names: list[str]) -> list[str]:
+    return [name for name in names if (units / f"{target}.wants" / name).is_symlink()]
+
+
+def _units(names: list[str], scope: str) -> dict[str, dict[str, Any]]:
+    if not names:
+        return {}
+    found = {}
+    for block in _systemctl(scope, "show", f"--property={_UNIT_PROPERTIES}", *names).strip().split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if values.get("Id"):
+            values["Digest"] = _running_digest(values.get("MainPID", "0"))
+            found[values["Id"]] = values
+    return found
+
+
+def _running_digest(pid: str) -> str:
+    with contextlib.suppress(OSError):
+        for variable in Path("/proc", pid, "environ").read_bytes().split(b"\0"):
+            if variable.startswith(b"AI_BACKEND_DIGEST="):
+                return variable.split(b"=", 1)[1].decode()
+    return ""
+
+
+def _listeners(port: int) -> list[str]:
+    """Who listens on a TCP port: the unit or command of each process, `unknown` where it can not be seen."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in (_read(table) or "").splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
+                inodes.add(f"socket:[{fields[9]}]")
+    return sorted({_holder_of(inode) for inode in inodes})
+
+
+def _holder_of(inode: str) -> str:
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any(str(descriptor.readlink()) == inode for descriptor in (process / "fd").iterdir()):
+                unit = (process / "cgroup").read_text().strip().rsplit("/", 1)[-1]
+                return unit if unit.endswith(".service") else (process / "comm").read_text().strip()
+    return "unknown"
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,56 @@
+"""What a host needs before anything is installed: packages, the user that builds, folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from roles.host.programs.console import HostError, Progress, say
+from roles.host.programs.files import make_folder
+from roles.host.programs.processes import give_to, give_tree_to, run, user_of
+
+_APT = ["apt-get", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
+
+
+def main(request: dict[str, Any]) -> None:
+    if request["packages"]:
+        _install_packages(request["packages"])
+    builder = request["build_user"]
+    if builder:
+        _ensure_user(builder, request["cache"])
+    for folder, mode in request["folders"]:
+        make_folder(Path(folder), mode)
+    for name in ("uv", "ccache", "build", "downloads"):
+        folder = Path(request["cache"], name)
+        make_folder(folder)
+        account = user_of(builder)
+        if account and folder.stat().st_uid != account.pw_uid:
+            give_tree_to(builder, folder)
+
+
+def _install_packages(packages: list[str]) -> None:
+    title = f"Debian packages {' '.join(packages)}"
+    environment = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
+    last = [""]
+
+    def note(line: str) -> None:
+        last[0] = line[:80]
+
+    say(f"{title}: installing")
+    with Progress(title, lambda: last[0]):
+        try:
+            run([*_APT, "install", *packages], what=title, environment=environment, on_line=note)
+        except HostError:
+            # The lists of a fresh or long unused host name versions that the mirror no longer has, or none at all.
+            run([*_APT, "update"], what="refreshing the package lists", environment=environment, on_line=note)
+            run([*_APT, "install", *packages], what=title, environment=environment, on_line=note)
+
+
+def _ensure_user(name: str, home: str) -> None:
+    try:
+        user_of(name)
+    except KeyError:
+        say(f"user {name}: made, to build as")
+        command = ["useradd", "--system", "--home-dir", home, "--no-create-home", "--shell", "/usr/sbin/nologin", name]
+        run(command, what=f"making the user {name}")
+    give_to(None, Path(home))

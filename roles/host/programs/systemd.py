@@ -1,0 +1,59 @@
+"""The systemd manager that runs the units: the system's, or the user's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from roles.host.programs.console import HostError
+
+_LOG_LINES = 15
+
+
+class Manager:
+    """`systemctl` and `journalctl` of one scope, `system` or `user`."""
+
+    def __init__(self, scope: str) -> None:
+        self._scope = scope
+        self._flags = ["--user"] if scope == "user" else []
+        # A login over ssh has it; a command through su or cron does not.
+        self._environment = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **os.environ}
+
+    def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment)
+
+    def call(self, *arguments: str) -> None:
+        """`systemctl …`.
+
+        Raises:
+            HostError: with what systemctl said.
+        """
+        done = self._run("systemctl", *self._flags, *arguments)
+        if done.returncode != 0:
+            said = done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}"
+            raise HostError(f"systemctl {' '.join(arguments)}: {said}")
+
+    def properties(self, unit: str, *names: str) -> dict[str, str]:
+        shown = self._run("systemctl", *self._flags, "show", f"--property={','.join(names)}", unit).stdout
+        return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+    def last_log_lines(self, unit: str) -> str:
+        """What the unit said last, indented; where to look when the journal keeps it from us."""
+        command = [
+            "journalctl",
+            *self._flags,
+            "--unit",
+            unit,
+            "--lines",
+            str(_LOG_LINES),
+            "--no-pager",
+            "--output",
+            "cat",
+        ]
+        lines = [
+            line for line in self._run(*command).stdout.splitlines() if line.strip() and line != "-- No entries --"
+        ]
+        if not lines:
+            flags = " ".join(["", *self._flags])
+            lines = [f"(no log lines; see `journalctl{flags} --unit {unit}` on the host)"]
+        return "\n".join(f"    {line[:300]}" for line in lines)

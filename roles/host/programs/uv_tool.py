@@ -1,0 +1,53 @@
+"""uv on the host: installed by pip from a hash-locked wheel into a folder of its own, by no script off the web."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from roles.host.programs.files import make_folder, remove_tree, write_atomic
+from roles.host.programs.processes import run
+
+
+def ensure_uv(tool: dict[str, str]) -> Path:
+    """The folder of an environment that holds pip and uv; made when it is not there.
+
+    Args:
+        tool: `folder` to make it in, and its hash-locked `requirements`.
+    """
+    folder = Path(tool["folder"])
+    if (folder / ".complete").exists():
+        return folder
+    remove_tree(folder)
+    make_folder(folder.parent)
+    run(["python3", "-m", "venv", str(folder)], what="making an environment for uv (is python3-venv installed?)")
+    requirements = folder / "requirements.txt"
+    write_atomic(requirements, tool["requirements"].encode(), 0o644)
+    run(
+        [
+            f"{folder}/bin/pip",
+            "install",
+            "--quiet",
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "-r",
+            str(requirements),
+        ],
+        what="installing uv",
+    )
+    write_atomic(folder / ".complete", b"", 0o644)
+    return folder
+
+
+def uv_environment(request: dict[str, Any]) -> dict[str, str]:
+    """Variables for uv: its cache, the host's own certificates, and no Python but the host's."""
+    return {
+        "UV_CACHE_DIR": f"{request['cache']}/uv",
+        "UV_SYSTEM_CERTS": "1",
+        "UV_NATIVE_TLS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_PROGRESS": "1",
+        # The cache may lie on another file system, where a hard link is impossible and uv would warn of it.
+        "UV_LINK_MODE": "copy",
+    }

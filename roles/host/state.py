@@ -1,0 +1,133 @@
+"""What a host is and runs: one fact, one round trip."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api.exceptions import FactProcessError
+
+from roles.host.program import program_text
+from roles.plan import HostPlan, PlatformKey
+
+BUILD_USER = "ai-backend-build"
+"""Who compiles and installs packages in system scope: third-party build scripts run with no other right."""
+
+NO_PYTHON = "no-python"
+
+
+@dataclass(frozen=True)
+class UnitState:
+    active: str
+    sub: str
+    file_state: str
+    needs_reload: bool
+    running_digest: str
+    """The digest that the process carries; empty when it does not run or can not be seen."""
+
+
+@dataclass(frozen=True)
+class HostState:
+    """A host as it was when the fact was read.
+
+    Attributes:
+        files: path below the current generation → [SHA-256 or link target, mode, owner's uid].
+        linked_units: units that lead into the configuration.
+        wanted_links: those among them that start at boot.
+        disk_free: bytes free for `installs`, `state` and `cache`.
+        ports: each port of the plan that somebody listens on → units or commands.
+    """
+
+    platform: Mapping[PlatformKey, str]
+    boot_id: str
+    user: str
+    home: str
+    lingers: bool
+    disk_free: Mapping[str, int]
+    missing_packages: tuple[str, ...]
+    build_user: bool
+    systemd: str | None
+    generation: str | None
+    files: Mapping[str, list[Any]]
+    secrets: frozenset[str]
+    installs: frozenset[str]
+    activated: str | None
+    lock: Mapping[str, str] | None
+    linked_units: tuple[str, ...]
+    wanted_links: frozenset[str]
+    units: Mapping[str, UnitState]
+    ports: Mapping[int, tuple[str, ...]]
+
+    @classmethod
+    def parse(cls, read: Mapping[str, Any]) -> HostState:
+        """From the JSON object that `programs/state.py` prints."""
+        return cls(
+            platform=read["platform"],
+            boot_id=read["boot_id"],
+            user=read["user"],
+            home=read["home"],
+            lingers=read["lingers"],
+            disk_free=read["disk_free"],
+            missing_packages=tuple(read["missing_packages"]),
+            build_user=read["build_user"],
+            systemd=read["systemd"],
+            generation=read["generation"],
+            files=read["files"],
+            secrets=frozenset(read["secrets"]),
+            installs=frozenset(read["installs"]),
+            activated=read["activated"],
+            lock=read["lock"],
+            linked_units=tuple(read["linked_units"]),
+            wanted_links=frozenset(read["wanted_links"]),
+            units={
+                name: UnitState(
+                    active=unit["ActiveState"],
+                    sub=unit["SubState"],
+                    file_state=unit["UnitFileState"],
+                    needs_reload=unit["NeedDaemonReload"] == "yes",
+                    running_digest=unit["Digest"],
+                )
+                for name, unit in read["units"].items()
+            },
+            ports={int(port): tuple(holders) for port, holders in read["ports"].items()},
+        )
+
+
+def state_request(plan: HostPlan) -> dict[str, Any]:
+    """What the state program must be told to read all that matters for a plan."""
+    layout = plan.layout
+    return {
+        "layout": {
+            "scope": layout.scope,
+            "config": layout.config,
+            "units": layout.units,
+            "installs": layout.installs,
+            "state": layout.state,
+            "cache": layout.cache,
+            "wanted_by": layout.wanted_by,
+        },
+        "packages": list(plan.packages),
+        "build_user": BUILD_USER if layout.scope == "system" else None,
+        "units": [unit.name for unit in plan.units],
+        "secrets": [secret.path for secret in plan.generated_secrets],
+        "ports": [unit.port for unit in plan.units],
+    }
+
+
+class StackState(FactBase[HostState]):
+    """The host's state as far as a plan is concerned. Reads only."""
+
+    def command(self, request: str) -> StringCommand:
+        """`request`: JSON of `state_request`."""
+        return StringCommand(
+            "command -v python3 >/dev/null || { echo", f"{NO_PYTHON}; exit 0; }};",
+            "python3 -c", QuoteString(program_text("state")), QuoteString(request),
+        )  # fmt: skip
+
+    def process(self, output: list[str]) -> HostState:
+        if output and output[-1] == NO_PYTHON:
+            raise FactProcessError("this host has no python3, which everything here needs: install the package python3")
+        return HostState.parse(json.loads(output[-1]))

@@ -1,0 +1,88 @@
+"""One host of a run: its plan, its state as last read, and what is still to do there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
+
+from pyinfra.api import Host
+from pyinfra.api.exceptions import DeployError
+from pyinfra.connectors.ssh import SSHConnector
+
+from roles.host.pending import Pending, pending_steps, unmet_needs
+from roles.host.state import HostState, StackState, state_request
+from roles.plan import Generation, HostPlan, read_lock, resolve
+
+_KEY = "ai_backend_target"
+
+
+class Target:
+    """What operations share about one host. pyinfra keeps no facts: this does, until something was changed."""
+
+    def __init__(self, host: Host, plan: HostPlan) -> None:
+        self.host = host
+        self.plan = plan
+        self.lock_id: str | None = None
+        """The lock that this run holds on the host."""
+        self._state: HostState | None = None
+        self._generation: Generation | None = None
+
+    @classmethod
+    def of(cls, host: Host) -> Target:
+        target: Target = host.connector_data[_KEY]
+        return target
+
+    def attach(self) -> None:
+        """Make it the host's target, and its connection quick."""
+        self.host.connector_data[_KEY] = self
+        _disable_nagle(self.host)
+
+    @property
+    def state(self) -> HostState:
+        if self._state is None:
+            state = self.host.get_fact(StackState, request=json.dumps(state_request(self.plan)))
+            if state is None:
+                raise DeployError(f"{self.host.name}: its state can not be read, see above")
+            self._state = state
+        return self._state
+
+    @property
+    def generation(self) -> Generation:
+        if self._generation is None:
+            self._generation = resolve(self.plan, self.state.platform)
+        return self._generation
+
+    @property
+    def pending(self) -> Pending:
+        return pending_steps(self.plan, self.generation, self.state)
+
+    def changed(self) -> None:
+        """Something was changed on the host: what was read of it is no longer true."""
+        self._state = self._generation = None
+
+    def check(self) -> None:
+        """Refuse a host on which a deploy could only fail.
+
+        Raises:
+            DeployError: with everything that is in the way.
+        """
+        problems = unmet_needs(self.plan, self.generation, self.state)
+        if problems:
+            raise DeployError(f"{self.host.name} can not be deployed to:\n" + "\n".join(f"    - {p}" for p in problems))
+
+    def uv_tool(self) -> Mapping[str, str]:
+        """The uv that makes environments there: its requirements, and a folder named by them and the host's Python."""
+        requirements = read_lock("host", "uv")
+        key = hashlib.sha256(f"{requirements}{self.state.platform['python']}".encode()).hexdigest()[:16]
+        return {"folder": f"{self.plan.layout.installs}/uv/{key}", "requirements": requirements}
+
+
+def _disable_nagle(host: Host) -> None:
+    """paramiko leaves Nagle's algorithm on, which holds each opening of a channel up by some 40 ms."""
+    connector = host.connector
+    if isinstance(connector, SSHConnector) and connector.client is not None:
+        transport = connector.client.get_transport()
+        if transport is not None and isinstance(transport.sock, socket):
+            transport.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
