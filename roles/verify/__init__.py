@@ -1,0 +1,13 @@
+"""The verifier: proves that what is deployed on a host runs and that every route answers, from where it should.
+
+It runs on the host (`python -m roles.verify --config FOLDER`) with what the gateway's environment holds, and reads
+only the files of the generation: it checks what is deployed, not what was meant. `Verdict` and the report are of use
+on the control machine too.
+"""
+
+from roles.verify.generation import ConfigError, load_generation
+from roles.verify.report import print_report
+from roles.verify.run import verify
+from roles.verify.verdict import Check, Verdict
+
+__all__ = ["Check", "ConfigError", "Verdict", "load_generation", "print_report", "verify"]

@@ -1,0 +1,53 @@
+"""`python -m roles.verify --config FOLDER [--json]`: exit status 0 = all checks hold, 1 = some fail, 2 = unknown."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from roles.verify.generation import ConfigError, load_generation
+from roles.verify.report import print_report
+from roles.verify.run import verify
+
+_UNKNOWN = 2
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the verifier and gives its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m roles.verify",
+        description="Proves that the deployed generation runs and that every route answers.",
+        epilog="Exit status: 0 all checks hold, 1 some fail, 2 some or all could not be made.",
+    )
+    parser.add_argument("--config", type=Path, required=True, help="link to the generation, e.g. /etc/ai-backend")
+    parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
+    options = parser.parse_args(arguments)
+    try:
+        generation = load_generation(options.config)
+    except ConfigError as error:
+        print(f"verify: {error}", file=sys.stderr)
+        return _UNKNOWN
+    try:
+        verdict = asyncio.run(verify(generation, progress=lambda text: print(text, file=sys.stderr, flush=True)))
+    except KeyboardInterrupt:
+        print("verify: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Models answer in any script; the terminal may know only one.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if options.json:
+        print(verdict.to_json())
+    else:
+        print_report(verdict, Console())
+    return verdict.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The gateway's HTTP interface, as one client with one key sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from roles.verify.proof import Refuted
+from roles.verify.quoting import quoted
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer. `text` never holds the key."""
+
+    status: int
+    headers: httpx.Headers
+    text: str
+
+    @property
+    def brief(self) -> str:
+        """Status and the gist of the body, for people: of an error the message alone."""
+        try:
+            gist = str(json.loads(self.text)["error"]["message"])
+        except (ValueError, LookupError, TypeError):
+            gist = self.text
+        return f"{self.status} {quoted(gist)}"
+
+    def require_ok(self) -> None:
+        if self.status != httpx.codes.OK:
+            raise Refuted(self.brief)
+
+    def json(self) -> Any:
+        """The body of a good answer.
+
+        Raises:
+            Refuted: for any status but 200, and when the body is no JSON.
+        """
+        self.require_ok()
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            raise Refuted(f"no JSON: {self.brief}") from None
+
+
+@dataclass(frozen=True)
+class StreamReply(Reply):
+    """A streamed answer.
+
+    Attributes:
+        events: the `data:` of each server-sent event, in order. Empty unless the status is 200.
+        broken: why the stream ended before its time; None when it ended in order.
+    """
+
+    events: tuple[str, ...] = ()
+    broken: str | None = None
+
+
+class Api:
+    """Sends requests to the gateway, with a key or without.
+
+    Every method raises `Refuted` when no answer comes within `timeout` seconds in all.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, url: str, key: str | None) -> None:
+        self._client = client
+        self._url = url
+        self._key = key
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    async def get(self, path: str, timeout: float) -> Reply:
+        return await self._whole(self._client.build_request("GET", self._url + path, headers=self._headers), timeout)
+
+    async def post(self, path: str, body: Mapping[str, object], timeout: float) -> Reply:
+        return await self._whole(self._post_request(path, body), timeout)
+
+    async def stream(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
+        """Like `post`, reading server-sent events. Once it has begun, a stream that breaks off is an answer too."""
+        request = self._post_request(path, {**body, "stream": True})
+        events: list[str] = []
+        response: httpx.Response | None = None
+        broken: str | None = None
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._client.send(request, stream=True)
+                if response.status_code != httpx.codes.OK:
+                    await response.aread()
+                    return StreamReply(response.status_code, response.headers, self._without_key(response.text))
+                async for line in response.aiter_lines():
+                    if line.startswith("data:"):
+                        events.append(self._without_key(line.removeprefix("data:").strip()))
+        except (httpx.HTTPError, TimeoutError) as error:
+            broken = _reason(error, timeout)
+            if response is None:
+                raise Refuted(broken) from None
+        finally:
+            if response is not None:
+                await response.aclose()
+        return StreamReply(response.status_code, response.headers, "", tuple(events), broken)
+
+    async def _whole(self, request: httpx.Request, timeout: float) -> Reply:
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._client.send(request)
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise Refuted(_reason(error, timeout)) from None
+        return Reply(response.status_code, response.headers, self._without_key(response.text))
+
+    def _post_request(self, path: str, body: Mapping[str, object]) -> httpx.Request:
+        return self._client.build_request("POST", self._url + path, headers=self._headers, json=body)
+
+    def _without_key(self, text: str) -> str:
+        """Before anything is cut: half a key is a leak too."""
+        return text.replace(self._key, "[the key]") if self._key else text
+
+
+def _reason(error: Exception, timeout: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no end within {timeout:g} s"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

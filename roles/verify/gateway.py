@@ -1,0 +1,87 @@
+"""Checks of the gateway itself: it offers what is declared, to nobody without the key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import httpx
+
+from roles.verify.api import Api
+from roles.verify.generation import Gateway, Route
+from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.verdict import Check
+
+WRONG_KEY = "sk-no-such-key-of-the-verifier"
+
+_REFUSED = (400, 401, 403)
+"""LiteLLM 1.106.2 without a database: 401 without a key, 400 "No connected db" for a wrong one; other releases 401."""
+_TIMEOUT = 30.0
+"""Seconds. A refusal and a list come without any backend; the first answers of a worker take 0.3-1.7 s."""
+_SUBJECT = "gateway"
+
+_MODELS = Claim("gateway/models", _SUBJECT, "offers the declared models", "exactly the declared names")
+_NO_KEY = Claim("gateway/no-key", _SUBJECT, "refuses requests without a key", "400, 401 or 403")
+_WRONG_KEY = Claim("gateway/wrong-key", _SUBJECT, "refuses a wrong key", "400, 401 or 403")
+
+
+def gateway_checks(
+    client: httpx.AsyncClient, gateway: Gateway, routes: Sequence[Route], api: Api | CannotCheck
+) -> list[Coroutine[Any, Any, Check]]:
+    """The checks of the gateway, to be awaited.
+
+    Args:
+        api: the gateway as seen with the right key, or why that can not be had.
+    """
+    return [
+        _MODELS.prove(_models(api, {name for route in routes for name in route.names})),
+        _NO_KEY.prove(_refused(Api(client, gateway.url, None), routes)),
+        _WRONG_KEY.prove(_refused(Api(client, gateway.url, WRONG_KEY), routes)),
+    ]
+
+
+async def _models(api: Api | CannotCheck, declared: set[str]) -> str:
+    if isinstance(api, CannotCheck):
+        raise api
+    reply = await api.get("/v1/models", _TIMEOUT)
+    try:
+        offered = {str(model["id"]) for model in reply.json()["data"]}
+    except (LookupError, TypeError):
+        raise Refuted(f"no list of models: {reply.brief}") from None
+    problems = []
+    if missing := sorted(declared - offered):
+        problems.append(f"missing: {', '.join(missing)}")
+    if excess := sorted(offered - declared):
+        problems.append(f"too much: {', '.join(excess)}")
+    if problems:
+        raise Refuted("; ".join(problems))
+    return f"{len(offered)} names"
+
+
+async def _refused(api: Api, routes: Sequence[Route]) -> str:
+    """Both the list and a chat: they are guarded apart."""
+    chat = {
+        "model": routes[0].name if routes else "any",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "max_tokens": 1,
+    }
+    replies = await asyncio.gather(
+        api.get("/v1/models", _TIMEOUT), api.post("/v1/chat/completions", chat, _TIMEOUT), return_exceptions=True
+    )
+    seen = []
+    refused = True
+    for name, reply in zip(("models", "chat"), replies, strict=True):
+        if isinstance(reply, Refuted):
+            seen.append(f"{name}: {reply}")
+            refused = False
+        elif isinstance(reply, BaseException):
+            raise reply
+        elif reply.status in _REFUSED:
+            seen.append(f"{name}: {reply.status}")
+        else:
+            seen.append(f"{name}: {reply.brief}")
+            refused = False
+    if not refused:
+        raise Refuted("; ".join(seen))
+    return "; ".join(seen)

@@ -1,0 +1,258 @@
+"""What is deployed: the files of the generation that a host runs, read without help from what wrote them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+import yaml
+
+from roles.verify.environment_file import parse_environment
+from roles.verify.proof import CannotCheck
+
+Scope: TypeAlias = Literal["system", "user"]
+Mode: TypeAlias = Literal["chat", "completion", "embedding"]
+
+DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
+"""Environment variable in which each process carries its unit's digest."""
+
+_DIGEST_LINE = re.compile(rf"^Environment={DIGEST_VARIABLE}=(\S+)$", re.MULTILINE)
+
+
+class ConfigError(Exception):
+    """The configuration folder can not be read; the message names the file, the place in it, and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A unit and the address that it must own.
+
+    Attributes:
+        ready_url: gives status 200 once the service can answer.
+        start_timeout: seconds that it may take from its start until then.
+        unit_file: the unit's file in the generation; it holds the digest that the process should carry.
+    """
+
+    unit: str
+    bind: str
+    port: int
+    ready_url: str
+    start_timeout: float
+    unit_file: Path
+
+    def wanted_digest(self) -> str:
+        """The digest in the unit's file.
+
+        Raises:
+            CannotCheck: when the file can not be read or holds none.
+        """
+        found = _DIGEST_LINE.search(_read(self.unit_file))
+        if found is None:
+            raise CannotCheck(f"{self.unit_file} holds no {DIGEST_VARIABLE}")
+        return found[1]
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """The endpoint that clients talk to."""
+
+    service: Service
+    url: str
+    key_file: Path
+    key_variable: str
+
+    def key(self) -> str:
+        """The master key.
+
+        Raises:
+            CannotCheck: when it can not be read, or no HTTP header can carry it.
+        """
+        key = _read_variable(self.key_file, self.key_variable)
+        if not key or not key.isascii() or not key.isprintable() or " " in key:
+            raise CannotCheck(f"{self.key_variable} in {self.key_file} is empty or no plain ASCII word")
+        return key
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One backend of a route: `id` and `api_base` are what the gateway's answers name as their origin."""
+
+    id: str
+    api_base: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The question that proves a route; `timeout` in seconds."""
+
+    prompt: str
+    expects: str | None
+    max_tokens: int
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Route:
+    """A public name and who may answer it."""
+
+    name: str
+    aliases: tuple[str, ...]
+    mode: Mode
+    deployments: tuple[Deployment, ...]
+    probe: Probe
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """All that the verifier knows about a host. `gateway` is None on a host that runs providers only."""
+
+    name: str
+    scope: Scope
+    gateway: Gateway | None
+    providers: tuple[Service, ...]
+    routes: tuple[Route, ...]
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        return (self.gateway.service, *self.providers) if self.gateway else self.providers
+
+
+def load_generation(config: Path) -> Generation:
+    """The generation that the symbolic link `config` leads to.
+
+    Raises:
+        ConfigError: when a file is missing, unreadable, or lacks what the verifier needs.
+    """
+    try:
+        name = config.readlink().name
+    except OSError as error:
+        reason = "it is no symbolic link to a generation" if config.exists() else error.strerror
+        raise ConfigError(f"{config}: {reason}") from None
+    providers = _Entry.of_file(config / "providers.yaml")
+    mappings = _Entry.of_file(config / "model-mappings.yaml")
+    gateway = providers.entry("gateway") if "gateway" in providers.values else None
+    return Generation(
+        name=name,
+        scope=cast(Scope, providers.choice("scope", ("system", "user"))),
+        gateway=_gateway(gateway, config) if gateway else None,
+        providers=tuple(_service(entry, config) for entry in providers.entries("providers")),
+        routes=tuple(_route(entry) for entry in mappings.entries("models")),
+    )
+
+
+def _gateway(entry: _Entry, config: Path) -> Gateway:
+    return Gateway(
+        service=_service(entry, config),
+        url=entry.text("url").rstrip("/"),
+        key_file=Path(entry.text("key_file")),
+        key_variable=entry.text("key_variable"),
+    )
+
+
+def _service(entry: _Entry, config: Path) -> Service:
+    unit = entry.text("unit")
+    return Service(
+        unit=unit,
+        bind=entry.text("bind"),
+        port=int(entry.number("port")),
+        ready_url=entry.text("ready_url"),
+        start_timeout=entry.number("start_timeout"),
+        unit_file=config / "units" / unit,
+    )
+
+
+def _route(entry: _Entry) -> Route:
+    probe = entry.entry("probe")
+    return Route(
+        name=entry.text("name"),
+        aliases=entry.texts("aliases"),
+        mode=cast(Mode, entry.choice("mode", ("chat", "completion", "embedding"))),
+        deployments=tuple(
+            Deployment(id=deployment.text("id"), api_base=deployment.text("api_base"))
+            for deployment in entry.entries("deployments")
+        ),
+        probe=Probe(
+            prompt=probe.text("prompt"),
+            expects=None if probe.values.get("expects") is None else probe.text("expects"),
+            max_tokens=int(probe.number("max_tokens")),
+            timeout=probe.number("timeout"),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A mapping of a YAML file that knows its place, so that an error can name it."""
+
+    place: str
+    values: Mapping[str, Any]
+
+    @classmethod
+    def of_file(cls, file: Path) -> _Entry:
+        try:
+            content = yaml.safe_load(file.read_text())
+        except OSError as error:
+            raise ConfigError(f"{file}: {error.strerror}") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file}: {' '.join(str(error).split())}") from None
+        return cls._of(f"{file}:", content)
+
+    @classmethod
+    def _of(cls, place: str, content: object) -> _Entry:
+        if not isinstance(content, dict):
+            raise ConfigError(f"{place} must be a mapping")
+        return cls(place, content)
+
+    def text(self, key: str) -> str:
+        return cast(str, self._value(key, str, "a text"))
+
+    def number(self, key: str) -> float:
+        return cast(float, self._value(key, (int, float), "a number"))
+
+    def choice(self, key: str, choices: Sequence[str]) -> str:
+        value = self.text(key)
+        if value not in choices:
+            raise ConfigError(f"{self.place} {key} is {value!r}, not one of {', '.join(choices)}")
+        return value
+
+    def entry(self, key: str) -> _Entry:
+        return self._of(f"{self.place} {key}", self._value(key, dict, "a mapping"))
+
+    def entries(self, key: str) -> tuple[_Entry, ...]:
+        items = self._value(key, list, "a list")
+        return tuple(self._of(f"{self.place} {key}[{index}]", item) for index, item in enumerate(items))
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        items = self._value(key, list, "a list")
+        if not all(isinstance(item, str) for item in items):
+            raise ConfigError(f"{self.place} {key} must be a list of texts")
+        return tuple(items)
+
+    def _value(self, key: str, kind: type | tuple[type, ...], what: str) -> Any:
+        if key not in self.values:
+            raise ConfigError(f"{self.place} lacks {key}")
+        value = self.values[key]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ConfigError(f"{self.place} {key} is {value!r}, not {what}")
+        return value
+
+
+def _read_variable(file: Path, variable: str) -> str:
+    variables = parse_environment(_read(file))
+    if variable not in variables:
+        raise CannotCheck(f"{file} holds no {variable}")
+    return variables[variable]
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError as error:
+        raise CannotCheck(f"{file}: {error.strerror}") from None

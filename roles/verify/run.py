@@ -1,0 +1,79 @@
+"""One run: wait for the services, then make all checks side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from roles.verify.api import Api
+from roles.verify.gateway import gateway_checks
+from roles.verify.generation import Gateway, Generation
+from roles.verify.proof import CannotCheck
+from roles.verify.routes import route_checks
+from roles.verify.sockets import listeners
+from roles.verify.systemd import read_unit_states
+from roles.verify.units import Progress, ReadStates, settle, unit_checks
+from roles.verify.verdict import Verdict
+
+_UNBOUNDED = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+"""A pool would make one slow answer hold up the others."""
+_TIMEOUTS = httpx.Timeout(None, connect=10)
+"""Seconds. The whole of an answer is bounded by each request's own time-out."""
+
+
+async def verify(
+    generation: Generation,
+    *,
+    read_states: ReadStates = read_unit_states,
+    progress: Progress = lambda _: None,
+    proc: Path = Path("/proc"),
+) -> Verdict:
+    """Proves a generation on the host that this runs on.
+
+    Args:
+        read_states: asks systemd; replaced in tests.
+        progress: is told what a long run waits for.
+        proc: where the proc file system is mounted.
+    """
+    time_of_day = datetime.now(UTC).isoformat(timespec="seconds")
+    began = time.monotonic()
+    services = generation.services
+    # No proxy of the environment: everything is asked from this very host.
+    async with httpx.AsyncClient(trust_env=False, limits=_UNBOUNDED, timeout=_TIMEOUTS) as client:
+        settled = await settle(services, generation.scope, read_states, client, progress)
+        listening = await asyncio.to_thread(listeners, {service.port for service in services}, proc)
+        api = _api(client, generation.gateway)
+        checks = [check for service in services for check in unit_checks(service, settled, listening, proc)]
+        if generation.gateway:
+            checks += gateway_checks(client, generation.gateway, generation.routes, api)
+        checks += [check for route in generation.routes for check in route_checks(route, api)]
+        made = await asyncio.gather(*checks)
+    return Verdict(
+        host=socket.gethostname(),
+        time=time_of_day,
+        boot_id=_boot_id(proc),
+        generation=generation.name,
+        seconds=round(time.monotonic() - began, 3),
+        checks=tuple(made),
+    )
+
+
+def _api(client: httpx.AsyncClient, gateway: Gateway | None) -> Api | CannotCheck:
+    if gateway is None:
+        return CannotCheck("providers.yaml names no gateway")
+    try:
+        return Api(client, gateway.url, gateway.key())
+    except CannotCheck as reason:
+        return reason
+
+
+def _boot_id(proc: Path) -> str:
+    try:
+        return (proc / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"

@@ -1,0 +1,108 @@
+"""Who listens on a TCP port: read from /proc, so it needs no tool on the host.
+
+A process owns a socket when one of its descriptors leads to it: `/proc/net/tcp` gives a listening socket's inode,
+`/proc/<pid>/fd` the inodes that a process holds, `/proc/<pid>/cgroup` the unit that the process belongs to.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+_LISTEN = "0A"
+"""TCP_LISTEN as `/proc/net/tcp` writes it. Source: include/net/tcp_states.h of Linux."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that holds a socket. `units` are the names on its cgroup path, innermost last."""
+
+    pid: int
+    command: str
+    units: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"process {self.pid} ({self.command}) of {self.units[-1] if self.units else 'no unit'}"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listening socket. `holders` is empty when this user may not see who holds it."""
+
+    address: str
+    port: int
+    holders: tuple[Holder, ...]
+
+    def belongs_to(self, unit: str) -> bool:
+        return any(unit in holder.units for holder in self.holders)
+
+    def __str__(self) -> str:
+        return f"{f'[{self.address}]' if ':' in self.address else self.address}:{self.port}"
+
+
+def listeners(ports: Collection[int], proc: Path = Path("/proc")) -> tuple[Listener, ...]:
+    """All listening sockets on `ports`, whatever their address."""
+    found = [
+        (address, port, inode)
+        for table in ("tcp", "tcp6")
+        for address, port, inode in _listening(proc / "net" / table)
+        if port in ports
+    ]
+    holders: dict[str, list[Holder]] = {inode: [] for _, _, inode in found}
+    for process in proc.glob("[0-9]*"):
+        held = _sockets_of(process) & holders.keys()
+        if held:
+            holder = _holder(process)
+            for inode in held:
+                holders[inode].append(holder)
+    return tuple(Listener(address, port, tuple(holders[inode])) for address, port, inode in found)
+
+
+def _listening(table: Path) -> Iterator[tuple[str, int, str]]:
+    """(address, port, inode) of each listening socket. A kernel without IPv6 has no tcp6 table."""
+    if not table.exists():
+        return
+    for line in table.read_text().splitlines()[1:]:
+        fields = line.split()
+        local, state, inode = fields[1], fields[3], fields[9]
+        if state == _LISTEN:
+            address, _, port = local.partition(":")
+            yield _address(address), int(port, 16), inode
+
+
+def _address(digits: str) -> str:
+    """An address as the kernel prints it: 32-bit words in the host's byte order."""
+    words = (digits[start : start + 8] for start in range(0, len(digits), 8))
+    packed = b"".join(int(word, 16).to_bytes(4, sys.byteorder) for word in words)
+    if len(packed) == 4:
+        return str(IPv4Address(packed))
+    address = IPv6Address(packed)
+    return str(address.ipv4_mapped or address)
+
+
+def _sockets_of(process: Path) -> set[str]:
+    inodes = set()
+    try:
+        for descriptor in (process / "fd").iterdir():
+            target = str(descriptor.readlink())
+            if target.startswith("socket:["):
+                inodes.add(target.removeprefix("socket:[").removesuffix("]"))
+    except OSError:
+        # It ended meanwhile, or belongs to another user: its sockets stay without a holder.
+        pass
+    return inodes
+
+
+def _holder(process: Path) -> Holder:
+    try:
+        command = (process / "comm").read_text().strip()
+        groups = (process / "cgroup").read_text().splitlines()
+    except OSError:
+        return Holder(int(process.name), "ended meanwhile", ())
+    # One line a hierarchy (several under cgroup v1), each `id:controllers:/path/of/groups`.
+    paths = [line.split(":", 2)[2] for line in groups]
+    units = dict.fromkeys(part for path in paths for part in path.split("/") if part.endswith((".service", ".scope")))
+    return Holder(int(process.name), command, tuple(units))

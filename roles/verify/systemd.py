@@ -1,0 +1,113 @@
+"""What systemd says about units: the one place that runs `systemctl`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from roles.verify.generation import Scope
+from roles.verify.proof import CannotCheck
+from roles.verify.quoting import quoted
+
+_PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "UnitFileState",
+    "MainPID",
+    "Job",
+    "ActiveEnterTimestampMonotonic",
+)
+_LONGEST_ANSWER = 20.0
+"""Seconds. A systemd that takes longer than that (it reloads, it hangs) is not there for us."""
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """A unit as systemd sees it.
+
+    Attributes:
+        active, sub: e.g. `active` and `running`, `activating` and `auto-restart`.
+        result: why it stopped last, e.g. `exit-code`; `success` else.
+        enabled: systemd's `UnitFileState`; empty when there is no such unit file.
+        main_pid: 0 when no process runs.
+        active_since: when it last became active, on the clock of `time.monotonic`; 0 = never in this boot.
+        has_job: systemd has yet to start or stop it, as right after boot.
+    """
+
+    name: str
+    loaded: str
+    active: str
+    sub: str
+    result: str
+    enabled: str
+    main_pid: int
+    active_since: float
+    has_job: bool
+
+    def __str__(self) -> str:
+        if self.loaded != "loaded":
+            return self.loaded
+        cause = "" if self.result in ("success", "") else f", result {self.result}"
+        return f"{self.active} ({self.sub}{cause})"
+
+    @property
+    def may_become_ready(self) -> bool:
+        """It runs or is about to: waiting for it makes sense."""
+        return self.has_job or self.active in ("active", "activating", "reloading")
+
+
+async def read_unit_states(units: Sequence[str], scope: Scope) -> dict[str, UnitState]:
+    """The states of all `units`, in one call.
+
+    Raises:
+        CannotCheck: when systemd can not be asked.
+    """
+    command = ["systemctl", *(["--user"] if scope == "user" else []), "show", "--no-pager"]
+    command += [f"--property={','.join(_PROPERTIES)}", "--", *units]
+    environment = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **os.environ, "LC_ALL": "C"}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
+        )
+    except OSError as error:
+        raise CannotCheck(f"systemctl can not be run: {error.strerror}") from None
+    try:
+        output, errors = await asyncio.wait_for(process.communicate(), _LONGEST_ANSWER)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise CannotCheck(f"systemctl show gave no answer within {_LONGEST_ANSWER:.0f} s") from None
+    if process.returncode != 0:
+        raise CannotCheck(f"systemctl show: exit status {process.returncode}, {quoted(errors.decode())}")
+    return parse_show(output.decode())
+
+
+def parse_show(output: str) -> dict[str, UnitState]:
+    """Unit name → state, from what `systemctl show` prints: a paragraph of `Property=value` lines a unit."""
+    states = {}
+    for paragraph in output.strip().split("\n\n"):
+        properties = dict(line.split("=", 1) for line in paragraph.splitlines() if "=" in line)
+        if "Id" in properties:
+            state = _state(properties)
+            states[state.name] = state
+    return states
+
+
+def _state(properties: Mapping[str, str]) -> UnitState:
+    return UnitState(
+        name=properties["Id"],
+        loaded=properties.get("LoadState", ""),
+        active=properties.get("ActiveState", ""),
+        sub=properties.get("SubState", ""),
+        result=properties.get("Result", ""),
+        enabled=properties.get("UnitFileState", ""),
+        main_pid=int(properties.get("MainPID") or 0),
+        # CLOCK_MONOTONIC in microseconds; Python's time.monotonic() reads the same clock on Linux.
+        active_since=int(properties.get("ActiveEnterTimestampMonotonic") or 0) / 1e6,
+        has_job=(properties.get("Job") or "0") != "0",
+    )
