@@ -1,0 +1,99 @@
+"""Running the real pyinfra command line against `@fake` hosts, and counting what it sends them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.inventories import INVENTORY
+
+_SENT = re.compile(r"\[fake\] simulating command on (\S+): (.*)")
+
+PREAMBLE = """
+import json, os
+from tests.stacks import *
+from roles.plan import resolve
+from roles.rooms import plan_of
+from roles.spec import *
+from roles.litellm import LiteLLM
+
+def fake(name, stack, change=lambda read: None, verdict=None):
+    plan = plan_of(stack)
+    read = converged_state(plan, resolve(plan, PLATFORM))
+    change(read)
+    responses = {"_missing_packages": json.dumps(read)}
+    if verdict:
+        responses["bin/verify"] = verdict
+    return (f"@fake/{name}", {"stack": stack, "fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": responses})
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished pyinfra run: its exit status, all that it printed, and the commands it sent, in order."""
+
+    status: int
+    output: str
+    commands: tuple[tuple[str, str], ...]
+
+    def programs(self) -> list[str]:
+        """What was sent, by short names: `fact`, `verify`, or the host program's name."""
+        return [_short(command) for _, command in self.commands]
+
+
+def _short(command: str) -> str:
+    if "_missing_packages" in command:
+        return "fact"
+    if "bin/verify" in command:
+        return "verify"
+    return command.rstrip("'").split()[-1]
+
+
+def run_pyinfra(folder: Path, inventory: str, deploy: str = "full.py", **environment: str) -> Run:
+    """Write an inventory and run a deploy of the project's on it."""
+    file = folder / "inventory.py"
+    file.write_text(PREAMBLE + inventory)
+    project = INVENTORY.parent
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("pyinfra")), "--debug", "-y", str(file), str(project / "deploys" / deploy)],
+        cwd=folder,  # nothing may depend on the working folder
+        env={**os.environ, "PYTHONPATH": str(project), "PYINFRA_PROGRESS": "off", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    output = done.stdout + done.stderr
+    return Run(done.returncode, output, tuple(_SENT.findall(_joined(output))))
+
+
+def _joined(output: str) -> str:
+    """The output with the lines of a command that spans several put on one."""
+    return re.sub(r"\n(?!.*\[fake\])(?!\s+\[)", " ", output)
+
+
+def passing_verdict(**changes: Any) -> str:
+    """A verdict of the verifier, as JSON, with one check in it."""
+    check = {
+        "id": "gateway/models",
+        "subject": "gateway",
+        "claim": "lists the models",
+        "expected": "n, p",
+        "seen": "n, p",
+    }
+    verdict = {
+        "schema": 1,
+        "host": "fake",
+        "time": "2026-11-24T12:00:00Z",
+        "boot_id": "b007",
+        "generation": "abc",
+        "seconds": 0.1,
+        "checks": [{**check, "ok": True, "seconds": 0.1, **changes}],
+    }
+    return json.dumps(verdict)

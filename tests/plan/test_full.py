@@ -1,0 +1,116 @@
+"""What `deploys/full.py` sends to a host, told by pyinfra's fake connector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.plan.fake import passing_verdict, run_pyinfra
+
+PASS = f"verdict={passing_verdict()!r}"
+
+
+def test_a_converged_host_gets_two_reads_and_nothing_else(tmp_path: Path) -> None:
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {PASS})]")
+    assert run.status == 0, run.output
+    assert run.programs() == ["fact", "verify"]
+    assert run.output.count("No changes") == 7
+    assert "Success" not in run.output.split("Results")[0]
+
+
+def test_a_fresh_host_gets_every_step_once_and_in_order(tmp_path: Path) -> None:
+    fresh = (
+        "lambda read: read.update(generation=None, files={}, installs=[], secrets=[], activated=None, linked_units=[],"
+        " wanted_links=[], units={}, build_user=False, missing_packages=['cmake'], ports={})"
+    )
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {fresh}, {PASS})]")
+    assert run.status == 0, run.output
+    steps = [step for step in run.programs() if step != "fact"]
+    assert steps == ["lock", "system", *["install"] * 5, "generation", "activate", "verify", "lock"]
+
+
+def test_a_host_that_runs_something_older_is_only_activated(tmp_path: Path) -> None:
+    older = "lambda read: read['units']['litellm.service'].update(Digest='0lder')"
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {older}, {PASS})]")
+    assert [step for step in run.programs() if step != "fact"] == ["lock", "activate", "verify", "lock"]
+    assert "activating, as litellm.service runs 0lder" in run.output
+
+
+def test_a_check_that_does_not_hold_fails_the_run_and_names_it(tmp_path: Path) -> None:
+    verdict = passing_verdict(ok=False, seen="n alone; p is missing")
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), verdict={verdict!r})]", "verify.py")
+    assert run.status == 1
+    assert "p is missing" in run.output
+    assert "1 of 1 checks fail" in run.output
+    assert "Traceback" not in run.output
+
+
+def test_an_answer_that_is_no_verdict_fails_the_run(tmp_path: Path) -> None:
+    run = run_pyinfra(tmp_path, "hosts = [fake('box', small_stack())]", "verify.py")
+    assert run.status == 1
+    assert "gave no verdict" in run.output
+
+
+def test_no_secret_shows_in_what_is_sent_or_printed(tmp_path: Path) -> None:
+    secret = "sk-0123456789-never-to-be-seen"
+    fresh = "lambda read: read.update(generation=None, files={})"
+    stack = "small_stack(gateway=LiteLLM(master_key=EnvSecret('THE_KEY')))"
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', {stack}, {fresh}, {PASS})]", THE_KEY=secret)
+    assert "generation" in run.programs()
+    assert secret not in run.output
+
+
+def test_what_is_in_the_way_is_told_before_anything_is_sent_but_the_fact(tmp_path: Path) -> None:
+    busy = "lambda read: read['ports'].update({'8080': ['nginx.service']})"
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {busy})]")
+    assert run.status == 1
+    assert run.programs() == ["fact"]
+    assert "port 8080, which llama-server@native.service needs, is taken by nginx.service" in run.output
+
+
+BAD_INVENTORIES = {
+    "unknown option": (
+        "hosts = [fake('box', small_stack(gateway=LiteLLM(prot=4000)))]",
+        'unknown option "prot"; did you mean "port"?',
+    ),
+    "wrong type": ("hosts = [fake('box', small_stack(gateway=LiteLLM(port='4000')))]", "valid integer, not '4000'"),
+    "one port twice": (
+        "hosts = [fake('box', small_stack(providers=[native(), python(port=8080)]))]",
+        "both listen on port 8080",
+    ),
+    "alias cycle": ("hosts = [fake('box', small_stack(aliases={'a': 'b', 'b': 'a'}))]", "alias cycle: a -> b -> a"),
+    "fallback to nowhere": (
+        "hosts = [fake('box', small_stack(routes=[route('n', 'native', fallbacks=['x'])], aliases={}))]",
+        'falls back to "x", which is no public name',
+    ),
+    "duplicate public name": (
+        "hosts = [fake('box', small_stack(routes=[route('n', 'native'), route('n', 'python')]))]",
+        'duplicate public name "n"',
+    ),
+    "missing secret": (
+        "_good = fake('box', small_stack())\n"
+        "bad = small_stack(gateway=LiteLLM(master_key=EnvSecret('SURELY_NOT_SET')))\n"
+        "hosts = [_good, ('@fake/other', {**_good[1], 'stack': bad})]",
+        'host "@fake/other": missing secret: environment variable SURELY_NOT_SET is not set',
+    ),
+    "host without a stack": (
+        "_good = fake('box', small_stack())\nhosts = [_good, ('@fake/other', {'fake_delay': 0})]",
+        'host "@fake/other" in the inventory has no `stack`',
+    ),
+    "a stack that is none": (
+        "hosts = [('@fake/box', {'stack': {'providers': []}, 'fake_delay': 0})]",
+        "has a `stack` that is a dict",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", BAD_INVENTORIES)
+@pytest.mark.parametrize("deploy", ["full.py", "verify.py"])
+def test_bad_input_ends_in_one_message_and_sends_no_host_a_command(tmp_path: Path, mistake: str, deploy: str) -> None:
+    inventory, message = BAD_INVENTORIES[mistake]
+    run = run_pyinfra(tmp_path, inventory, deploy)
+    assert run.status != 0
+    assert run.output.count(message) == 1, run.output
+    assert "Traceback" not in run.output
+    assert run.commands == ()

@@ -1,0 +1,94 @@
+"""Small stacks and the states of hosts that run them, for tests without a host."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from roles.litellm import LiteLLM
+from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
+from roles.plan import Generation, HostPlan, PlatformKey
+from roles.spec import Deployment, PythonSdist, Route, Secret, Stack, SystemScope, UrlFile, UserScope
+
+PLATFORM: dict[PlatformKey, str] = {"machine": "x86_64", "os": "debian-12", "python": "3.11.2", "cpu": "0" * 16}
+BUILD = LlamaCppBuild(source=PythonSdist(package="llama-cpp-python", version="0.3.36", sha256="a" * 64))
+MODEL = UrlFile(url="http://198.18.0.1:8900/native.gguf", sha256="b" * 64)
+
+
+def native(**options: Any) -> LlamaServer:
+    return LlamaServer(
+        **{"name": "native", "port": 8080, "build": BUILD, "model": MODEL, "served_name": "n", **options}
+    )
+
+
+def python(**options: Any) -> LlamaCppPython:
+    defaults = {"name": "python", "port": 8000, "build": BUILD, "model": MODEL, "served_name": "p"}
+    return LlamaCppPython(**{**defaults, **options})
+
+
+def route(name: str, provider: str, **options: Any) -> Route:
+    return Route(name=name, deployments=[Deployment(provider=provider)], **options)
+
+
+def small_stack(**options: Any) -> Stack:
+    """A native and a Python server behind a gateway; `options` are the stack's own."""
+    defaults: dict[str, Any] = {
+        "providers": [native(), python()],
+        "routes": [route("n", "native", fallbacks=["p"]), route("p", "python")],
+        "aliases": {"gpt-4o": "n"},
+        "gateway": LiteLLM(),
+    }
+    return Stack(**{**defaults, **options})
+
+
+def user_scope() -> UserScope:
+    return UserScope(user="alice")
+
+
+def system_scope() -> SystemScope:
+    return SystemScope()
+
+
+def no_secret(secret: Secret) -> str:
+    raise AssertionError(f"the secret from {secret.source()} was read")
+
+
+def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
+    """What the state program prints on a host that runs the generation."""
+    files: dict[str, list[Any]] = {
+        path: [hashlib.sha256(file.content).hexdigest(), file.mode, 0] for path, file in generation.files.items()
+    }
+    files |= {path: [target, 0, 0] for path, target in generation.links.items()}
+    return {
+        "platform": dict(PLATFORM),
+        "boot_id": "b0070000-0000-0000-0000-000000000001",
+        "user": plan.layout.user,
+        "home": "/root" if plan.layout.scope == "system" else f"/home/{plan.layout.user}",
+        "lingers": True,
+        "cores": 2,
+        "memory": 8 << 30,
+        "disk_free": {"installs": 1 << 40, "state": 1 << 40, "cache": 1 << 40},
+        "missing_packages": [],
+        "build_user": True,
+        "systemd": "252",
+        "generation": generation.digest,
+        "files": files,
+        "secrets": [secret.path for secret in plan.generated_secrets],
+        "installs": sorted({install.folder for install in generation.installs}),
+        "activated": generation.digest,
+        "lock": None,
+        "linked_units": [unit.name for unit in plan.units],
+        "wanted_links": [unit.name for unit in plan.units],
+        "units": {
+            unit.name: {
+                "Id": unit.name,
+                "ActiveState": "active",
+                "SubState": "running",
+                "UnitFileState": "enabled",
+                "NeedDaemonReload": "no",
+                "Digest": generation.unit_digests[unit.name],
+            }
+            for unit in plan.units
+        },
+        "ports": {str(unit.port): [unit.name] for unit in plan.units},
+    }

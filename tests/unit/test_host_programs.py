@@ -1,0 +1,319 @@
+"""The programs that run on hosts, run here: on temporary folders and against a real HTTP server on loopback."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.server
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roles.host.program import _BOOTSTRAP, payload
+from roles.host.programs import download as download_module
+from roles.host.programs import generation, install, lock
+from roles.host.programs.console import HostError
+from roles.host.programs.download import download
+from roles.host.programs.files import link_atomic, remove_tree, write_atomic
+
+CONTENT = bytes(range(256)) * 8192  # 2 MiB
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves CONTENT with Range, and misbehaves on demand."""
+
+    daemon_threads = True
+    cut_after: int | None = None
+    """Bytes after which each answer's connection is cut."""
+    wrong_byte = False
+    status = 200
+    ranges: bool = True
+    sent: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/file.bin"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        if self.server.status != 200:
+            self.send_error(self.server.status)
+            return
+        content = CONTENT[:-1] + b"!" if self.server.wrong_byte else CONTENT
+        asked = self.headers.get("Range") if self.server.ranges else None
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+        if asked and start >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        end = len(content) if self.server.cut_after is None else min(len(content), start + self.server.cut_after)
+        self.wfile.write(content[start:end])
+        self.server.sent += end - start
+        if end < len(content):
+            self.close_connection = True
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield running
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download_module.time, "sleep", lambda seconds: None)
+
+
+def test_a_download_that_is_cut_is_resumed_and_sends_nothing_twice(server: Server, tmp_path: Path) -> None:
+    server.cut_after = 300_000
+    download(server.url, DIGEST, tmp_path / "file", "a file")
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert server.sent == len(CONTENT)
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_what_an_earlier_run_fetched_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(CONTENT[:1_500_000])
+    download(server.url, DIGEST, tmp_path / "file", "a file")
+    assert server.sent == len(CONTENT) - 1_500_000
+
+
+def test_a_complete_part_is_checked_and_used(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(CONTENT)
+    download(server.url, DIGEST, tmp_path / "file", "a file")
+    assert server.sent == 0
+
+
+def test_a_server_without_ranges_is_fetched_from_anew(server: Server, tmp_path: Path) -> None:
+    server.ranges = False
+    (tmp_path / "file.part").write_bytes(b"x" * 1000)
+    download(server.url, DIGEST, tmp_path / "file", "a file")
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_another_digest_is_refused_and_named(server: Server, tmp_path: Path, resumed: bool) -> None:
+    server.wrong_byte = True
+    if resumed:
+        (tmp_path / "file.part").write_bytes(CONTENT[:5000])
+    with pytest.raises(HostError, match=rf"has the digest [0-9a-f]{{64}}, not {DIGEST} as declared"):
+        download(server.url, DIGEST, tmp_path / "file", "a file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_is_final_and_named(server: Server, tmp_path: Path) -> None:
+    server.status = 404
+    with pytest.raises(HostError, match=r"file\.bin answers 404"):
+        download(server.url, DIGEST, tmp_path / "file", "a file")
+
+
+def test_a_server_that_stays_down_is_given_up_with_what_came_kept(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(CONTENT[:5000])
+    server.status = 503
+    with pytest.raises(HostError, match=r"503 .*\(6 tries\).* run again to resume"):
+        download(server.url, DIGEST, tmp_path / "file", "a file")
+    assert (tmp_path / "file.part").read_bytes() == CONTENT[:5000]
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_module, "_RESERVE", 1 << 60)
+    with pytest.raises(HostError, match="Nothing was fetched; make room"):
+        download(server.url, DIGEST, tmp_path / "file", "a file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_file_is_never_readable_by_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[int] = []
+    real = os.fdopen
+
+    def noting(descriptor: int, mode: str) -> Any:
+        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        return real(descriptor, mode)
+
+    monkeypatch.setattr("roles.host.programs.files.os.fdopen", noting)
+    write_atomic(tmp_path / "secret", b"hush", 0o600)
+    assert modes == [0o600]
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_atomic(tmp_path / "file", b"old", 0o644)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("roles.host.programs.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomic(tmp_path / "file", b"new", 0o644)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_a_link_is_turned_in_one_step(tmp_path: Path) -> None:
+    link_atomic(tmp_path / "current", "one")
+    link_atomic(tmp_path / "current", "two")
+    assert (tmp_path / "current").readlink() == Path("two")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_removing_a_tree_does_not_follow_links(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "link").symlink_to(tmp_path / "kept")
+    remove_tree(tmp_path / "tree")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def _holder(name: str) -> dict[str, str]:
+    return {"id": name, "who": f"{name}@laptop", "pid": "1", "since": "2026-11-24 12:00:00 UTC"}
+
+
+def _acquire(folder: Path, name: str, take_over: str | None = None) -> None:
+    lock.main({"action": "acquire", "folder": str(folder), "holder": _holder(name), "take_over": take_over})
+
+
+def test_a_held_lock_is_refused_with_who_since_when_and_how_to_break_it(tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "lock"
+    _acquire(folder, "alice")
+    with pytest.raises(HostError, match=r"by alice@laptop since 2026-11-24 12:00:00 UTC.*deploys/unlock\.py"):
+        _acquire(folder, "bob")
+    lock.main({"action": "release", "folder": str(folder), "id": "bob"})  # not his
+    with pytest.raises(HostError):
+        _acquire(folder, "bob")
+    lock.main({"action": "release", "folder": str(folder), "id": "alice"})
+    _acquire(folder, "bob")
+
+
+def test_a_lock_is_taken_over_from_a_dead_run_and_from_an_earlier_boot(tmp_path: Path) -> None:
+    folder = tmp_path / "lock"
+    _acquire(folder, "alice")
+    _acquire(folder, "bob", take_over="alice")
+    holder = json.loads((folder / "holder.json").read_text())
+    (folder / "holder.json").write_text(json.dumps({**holder, "boot_id": "an earlier one"}))
+    _acquire(folder, "carol")
+    assert json.loads((folder / "holder.json").read_text())["id"] == "carol"
+
+
+def test_a_lock_whose_maker_died_before_writing_its_name_still_holds(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(HostError, match="by somebody since an unknown time"):
+        _acquire(tmp_path / "lock", "bob")
+    _acquire(tmp_path / "lock", "bob", take_over="")
+
+
+def _generation(folder: Path, **files: str) -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "files": {name: [base64.b64encode(text.encode()).decode(), 0o640] for name, text in files.items()},
+        "links": {"install/x": "/opt/x"},
+        "generated_secrets": [{"path": str(folder.parent / "secrets" / "key.env"), "variable": "KEY", "prefix": "sk-"}],
+    }
+
+
+def test_a_generation_is_complete_under_its_name_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(path: Path, target: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(generation, "link_atomic", dies)
+        with pytest.raises(OSError, match="No space"):
+            generation.main(_generation(tmp_path / "g1", a="1"))
+    assert not (tmp_path / "g1").exists()
+    generation.main(_generation(tmp_path / "g1", a="1"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["g1", "secrets"]
+    assert (tmp_path / "g1" / "a").read_text() == "1"
+    assert stat.S_IMODE((tmp_path / "g1" / "a").stat().st_mode) == 0o640
+
+
+def test_an_edited_generation_is_mended_in_place(tmp_path: Path) -> None:
+    generation.main(_generation(tmp_path / "g1", a="1"))
+    (tmp_path / "g1" / "a").write_text("edited")
+    (tmp_path / "g1" / "stranger").write_text("x")
+    generation.main(_generation(tmp_path / "g1", a="1"))
+    assert sorted(path.name for path in (tmp_path / "g1").iterdir()) == ["a", "install"]
+    assert (tmp_path / "g1" / "a").read_text() == "1"
+
+
+def test_a_generated_secret_is_made_once_and_private(tmp_path: Path) -> None:
+    generation.main(_generation(tmp_path / "g1", a="1"))
+    key = tmp_path / "secrets" / "key.env"
+    first = key.read_text()
+    generation.main(_generation(tmp_path / "g2", a="2"))
+    assert key.read_text() == first
+    assert first.startswith('KEY="sk-')
+    assert len(first) > 40
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def _install(folder: Path, text: str) -> dict[str, Any]:
+    return {
+        "kind": "files",
+        "title": "some files",
+        "folder": str(folder / "installs" / "abc"),
+        "recipe": {"files": {"x/y.txt": text}},
+        "cache": str(folder / "cache"),
+        "build_user": None,
+        "uv": {},
+    }
+
+
+def test_a_half_made_install_is_made_anew_and_a_whole_one_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "installs" / "abc"
+    (folder / "x").mkdir(parents=True)
+    (folder / "x" / "half.txt").write_text("remains of a killed run")
+    install.main(_install(tmp_path, "whole"))
+    assert not (folder / "x" / "half.txt").exists()
+    assert (folder / "x" / "y.txt").read_text() == "whole"
+    install.main(_install(tmp_path, "not written, it is there"))
+    assert (folder / "x" / "y.txt").read_text() == "whole"
+
+
+def test_the_bootstrap_runs_a_program_from_standard_input(tmp_path: Path) -> None:
+    sent = payload("install", _install(tmp_path, "by way of stdin"))
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", _BOOTSTRAP], input=sent, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "installs" / "abc" / "x" / "y.txt").read_text() == "by way of stdin"
+
+
+def test_a_program_that_fails_says_so_in_one_message(tmp_path: Path) -> None:
+    request = {**_install(tmp_path, ""), "kind": "cobwebs"}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", _BOOTSTRAP],
+        input=payload("install", request),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "some files: nothing here installs a cobwebs\n"

@@ -1,0 +1,125 @@
+"""What is still to do on a host, told from what is wanted and what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from roles.host.pending import Pending, pending_steps, unmet_needs
+from roles.host.state import HostState
+from roles.plan import resolve
+from roles.rooms import plan_of
+from roles.spec import Stack
+from tests.inventories import load_stack
+from tests.stacks import PLATFORM, converged_state, small_stack, user_scope
+
+NATIVE = "llama-server@native.service"
+
+
+def pending_after(change: Callable[[dict[str, Any]], None], stack: Stack | None = None) -> Pending:
+    """What is pending on a converged host after a change to what was read of it."""
+    plan = plan_of(stack or small_stack())
+    generation = resolve(plan, PLATFORM)
+    read = converged_state(plan, generation)
+    change(read)
+    return pending_steps(plan, generation, HostState.parse(read))
+
+
+def needs_after(change: Callable[[dict[str, Any]], None], stack: Stack | None = None) -> list[str]:
+    plan = plan_of(stack or small_stack())
+    generation = resolve(plan, PLATFORM, reveal=lambda _: "x" * 20)
+    read = converged_state(plan, generation)
+    change(read)
+    return unmet_needs(plan, generation, HostState.parse(read))
+
+
+def test_nothing_is_pending_on_a_converged_host() -> None:
+    assert not pending_after(lambda read: None).anything
+    assert needs_after(lambda read: None) == []
+
+
+def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(read: dict[str, Any]) -> None:
+        *parents, last = path.split("|")
+        for parent in parents:
+            read = read[parent]
+        read[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "reason"),
+    [
+        ("a unit runs something older", _set(f"units|{NATIVE}|Digest", "0ld"), f"{NATIVE} runs 0ld"),
+        ("a unit does not run", _set(f"units|{NATIVE}|Digest", ""), f"{NATIVE} runs not"),
+        ("a unit's file was changed under systemd", _set(f"units|{NATIVE}|NeedDaemonReload", "yes"), "older file"),
+        ("a unit does not start at boot", _set("wanted_links", []), "does not start at boot"),
+        ("a unit is not linked", _set("linked_units", []), "is not there"),
+        ("a run died before its end", _set("activated", None), "not activated to its end"),
+        ("another generation is current", _set("generation", "0ther"), "has generation 0ther"),
+        ("an undeclared unit is left", lambda read: read["linked_units"].append("old.service"), "no longer declared"),
+    ],
+)
+def test_a_deviation_is_a_reason_to_activate(what: str, change: Callable[[dict[str, Any]], None], reason: str) -> None:
+    reasons = pending_after(change).activate
+    assert any(reason in given for given in reasons), reasons
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        ("an edited file", lambda read: read["files"].__setitem__("litellm-unified.yaml", ["0" * 64, 0o644, 0])),
+        ("a file of another mode", lambda read: read["files"]["providers.yaml"].__setitem__(1, 0o666)),
+        ("a lost file", lambda read: read["files"].pop("providers.yaml")),
+        ("a file too many", lambda read: read["files"].__setitem__("units/x.service", ["0" * 64, 0o644, 0])),
+        ("a link that leads elsewhere", lambda read: read["files"]["install/litellm"].__setitem__(0, "/tmp/x")),
+        ("no generated secret", lambda read: read.__setitem__("secrets", [])),
+    ],
+)
+def test_a_changed_generation_is_written_again(what: str, change: Callable[[dict[str, Any]], None]) -> None:
+    assert pending_after(change).write_generation
+
+
+def test_a_missing_install_is_made_once_though_two_names_lead_to_it() -> None:
+    pending = pending_after(lambda read: read.__setitem__("installs", []))
+    folders = [install.folder for install in pending.installs]
+    assert len(folders) == len(set(folders))
+    assert [install.install.kind for install in pending.installs].count("model") == 1  # both serve the same file
+
+
+def test_in_user_scope_lingering_is_part_of_the_job() -> None:
+    stack = small_stack(scope=user_scope())
+    assert any("linger" in reason for reason in pending_after(_set("lingers", False), stack).activate)
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "stack", "told"),
+    [
+        ("a foreign process on a port", _set("ports|8080", ["nginx.service"]), None, "port 8080"),
+        ("not root", _set("user", "bob"), None, "connect as root"),
+        ("another user", _set("user", "bob"), small_stack(scope=user_scope()), "connect as alice"),
+        ("another home", _set("home", "/srv/alice"), small_stack(scope=user_scope()), "set `home`"),
+        (
+            "missing packages without root",
+            _set("missing_packages", ["cmake"]),
+            small_stack(scope=user_scope()),
+            "ask an administrator to run `apt-get install cmake`",
+        ),
+        ("an old Python", _set("platform|python", "3.9.2"), None, "3.11 or newer"),
+        ("no systemd", _set("systemd", None), None, "systemd does not answer"),
+    ],
+)
+def test_what_a_deploy_can_not_mend_is_told_before_it_begins(
+    what: str, change: Callable[[dict[str, Any]], None], stack: Stack | None, told: str
+) -> None:
+    needs = needs_after(change, stack)
+    assert len(needs) == 1
+    assert told in needs[0]
+
+
+def test_a_kind_of_install_that_does_not_exist_yet_is_told() -> None:
+    needs = needs_after(lambda read: None, load_stack("gpu-box.py", "gpu-box"))
+    assert any("Ollama" in need and "not part of this version yet" in need for need in needs)

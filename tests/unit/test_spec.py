@@ -1,0 +1,115 @@
+"""Bad input: one message that names what, where and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from roles.litellm import LiteLLM
+from roles.spec import Deployment, EnvSecret, FileSecret, GeneratedSecret, SpecError, UrlArchive
+from tests.stacks import native, python, route, small_stack
+
+MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
+    "unknown option, nearest right one": (
+        lambda: native(context_sise=4096),
+        ['LlamaServer(name="native")', 'unknown option "context_sise"', 'did you mean "context_size"?'],
+    ),
+    "unknown option without a near one": (lambda: LiteLLM(colour="red"), ['LiteLLM: unknown option "colour"']),
+    "wrong type": (lambda: native(port="8080"), ['option "port"', "valid integer", "'8080' (str)"]),
+    "out of range": (lambda: native(port=70000), ['option "port"', "less than or equal to 65535", "70000"]),
+    "missing option": (lambda: Deployment(), ['option "provider" is missing (Name of the provider instance.)']),
+    "something else than a group": (lambda: native(model=None), ['"model": give a UrlFile or HubFile, not None']),
+    "not an address": (lambda: native(bind="localhost"), ['"localhost" is no IPv4 address', "127.0.0.1"]),
+    "path that leaves the archive": (
+        lambda: UrlArchive(url="http://x/y.tar.gz", sha256="a" * 64, subdirectory="../etc"),
+        ['option "subdirectory"', "no relative path"],
+    ),
+    "two services on one port": (
+        lambda: small_stack(providers=[native(), python(port=8080)]),
+        ['LlamaCppPython "python"', 'LlamaServer "native"', "both listen on port 8080", "another `port`"],
+    ),
+    "a service on the gateway's port": (
+        lambda: small_stack(providers=[native(port=4000), python()], gateway=LiteLLM(bind="0.0.0.0")),
+        ["both listen on port 4000"],
+    ),
+    "two services of one name": (
+        lambda: small_stack(providers=[native(), python(name="native")]),
+        ['share the name "native"', "rename"],
+    ),
+    "alias cycle": (
+        lambda: small_stack(aliases={"a": "b", "b": "c", "c": "a"}),
+        ["alias cycle: a -> b -> c -> a", "let one of them name a route (n, p)"],
+    ),
+    "alias to nowhere": (lambda: small_stack(aliases={"a": "nn"}), ['alias "a" leads to "nn"', 'did you mean "n"?']),
+    "alias that is a route": (lambda: small_stack(aliases={"n": "p"}), ['duplicate public name "n"']),
+    "fallback to nowhere": (
+        lambda: small_stack(routes=[route("tiny", "native", fallbacks=["tinny"]), route("p", "python")], aliases={}),
+        ['route "tiny" falls back to "tinny"', 'did you mean "tiny"?'],
+    ),
+    "fallback to itself, by an alias": (
+        lambda: small_stack(routes=[route("n", "native", fallbacks=["gpt-4o"]), route("p", "python")]),
+        ['route "n" falls back to itself'],
+    ),
+    "duplicate public name": (
+        lambda: small_stack(routes=[route("n", "native"), route("n", "python")]),
+        ['duplicate public name "n"', "one route with two deployments"],
+    ),
+    "route to no provider": (
+        lambda: small_stack(routes=[route("n", "natve")]),
+        ['the provider "natve"', 'did you mean "native"?'],
+    ),
+    "short secret": (lambda: _short_secret(), ["fewer than 16 characters"]),
+}
+
+
+def _short_secret() -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHORT_KEY", "sk-1234")
+        return EnvSecret("SHORT_KEY").reveal()
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_ends_in_one_message_that_names_it(mistake: str) -> None:
+    make, expected = MISTAKES[mistake]
+    with pytest.raises(SpecError) as caught:
+        make()
+    message = str(caught.value)
+    for part in expected:
+        assert part in message
+    assert "\n" not in message
+    assert "pydantic" not in message
+
+
+def test_a_message_names_the_line_of_the_inventory(tmp_path: Path) -> None:
+    inventory = tmp_path / "box.py"
+    inventory.write_text("from roles.litellm import LiteLLM\n\nLiteLLM(\n    prot=4000,\n)\n")
+    with pytest.raises(SpecError, match=r"box\.py:3: LiteLLM: unknown option \"prot\"; did you mean \"port\"\?"):
+        exec(compile(inventory.read_text(), str(inventory), "exec"), {})
+
+
+def test_a_missing_secret_says_where_it_was_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    with pytest.raises(SpecError, match=r"environment variable NO_SUCH_KEY is not set; run `export NO_SUCH_KEY=…`"):
+        EnvSecret("NO_SUCH_KEY").reveal()
+    with pytest.raises(SpecError, match="can not be read: No such file"):
+        FileSecret(str(tmp_path / "none")).reveal()
+    with pytest.raises(SpecError, match="on the host only"):
+        GeneratedSecret().reveal()
+
+
+def test_secrets_are_read_from_where_they_are_declared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-0123456789abcdef")
+    (tmp_path / "key").write_text("sk-fedcba9876543210\nsecond line\n")
+    assert EnvSecret("SOME_KEY").reveal() == "sk-0123456789abcdef"
+    assert FileSecret(str(tmp_path / "key")).reveal() == "sk-fedcba9876543210"
+
+
+def test_aliases_may_lead_over_other_aliases() -> None:
+    stack = small_stack(aliases={"a": "b", "b": "n"})
+    assert stack.public_name("a") == "n"
+
+
+def test_two_services_may_share_a_port_on_different_addresses() -> None:
+    small_stack(providers=[native(bind="127.0.0.1"), python(bind="127.0.0.2", port=8080)])

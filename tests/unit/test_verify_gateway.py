@@ -1,0 +1,439 @@
+"""The verifier against a gateway double on loopback: each broken behaviour turns exactly its own checks red."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roles.verify import Verdict, verify
+from roles.verify.gateway import WRONG_KEY
+from roles.verify.generation import Deployment, Gateway, Generation, Mode, Probe, Route, Scope, Service
+from roles.verify.proof import CannotCheck
+from roles.verify.systemd import UnitState
+
+KEY = "sk-0123456789abcdef"
+UNIT = "litellm.service"
+DIGEST = "0123456789abcdef"
+PID = 4242
+BASE = "http://127.0.0.1:8001/v1"
+
+NAMES = ("qwen", "gpt-4o", "text", "vector")
+"""What the double offers: a chat route with an alias, a completion route, an embedding route."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How the double answers one model's requests. The default is how LiteLLM 1.106.2 answers a healthy route."""
+
+    status: int = 200
+    error: str = ""
+    words: str = "I am Qwen, a model."
+    thinking: str = ""
+    origin: str | None = None
+    base: str = BASE
+    fallbacks: str | None = "0"
+    chunks: int = 3
+    end: str = "data: [DONE]\n\n"
+    kind: str = "text/event-stream; charset=utf-8"
+    stream_error: bool = False
+    abort: bool = False
+    delay: float = 0.0
+    vector: Sequence[float] = (0.1, 0.2)
+
+
+class Double(ThreadingHTTPServer):
+    """A gateway whose manners a test can spoil.
+
+    Attributes:
+        manners: how it answers, by model.
+        names: the models that it offers.
+        refusals: status by key; 200 = served like the right key.
+        bodies: the requests that it answered.
+    """
+
+    request_queue_size = 64
+    """The default of 5 makes the kernel drop connections of a client that asks everything at once."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.manners: dict[str, Manner] = {}
+        self.names: Sequence[str] = NAMES
+        self.refusals: dict[str | None, int] = {None: 401, WRONG_KEY: 400}
+        self.bodies: list[dict[str, Any]] = []
+
+    def spoil(self, *names: str, **manner: Any) -> None:
+        for name in names:
+            self.manners[name] = Manner(**manner)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Double
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+    def do_GET(self) -> None:
+        if self.path == "/ready":
+            self._json(200, {})
+        elif not self._refused():
+            self._json(200, {"data": [{"id": name} for name in self.server.names]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self._refused():
+            return
+        self.server.bodies.append(body)
+        model = body["model"]
+        manner = self.server.manners.get(model, Manner())
+        time.sleep(manner.delay)
+        if manner.status != 200:
+            self._json(manner.status, {"error": {"message": manner.error}})
+        elif body.get("stream"):
+            self._stream(model, manner)
+        else:
+            self._json(200, self._whole(manner), self._origin(model, manner))
+
+    def _refused(self) -> bool:
+        key = self.headers.get("authorization", "").removeprefix("Bearer ") or None
+        status = 200 if key == KEY else self.server.refusals[key]
+        if status != 200:
+            self._json(status, {"error": {"message": "No connected db."}})
+        return status != 200
+
+    def _whole(self, manner: Manner) -> dict[str, Any]:
+        if self.path == "/v1/embeddings":
+            return {"data": [{"embedding": list(manner.vector)}]}
+        if self.path == "/v1/completions":
+            return {"choices": [{"text": manner.words}]}
+        message = {"content": manner.words or None, "reasoning_content": manner.thinking}
+        return {"choices": [{"message": message}]}
+
+    def _stream(self, model: str, manner: Manner) -> None:
+        # Announced but never sent in full: the client sees the connection break off.
+        more = {"content-length": "100000"} if manner.abort else {}
+        self._head(200, manner.kind, {**self._origin(model, manner), **more})
+        part = "reasoning_content" if manner.thinking else "content"
+        text = manner.thinking or manner.words
+        for number in range(manner.chunks):
+            piece = text[number :: manner.chunks] if manner.thinking else (text if number == 0 else "")
+            self._event({"choices": [{"delta": {part: piece}}]})
+        if manner.stream_error:
+            self._event({"error": {"message": "backend went away", "code": "500"}})
+        if not manner.abort:
+            self.wfile.write(manner.end.encode())
+
+    def _event(self, content: dict[str, Any]) -> None:
+        self.wfile.write(f"data: {json.dumps(content)}\n\n".encode())
+        self.wfile.flush()
+
+    def _origin(self, model: str, manner: Manner) -> dict[str, str]:
+        origin = {"x-litellm-model-id": manner.origin or f"{'qwen' if model == 'gpt-4o' else model}@backend"}
+        origin["x-litellm-model-api-base"] = manner.base
+        if manner.fallbacks is not None:
+            origin["x-litellm-attempted-fallbacks"] = manner.fallbacks
+        return origin
+
+    def _head(self, status: int, kind: str, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"content-type": kind, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _json(self, status: int, content: dict[str, Any], headers: Mapping[str, str] | None = None) -> None:
+        self._head(status, "application/json", headers or {})
+        self.wfile.write(json.dumps(content).encode())
+
+
+@pytest.fixture
+def double() -> Iterator[Double]:
+    server = Double()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def generation(double: Double, tmp_path: Path) -> Generation:
+    key_file = tmp_path / "key.env"
+    key_file.write_text(f'LITELLM_MASTER_KEY="{KEY}"\n')
+    unit_file = tmp_path / "unit.service"
+    unit_file.write_text(f"[Service]\nEnvironment=AI_BACKEND_DIGEST={DIGEST}\n")
+    url = f"http://127.0.0.1:{double.server_port}"
+    service = Service(UNIT, "127.0.0.1", double.server_port, f"{url}/ready", 5, unit_file)
+    return Generation(
+        name="1f0c",
+        scope="system",
+        gateway=Gateway(service, url, key_file, "LITELLM_MASTER_KEY"),
+        providers=(),
+        routes=(_route("qwen", "chat", "gpt-4o"), _route("text", "completion"), _route("vector", "embedding")),
+    )
+
+
+def _route(name: str, mode: Mode, *aliases: str) -> Route:
+    # With a slash at its end: LiteLLM and the inventory may spell an address either way.
+    deployment = Deployment(f"{name}@backend", f"{BASE}/")
+    return Route(name, aliases, mode, (deployment,), Probe("Who are you?", None, 64, timeout=1.0))
+
+
+@pytest.fixture
+def proc(double: Double, tmp_path: Path) -> Path:
+    """A proc file system in which the double belongs to the gateway's unit."""
+    proc = tmp_path / "proc"
+    process = proc / str(PID)
+    (process / "fd").mkdir(parents=True)
+    (process / "fd/3").symlink_to("socket:[777]")
+    (process / "comm").write_text("litellm\n")
+    (process / "cgroup").write_text(f"0::/system.slice/{UNIT}\n")
+    (process / "environ").write_text(f"PATH=/bin\0AI_BACKEND_DIGEST={DIGEST}\0")
+    (proc / "net").mkdir()
+    (proc / "net/tcp").write_text(
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+        f"   0: 0100007F:{double.server_port:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000"
+        "     0        0 777 1 0000000000000000 100 0 0 10 0\n"
+    )
+    return proc
+
+
+async def _running(units: Sequence[str], scope: Scope) -> dict[str, UnitState]:
+    return {
+        unit: UnitState(unit, "loaded", "active", "running", "success", "enabled", PID, time.monotonic(), False)
+        for unit in units
+    }
+
+
+async def _no_systemd(units: Sequence[str], scope: Scope) -> dict[str, UnitState]:
+    raise CannotCheck("systemctl can not be run: No such file or directory")
+
+
+@pytest.fixture
+def proven(generation: Generation, proc: Path) -> Proven:
+    return Proven(generation, proc)
+
+
+@dataclass(frozen=True)
+class Proven:
+    """Runs the verifier and tells what is not green."""
+
+    generation: Generation
+    proc: Path
+
+    def verdict(self, **changes: Any) -> Verdict:
+        generation = replace(self.generation, **changes)
+        return asyncio.run(verify(generation, read_states=_running, proc=self.proc))
+
+    def red(self, **changes: Any) -> dict[str, str]:
+        """What was seen, by id of each failed check. None is unknown."""
+        verdict = self.verdict(**changes)
+        assert all(check.ok is not None for check in verdict.checks)
+        return {check.id: check.seen for check in verdict.checks if not check.ok}
+
+
+CHATS = {"route/qwen/chat", "route/gpt-4o/chat"}
+STREAMS = {"route/qwen/stream", "route/gpt-4o/stream"}
+
+
+def test_a_healthy_host_passes_every_check(proven: Proven) -> None:
+    verdict = proven.verdict()
+    assert [check for check in verdict.checks if not check.ok] == []
+    assert verdict.status == "pass"
+    assert [check.id for check in verdict.checks] == [
+        "unit/litellm.service/active",
+        "unit/litellm.service/enabled",
+        "unit/litellm.service/ready",
+        "unit/litellm.service/digest",
+        "unit/litellm.service/port",
+        "gateway/models",
+        "gateway/no-key",
+        "gateway/wrong-key",
+        "route/qwen/chat",
+        "route/qwen/stream",
+        "route/gpt-4o/chat",
+        "route/gpt-4o/stream",
+        "route/text/completion",
+        "route/vector/embedding",
+    ]
+
+
+def test_probes_are_cold_bounded_and_by_pass_the_cache(proven: Proven, double: Double) -> None:
+    proven.verdict()
+    assert len(double.bodies) == 6
+    assert all(body["cache"] == {"no-cache": True} for body in double.bodies)
+    worded = [body for body in double.bodies if body["model"] != "vector"]
+    assert all((body["temperature"], body["max_tokens"]) == (0, 64) for body in worded)
+
+
+def test_a_proxy_of_the_environment_is_not_asked(proven: Proven, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("http_proxy", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    assert proven.red() == {}
+
+
+def test_the_checks_run_side_by_side(proven: Proven, double: Double) -> None:
+    double.spoil(*NAMES, delay=0.4)
+    verdict = proven.verdict()
+    assert verdict.status == "pass"
+    assert sum(check.seconds for check in verdict.checks) > 2.4
+    assert verdict.seconds < 1.2
+
+
+def test_words_that_were_not_expected_fail_the_route(proven: Proven, double: Double) -> None:
+    routes = tuple(replace(route, probe=replace(route.probe, expects="QWEN")) for route in proven.generation.routes)
+    assert proven.red(routes=routes) == {}
+    double.spoil("gpt-4o", words="I am Llama.")
+    red = proven.red(routes=routes)
+    assert red.keys() == {"route/gpt-4o/chat", "route/gpt-4o/stream"}
+    assert red["route/gpt-4o/chat"] == '"I am Llama." holds no "QWEN"'
+
+
+@pytest.mark.parametrize("words", ["", "  \n"])
+def test_an_answer_without_words_fails(proven: Proven, double: Double, words: str) -> None:
+    double.spoil("qwen", "text", words=words)
+    assert proven.red() == dict.fromkeys(("route/qwen/chat", "route/qwen/stream", "route/text/completion"), "no words")
+
+
+def test_thinking_without_an_answer_says_to_raise_max_tokens(proven: Proven, double: Double) -> None:
+    double.spoil("qwen", words="", thinking="Let me see.")
+    red = proven.red()
+    assert red.keys() == {"route/qwen/chat", "route/qwen/stream"}
+    assert all("only thinking" in seen and "raise the probe's max_tokens (64)" in seen for seen in red.values())
+
+
+def test_an_answer_from_another_deployment_fails(proven: Proven, double: Double) -> None:
+    double.spoil("gpt-4o", origin="llama@ollama", base="http://127.0.0.1:11434")
+    red = proven.red()
+    assert red.keys() == {"route/gpt-4o/chat", "route/gpt-4o/stream"}
+    assert set(red.values()) == {'answered by "llama@ollama" at http://127.0.0.1:11434'}
+
+
+def test_an_answer_from_another_address_fails(proven: Proven, double: Double) -> None:
+    double.spoil("vector", base="https://api.example.com/v1")
+    assert proven.red() == {
+        "route/vector/embedding": f"vector@backend answered at https://api.example.com/v1, not {BASE}/"
+    }
+
+
+def test_an_answer_after_a_fallback_fails(proven: Proven, double: Double) -> None:
+    double.spoil("text", fallbacks="1")
+    assert proven.red() == {"route/text/completion": "attempted fallbacks: 1"}
+
+
+def test_a_gateway_that_does_not_count_fallbacks_is_taken_at_its_word(proven: Proven, double: Double) -> None:
+    double.spoil(*NAMES, fallbacks=None)
+    assert proven.red() == {}
+
+
+def test_an_error_is_shown_by_status_and_message(proven: Proven, double: Double) -> None:
+    double.spoil("qwen", status=500, error="connection\nrefused " + "x" * 300)
+    red = proven.red()
+    assert red.keys() == {"route/qwen/chat", "route/qwen/stream"}
+    for seen in red.values():
+        assert seen.startswith('500 "connection refused xxx')
+        assert len(seen) == len('500 ""…') + 200
+
+
+def test_an_error_that_holds_the_key_is_shown_without_it(proven: Proven, double: Double) -> None:
+    double.spoil(*NAMES, status=500, error=" " * 8 + "x" * 190 + KEY)
+    verdict = proven.verdict()
+    assert verdict.count["fail"] == 6
+    assert KEY[:6] not in verdict.to_json()
+
+
+def test_a_late_answer_fails_after_the_time_out_of_the_probe(proven: Proven, double: Double) -> None:
+    double.spoil("text", delay=1.3)
+    assert proven.red() == {"route/text/completion": "no end within 1 s"}
+
+
+@pytest.mark.parametrize(
+    ("manner", "seen"),
+    [
+        ({"end": ""}, "ended after 3 chunks without [DONE]"),
+        ({"abort": True}, "broke off after 3 chunks: RemoteProtocolError"),
+        ({"chunks": 1}, "came in 1 chunk, not as a stream"),
+        ({"kind": "application/json"}, "content-type application/json, not text/event-stream"),
+        ({"stream_error": True}, 'an error in the stream: "{"message": "backend went away"'),
+        ({"end": "data: {oops\n\ndata: [DONE]\n\n"}, 'a chunk is no JSON: "{oops"'),
+    ],
+)
+def test_a_spoilt_stream_fails_the_stream_alone(
+    proven: Proven, double: Double, manner: dict[str, Any], seen: str
+) -> None:
+    double.spoil("gpt-4o", **manner)
+    red = proven.red()
+    assert red.keys() == {"route/gpt-4o/stream"}
+    assert red["route/gpt-4o/stream"].startswith(seen)
+
+
+def test_a_vector_must_hold_numbers(proven: Proven, double: Double) -> None:
+    double.spoil("vector", vector=())
+    assert proven.red() == {"route/vector/embedding": "an empty vector"}
+
+
+def test_a_missing_and_an_unknown_model_are_both_named(proven: Proven, double: Double) -> None:
+    double.names = ("qwen", "text", "vector", "stray")
+    assert proven.red() == {"gateway/models": "missing: gpt-4o; too much: stray"}
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize(("key", "check"), [(None, "gateway/no-key"), (WRONG_KEY, "gateway/wrong-key")])
+def test_only_a_refusal_is_a_refusal(proven: Proven, double: Double, key: str | None, check: str, status: int) -> None:
+    double.refusals[key] = status
+    red = proven.red()
+    assert red.keys() == {check}
+    assert red[check].startswith(f"models: {status} ")
+
+
+def test_a_foreign_digest_and_a_foreign_socket_fail(proven: Proven) -> None:
+    process = proven.proc / str(PID)
+    (process / "environ").write_text("AI_BACKEND_DIGEST=fedcba9876543210\0")
+    (process / "cgroup").write_text("1:name=systemd:/system.slice/other.service\n")
+    red = proven.red()
+    assert red.keys() == {f"unit/{UNIT}/digest", f"unit/{UNIT}/port"}
+    assert red[f"unit/{UNIT}/digest"] == "fedcba9876543210"
+    assert red[f"unit/{UNIT}/port"].endswith(f"process {PID} (litellm) of other.service")
+
+
+def test_an_unreadable_key_leaves_unknown_what_needs_it(proven: Proven, generation: Generation) -> None:
+    assert generation.gateway
+    verdict = proven.verdict(gateway=replace(generation.gateway, key_file=Path("/nowhere/key.env")))
+    unknown = [check for check in verdict.checks if check.ok is None]
+    assert {check.group for check in unknown} == {"gateway", "route"}
+    assert {check.id for check in unknown if check.group == "gateway"} == {"gateway/models"}
+    assert {check.seen for check in unknown} == {"/nowhere/key.env: No such file or directory"}
+    assert (verdict.status, verdict.exit_status) == ("unknown", 2)
+
+
+def test_without_a_gateway_no_route_can_be_proved(proven: Proven) -> None:
+    verdict = proven.verdict(gateway=None)
+    assert {check.ok for check in verdict.checks} == {None}
+    assert verdict.exit_status == 2
+
+
+def test_without_systemd_the_rest_is_checked_all_the_same(generation: Generation, proc: Path) -> None:
+    verdict = asyncio.run(verify(generation, read_states=_no_systemd, proc=proc))
+    unknown = {check.id for check in verdict.checks if check.ok is None}
+    assert unknown == {f"unit/{UNIT}/{name}" for name in ("active", "enabled", "digest")}
+    assert verdict.exit_status == 2
+
+
+def test_a_gateway_that_is_down_fails_every_check_and_hides_none(
+    proven: Proven, double: Double, generation: Generation
+) -> None:
+    assert generation.gateway
+    double.socket.close()
+    gateway = replace(generation.gateway, service=replace(generation.gateway.service, start_timeout=0))
+    red = proven.red(gateway=gateway)
+    routes = CHATS | STREAMS | {"route/text/completion", "route/vector/embedding"}
+    assert red.keys() >= routes | {"gateway/models", "gateway/no-key", "gateway/wrong-key", f"unit/{UNIT}/ready"}
+    assert all("ConnectError" in red[route] for route in routes)

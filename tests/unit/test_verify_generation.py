@@ -1,0 +1,173 @@
+"""The verifier reads the files of a generation, and says which one is wrong, and where."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from roles.verify import ConfigError, load_generation
+from roles.verify.environment_file import parse_environment, parse_environment_block
+from roles.verify.generation import Deployment, Gateway, Probe, Route, Service
+from roles.verify.proof import CannotCheck
+
+PROVIDERS = """
+scope: user
+gateway:
+  url: http://127.0.0.1:4000/
+  key_file: {folder}/key.env
+  key_variable: LITELLM_MASTER_KEY
+  unit: litellm.service
+  bind: 127.0.0.1
+  port: 4000
+  ready_url: http://127.0.0.1:4000/health/liveliness
+  start_timeout: 180
+providers:
+- name: qwen-coder
+  kind: vllm
+  api_base: http://127.0.0.1:8001/v1
+  models: [qwen-coder-vllm]
+  unit: vllm@qwen-coder.service
+  bind: 0.0.0.0
+  port: 8001
+  ready_url: http://127.0.0.1:8001/health
+  start_timeout: 900
+"""
+MAPPINGS = """
+models:
+- name: qwen-coder-vllm
+  mode: chat
+  deployments:
+  - {id: qwen-coder-vllm@qwen-coder, provider: qwen-coder, model: qwen-coder-vllm,
+     api_base: "http://127.0.0.1:8001/v1", weight: 1, order: 1}
+  aliases: [gpt-4o]
+  fallbacks: []
+  probe: {prompt: "Who are you?", expects: null, max_tokens: 64, timeout: 120}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    folder = tmp_path / "generations" / "1f0c"
+    (folder / "units").mkdir(parents=True)
+    (folder / "providers.yaml").write_text(PROVIDERS.format(folder=folder))
+    (folder / "model-mappings.yaml").write_text(MAPPINGS)
+    (folder / "key.env").write_text('LITELLM_MASTER_KEY="sk-secret"\n')
+    (folder / "units/litellm.service").write_text("[Service]\nEnvironment=AI_BACKEND_DIGEST=abc\n")
+    link = tmp_path / "ai-backend"
+    link.symlink_to(folder)
+    return link
+
+
+def test_a_generation_is_read_as_it_lies_there(config: Path) -> None:
+    generation = load_generation(config)
+    gateway, vllm = generation.services
+    assert (generation.name, generation.scope) == ("1f0c", "user")
+    assert isinstance(generation.gateway, Gateway)
+    assert generation.gateway.url == "http://127.0.0.1:4000"
+    assert generation.gateway.key() == "sk-secret"
+    assert gateway.wanted_digest() == "abc"
+    assert vllm == Service(
+        unit="vllm@qwen-coder.service",
+        bind="0.0.0.0",
+        port=8001,
+        ready_url="http://127.0.0.1:8001/health",
+        start_timeout=900,
+        unit_file=config / "units/vllm@qwen-coder.service",
+    )
+    assert generation.routes == (
+        Route(
+            name="qwen-coder-vllm",
+            aliases=("gpt-4o",),
+            mode="chat",
+            deployments=(Deployment("qwen-coder-vllm@qwen-coder", "http://127.0.0.1:8001/v1"),),
+            probe=Probe("Who are you?", None, 64, 120),
+        ),
+    )
+
+
+def test_a_missing_unit_file_is_no_config_error(config: Path) -> None:
+    """It leaves one check unknown, not the whole verdict."""
+    vllm = load_generation(config).providers[0]
+    with pytest.raises(CannotCheck, match=r"vllm@qwen-coder\.service: No such file"):
+        vllm.wanted_digest()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('OTHER="x"\n', "holds no LITELLM_MASTER_KEY"),
+        ('LITELLM_MASTER_KEY=""\n', "is empty or no plain ASCII word"),
+        ('LITELLM_MASTER_KEY="sk-s3cret\nmore"\n', "is empty or no plain ASCII word"),
+    ],
+)
+def test_a_key_that_no_header_can_carry_is_told_without_showing_it(config: Path, content: str, reason: str) -> None:
+    (config / "key.env").write_text(content)
+    gateway = load_generation(config).gateway
+    assert gateway
+    with pytest.raises(CannotCheck, match=reason) as caught:
+        gateway.key()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_host_without_a_gateway_can_be_read(config: Path) -> None:
+    providers = yaml.safe_load((config / "providers.yaml").read_text())
+    del providers["gateway"]
+    (config / "providers.yaml").write_text(yaml.safe_dump(providers))
+    generation = load_generation(config)
+    assert generation.gateway is None
+    assert [service.unit for service in generation.services] == ["vllm@qwen-coder.service"]
+
+
+def test_what_is_no_link_to_a_generation_is_refused(config: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere: No such file or directory"):
+        load_generation(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="1f0c: it is no symbolic link to a generation"):
+        load_generation(config.readlink())
+    shutil.rmtree(config.readlink())
+    with pytest.raises(ConfigError, match=r"ai-backend/providers\.yaml: No such file or directory"):
+        load_generation(config)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("providers.yaml", "scope: user", "scope: galaxy", "scope is 'galaxy', not one of system, user"),
+        ("providers.yaml", "port: 8001", "port: high", r"providers\[0\] port is 'high', not a number"),
+        ("providers.yaml", "  port: 4000\n", "", r"providers.yaml: gateway lacks port"),
+        ("providers.yaml", "scope: user", "scope: [", "providers.yaml: while parsing"),
+        ("model-mappings.yaml", "aliases: [gpt-4o]", "aliases: [4]", r"models\[0\] aliases must be a list of"),
+        ("model-mappings.yaml", "mode: chat", "mode: dance", r"models\[0\] mode is 'dance'"),
+        ("model-mappings.yaml", MAPPINGS, "- models", r"model-mappings.yaml: must be a mapping"),
+    ],
+)
+def test_a_broken_file_is_named_with_the_place_in_it(config: Path, file: str, old: str, new: str, message: str) -> None:
+    text = (config / file).read_text()
+    assert old in text
+    (config / file).write_text(text.replace(old, new))
+    with pytest.raises(ConfigError, match=message):
+        load_generation(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        ('A="one"\nB="two"\n', {"A": "one", "B": "two"}),
+        (r'A="a\"b\\c\`d\$e"', {"A": r'a"b\c`d$e'}),
+        (r'A="C:\new"', {"A": r"C:\new"}),
+        ('A="one\nB=two"\nC="three"', {"A": "one\nB=two", "C": "three"}),
+        ("# A=comment\n; B=comment\nC=plain  \n\nnonsense\n", {"C": "plain"}),
+        ('A="="', {"A": "="}),
+        ('A=""', {"A": ""}),
+        ('A="never closed\n', {}),
+        ("", {}),
+    ],
+)
+def test_environment_files_read_as_systemd_reads_them(text: str, variables: dict[str, str]) -> None:
+    assert parse_environment(text) == variables
+
+
+def test_the_environment_of_a_process_is_split_at_nul_bytes() -> None:
+    assert parse_environment_block(b"A=1\0B=x=y\n\0junk\0C=\xff\0") == {"A": "1", "B": "x=y\n", "C": "�"}

@@ -1,0 +1,151 @@
+"""The verdict: what it says as data, as a table, as an exit status."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from roles.verify import Check, Verdict, print_report
+from roles.verify import __main__ as command
+from roles.verify.quoting import quoted
+
+GOOD = Check("unit/litellm.service/port", "litellm.service", "owns its port", "127.0.0.1:4000", "it does", True, 0)
+BAD = Check("route/gpt-4o/chat", "gpt-4o", "answers a chat", "words from a@b", '500 "[red]refused"', False, 1.25)
+FINE = Check("route/llama/chat", "llama", "answers a chat", "words from c@d", '"Grüße, 你好"', True, 0.5)
+DARK = Check("gateway/models", "gateway", "offers the declared models", "exactly", "key.env: denied", None, 0)
+VERDICT = Verdict("gpu-box", "2026-11-24T06:00:00+00:00", "6e1b", "1f0c", 2.5, (GOOD, FINE))
+
+
+@pytest.mark.parametrize(
+    ("checks", "status", "exit_status", "outcome"),
+    [
+        ((GOOD, FINE), "pass", 0, "2 of 2 checks hold"),
+        ((GOOD, BAD), "fail", 1, "1 of 2 checks fail"),
+        ((GOOD, DARK), "unknown", 2, "1 of 2 checks could not be made"),
+        ((GOOD, BAD, DARK), "fail", 1, "1 of 3 checks fail, 1 of 3 checks could not be made"),
+        ((), "unknown", 2, "0 of 0 checks hold"),
+    ],
+)
+def test_fail_beats_unknown_beats_pass(checks: tuple[Check, ...], status: str, exit_status: int, outcome: str) -> None:
+    verdict = replace(VERDICT, checks=checks)
+    assert (verdict.status, verdict.exit_status) == (status, exit_status)
+    assert verdict.summary == f"{outcome}. host gpu-box, generation 1f0c, boot 6e1b"
+
+
+def test_json_gives_the_same_verdict_back() -> None:
+    verdict = replace(VERDICT, checks=(GOOD, BAD, DARK, FINE))
+    text = verdict.to_json()
+    assert "\n" not in text
+    assert Verdict.from_json(text) == verdict
+    document = json.loads(text)
+    assert (document["schema"], document["status"]) == (1, "fail")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"schema": 2}', '{"schema": 1}', VERDICT.to_json().replace('"seen"', '"saw"')],
+)
+def test_what_is_no_verdict_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="verdict"):
+        Verdict.from_json(text)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_shows_everything_the_failed_route_first(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    print_report(replace(VERDICT, checks=(GOOD, FINE, BAD, DARK)), console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    lines = [line.rstrip() for line in text.splitlines()]
+    assert "\x1b" not in text
+    assert all(len(line) <= width for line in lines[:-1])
+    assert lines[-1] == "1 of 4 checks fail, 1 of 4 checks could not be made. host gpu-box, generation 1f0c, boot 6e1b"
+    # In brackets, and not taken for a colour.
+    assert '500 "[red]refused"' in text
+    order = [line.strip() for line in lines if line.strip() in ("Units", "Gateway", "Routes", "gpt-4o", "llama")]
+    assert order == ["Units", "Gateway", "Routes", "gpt-4o", "llama"]
+    (failed,) = [line for line in lines if line.endswith("FAIL")]
+    assert "answers a chat" in failed
+    assert "1.2" in failed
+
+
+def test_foreign_text_can_not_drive_the_terminal() -> None:
+    assert quoted("a\x1b[31m\tb\n\n c") == '"a[31m b c"'
+    assert quoted("x" * 300) == f'"{"x" * 200}…"'
+
+
+@pytest.mark.parametrize(("checks", "status"), [((GOOD,), 0), ((BAD,), 1), ((DARK,), 2)])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_the_exit_status_is_that_of_the_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    checks: tuple[Check, ...],
+    status: int,
+    options: list[str],
+) -> None:
+    verdict = replace(VERDICT, checks=checks)
+
+    async def verify(generation: object, progress: object) -> Verdict:
+        return verdict
+
+    monkeypatch.setattr(command, "load_generation", lambda config: None)
+    monkeypatch.setattr(command, "verify", verify)
+    assert command.main(["--config", "/etc/ai-backend", *options]) == status
+    output = capsys.readouterr()
+    assert output.err == ""
+    if options:
+        assert Verdict.from_json(output.out) == verdict
+    else:
+        assert output.out.rstrip().endswith("generation 1f0c, boot 6e1b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "/nowhere/ai-backend"], "verify: /nowhere/ai-backend: No such file or directory\n"),
+        ([], "the following arguments are required: --config\n"),
+        (["--config", "/etc", "--colour"], "unrecognized arguments: --colour\n"),
+    ],
+)
+def test_a_bad_call_gives_one_message_and_status_2(arguments: list[str], message: str) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "roles.verify", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert finished.stderr.endswith(message)
+    assert "Traceback" not in finished.stderr
+
+
+def test_the_verifier_runs_with_nothing_of_ours_but_its_own_folder(tmp_path: Path) -> None:
+    """As on the host: `roles/__init__.py` and `roles/verify/`, and the packages of the gateway's environment."""
+    source = Path(__file__).parents[2] / "roles"
+    (tmp_path / "roles").mkdir()
+    (tmp_path / "roles/__init__.py").write_text("")
+    (tmp_path / "roles/verify").symlink_to(source / "verify")
+    program = (
+        "import sys, roles.verify.__main__ as main; assert main.__file__.startswith(sys.argv[1]), main.__file__; "
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-P", "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    loaded = finished.stdout.split()
+    assert {"httpx", "yaml", "rich"} <= set(loaded)
+    assert not {"pyinfra", "pydantic", "jinja2"} & set(loaded)
