@@ -74,6 +74,7 @@ def providers_file(
             "url": f"http://{gateway.reachable_at}:{gateway.port}",
             "key_file": key_file,
             "key_variable": MASTER_KEY_VARIABLE,
+            "cooldown": gateway.cooldown,
             **_unit_entry(unit),
         },
         "providers": [

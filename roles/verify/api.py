@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from roles.verify.proof import Refuted
+from roles.verify.proof import Refuted, Resting
 from roles.verify.quoting import quoted
 
 
@@ -32,6 +32,9 @@ class Reply:
         return f"{self.status} {quoted(gist)}"
 
     def require_ok(self) -> None:
+        if self.status == httpx.codes.TOO_MANY_REQUESTS:
+            # So LiteLLM answers when every deployment of a name is in its cool-down.
+            raise Resting(self.brief)
         if self.status != httpx.codes.OK:
             raise Refuted(self.brief)
 

@@ -57,12 +57,13 @@ class Service:
 
 @dataclass(frozen=True)
 class Gateway:
-    """The endpoint that clients talk to."""
+    """The endpoint that clients talk to; `cooldown`: seconds for which it passes over a backend after a failure."""
 
     service: Service
     url: str
     key_file: Path
     key_variable: str
+    cooldown: float
 
     def key(self) -> str:
         """The master key.
@@ -153,6 +154,7 @@ def _gateway(entry: _Entry, config: Path) -> Gateway:
         url=entry.text("url").rstrip("/"),
         key_file=Path(entry.text("key_file")),
         key_variable=entry.text("key_variable"),
+        cooldown=entry.number("cooldown"),
     )
 
 

@@ -17,6 +17,10 @@ class Refuted(Exception):
     """The claim does not hold; the message says what was seen instead."""
 
 
+class Resting(Refuted):
+    """The claim does not hold, maybe only for now: the gateway passed over the backend that should have answered."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """A check before it is made. The attributes are those of `Check`."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import httpx
 
 from roles.verify.answers import Answer, chat_answer, completion_answer, embedding_size, streamed_answer
 from roles.verify.api import Api
+from roles.verify.cooldown import outlast_cooldown
 from roles.verify.generation import Probe, Route
-from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.proof import CannotCheck, Claim, Refuted, Resting
 from roles.verify.quoting import quoted
 from roles.verify.verdict import Check
 
@@ -18,36 +19,54 @@ _SHOWN_WORDS = 60
 """Characters of a good answer that a report shows: enough to see that it is one."""
 
 
-def route_checks(route: Route, api: Api | CannotCheck) -> list[Coroutine[Any, Any, Check]]:
+def route_checks(route: Route, api: Api | CannotCheck, cooldown: float) -> list[Coroutine[Any, Any, Check]]:
     """The checks of one route, by its name and by each alias, to be awaited.
 
     Args:
         api: the gateway as seen with the right key, or why that can not be had.
+        cooldown: seconds for which the gateway passes over a deployment after a failure.
     """
-    return [check for name in route.names for check in _name_checks(route, name, api)]
+    return [check for name in route.names for check in _name_checks(route, name, api, cooldown)]
 
 
-def _name_checks(route: Route, name: str, api: Api | CannotCheck) -> list[Coroutine[Any, Any, Check]]:
+def _name_checks(route: Route, name: str, api: Api | CannotCheck, cooldown: float) -> list[Coroutine[Any, Any, Check]]:
     origin = " or ".join(deployment.id for deployment in route.deployments)
     words = f"words with {quoted(route.probe.expects)}" if route.probe.expects else "words"
 
     def claim(kind: str, text: str, what: str = words) -> Claim:
         return Claim(f"route/{name}/{kind}", name, text, f"{what} from {origin}")
 
+    def asked(ask: _Ask) -> Awaitable[str]:
+        return outlast_cooldown(lambda: ask(route, name, api), lambda: _backend_is_well(ask, route, api), cooldown)
+
     if route.mode == "chat":
         return [
-            claim("chat", "answers a chat").prove(_chat(route, name, api)),
-            claim("stream", "streams a chat").prove(_streamed_chat(route, name, api)),
+            claim("chat", "answers a chat").prove(asked(_chat)),
+            claim("stream", "streams a chat").prove(asked(_streamed_chat)),
         ]
     if route.mode == "completion":
-        return [claim("completion", "completes a text").prove(_completion(route, name, api))]
-    return [claim("embedding", "embeds a text", "a vector").prove(_embedding(route, name, api))]
+        return [claim("completion", "completes a text").prove(asked(_completion))]
+    return [claim("embedding", "embeds a text", "a vector").prove(asked(_embedding))]
+
+
+_Ask = Callable[[Route, str, "Api | CannotCheck"], Awaitable[str]]
+
+
+async def _backend_is_well(ask: _Ask, route: Route, api: Api | CannotCheck) -> bool:
+    """Whether a deployment of the route answers when it is asked by its id: past cool-downs, without fallbacks."""
+    for deployment in route.deployments:
+        try:
+            await ask(route, deployment.id, api)
+        except Refuted:
+            continue
+        return True
+    return False
 
 
 async def _chat(route: Route, name: str, api: Api | CannotCheck) -> str:
     reply = await _given(api).post("/v1/chat/completions", _chat_body(route.probe, name), route.probe.timeout)
     answer = chat_answer(reply)
-    return _concluded(_shown(answer), [*_word_problems(answer, route.probe), *_origin_problems(reply.headers, route)])
+    return _concluded(_shown(answer), _word_problems(answer, route.probe), _origin_problems(reply.headers, route))
 
 
 async def _streamed_chat(route: Route, name: str, api: Api | CannotCheck) -> str:
@@ -56,7 +75,7 @@ async def _streamed_chat(route: Route, name: str, api: Api | CannotCheck) -> str
     if not problems:
         # Of a stream that was cut, missing words are a consequence.
         problems = _word_problems(answer, route.probe)
-    return _concluded(_shown(answer), [*problems, *_origin_problems(reply.headers, route)])
+    return _concluded(_shown(answer), problems, _origin_problems(reply.headers, route))
 
 
 async def _completion(route: Route, name: str, api: Api | CannotCheck) -> str:
@@ -64,7 +83,7 @@ async def _completion(route: Route, name: str, api: Api | CannotCheck) -> str:
     body = {**_body(name), "prompt": probe.prompt, "temperature": 0, "max_tokens": probe.max_tokens}
     reply = await _given(api).post("/v1/completions", body, probe.timeout)
     answer = completion_answer(reply)
-    return _concluded(_shown(answer), [*_word_problems(answer, probe), *_origin_problems(reply.headers, route)])
+    return _concluded(_shown(answer), _word_problems(answer, probe), _origin_problems(reply.headers, route))
 
 
 async def _embedding(route: Route, name: str, api: Api | CannotCheck) -> str:
@@ -72,7 +91,7 @@ async def _embedding(route: Route, name: str, api: Api | CannotCheck) -> str:
     reply = await _given(api).post("/v1/embeddings", body, route.probe.timeout)
     size = embedding_size(reply)
     problems = [] if size else ["an empty vector"]
-    return _concluded(f"{size} numbers", [*problems, *_origin_problems(reply.headers, route)])
+    return _concluded(f"{size} numbers", problems, _origin_problems(reply.headers, route))
 
 
 def _given(api: Api | CannotCheck) -> Api:
@@ -91,7 +110,9 @@ def _chat_body(probe: Probe, name: str) -> dict[str, object]:
     return {**_body(name), "messages": messages, "temperature": 0, "max_tokens": probe.max_tokens}
 
 
-def _concluded(seen: str, problems: Sequence[str]) -> str:
+def _concluded(seen: str, problems: Sequence[str], origin_problems: Sequence[str]) -> str:
+    if origin_problems:
+        raise Resting("; ".join([*problems, *origin_problems]))
     if problems:
         raise Refuted("; ".join(problems))
     return seen

@@ -49,9 +49,10 @@ async def verify(
         listening = await asyncio.to_thread(listeners, {service.port for service in services}, proc)
         api = _api(client, generation.gateway)
         checks = [check for service in services for check in unit_checks(service, settled, listening, proc)]
+        cooldown = generation.gateway.cooldown if generation.gateway else 0
         if generation.gateway:
             checks += gateway_checks(client, generation.gateway, generation.routes, api)
-        checks += [check for route in generation.routes for check in route_checks(route, api)]
+        checks += [check for route in generation.routes for check in route_checks(route, api, cooldown)]
         made = await asyncio.gather(*checks)
     return Verdict(
         host=socket.gethostname(),

@@ -136,7 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _origin(self, model: str, manner: Manner) -> dict[str, str]:
-        origin = {"x-litellm-model-id": manner.origin or f"{'qwen' if model == 'gpt-4o' else model}@backend"}
+        # A request may name a deployment by its id: then just that one answers.
+        deployment = f"{'qwen' if model == 'gpt-4o' else model.removesuffix('@backend')}@backend"
+        origin = {"x-litellm-model-id": manner.origin or deployment}
         origin["x-litellm-model-api-base"] = manner.base
         if manner.fallbacks is not None:
             origin["x-litellm-attempted-fallbacks"] = manner.fallbacks
@@ -175,7 +177,7 @@ def generation(double: Double, tmp_path: Path) -> Generation:
     return Generation(
         name="1f0c",
         scope="system",
-        gateway=Gateway(service, url, key_file, "LITELLM_MASTER_KEY"),
+        gateway=Gateway(service, url, key_file, "LITELLM_MASTER_KEY", cooldown=0),
         providers=(),
         routes=(_route("qwen", "chat", "gpt-4o"), _route("text", "completion"), _route("vector", "embedding")),
     )
@@ -325,8 +327,26 @@ def test_an_answer_from_another_address_fails(proven: Proven, double: Double) ->
 
 
 def test_an_answer_after_a_fallback_fails(proven: Proven, double: Double) -> None:
-    double.spoil("text", fallbacks="1")
+    double.spoil("text", "text@backend", fallbacks="1")
     assert proven.red() == {"route/text/completion": "attempted fallbacks: 1"}
+
+
+def test_a_backend_that_only_rests_is_asked_again(proven: Proven, double: Double) -> None:
+    """Its own id answers well, so the route is given the time of the cool-down."""
+    double.spoil("qwen", "gpt-4o", status=429, error="No deployments available, cooldown")
+    double.spoil("text", fallbacks="1")
+    recovery = threading.Timer(1.5, double.manners.clear)
+    recovery.start()
+    assert proven.red() == {}
+    recovery.join()
+
+
+def test_a_backend_that_rests_and_is_broken_fails_at_once(proven: Proven, double: Double) -> None:
+    double.spoil("qwen", "gpt-4o", status=429, error="No deployments available, cooldown")
+    double.spoil("qwen@backend", status=500, error="kaput")
+    verdict = proven.verdict()
+    assert {check.id for check in verdict.checks if not check.ok} == CHATS | STREAMS
+    assert verdict.seconds < 2
 
 
 def test_a_gateway_that_does_not_count_fallbacks_is_taken_at_its_word(proven: Proven, double: Double) -> None:

@@ -19,6 +19,7 @@ gateway:
   url: http://127.0.0.1:4000/
   key_file: {folder}/key.env
   key_variable: LITELLM_MASTER_KEY
+  cooldown: 30
   unit: litellm.service
   bind: 127.0.0.1
   port: 4000

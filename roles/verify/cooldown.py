@@ -1,0 +1,35 @@
+"""Telling a backend that is broken from one that the gateway merely lets rest.
+
+LiteLLM passes over a deployment for its cool-down after a failure, although it may be well again: say, since clients
+asked while it was restarted. For so long its route is answered by a fallback or with 429, and that is no fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from roles.verify.proof import Resting
+
+_MARGIN = 3.0
+"""Seconds beyond the cool-down: the failure that began it may come from a request that was under way."""
+_PAUSE = 1.0
+
+
+async def outlast_cooldown(
+    ask: Callable[[], Awaitable[str]], is_well: Callable[[], Awaitable[bool]], cooldown: float
+) -> str:
+    """What `ask` sees, asked again until `cooldown` seconds are over while the backend itself `is_well`.
+
+    Raises:
+        Refuted: what `ask` saw last.
+    """
+    deadline = time.monotonic() + cooldown + _MARGIN
+    while True:
+        try:
+            return await ask()
+        except Resting:
+            if time.monotonic() > deadline or not await is_well():
+                raise
+        await asyncio.sleep(_PAUSE)
