@@ -53,6 +53,7 @@ def preflight() -> None:
     steps = [
         *([f"install packages: {' '.join(pending.packages)}"] if pending.packages else []),
         *([f"make the user {pending.build_user}"] if pending.build_user else []),
+        *([f"let {target.plan.layout.user}'s services run without a login"] if pending.linger else []),
         *(f"make {install.install.title}" for install in pending.installs),
         *([f"write generation {target.generation.digest}"] if pending.write_generation else []),
         *(f"activate, as {reason}" for reason in pending.activate),

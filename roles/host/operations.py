@@ -105,7 +105,7 @@ def break_lock() -> Generator[PyinfraCommand, None, None]:
 
 @operation()
 def prepare_system() -> Generator[PyinfraCommand, None, None]:
-    """Install missing packages, make the user that builds, and the folders that installs go into."""
+    """Install missing packages, make the user that builds and the folders for installs, turn lingering on."""
     target = Target.of(host)
     pending, layout = target.pending, target.plan.layout
     if not pending.prepare:
@@ -119,6 +119,7 @@ def prepare_system() -> Generator[PyinfraCommand, None, None]:
             "build_user": BUILD_USER if layout.scope == "system" else None,
             "cache": layout.cache,
             "folders": folders,
+            "lingering": pending.linger,
         },
     )
     target.changed()
@@ -140,6 +141,7 @@ def make_installs() -> Generator[PyinfraCommand, None, None]:
                 "title": install.install.title,
                 "folder": install.folder,
                 "recipe": dict(install.recipe),
+                "state": layout.state,
                 "cache": layout.cache,
                 "build_user": BUILD_USER if layout.scope == "system" else None,
                 "uv": dict(target.uv_tool()),
@@ -192,7 +194,6 @@ def activate_generation() -> Generator[PyinfraCommand, None, None]:
             "state": layout.state,
             "units_folder": layout.units,
             "wanted_by": layout.wanted_by,
-            "lingering": layout.scope == "user" and not target.state.lingers,
             "linked_units": list(target.state.linked_units),
             "units": [
                 {

@@ -17,6 +17,8 @@ class Pending:
 
     packages: tuple[str, ...]
     build_user: str | None
+    linger: bool
+    """Whether the user's manager must be told to run without a login."""
     installs: tuple[ResolvedInstall, ...]
     write_generation: bool
     activate: tuple[str, ...]
@@ -24,8 +26,8 @@ class Pending:
 
     @property
     def prepare(self) -> bool:
-        """Whether packages, users or folders are missing: they are checked before anything is installed."""
-        return bool(self.packages or self.build_user or self.installs)
+        """Whether something must be there before installs are made; folders are made along with it."""
+        return bool(self.packages or self.build_user or self.linger or self.installs)
 
     @property
     def anything(self) -> bool:
@@ -40,6 +42,7 @@ def pending_steps(plan: HostPlan, generation: Generation, state: HostState) -> P
     return Pending(
         packages=state.missing_packages,
         build_user=None if state.build_user else BUILD_USER,
+        linger=plan.layout.scope == "user" and not state.lingers,
         installs=tuple(missing.values()),
         write_generation=_must_be_written(plan, generation, state),
         activate=tuple(_reasons_to_activate(plan, generation, state)),
@@ -62,8 +65,6 @@ def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostStat
         reasons.append(f"the host has generation {state.generation or 'none'}")
     if state.activated != generation.digest:
         reasons.append("it was not activated to its end")
-    if plan.layout.scope == "user" and not state.lingers:
-        reasons.append(f"{state.user} does not linger: services would stop at logout")
     strangers = set(state.linked_units) - {unit.name for unit in plan.units}
     reasons.extend(f"{name} is no longer declared" for name in sorted(strangers))
     for unit in plan.units:

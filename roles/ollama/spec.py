@@ -26,4 +26,4 @@ class Ollama(Provider):
     """Seconds that it may take from start to its first answer."""
 
     def served(self) -> tuple[ModelName, ...]:
-        return self.models
+        return tuple(self.models)

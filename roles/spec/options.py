@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from roles.spec.errors import SpecError, calling_line
@@ -72,10 +72,6 @@ def _expected(group: type[Options], option: str) -> str:
     return " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds if kind is not type(None))
 
 
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
 T = TypeVar("T")
-Many = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
-"""A list in the inventory, kept immutable."""
+Many = Annotated[Sequence[T], AfterValidator(tuple)]
+"""Written as a list in the inventory, kept as a tuple."""

@@ -86,7 +86,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download_module.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("roles.host.programs.download.time.sleep", lambda seconds: None)
 
 
 def test_a_download_that_is_cut_is_resumed_and_sends_nothing_twice(server: Server, tmp_path: Path) -> None:
@@ -281,6 +281,7 @@ def _install(folder: Path, text: str) -> dict[str, Any]:
         "folder": str(folder / "installs" / "abc"),
         "recipe": {"files": {"x/y.txt": text}},
         "cache": str(folder / "cache"),
+        "state": str(folder / "state"),
         "build_user": None,
         "uv": {},
     }

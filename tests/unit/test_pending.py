@@ -92,7 +92,9 @@ def test_a_missing_install_is_made_once_though_two_names_lead_to_it() -> None:
 
 def test_in_user_scope_lingering_is_part_of_the_job() -> None:
     stack = small_stack(scope=user_scope())
-    assert any("linger" in reason for reason in pending_after(_set("lingers", False), stack).activate)
+    pending = pending_after(_set("lingers", False), stack)
+    assert pending.linger
+    assert pending.prepare
 
 
 @pytest.mark.parametrize(

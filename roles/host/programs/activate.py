@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -30,8 +27,6 @@ def main(request: dict[str, Any]) -> None:
     wants = units_folder / f"{request['wanted_by']}.wants"
     names = [unit["name"] for unit in request["units"]]
     activated = Path(request["state"], "activated")
-    if request["lingering"]:
-        _enable_lingering()
 
     # What only adds comes before the switch, what removes after it: a host whose power fails in between boots into
     # either generation.
@@ -65,21 +60,6 @@ def main(request: dict[str, Any]) -> None:
     _await_all(manager, request["units"])
     write_atomic(activated, folder.name.encode(), 0o644)
     _forget_old_generations(folder)
-
-
-def _enable_lingering() -> None:
-    """Let the user's manager run without a login, from boot on.
-
-    Raises:
-        HostError: this host asks for an administrator.
-    """
-    user = pwd.getpwuid(os.getuid()).pw_name
-    done = subprocess.run(["loginctl", "enable-linger", user], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise HostError(
-            f"{user}'s services would stop at logout and not start at boot, and {user} may not change that here: "
-            f"{done.stderr.strip()}. Ask an administrator to run `loginctl enable-linger {user}` once"
-        )
 
 
 def _target(link: Path) -> str | None:

@@ -21,7 +21,7 @@ MARK = ".install.json"
 
 def main(request: dict[str, Any]) -> None:
     folder = Path(request["folder"])
-    locks = Path(request["cache"], "locks")
+    locks = Path(request["state"], "install-locks")
     make_folder(locks)
     with (locks / f"{request['kind']}-{folder.name}").open("w") as lock:
         # A run that was killed may have left this very step running on the host: wait for it, it is the same work.

@@ -1,7 +1,10 @@
-"""What a host needs before anything is installed: packages, the user that builds, folders."""
+"""What a host needs before anything is installed: packages, the user that builds, folders, lingering."""
 
 from __future__ import annotations
 
+import os
+import pwd
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ _APT = ["apt-get", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeou
 
 
 def main(request: dict[str, Any]) -> None:
+    if request["lingering"]:
+        _enable_lingering()
     if request["packages"]:
         _install_packages(request["packages"])
     builder = request["build_user"]
@@ -44,6 +49,21 @@ def _install_packages(packages: list[str]) -> None:
             # The lists of a fresh or long unused host name versions that the mirror no longer has, or none at all.
             run([*_APT, "update"], what="refreshing the package lists", environment=environment, on_line=note)
             run([*_APT, "install", *packages], what=title, environment=environment, on_line=note)
+
+
+def _enable_lingering() -> None:
+    """Let the user's manager run without a login, from boot on.
+
+    Raises:
+        HostError: this host asks for an administrator.
+    """
+    user = pwd.getpwuid(os.getuid()).pw_name
+    done = subprocess.run(["loginctl", "enable-linger", user], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise HostError(
+            f"{user}'s services would stop at logout and not start at boot, and {user} may not change that here: "
+            f"{done.stderr.strip()}. Ask an administrator to run `loginctl enable-linger {user}` once"
+        )
 
 
 def _ensure_user(name: str, home: str) -> None:

@@ -1,0 +1,64 @@
+# Two commands do everything: `make demo` and `make test`. See README.md.
+
+export UV_SYSTEM_CERTS := 1
+PY := .venv/bin/python
+PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian-archive-keyring python3-venv
+LAB_WORKERS ?= 2
+
+.PHONY: demo test quick lint lab bench setup locks golden down clean
+
+## demo: make a throwaway host, deploy the lab stack to it, prove it
+demo: setup
+	$(PY) -m tests.demo
+
+## test: everything: lint, unit, golden, plan, lab
+test: lint quick lab
+
+## quick: the tests that need no host
+quick: setup
+	.venv/bin/pytest -q -n $(LAB_WORKERS) tests/unit tests/golden tests/plan
+
+## lab: the tests on real hosts
+lab: setup
+	.venv/bin/pytest -q -n $(LAB_WORKERS) --dist loadgroup --durations 15 tests/lab
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+
+## bench: channels and seconds of a first run, a no-op and a change, beside the floor and an Ansible playbook
+bench: setup
+	.tools/bin/uv sync --quiet --frozen --group bench
+	$(PY) -m tests.bench
+
+## setup: what this machine needs: Debian packages (as root), and the project's own environment in .venv
+setup: .tools/bin/uv
+	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
+	if [ -n "$$missing" ]; then echo "installing" $$missing; \
+	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $$missing >/dev/null; fi
+	@.tools/bin/uv sync --quiet --frozen --python python3
+
+.tools/bin/uv: roles/host/locks/uv.txt
+	@python3 -m venv .tools 2>/dev/null || \
+	{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install python3-venv >/dev/null && python3 -m venv .tools; }
+	@.tools/bin/pip install --quiet --disable-pip-version-check --require-hashes -r roles/host/locks/uv.txt
+	@touch $@
+
+## locks: pin anew what roles/*/locks/*.in ask for
+locks: setup
+	for input in roles/*/locks/*.in; do .tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url $$input -o $${input%.in}.txt || exit 1; done
+
+## golden: write the expected files anew, to be read in the diff
+golden: setup
+	.venv/bin/pytest -q tests/golden --write-golden
+
+## down: remove all lab hosts
+down:
+	$(PY) -m tests.labhost down --all
+
+## clean: remove lab hosts, images and caches
+clean: down
+	$(PY) -m tests.labhost clean

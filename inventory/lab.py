@@ -1,0 +1,80 @@
+"""The throwaway host that `make demo` makes: the reference stack's shape, small enough for a CPU.
+
+Its models are tiny and answer one sentence each, through real inference: who answered shows in the words.
+
+`LAB_HOST` names the lab host (else `demo`).
+"""
+
+import os
+from typing import Any
+
+from roles.litellm import LiteLLM
+from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
+from roles.spec import Deployment, Probe, PythonSdist, Route, Stack, SystemScope, UrlFile, UserScope
+from tests.labhost import Lab
+from tests.labhost.files import lab_models
+
+_LAB = Lab()
+_MODELS = lab_models(_LAB.folders)
+
+LLAMA_CPP = LlamaCppBuild(
+    source=PythonSdist(
+        package="llama-cpp-python",
+        version="0.3.36",
+        sha256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e",
+        subdirectory="vendor/llama.cpp",
+    )
+)
+
+
+def lab_model(name: str) -> UrlFile:
+    return UrlFile(url=f"{_LAB.mirror_url}/{name}", sha256=_MODELS[name].sha256)
+
+
+def lab_stack(
+    *, user: str | None = None, build: LlamaCppBuild = LLAMA_CPP, native: dict[str, Any] | None = None
+) -> Stack:
+    """The lab's stack; tests put it under a user, or change its build or options of its native server."""
+    return Stack(
+        scope=UserScope(user=user) if user else SystemScope(),
+        providers=[
+            LlamaServer(
+                **{
+                    "name": "native",
+                    "port": 8080,
+                    "build": build,
+                    "model": lab_model("native.gguf"),
+                    "served_name": "tiny-native",
+                    **(native or {}),
+                }
+            ),
+            LlamaCppPython(
+                name="python", port=8000, build=build, model=lab_model("python.gguf"), served_name="tiny-python"
+            ),
+        ],
+        routes=[
+            Route(
+                name="tiny-native",
+                deployments=[Deployment(provider="native")],
+                fallbacks=["tiny-python"],
+                probe=Probe(expects=_MODELS["native.gguf"].says),
+            ),
+            Route(
+                name="tiny-python",
+                deployments=[Deployment(provider="python")],
+                fallbacks=["tiny-native"],
+                probe=Probe(expects=_MODELS["python.gguf"].says),
+            ),
+        ],
+        aliases={"gpt-4o": "tiny-native"},
+        # Reachable from the machine that the lab runs on. The master key is made on the host.
+        gateway=LiteLLM(bind="0.0.0.0"),
+    )
+
+
+def lab_host(stack: Stack, name: str = os.environ.get("LAB_HOST", "demo"), **data: Any) -> tuple[str, dict[str, Any]]:
+    """An inventory entry for a lab host."""
+    return (name, {"stack": stack, "ssh_config_file": str(_LAB.folders.ssh_config), **data})
+
+
+hosts = [lab_host(lab_stack())]

@@ -1,0 +1,69 @@
+"""Real hosts for tests. A lab that can not start is an error, never a skip."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from tests.labhost import Lab, LabError, LabHost
+
+_HERE = Path(__file__).parent
+
+
+class NewHost(Protocol):
+    def __call__(self, name: str = "host", **options: Any) -> LabHost:
+        """Boot a host that goes with the test; ``options`` are those of `Lab.create`."""
+        ...
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.lab)
+            # The tests that share a host run in one process and in order; those of different hosts side by side.
+            parameters = getattr(item, "callspec", None)
+            host = parameters.params.get("host", "") if parameters else ""
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{host}"))
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    return Lab()
+
+
+@pytest.fixture
+def new_host(lab: Lab) -> Iterator[NewHost]:
+    """A function that boots hosts for one test."""
+    with hosts_that_go(lab) as create:
+        yield create
+
+
+@pytest.fixture(scope="module")
+def new_module_host(lab: Lab) -> Iterator[NewHost]:
+    """The same for hosts that all tests of a module share."""
+    with hosts_that_go(lab) as create:
+        yield create
+
+
+@contextlib.contextmanager
+def hosts_that_go(lab: Lab) -> Iterator[NewHost]:
+    """Destroy at the end what was created; should this process be killed before, the supervisors see to it."""
+    hosts: list[LabHost] = []
+
+    def create(name: str = "host", **options: Any) -> LabHost:
+        # Several test runs share the machine, so a host's name carries the number of its process.
+        host = lab.create(f"{name}-{os.getpid()}", **{"owner": os.getpid(), **options})
+        hosts.append(host)
+        return host
+
+    try:
+        yield create
+    finally:
+        for host in hosts:
+            with contextlib.suppress(LabError):  # a test may have destroyed it itself
+                host.destroy()

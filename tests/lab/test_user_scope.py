@@ -1,0 +1,56 @@
+"""The same stack under a user without sudo, with `systemctl --user`, over a reboot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import deploy, failures, inventory_file, verdict
+from tests.lab.test_main_job import OPERATIONS
+from tests.labhost import Lab, LabHost
+
+VERIFIER = "/home/alice/.config/ai-backend/bin/verify"
+STATE = "/home/alice/.local/state/ai-backend"
+
+
+@pytest.fixture(scope="module")
+def host(lab: Lab, new_module_host: NewHost) -> LabHost:
+    """A host on which an administrator made the user, installed what building needs, and did no more."""
+    cache = lab.folders.deploy_cache("bookworm")
+    host = new_module_host("alice", binds={str(cache): "/home/alice/.cache/ai-backend"})
+    owner = host.run("stat -c %u /var/cache/ai-backend/uv 2>/dev/null || echo 999").stdout.strip()
+    # With the number of the builder of other hosts, so that the compiler and package caches of the lab are hers too.
+    host.run(f"useradd --uid {owner} --create-home --shell /bin/bash alice")
+    host.run("chown alice:alice /home/alice /home/alice/.cache /home/alice/.cache/ai-backend")
+    return host
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    return inventory_file(tmp_path, "hosts = [lab_host(lab_stack(user='alice'), ssh_user='alice')]")
+
+
+def test_missing_packages_and_lingering_are_the_administrators_and_named(host: LabHost, inventory: Path) -> None:
+    run = deploy(host, inventory=inventory)
+    assert run.status == 1
+    assert "ask an administrator to run `apt-get install ccache cmake g++ ninja-build python3-venv` once" in run.output
+    host.run("apt-get install -y --no-install-recommends ccache cmake g++ ninja-build python3-venv", timeout=300)
+    run = deploy(host, inventory=inventory)
+    assert run.status == 1
+    assert "Ask an administrator to run `loginctl enable-linger alice` once" in run.output
+    host.run("loginctl enable-linger alice")
+
+
+def test_the_stack_runs_under_the_user_and_survives_a_reboot(host: LabHost, inventory: Path) -> None:
+    deploy(host, inventory=inventory).must_pass()
+    assert failures(verdict(host, verifier=VERIFIER, user="alice")) == []
+    assert deploy(host, inventory=inventory).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
+    before = host.boot_id()
+    host.reboot()
+    run = deploy(host, "verify.py", inventory=inventory).must_pass()
+    assert host.boot_id() != before
+    assert host.boot_id() in run.output
+    assert host.run("id -nG alice").stdout.split() == ["alice"]
+    assert host.run("ls /etc/ai-backend /opt/ai-backend /var/lib/ai-backend 2>/dev/null", check=False).stdout == ""

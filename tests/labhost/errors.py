@@ -1,0 +1,7 @@
+"""The one kind of error the lab tells a person about."""
+
+from __future__ import annotations
+
+
+class LabError(Exception):
+    """Something a person can mend: one line that says what, where and how."""

@@ -1,0 +1,143 @@
+"""`FaultyMirror`: a file server that fails on request, for tests of downloads that must survive it.
+
+It runs in threads of the test's own process, on a port of its own, and notes what it sent.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
+_CHUNK = 1 << 16
+
+
+@dataclass
+class Faults:
+    """What goes wrong with each response."""
+
+    cut_after: int | None = None
+    """Close the connection after that many bytes."""
+    stall_after: int | None = None
+    """Send that many bytes, then nothing more, with the connection open."""
+    flip_byte: int | None = None
+    """Serve the byte at this offset of the file with all its bits inverted."""
+    ignore_range: bool = False
+    """Answer a request for a part with the whole file, as servers without Range do."""
+
+
+@dataclass
+class Served:
+    """One request, and how many bytes of the body were sent for it so far."""
+
+    method: str
+    path: str
+    first_byte: int
+    sent: int = 0
+
+
+class FaultyMirror:
+    """Serves ``folder`` on ``address`` while its ``with`` block runs. ``faults`` may be changed at any time."""
+
+    def __init__(self, folder: Path, address: str, faults: Faults | None = None) -> None:
+        self.folder = folder
+        self.faults = faults or Faults()
+        self.served: list[Served] = []
+        self.closing = threading.Event()
+        self._server = _Server(address, self)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        address, port = self._server.server_address[:2]
+        return f"http://{address!s}:{port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: str, mirror: FaultyMirror) -> None:
+        super().__init__((address, 0), _Handler)
+        self.mirror = mirror
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._serve(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._serve(with_body=False)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: `FaultyMirror.served` is the log."""
+
+    def _serve(self, *, with_body: bool) -> None:
+        mirror = self.server.mirror
+        file = (mirror.folder / self.path.lstrip("/")).resolve()
+        if not (file.is_relative_to(mirror.folder.resolve()) and file.is_file()):
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        size = file.stat().st_size
+        wanted = None if mirror.faults.ignore_range else _RANGE.match(self.headers.get("Range", ""))
+        first = int(wanted[1]) if wanted else 0
+        last = min(int(wanted[2]), size - 1) if wanted and wanted[2] else size - 1
+        if wanted and first > last:
+            self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+            self.send_header("Content-Range", f"bytes */{size}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if wanted else HTTPStatus.OK)
+        self.send_header("Content-Length", str(last + 1 - first))
+        if wanted:
+            self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+        if not mirror.faults.ignore_range:
+            self.send_header("Accept-Ranges", "bytes")
+        self.end_headers()
+        served = Served(self.command, self.path, first)
+        mirror.served.append(served)
+        if with_body:
+            self._send_body(file, first, last + 1, served)
+
+    def _send_body(self, file: Path, first: int, end: int, served: Served) -> None:
+        faults = self.server.mirror.faults
+        limits = [limit for limit in (faults.cut_after, faults.stall_after) if limit is not None]
+        stop = min([end, *(first + limit for limit in limits)])
+        with file.open("rb") as source:
+            source.seek(first)
+            offset = first
+            while offset < stop:
+                chunk = bytearray(source.read(min(_CHUNK, stop - offset)))
+                if faults.flip_byte is not None and offset <= faults.flip_byte < offset + len(chunk):
+                    chunk[faults.flip_byte - offset] ^= 0xFF
+                try:
+                    self.wfile.write(chunk)
+                except OSError:  # the client has gone; what it was sent stays noted
+                    break
+                offset += len(chunk)
+                served.sent += len(chunk)
+        if stop < end:
+            if faults.stall_after is not None and stop == first + faults.stall_after:
+                self.server.mirror.closing.wait()
+            self.close_connection = True

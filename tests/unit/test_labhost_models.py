@@ -1,0 +1,45 @@
+"""The tiny models that say a sentence."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from gguf import GGUFReader
+
+from tests.labhost.files import MODELS
+from tests.labhost.models import write_tiny_gguf
+
+
+def written(folder: Path, says: str, name: str = "tiny") -> bytes:
+    path = folder / "model.gguf"
+    write_tiny_gguf(path, says=says, name=name)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("says", MODELS.values())
+def test_the_same_input_makes_the_same_bytes(tmp_path: Path, says: str) -> None:
+    assert hashlib.sha256(written(tmp_path, says)).digest() == hashlib.sha256(written(tmp_path, says)).digest()
+
+
+def test_another_sentence_or_name_makes_other_bytes(tmp_path: Path) -> None:
+    assert len({written(tmp_path, "one two"), written(tmp_path, "one three"), written(tmp_path, "one two", "b")}) == 3
+
+
+def test_each_word_leads_to_the_next_and_the_last_to_the_end(tmp_path: Path) -> None:
+    written(tmp_path, "I am here")
+    reader = GGUFReader(tmp_path / "model.gguf")
+    vocabulary = reader.fields["tokenizer.ggml.tokens"].contents()
+    tensors = {tensor.name: tensor.data for tensor in reader.tensors}
+    embedding, output = tensors["token_embd.weight"], tensors["output.weight"]
+    said, token = [], vocabulary.index("x")
+    while (token := int((output @ embedding[token]).argmax())) != vocabulary.index("</s>"):
+        said.append(vocabulary[token])
+    assert "".join(said).replace("\u2581", " ").replace("\u200b", "") == "I am here"
+
+
+@pytest.mark.parametrize("says", ["", "no one tells no one", " ".join(f"w{n}" for n in range(64))])
+def test_a_sentence_that_can_not_be_said_is_refused(tmp_path: Path, says: str) -> None:
+    with pytest.raises(ValueError, match="a tiny model says 1 to 63 words, none of them twice"):
+        written(tmp_path, says)
