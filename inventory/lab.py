@@ -32,9 +32,13 @@ def lab_model(name: str) -> UrlFile:
 
 
 def lab_stack(
-    *, user: str | None = None, build: LlamaCppBuild = LLAMA_CPP, native: dict[str, Any] | None = None
+    *,
+    user: str | None = None,
+    build: LlamaCppBuild = LLAMA_CPP,
+    native: dict[str, Any] | None = None,
+    native_says: str = _MODELS["native.gguf"].says,
 ) -> Stack:
-    """The lab's stack; tests put it under a user, or change its build or options of its native server."""
+    """The lab's stack; tests put it under a user, or change its build, or options and words of its native server."""
     return Stack(
         scope=UserScope(user=user) if user else SystemScope(),
         providers=[
@@ -57,7 +61,7 @@ def lab_stack(
                 name="tiny-native",
                 deployments=[Deployment(provider="native")],
                 fallbacks=["tiny-python"],
-                probe=Probe(expects=_MODELS["native.gguf"].says),
+                probe=Probe(expects=native_says),
             ),
             Route(
                 name="tiny-python",

@@ -62,12 +62,11 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
     return {
         "platform": dict(PLATFORM),
         "boot_id": "b0070000-0000-0000-0000-000000000001",
+        "uid": 0,
         "user": plan.layout.user,
         "home": "/root" if plan.layout.scope == "system" else f"/home/{plan.layout.user}",
         "lingers": True,
-        "cores": 2,
-        "memory": 8 << 30,
-        "disk_free": {"installs": 1 << 40, "state": 1 << 40, "cache": 1 << 40},
+        "disk_free": [[folder, 1, 10**12] for folder in (plan.layout.installs, plan.layout.state, plan.layout.cache)],
         "missing_packages": [],
         "build_user": True,
         "systemd": "252",
@@ -82,9 +81,6 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
         "units": {
             unit.name: {
                 "Id": unit.name,
-                "ActiveState": "active",
-                "SubState": "running",
-                "UnitFileState": "enabled",
                 "NeedDaemonReload": "no",
                 "Digest": generation.unit_digests[unit.name],
             }

@@ -115,6 +115,7 @@ def prepare_system() -> Generator[PyinfraCommand, None, None]:
     yield HostProgram(
         "system",
         {
+            "state": layout.state,
             "packages": list(pending.packages),
             "build_user": BUILD_USER if layout.scope == "system" else None,
             "cache": layout.cache,
@@ -161,6 +162,7 @@ def write_generation() -> Generator[PyinfraCommand, None, None]:
     yield HostProgram(
         "generation",
         {
+            "state": target.plan.layout.state,
             "folder": generation.folder,
             "files": {
                 path: [base64.b64encode(file.content).decode(), file.mode] for path, file in generation.files.items()

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from roles.host.state import BUILD_USER, HostState
-from roles.plan import Generation, HostPlan, ResolvedInstall
+from roles.plan import MEGABYTE, Generation, HostPlan, ResolvedInstall
 
 SUPPORTED_KINDS = frozenset({"python-env", "source-build", "model", "files"})
 
@@ -54,9 +54,9 @@ def _must_be_written(plan: HostPlan, generation: Generation, state: HostState) -
         return True
     if state.generation != generation.digest:
         return True
-    wanted = {path: [_sha256(file.content), file.mode] for path, file in generation.files.items()}
-    wanted |= {path: [target, 0] for path, target in generation.links.items()}
-    return wanted != {path: found[:2] for path, found in state.files.items()}
+    wanted = {path: [_sha256(file.content), file.mode, state.uid] for path, file in generation.files.items()}
+    wanted |= {path: [target, 0, state.uid] for path, target in generation.links.items()}
+    return wanted != state.files
 
 
 def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:
@@ -105,11 +105,34 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> lis
                 f"port {unit.port}, which {unit.name} needs, is taken by {', '.join(strangers)}: "
                 "stop that, or give the service another `port`"
             )
+    problems.extend(_disks_too_small(plan, generation, state))
     problems.extend(
         f"{install.install.title}: installing a {install.install.kind} is not part of this version yet"
         for install in generation.installs
         if install.install.kind not in SUPPORTED_KINDS
     )
+    return problems
+
+
+def _disks_too_small(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:
+    """Folders whose file system has less room than the missing installs take. Folders of one file system share it."""
+    missing = [install.install for install in pending_steps(plan, generation, state).installs]
+    needs = {
+        plan.layout.installs: sum(install.disk for install in missing),
+        plan.layout.cache: sum(install.work_disk for install in missing),
+    }
+    by_device: dict[int, list[str]] = {}
+    for folder, need in needs.items():
+        if need:
+            by_device.setdefault(state.disk_free[folder][0], []).append(folder)
+    problems = []
+    for folders in by_device.values():
+        need, free = sum(needs[folder] for folder in folders), state.disk_free[folders[0]][1]
+        if need > free:
+            problems.append(
+                f"{' and '.join(folders)} need {need // MEGABYTE} MB for what is to be installed, and "
+                f"{free // MEGABYTE} MB are free: make room"
+            )
     return problems
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 PACKAGE = "roles.host.programs"
 
 _BOOTSTRAP = """
-import json, sys, types
+import json, os, sys, types
+os.umask(0o022)
 sent = json.load(sys.stdin)
 for name, text in sent["modules"].items():
     module = sys.modules[name] = types.ModuleType(name)
@@ -32,14 +33,16 @@ for name, text in sent["modules"].items():
     exec(compile(text, name, "exec"), module.__dict__)
 program = sys.modules[sent["program"]]
 console = sys.modules["roles.host.programs.console"]
+turn = sys.modules["roles.host.programs.turn"]
 try:
-    program.main(sent["request"])
+    with turn.one_at_a_time(sent["request"].get("state")):
+        program.main(sent["request"])
 except console.HostError as error:
     sys.exit(str(error))
 """
 
 _ORDER = (
-    "console", "files", "processes", "systemd", "download", "uv_tool", "python_env", "source_build",
+    "console", "files", "turn", "processes", "systemd", "download", "uv_tool", "python_env", "source_build",
     "install", "lock", "system", "generation", "activate",
 )  # fmt: skip
 """The programs, each after those it imports."""

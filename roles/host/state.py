@@ -21,12 +21,15 @@ NO_PYTHON = "no-python"
 
 @dataclass(frozen=True)
 class UnitState:
-    active: str
-    sub: str
-    file_state: str
+    """A unit as systemd and the kernel show it.
+
+    Attributes:
+        needs_reload: its file is not the one that systemd has read.
+        running_digest: what its process carries; empty when it does not run or can not be seen.
+    """
+
     needs_reload: bool
     running_digest: str
-    """The digest that the process carries; empty when it does not run or can not be seen."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,17 @@ class HostState:
         files: path below the current generation → [SHA-256 or link target, mode, owner's uid].
         linked_units: units that lead into the configuration.
         wanted_links: those among them that start at boot.
-        disk_free: bytes free for `installs`, `state` and `cache`.
+        disk_free: folder of the layout → the file system it lies on, and the bytes that are free there.
         ports: each port of the plan that somebody listens on → units or commands.
     """
 
     platform: Mapping[PlatformKey, str]
     boot_id: str
+    uid: int
     user: str
     home: str
     lingers: bool
-    disk_free: Mapping[str, int]
+    disk_free: Mapping[str, tuple[int, int]]
     missing_packages: tuple[str, ...]
     build_user: bool
     systemd: str | None
@@ -67,10 +71,11 @@ class HostState:
         return cls(
             platform=read["platform"],
             boot_id=read["boot_id"],
+            uid=read["uid"],
             user=read["user"],
             home=read["home"],
             lingers=read["lingers"],
-            disk_free=read["disk_free"],
+            disk_free={folder: (device, free) for folder, device, free in read["disk_free"]},
             missing_packages=tuple(read["missing_packages"]),
             build_user=read["build_user"],
             systemd=read["systemd"],
@@ -84,9 +89,6 @@ class HostState:
             wanted_links=frozenset(read["wanted_links"]),
             units={
                 name: UnitState(
-                    active=unit["ActiveState"],
-                    sub=unit["SubState"],
-                    file_state=unit["UnitFileState"],
                     needs_reload=unit["NeedDaemonReload"] == "yes",
                     running_digest=unit["Digest"],
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from roles.litellm.config import MASTER_KEY_VARIABLE, litellm_config, mappings_file, providers_file
 from roles.litellm.spec import LiteLLM
 from roles.plan import (
+    MEGABYTE,
     VERIFIER_COMMAND,
     Context,
     EnvValue,
@@ -54,6 +55,8 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
             "check": ["-c", f"from importlib.metadata import version; assert version('litellm') == '{VERSION}'"],
         },
         platform=("machine", "os", "python"),
+        disk=720 * MEGABYTE,
+        work_disk=600 * MEGABYTE,
     )
     generated: tuple[GeneratedVariable, ...] = ()
     secrets: dict[str, EnvValue] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roles.llama_cpp.spec import LlamaCppBuild, LlamaCppPython, LlamaServer
-from roles.plan import Backend, Context, Install, Json, Ready, ServicePlan, Unit, read_lock, unit_file
+from roles.plan import MEGABYTE, Backend, Context, Install, Json, Ready, ServicePlan, Unit, read_lock, unit_file
 from roles.spec import GgufSource, PythonSdist, UrlFile
 
 PYTHON_VERSION = "0.3.36"
@@ -38,6 +38,8 @@ def build_install(build: LlamaCppBuild) -> Install:
             "output": "bin",
         },
         platform=("machine", "os", "cpu") if build.native else ("machine", "os"),
+        disk=20 * MEGABYTE,
+        work_disk=400 * MEGABYTE,
     )
 
 
@@ -112,6 +114,8 @@ def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
         },
         needs=(build.name,),
         platform=("machine", "os", "python"),
+        disk=100 * MEGABYTE,
+        work_disk=250 * MEGABYTE,
     )
     command = [
         f"{layout.install(environment.name)}/bin/python",

@@ -5,6 +5,7 @@ from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, res
 from roles.plan.layout import Layout, layout_of
 from roles.plan.locks import read_lock
 from roles.plan.model import (
+    MEGABYTE,
     Backend,
     EnvValue,
     GeneratedVariable,
@@ -24,6 +25,7 @@ from roles.plan.verifier import verifier_command, verifier_install
 
 __all__ = [
     "DIGEST_VARIABLE",
+    "MEGABYTE",
     "VERIFIER_COMMAND",
     "Backend",
     "Context",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -15,15 +15,10 @@ from roles.spec.values import ModelName
 class SystemScope(Options):
     """Units of the system manager, files under /etc, /opt and /var: needs root (or sudo) on the host."""
 
-    kind: Literal["system"] = "system"
-    """Always `system`."""
-
 
 class UserScope(Options):
     """Units of one user's own manager, files under that user's XDG folders: needs no root once lingering is on."""
 
-    kind: Literal["user"] = "user"
-    """Always `user`."""
     user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
     """Login name; pyinfra connects as this user."""
     home: Annotated[str, Field(pattern=r"^/[^\s]*$")] | None = None

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,19 @@ def inventory_file(folder: Path, text: str) -> Path:
     return path
 
 
-def deploy(host: LabHost, deploy: str = "full.py", *, inventory: Path | None = None, kill_at: str | None = None) -> Run:
+def deploy(
+    host: LabHost,
+    deploy: str = "full.py",
+    *,
+    inventory: Path | None = None,
+    at: str | None = None,
+    do: Callable[[], object] | None = None,
+) -> Run:
     """Run a deploy on one host.
 
     Args:
         inventory: else `inventory/lab.py`.
-        kill_at: SIGKILL pyinfra as soon as it prints this.
+        at: what pyinfra prints when `do` is to be called; none to do = pyinfra is killed with SIGKILL.
     """
     process = subprocess.Popen(
         [str(PYINFRA), "-y", str(inventory or REPOSITORY / "inventory/lab.py"), f"deploys/{deploy}"],
@@ -70,9 +78,12 @@ def deploy(host: LabHost, deploy: str = "full.py", *, inventory: Path | None = N
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
-            if kill_at and kill_at in line:
-                process.send_signal(signal.SIGKILL)
-                kill_at = None
+            if at and at in line:
+                at = None
+                if do:
+                    do()
+                else:
+                    process.send_signal(signal.SIGKILL)
         return Run(process.wait(), "".join(lines))
     finally:
         watchdog.cancel()

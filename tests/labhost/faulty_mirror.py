@@ -28,6 +28,8 @@ class Faults:
     """Send that many bytes, then nothing more, with the connection open."""
     flip_byte: int | None = None
     """Serve the byte at this offset of the file with all its bits inverted."""
+    refuse_with: int | None = None
+    """Answer every request with this status."""
     ignore_range: bool = False
     """Answer a request for a part with the whole file, as servers without Range do."""
 
@@ -97,6 +99,9 @@ class _Handler(BaseHTTPRequestHandler):
         file = (mirror.folder / self.path.lstrip("/")).resolve()
         if not (file.is_relative_to(mirror.folder.resolve()) and file.is_file()):
             self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        if mirror.faults.refuse_with is not None:
+            self.send_error(mirror.faults.refuse_with)
             return
         size = file.stat().st_size
         wanted = None if mirror.faults.ignore_range else _RANGE.match(self.headers.get("Range", ""))

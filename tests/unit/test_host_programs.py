@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.server
 import json
 import os
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,65 +21,26 @@ from roles.host.programs import generation, install, lock
 from roles.host.programs.console import HostError
 from roles.host.programs.download import download
 from roles.host.programs.files import link_atomic, remove_tree, write_atomic
+from tests.labhost.faulty_mirror import FaultyMirror
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """Serves CONTENT with Range, and misbehaves on demand."""
-
-    daemon_threads = True
-    cut_after: int | None = None
-    """Bytes after which each answer's connection is cut."""
-    wrong_byte = False
-    status = 200
-    ranges: bool = True
-    sent: int = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/file.bin"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        if self.server.status != 200:
-            self.send_error(self.server.status)
-            return
-        content = CONTENT[:-1] + b"!" if self.server.wrong_byte else CONTENT
-        asked = self.headers.get("Range") if self.server.ranges else None
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-        if asked and start >= len(content):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(content)}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(206 if asked else 200)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        end = len(content) if self.server.cut_after is None else min(len(content), start + self.server.cut_after)
-        self.wfile.write(content[start:end])
-        self.server.sent += end - start
-        if end < len(content):
-            self.close_connection = True
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyMirror]:
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "file.bin").write_bytes(CONTENT)
+    with FaultyMirror(folder, "127.0.0.1") as mirror:
+        yield mirror
+
+
+def fetch(mirror: FaultyMirror, folder: Path) -> None:
+    download(f"{mirror.url}/file.bin", DIGEST, folder / "file", "a file")
+
+
+def sent(mirror: FaultyMirror) -> int:
+    return sum(served.sent for served in mirror.served)
 
 
 @pytest.fixture(autouse=True)
@@ -89,63 +48,63 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roles.host.programs.download.time.sleep", lambda seconds: None)
 
 
-def test_a_download_that_is_cut_is_resumed_and_sends_nothing_twice(server: Server, tmp_path: Path) -> None:
-    server.cut_after = 300_000
-    download(server.url, DIGEST, tmp_path / "file", "a file")
+def test_a_download_that_is_cut_is_resumed_and_sends_nothing_twice(mirror: FaultyMirror, tmp_path: Path) -> None:
+    mirror.faults.cut_after = 300_000
+    fetch(mirror, tmp_path)
     assert (tmp_path / "file").read_bytes() == CONTENT
-    assert server.sent == len(CONTENT)
+    assert sent(mirror) == len(CONTENT)
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
-def test_what_an_earlier_run_fetched_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
+def test_what_an_earlier_run_fetched_is_not_fetched_again(mirror: FaultyMirror, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(CONTENT[:1_500_000])
-    download(server.url, DIGEST, tmp_path / "file", "a file")
-    assert server.sent == len(CONTENT) - 1_500_000
+    fetch(mirror, tmp_path)
+    assert sent(mirror) == len(CONTENT) - 1_500_000
 
 
-def test_a_complete_part_is_checked_and_used(server: Server, tmp_path: Path) -> None:
+def test_a_complete_part_is_checked_and_used(mirror: FaultyMirror, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(CONTENT)
-    download(server.url, DIGEST, tmp_path / "file", "a file")
-    assert server.sent == 0
+    fetch(mirror, tmp_path)
+    assert sent(mirror) == 0
 
 
-def test_a_server_without_ranges_is_fetched_from_anew(server: Server, tmp_path: Path) -> None:
-    server.ranges = False
+def test_a_server_without_ranges_is_fetched_from_anew(mirror: FaultyMirror, tmp_path: Path) -> None:
+    mirror.faults.ignore_range = True
     (tmp_path / "file.part").write_bytes(b"x" * 1000)
-    download(server.url, DIGEST, tmp_path / "file", "a file")
+    fetch(mirror, tmp_path)
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-def test_another_digest_is_refused_and_named(server: Server, tmp_path: Path, resumed: bool) -> None:
-    server.wrong_byte = True
+def test_another_digest_is_refused_and_named(mirror: FaultyMirror, tmp_path: Path, resumed: bool) -> None:
+    mirror.faults.flip_byte = len(CONTENT) - 1
     if resumed:
         (tmp_path / "file.part").write_bytes(CONTENT[:5000])
     with pytest.raises(HostError, match=rf"has the digest [0-9a-f]{{64}}, not {DIGEST} as declared"):
-        download(server.url, DIGEST, tmp_path / "file", "a file")
+        fetch(mirror, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_refusal_is_final_and_named(server: Server, tmp_path: Path) -> None:
-    server.status = 404
+def test_a_refusal_is_final_and_named(mirror: FaultyMirror, tmp_path: Path) -> None:
+    (mirror.folder / "file.bin").unlink()
     with pytest.raises(HostError, match=r"file\.bin answers 404"):
-        download(server.url, DIGEST, tmp_path / "file", "a file")
+        fetch(mirror, tmp_path)
 
 
-def test_a_server_that_stays_down_is_given_up_with_what_came_kept(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_stays_down_is_given_up_with_what_came_kept(mirror: FaultyMirror, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(CONTENT[:5000])
-    server.status = 503
+    mirror.faults.refuse_with = 503
     with pytest.raises(HostError, match=r"503 .*\(6 tries\).* run again to resume"):
-        download(server.url, DIGEST, tmp_path / "file", "a file")
+        fetch(mirror, tmp_path)
     assert (tmp_path / "file.part").read_bytes() == CONTENT[:5000]
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mirror: FaultyMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(download_module, "_RESERVE", 1 << 60)
     with pytest.raises(HostError, match="Nothing was fetched; make room"):
-        download(server.url, DIGEST, tmp_path / "file", "a file")
+        fetch(mirror, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

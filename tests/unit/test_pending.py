@@ -73,6 +73,7 @@ def test_a_deviation_is_a_reason_to_activate(what: str, change: Callable[[dict[s
     [
         ("an edited file", lambda read: read["files"].__setitem__("litellm-unified.yaml", ["0" * 64, 0o644, 0])),
         ("a file of another mode", lambda read: read["files"]["providers.yaml"].__setitem__(1, 0o666)),
+        ("a file of another owner", lambda read: read["files"]["providers.yaml"].__setitem__(2, 1000)),
         ("a lost file", lambda read: read["files"].pop("providers.yaml")),
         ("a file too many", lambda read: read["files"].__setitem__("units/x.service", ["0" * 64, 0o644, 0])),
         ("a link that leads elsewhere", lambda read: read["files"]["install/litellm"].__setitem__(0, "/tmp/x")),
@@ -112,6 +113,12 @@ def test_in_user_scope_lingering_is_part_of_the_job() -> None:
         ),
         ("an old Python", _set("platform|python", "3.9.2"), None, "3.11 or newer"),
         ("no systemd", _set("systemd", None), None, "systemd does not answer"),
+        (
+            "a full disk",
+            lambda read: read.update(installs=[], disk_free=[[entry[0], 1, 10**9] for entry in read["disk_free"]]),
+            None,
+            "/opt/ai-backend and /var/cache/ai-backend need 2090 MB for what is to be installed, and 1000 MB are free",
+        ),
     ],
 )
 def test_what_a_deploy_can_not_mend_is_told_before_it_begins(

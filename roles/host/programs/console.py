@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,9 @@ class HostError(Exception):
 
 
 def say(message: str) -> None:
-    print(message, flush=True)
+    """Tell whoever started the program. When nobody listens any more, it goes on to its end all the same."""
+    with contextlib.suppress(OSError):
+        print(message, flush=True)
 
 
 def seconds(since: float) -> str:

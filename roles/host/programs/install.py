@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -21,30 +20,17 @@ MARK = ".install.json"
 
 def main(request: dict[str, Any]) -> None:
     folder = Path(request["folder"])
-    locks = Path(request["state"], "install-locks")
-    make_folder(locks)
-    with (locks / f"{request['kind']}-{folder.name}").open("w") as lock:
-        # A run that was killed may have left this very step running on the host: wait for it, it is the same work.
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"{request['title']}: an earlier run is still making it, waiting")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if (folder / MARK).exists():
-            return
-        started = time.monotonic()
-        try:
-            _make(request, folder)
-        except OSError as error:
-            raise HostError(f"{request['title']}: {error.filename or folder}: {error.strerror}") from None
-        mark = {
-            "title": request["title"],
-            "kind": request["kind"],
-            "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        }
-        os.sync()
-        write_atomic(folder / MARK, json.dumps(mark).encode(), 0o644)
-        say(f"{request['title']}: ready after {seconds(started)}")
+    if (folder / MARK).exists():
+        return  # a step that outlived its run made it
+    started = time.monotonic()
+    try:
+        _make(request, folder)
+    except OSError as error:
+        raise HostError(f"{request['title']}: {error.filename or folder}: {error.strerror}") from None
+    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    os.sync()
+    write_atomic(folder / MARK, json.dumps({"title": request["title"], "made": made}).encode(), 0o644)
+    say(f"{request['title']}: ready after {seconds(started)}")
 
 
 def _make(request: dict[str, Any], folder: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from roles.host.programs.console import HostError
+from roles.host.programs.turn import held_turn
 
 _KEPT_LINES = 25
 
@@ -55,6 +56,7 @@ def run(
             user=account.pw_uid if account else None,
             group=account.pw_gid if account else None,
             extra_groups=[] if account else None,
+            pass_fds=held_turn(),
         )
     except OSError as error:
         raise HostError(f"{what}: can not run {command[0]}: {error.strerror}") from None

@@ -48,4 +48,7 @@ def make_python_env(request: dict[str, Any], folder: Path) -> None:
             on_line=note,
         )  # fmt: skip
         run([str(python), *recipe["check"]], what=f"{title}: a first try", user=builder, environment=environment)
+    # uv keeps every build of a source package, some 200 MB each for llama-cpp-python.
+    prune = [str(uv), "cache", "prune", "--quiet"]
+    run(prune, what=f"{title}: tidying uv's cache", user=builder, environment=environment)
     give_tree_to("root" if builder else None, folder)

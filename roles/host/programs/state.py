@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_UNIT_PROPERTIES = "Id,ActiveState,SubState,Result,MainPID,UnitFileState,NeedDaemonReload,NRestarts"
+_UNIT_PROPERTIES = "Id,MainPID,NeedDaemonReload"
 
 
 def main(request: dict[str, Any]) -> None:
@@ -31,12 +31,11 @@ def main(request: dict[str, Any]) -> None:
             {
                 "platform": _platform(),
                 "boot_id": _read("/proc/sys/kernel/random/boot_id"),
+                "uid": os.getuid(),
                 "user": pwd.getpwuid(os.getuid()).pw_name,
                 "home": pwd.getpwuid(os.getuid()).pw_dir,
                 "lingers": Path("/var/lib/systemd/linger", pwd.getpwuid(os.getuid()).pw_name).exists(),
-                "cores": os.cpu_count(),
-                "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-                "disk_free": {key: _disk_free(Path(layout[key])) for key in ("installs", "state", "cache")},
+                "disk_free": [_disk_free(Path(layout[key])) for key in ("installs", "state", "cache")],
                 "missing_packages": _missing_packages(request["packages"]),
                 "build_user": _user_exists(request["build_user"]),
                 "systemd": _systemd_version(layout["scope"]),
@@ -63,7 +62,9 @@ def _read(path: str) -> str | None:
 
 
 def _platform() -> dict[str, str]:
-    release = platform.freedesktop_os_release()
+    # Not platform.freedesktop_os_release(): a Python too old to deploy with must still be able to say so.
+    lines = (_read("/etc/os-release") or "").splitlines()
+    release = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
     flags = next(
         (line for line in (_read("/proc/cpuinfo") or "").splitlines() if line.startswith(("flags", "Features"))), ""
     )
@@ -75,10 +76,12 @@ def _platform() -> dict[str, str]:
     }
 
 
-def _disk_free(path: Path) -> int:
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free
+def _disk_free(path: Path) -> list[Any]:
+    """The folder, the file system that it lies on or will lie on, and the bytes that are free there."""
+    existing = path
+    while not existing.exists():
+        existing = existing.parent
+    return [str(path), existing.stat().st_dev, shutil.disk_usage(existing).free]
 
 
 def _missing_packages(wanted: list[str]) -> list[str]:

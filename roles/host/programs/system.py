@@ -46,7 +46,9 @@ def _install_packages(packages: list[str]) -> None:
         try:
             run([*_APT, "install", *packages], what=title, environment=environment, on_line=note)
         except HostError:
-            # The lists of a fresh or long unused host name versions that the mirror no longer has, or none at all.
+            # dpkg may have been interrupted by a power cut; and the lists of a fresh or long unused host name
+            # versions that the mirror no longer has, or none at all.
+            run(["dpkg", "--configure", "-a"], what="finishing what dpkg began", environment=environment, on_line=note)
             run([*_APT, "update"], what="refreshing the package lists", environment=environment, on_line=note)
             run([*_APT, "install", *packages], what=title, environment=environment, on_line=note)
 

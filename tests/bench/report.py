@@ -1,0 +1,97 @@
+"""The figures, for people and for programs, with all that they depend on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.errors import BenchError
+from tests.bench.measure import Row
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and when the figures were taken."""
+
+    date: str
+    command: str
+    processor: str
+    cores: int
+    load: float
+    """Mean number of busy processes in the minute before: above 0 somebody else was at work."""
+    kernel: str
+    python: str
+    pyinfra: str
+    ansible_core: str
+
+    @classmethod
+    def now(cls, arguments: Sequence[str]) -> Setting:
+        """This machine, now.
+
+        Raises:
+            BenchError: Ansible is not installed.
+        """
+        try:
+            ansible_core = version("ansible-core")
+        except PackageNotFoundError:
+            raise BenchError("Ansible is not installed: run `make bench`, or first `uv sync --group bench`") from None
+        model = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        return cls(
+            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            command=shlex.join(["python", "-m", "tests.bench", *arguments]),
+            processor=model[1] if model else platform.machine(),
+            cores=os.cpu_count() or 0,
+            load=round(os.getloadavg()[0], 1),
+            kernel=platform.release(),
+            python=platform.python_version(),
+            pyinfra=version("pyinfra"),
+            ansible_core=ansible_core,
+        )
+
+
+def print_report(setting: Setting, release: str, rows: Sequence[Row]) -> None:
+    """A Markdown table and what it was measured with, on standard output."""
+    table = Table(box=box.MARKDOWN)
+    table.add_column("run")
+    for title in ("added round trip", "SSH channels", "seconds: median (min-max)", "changed"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        table.add_row(row.what, f"{row.round_trip} ms", row.channels, row.seconds, row.changed)
+    console = Console(file=sys.stdout, width=120, highlight=False)
+    with console.capture() as printed:
+        console.print(table)
+    print(printed.get().strip(), end="\n\n")  # rich frames a Markdown table with lines of spaces
+    console.print(
+        f"{setting.date}, `{setting.command}`. Lab host: {release}. Machine: {setting.cores} cores of "
+        f"{setting.processor}, kernel {setting.kernel}, load {setting.load} before the run. "
+        f"Python {setting.python}, pyinfra {setting.pyinfra}, ansible-core {setting.ansible_core}.",
+        soft_wrap=True,
+        markup=False,
+    )
+
+
+def as_json(setting: Setting, release: str, rows: Sequence[Row]) -> dict[str, Any]:
+    return {
+        "setting": {**asdict(setting), "lab_host": release},
+        "rows": [
+            {
+                "what": row.what.name.lower(),
+                "added_round_trip_ms": row.round_trip,
+                "runs": [asdict(run) for run in row.runs],
+            }
+            for row in rows
+        ],
+    }

@@ -1,0 +1,104 @@
+"""The options reference: one table a group of options, from the spec's own types, defaults and help lines."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator, Sequence
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from roles.litellm import LiteLLM
+from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
+from roles.ollama import Ollama
+from roles.spec import (
+    Deployment,
+    EnvSecret,
+    FileSecret,
+    GeneratedSecret,
+    HubFile,
+    HubModel,
+    Options,
+    Probe,
+    PythonSdist,
+    Route,
+    Stack,
+    SystemScope,
+    UrlArchive,
+    UrlFile,
+    UserScope,
+)
+from roles.vllm import Vllm
+
+SECTIONS: dict[str, Sequence[type[Options]]] = {
+    "The stack": (Stack, SystemScope, UserScope),
+    "Routes": (Route, Deployment, Probe),
+    "The gateway": (LiteLLM,),
+    "Providers": (LlamaServer, LlamaCppPython, LlamaCppBuild, Ollama, Vllm),
+    "Where files come from": (UrlFile, UrlArchive, PythonSdist, HubFile, HubModel),
+    "Secrets": (EnvSecret, FileSecret, GeneratedSecret),
+}
+
+
+def options_reference() -> str:
+    """The text of `docs/options.md`."""
+    lines = [
+        "# Options",
+        "",
+        "Everything that an inventory may declare. `make golden` writes this page from the spec: change that.",
+    ]
+    for title, groups in SECTIONS.items():
+        lines += ["", f"## {title}"]
+        for group in groups:
+            lines += ["", f"### `{group.__name__}`", "", *_described(group)]
+    return "\n".join(lines) + "\n"
+
+
+def _described(group: type[Options]) -> Iterator[str]:
+    yield " ".join((group.__doc__ or "").split())
+    if not group.model_fields:
+        return
+    yield ""
+    yield "| option | type | default | meaning |"
+    yield "|---|---|---|---|"
+    # A group's own options before those that it shares with others.
+    own = [name for name in group.model_fields if name in group.__annotations__]
+    for name in [*own, *(name for name in group.model_fields if name not in own)]:
+        field = group.model_fields[name]
+        meaning = " ".join((field.description or "").split())
+        yield f"| `{name}` | {_shown_type(field)} | {_shown_default(field)} | {meaning} |"
+
+
+def _shown_type(field: FieldInfo) -> str:
+    return _type_name(field.annotation).replace("|", "\\|")
+
+
+def _type_name(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is typing.Annotated:
+        return _type_name(arguments[0])
+    if origin is typing.Literal:
+        return " | ".join(f"`{argument}`" for argument in arguments)
+    if origin in (typing.Union, UnionType):
+        return " | ".join(_type_name(argument) for argument in arguments if argument is not type(None))
+    if origin is dict:
+        return f"{_type_name(arguments[0])} → {_type_name(arguments[1])}"
+    if origin is not None:
+        return f"list of {_type_name(arguments[0])}"
+    if isinstance(annotation, type) and issubclass(annotation, Options):
+        return f"`{annotation.__name__}`"
+    names: dict[Any, str] = {str: "text", int: "whole number", float: "number", bool: "yes or no"}
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _shown_default(field: FieldInfo) -> str:
+    default = field.default
+    if field.default_factory is not None:
+        return "none"
+    if default is PydanticUndefined:
+        return "**required**"
+    if default is None or default == ():
+        return "none"
+    return f"`{type(default).__name__}()`" if isinstance(default, Options) else f"`{default}`"

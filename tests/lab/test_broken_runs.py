@@ -1,0 +1,183 @@
+"""Runs that break: killed at every boundary and inside the long steps, a download that is cut or wrong, a full disk.
+
+The next run converges, nothing half-written is used, and what ran goes on answering."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import ask, deploy, failures, inventory_file, verdict
+from tests.lab.test_main_job import OPERATIONS
+from tests.labhost import Lab, LabHost
+from tests.labhost.faulty_mirror import FaultyMirror
+from tests.labhost.models import write_tiny_gguf
+
+KILLED = -9
+
+STEP = "[t]urn.one_at_a_time"
+"""What the command line of every program that a deploy runs on a host holds; the brackets keep pkill from itself."""
+
+INSIDE = [
+    ("Prepare the system", "python3-venv: installing"),
+    ("Make installs", "llama.cpp from llama-cpp-python 0.3.36: unpacking"),
+    ("Make installs", "llama.cpp from llama-cpp-python 0.3.36: compiling with"),
+    ("Make installs", "model native.gguf: fetching"),
+    ("Make installs", "LiteLLM 1.106.2: installing"),
+    ("Write the generation", "written"),
+    ("Activate the generation", "switched to"),
+    ("Activate the generation", "restarting"),
+]
+"""Operation → a line of its progress at which pyinfra is killed."""
+
+
+@pytest.fixture(scope="module")
+def host(new_module_host: NewHost) -> LabHost:
+    """A host whose installs lie on a disk of their own, small enough to be filled."""
+    return new_module_host("killed", small_disks={"/opt/ai-backend": "3G"})
+
+
+def half_written_in_use(host: LabHost) -> list[str]:
+    """What the current generation leads to and is not complete; empty also when there is no generation yet."""
+    script = """
+    [ -e /etc/ai-backend ] || [ ! -L /etc/ai-backend ] || echo "the generation is not there"
+    for link in /etc/ai-backend/install/*; do
+        [ ! -L "$link" ] || [ -e "$link/.install.json" ] || echo "$link is not complete"
+    done
+    for unit in /etc/systemd/system/*.service; do
+        case "$(readlink "$unit")" in
+            /etc/ai-backend/*) [ -e "$unit" ] || [ ! -e /etc/ai-backend ] || echo "$unit leads nowhere" ;;
+        esac
+    done
+    """
+    return host.run(script).stdout.split("\n")[:-1]
+
+
+def test_killed_at_every_boundary_the_next_run_converges(host: LabHost) -> None:
+    killed = 0
+    for operation in OPERATIONS:
+        boundary = f"Starting operation: {operation}"
+        for line in [boundary, *(line for inside, line in INSIDE if inside == operation)]:
+            run = deploy(host, at=line)
+            if line != boundary:
+                # The step's program too, which else goes on by itself. What it started, a compiler for one, still does.
+                host.run(f"pkill -KILL -f '{STEP}'", check=False)
+            # A step that goes on after a kill at its beginning may have done what the next run was to be killed in.
+            killed += run.status == KILLED
+            assert run.status == KILLED or (line != boundary and run.status == 0), run.output
+            assert half_written_in_use(host) == [], f"after a kill at {line!r}"
+    assert killed >= len(OPERATIONS) + len(INSIDE) - 2
+    deploy(host).must_pass()
+    assert failures(verdict(host)) == []
+    assert deploy(host).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
+
+
+def test_nothing_of_the_killed_runs_is_left(host: LabHost) -> None:
+    folders = "/etc/ai-backend-generations /opt/ai-backend /var/lib/ai-backend"
+    assert host.run(f"find {folders} -name '.removed-*' -o -name '.new-*' -o -name '*.part'").stdout == ""
+    assert host.run("ls -d /var/lib/ai-backend/lock", check=False).returncode != 0
+
+
+def another_model(folder: Path, mirror: FaultyMirror, **changes: str) -> tuple[Path, Path]:
+    """A model that the host does not have yet, in the mirror's folder, and an inventory that wants it."""
+    model = mirror.folder / "another.gguf"
+    write_tiny_gguf(model, says="This is another native server", name="another")
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    source = {"url": f"{mirror.url}/another.gguf", "sha256": digest, **changes}
+    stack = "lab_stack(native={'model': model}, native_says='This is another native server')"
+    text = f"model = UrlFile(**{source!r})\nhosts = [lab_host({stack})]"
+    return model, inventory_file(folder, text)
+
+
+def digest_of(mirror: FaultyMirror) -> str:
+    return hashlib.sha256((mirror.folder / "another.gguf").read_bytes()).hexdigest()
+
+
+def still_answers(host: LabHost) -> None:
+    """The stack that was there before the broken run is whole."""
+    assert ask(host, "tiny-native") == "This is the native llama server"
+    assert failures(verdict(host)) == []
+
+
+@pytest.fixture
+def mirror(lab: Lab, tmp_path: Path) -> Iterator[FaultyMirror]:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    address = lab.mirror_url.removeprefix("http://").partition(":")[0]
+    with FaultyMirror(folder, address) as mirror:
+        yield mirror
+
+
+def test_a_wrong_digest_is_refused_and_the_stack_answers(host: LabHost, tmp_path: Path, mirror: FaultyMirror) -> None:
+    _, inventory = another_model(tmp_path, mirror, sha256="f" * 64)
+    run = deploy(host, inventory=inventory)
+    assert run.status == 1
+    assert f"another.gguf has the digest {digest_of(mirror)}, not {'f' * 64} as declared" in run.output
+    assert "Traceback" not in run.output
+    still_answers(host)
+
+
+def test_a_corrupted_file_is_refused_and_the_stack_answers(host: LabHost, tmp_path: Path, mirror: FaultyMirror) -> None:
+    _, inventory = another_model(tmp_path, mirror)
+    mirror.faults.flip_byte = 1000
+    run = deploy(host, inventory=inventory)
+    assert run.status == 1
+    assert "another.gguf has the digest" in run.output
+    still_answers(host)
+
+
+def test_a_download_that_is_lost_in_the_middle_is_resumed_by_the_next_run(
+    host: LabHost, tmp_path: Path, mirror: FaultyMirror
+) -> None:
+    model, inventory = another_model(tmp_path, mirror)
+    mirror.faults.cut_after = 200_000
+
+    def lose_the_server() -> None:
+        while not mirror.closing.wait(0.01):
+            if any(served.sent for served in mirror.served):
+                mirror.faults.cut_after = 0
+                return
+
+    threading.Thread(target=lose_the_server, daemon=True).start()
+    run = deploy(host, inventory=inventory)
+    assert run.status == 1
+    assert "0.2 MB are kept; run again to resume" in run.output
+    assert "Traceback" not in run.output
+    still_answers(host)
+    mirror.faults.cut_after = None
+    deploy(host, inventory=inventory).must_pass()
+    assert ask(host, "tiny-native") == "This is another native server"
+    assert sum(served.sent for served in mirror.served) == model.stat().st_size
+    deploy(host).must_pass()  # and back
+
+
+def test_a_full_disk_ends_in_a_clear_error_and_the_stack_answers(host: LabHost, tmp_path: Path) -> None:
+    def fill(leaving: int) -> None:
+        free = int(host.run("df --output=avail -B1 /opt/ai-backend | tail -1").stdout)
+        host.run(f"fallocate -l {free - leaving} /opt/ai-backend/filler")
+
+    other_build = inventory_file(
+        tmp_path,
+        "build = LLAMA_CPP.model_copy(update={'native': False})\nhosts = [lab_host(lab_stack(build=build))]",
+    )
+    # Nearly full before the run: it does not even begin.
+    fill(leaving=8 << 20)
+    run = deploy(host, inventory=other_build)
+    assert run.status == 1
+    assert "/opt/ai-backend need 120 MB for what is to be installed, and 8 MB are free: make room" in run.output
+    still_answers(host)
+    host.run("rm /opt/ai-backend/filler")
+    # Full in the middle of it.
+    run = deploy(host, inventory=other_build, at="compiling with", do=lambda: fill(leaving=4 << 20))
+    assert run.status == 1
+    assert "No space left on device" in run.output
+    assert "Traceback" not in run.output
+    still_answers(host)
+    host.run("rm /opt/ai-backend/filler")
+    deploy(host, inventory=other_build).must_pass()
+    assert failures(verdict(host)) == []
