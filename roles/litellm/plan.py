@@ -10,11 +10,10 @@ from roles.plan import (
     Context,
     EnvValue,
     GeneratedVariable,
-    Install,
     Ready,
     ServicePlan,
     Unit,
-    read_lock,
+    python_env,
     render,
     unit_file,
     verifier_command,
@@ -44,19 +43,8 @@ _PROCESS_ENVIRONMENT = {
 def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
     """`litellm.service` and the three files that say who answers what."""
     layout = context.layout
-    environment = Install(
-        kind="python-env",
-        name="litellm",
-        title=f"LiteLLM {VERSION}",
-        recipe={
-            "requirements": read_lock("litellm", f"litellm-{VERSION}"),
-            "build_requirements": "",
-            "environment": {},
-            "check": ["-c", f"from importlib.metadata import version; assert version('litellm') == '{VERSION}'"],
-        },
-        platform=("machine", "os", "python"),
-        disk=720 * MEGABYTE,
-        work_disk=600 * MEGABYTE,
+    environment = python_env(
+        "litellm", "litellm", VERSION, name="litellm", disk=720 * MEGABYTE, work_disk=600 * MEGABYTE
     )
     generated: tuple[GeneratedVariable, ...] = ()
     secrets: dict[str, EnvValue] = {}

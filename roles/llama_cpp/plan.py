@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roles.llama_cpp.spec import LlamaCppBuild, LlamaCppPython, LlamaServer
-from roles.plan import MEGABYTE, Backend, Context, Install, Json, Ready, ServicePlan, Unit, read_lock, unit_file
+from roles.plan import MEGABYTE, Backend, Context, Install, Json, Ready, ServicePlan, Unit, python_env, unit_file
 from roles.spec import GgufSource, PythonSdist, UrlFile
 
 PYTHON_VERSION = "0.3.36"
@@ -101,21 +101,18 @@ def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
     """`llama-cpp-python@<name>.service`: its own environment, the native build's libraries."""
     layout = context.layout
     build, model = build_install(server.build), model_install(server.name, server.model)
-    environment = Install(
-        kind="python-env",
+    environment = python_env(
+        "llama_cpp",
+        "llama-cpp-python",
+        PYTHON_VERSION,
         name=f"{server.build.name}-python",
-        title=f"llama-cpp-python {PYTHON_VERSION} server",
-        recipe={
-            "requirements": read_lock("llama_cpp", f"llama-cpp-python-{PYTHON_VERSION}"),
-            "build_requirements": read_lock("llama_cpp", "build"),
-            # The bindings only: the libraries are those of the native build.
-            "environment": {"CMAKE_ARGS": "-DLLAMA_BUILD=OFF", "LLAMA_CPP_LIB_PATH": f"@{build.name}@/bin"},
-            "check": ["-c", "import llama_cpp.server.app"],
-        },
-        needs=(build.name,),
-        platform=("machine", "os", "python"),
         disk=100 * MEGABYTE,
         work_disk=250 * MEGABYTE,
+        build_lock="build",
+        # The bindings only: the libraries are those of the native build.
+        environment={"CMAKE_ARGS": "-DLLAMA_BUILD=OFF", "LLAMA_CPP_LIB_PATH": f"@{build.name}@/bin"},
+        needs=(build.name,),
+        first_try="import llama_cpp.server.app",
     )
     command = [
         f"{layout.install(environment.name)}/bin/python",

@@ -3,7 +3,6 @@
 from roles.plan.compile import Context, Planner, compile_stack
 from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
 from roles.plan.layout import Layout, layout_of
-from roles.plan.locks import read_lock
 from roles.plan.model import (
     MEGABYTE,
     Backend,
@@ -18,6 +17,7 @@ from roles.plan.model import (
     ServicePlan,
     Unit,
 )
+from roles.plan.python_env import python_env, read_lock
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_VARIABLE, unit_file
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
@@ -46,6 +46,7 @@ __all__ = [
     "Unit",
     "compile_stack",
     "layout_of",
+    "python_env",
     "read_lock",
     "render",
     "resolve",

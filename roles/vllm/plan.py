@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roles.plan import Backend, Context, Install, Ready, ServicePlan, Unit, read_lock, unit_file
+from roles.plan import Backend, Context, Install, Ready, ServicePlan, Unit, python_env, unit_file
 from roles.vllm.spec import Vllm
 
 VERSION = "0.32.0"
@@ -11,18 +11,7 @@ VERSION = "0.32.0"
 def plan_vllm(vllm: Vllm, context: Context) -> ServicePlan:
     """`vllm@<name>.service`."""
     layout = context.layout
-    environment = Install(
-        kind="python-env",
-        name="vllm",
-        title=f"vLLM {VERSION}",
-        recipe={
-            "requirements": read_lock("vllm", f"vllm-{VERSION}"),
-            "build_requirements": "",
-            "environment": {},
-            "check": ["-c", f"from importlib.metadata import version; assert version('vllm') == '{VERSION}'"],
-        },
-        platform=("machine", "os", "python"),
-    )
+    environment = python_env("vllm", "vllm", VERSION, name="vllm", disk=0, work_disk=0)
     model = Install(
         kind="hub-model",
         name=f"model-{vllm.name}",

@@ -28,7 +28,7 @@ INSIDE = [
     ("Make installs", "llama.cpp from llama-cpp-python 0.3.36: unpacking"),
     ("Make installs", "llama.cpp from llama-cpp-python 0.3.36: compiling with"),
     ("Make installs", "model native.gguf: fetching"),
-    ("Make installs", "LiteLLM 1.106.2: installing"),
+    ("Make installs", "litellm 1.106.2: installing"),
     ("Write the generation", "written"),
     ("Activate the generation", "switched to"),
     ("Activate the generation", "restarting"),

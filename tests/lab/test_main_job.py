@@ -140,6 +140,16 @@ def test_the_generated_key_is_private_and_printed_nowhere(host: LabHost) -> None
     assert holders.split() == ["/var/lib/ai-backend/secrets/master-key.env"]
 
 
+def test_a_login_without_root_needs_sudo_and_says_so(host: LabHost, tmp_path: Path) -> None:
+    host.run("id bob || useradd -m bob && echo 'bob ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/bob")
+    without = inventory_file(tmp_path, "hosts = [lab_host(lab_stack(), ssh_user='bob')]")
+    run = deploy(host, inventory=without)
+    assert run.status == 1
+    assert "commands run as bob, but the stack's scope needs root: connect as root, or set `_sudo`" in run.output
+    with_sudo = inventory_file(tmp_path, "hosts = [lab_host(lab_stack(), ssh_user='bob', _sudo=True)]")
+    assert deploy(host, inventory=with_sudo).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
+
+
 def test_units_run_as_users_of_their_own_and_hardened(host: LabHost) -> None:
     for unit in UNITS:
         pid = host.run(f"systemctl show -P MainPID '{unit}'").stdout.strip()

@@ -42,9 +42,9 @@ class Run:
     output: str
     commands: tuple[tuple[str, str], ...]
 
-    def programs(self) -> list[str]:
-        """What was sent, by short names: `fact`, `verify`, or the host program's name."""
-        return [_short(command) for _, command in self.commands]
+    def programs(self, to: str | None = None) -> list[str]:
+        """What was sent, to one host or to all, by short names: `fact`, `verify`, or the host program's name."""
+        return [_short(command) for name, command in self.commands if to in (None, name)]
 
 
 def _short(command: str) -> str:

@@ -19,6 +19,15 @@ def test_a_converged_host_gets_two_reads_and_nothing_else(tmp_path: Path) -> Non
     assert "Success" not in run.output.split("Results")[0]
 
 
+def test_each_of_several_hosts_gets_what_it_needs(tmp_path: Path) -> None:
+    older = "lambda read: read['units']['litellm.service'].update(Digest='0lder')"
+    hosts = f"fake('one', small_stack(), {PASS}), fake('two', small_stack(), {older}, {PASS})"
+    run = run_pyinfra(tmp_path, f"hosts = [{hosts}]")
+    assert run.status == 0, run.output
+    assert run.programs("@fake/one") == ["fact", "verify"]
+    assert [step for step in run.programs("@fake/two") if step != "fact"] == ["lock", "activate", "verify", "lock"]
+
+
 def test_a_fresh_host_gets_every_step_once_and_in_order(tmp_path: Path) -> None:
     fresh = (
         "lambda read: read.update(generation=None, files={}, installs=[], secrets=[], activated=None, linked_units=[],"
