@@ -18,9 +18,9 @@ test: lint quick lab
 quick: setup
 	.venv/bin/pytest -q -n $(LAB_WORKERS) tests/unit tests/golden tests/plan
 
-## lab: the tests on real hosts
+## lab: the tests on real hosts; those of one file share hosts, so they run in order, and files side by side
 lab: setup
-	.venv/bin/pytest -q -n $(LAB_WORKERS) --dist loadgroup --durations 15 tests/lab
+	.venv/bin/pytest -q -n $(LAB_WORKERS) --dist loadfile --durations 15 tests/lab
 
 lint: setup
 	.venv/bin/ruff check .

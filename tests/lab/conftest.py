@@ -21,15 +21,10 @@ class NewHost(Protocol):
         ...
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.lab)
-            # The tests that share a host run in one process and in order; those of different hosts side by side.
-            parameters = getattr(item, "callspec", None)
-            host = parameters.params.get("host", "") if parameters else ""
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{host}"))
 
 
 @pytest.fixture(scope="session")

@@ -78,6 +78,17 @@ def test_what_is_in_the_way_is_told_before_anything_is_sent_but_the_fact(tmp_pat
     assert "port 8080, which llama-server@native.service needs, is taken by nginx.service" in run.output
 
 
+def test_a_host_without_python_is_told_what_it_lacks(tmp_path: Path) -> None:
+    inventory = (
+        "hosts = [('@fake/box', {'stack': small_stack(), 'fake_delay': 0, 'fake_responses': {'': 'no-python'}})]"
+    )
+    run = run_pyinfra(tmp_path, inventory)
+    assert run.status == 1
+    assert "this host has no python3, which everything here needs: install the package python3" in run.output
+    assert "Traceback" not in run.output
+    assert run.programs() == ["fact"]
+
+
 BAD_INVENTORIES = {
     "unknown option": (
         "hosts = [fake('box', small_stack(gateway=LiteLLM(prot=4000)))]",
