@@ -109,8 +109,7 @@ class _ReleaseLockOnFailure(BaseStateCallback):
     def operation_host_error(
         state: State, host: Host, op_hash: str, retry_count: int = 0, max_retries: int = 0
     ) -> None:
-        target = Target.of(host)
-        if target.lock_id is None:
+        if not Target.is_attached(host) or (target := Target.of(host)).lock_id is None:
             return
         given: dict[str, Any] = dict(state.get_op_data_for_host(host, op_hash).global_arguments)
         arguments = {key: value for key, value in given.items() if key in CONNECTOR_ARGUMENT_KEYS}

@@ -34,6 +34,10 @@ class Target:
         target: Target = host.connector_data[_KEY]
         return target
 
+    @classmethod
+    def is_attached(cls, host: Host) -> bool:
+        return _KEY in host.connector_data
+
     def attach(self) -> None:
         """Make it the host's target, and its connection quick."""
         self.host.connector_data[_KEY] = self
