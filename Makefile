@@ -41,7 +41,7 @@ setup: .tools/bin/uv
 	@.tools/bin/uv sync --quiet --frozen --python python3
 
 .tools/bin/uv: roles/host/locks/uv.txt
-	@python3 -m venv .tools 2>/dev/null || \
+	@python3 -m venv .tools >/dev/null 2>&1 || \
 	{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install python3-venv >/dev/null && python3 -m venv .tools; }
 	@.tools/bin/pip install --quiet --disable-pip-version-check --require-hashes -r roles/host/locks/uv.txt
 	@touch $@

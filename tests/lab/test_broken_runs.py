@@ -5,6 +5,7 @@ The next run converges, nothing half-written is used, and what ran goes on answe
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,6 +154,34 @@ def test_a_download_that_is_lost_in_the_middle_is_resumed_by_the_next_run(
     deploy(host, inventory=inventory).must_pass()
     assert ask(host, "tiny-native") == "This is another native server"
     assert sum(served.sent for served in mirror.served) == model.stat().st_size
+    deploy(host).must_pass()  # and back
+
+
+def test_a_unit_that_dies_says_why_and_the_way_back_is_open(host: LabHost, tmp_path: Path) -> None:
+    text = "hosts = [lab_host(lab_stack(native={'extra_arguments': ['--no-such-flag']}))]"
+    run = deploy(host, inventory=inventory_file(tmp_path, text))
+    assert run.status == 1
+    assert "llama-server@native.service does not stay up" in run.output
+    assert "error: invalid argument: --no-such-flag" in run.output
+    assert "Traceback" not in run.output
+    assert ask(host, "tiny-python") == "This is the Python llama server"
+    deploy(host).must_pass()
+    still_answers(host)
+
+
+def test_somebody_elses_lock_is_refused_until_it_is_broken(host: LabHost, tmp_path: Path) -> None:
+    holder = {"id": "x", "who": "carol@desk", "pid": "1", "since": "2026-11-24 12:00:00 UTC", "boot_id": host.boot_id()}
+    lock = "/var/lib/ai-backend/lock"
+    host.run(f"mkdir {lock} && cat > {lock}/holder.json", input=json.dumps(holder))
+    assert deploy(host).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")  # no need for the lock
+    changed = inventory_file(tmp_path, "hosts = [lab_host(lab_stack(native={'context_size': 1024}))]")
+    run = deploy(host, inventory=changed)
+    assert run.status == 1
+    assert "this host is being deployed by carol@desk since 2026-11-24 12:00:00 UTC" in run.output
+    assert "break its lock with deploys/unlock.py" in run.output
+    still_answers(host)
+    assert "held by carol@desk since 2026-11-24 12:00:00 UTC" in deploy(host, "unlock.py").must_pass().output
+    deploy(host, inventory=changed).must_pass()
     deploy(host).must_pass()  # and back
 
 

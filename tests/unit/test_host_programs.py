@@ -56,6 +56,17 @@ def test_a_download_that_is_cut_is_resumed_and_sends_nothing_twice(mirror: Fault
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
+def test_a_download_that_stalls_is_given_up_and_resumed(
+    mirror: FaultyMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(download_module, "STALL_SECONDS", 0.2)
+    mirror.faults.stall_after = 700_000
+    fetch(mirror, tmp_path)
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert sent(mirror) == len(CONTENT)
+    assert "nothing came for 0.2 s; trying again at 0.7 MB" in capsys.readouterr().out
+
+
 def test_what_an_earlier_run_fetched_is_not_fetched_again(mirror: FaultyMirror, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(CONTENT[:1_500_000])
     fetch(mirror, tmp_path)
