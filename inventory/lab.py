@@ -10,7 +10,7 @@ from typing import Any
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
-from roles.spec import Deployment, Probe, PythonSdist, Route, Stack, SystemScope, UrlFile, UserScope
+from roles.spec import Deployment, HubFile, Probe, PythonSdist, Route, Stack, SystemScope, UrlFile, UserScope
 from tests.labhost import Lab
 from tests.labhost.files import lab_models
 
@@ -28,7 +28,13 @@ LLAMA_CPP = LlamaCppBuild(
 
 
 def lab_model(name: str) -> UrlFile:
+    """One of the lab's models by address and digest."""
     return UrlFile(url=f"{_LAB.mirror_url}/{name}", sha256=_MODELS[name].sha256)
+
+
+def hub_model(name: str) -> HubFile:
+    """The same from the lab's own Hub."""
+    return HubFile(endpoint=_LAB.mirror_url, repository=_MODELS[name].repository, revision="main", file=name)
 
 
 def lab_stack(
@@ -53,7 +59,7 @@ def lab_stack(
                 }
             ),
             LlamaCppPython(
-                name="python", port=8000, build=build, model=lab_model("python.gguf"), served_name="tiny-python"
+                name="python", port=8000, build=build, model=hub_model("python.gguf"), served_name="tiny-python"
             ),
         ],
         routes=[

@@ -20,6 +20,7 @@ from roles.host import (
     prove_routes,
     release_command,
     release_lock,
+    remove_unused_installs,
     write_generation,
 )
 from roles.plan import HostPlan
@@ -64,6 +65,14 @@ def preflight() -> None:
         host.log("nothing to do")
 
 
+def prune() -> None:
+    """Free the space of installs and models that neither a kept generation nor the inventory uses."""
+    _target()
+    acquire_lock(name="Take the deploy lock", pruning=True)
+    remove_unused_installs(name="Remove unused installs")
+    release_lock(name="Give the deploy lock back")
+
+
 def unlock() -> None:
     """Break the host's deploy lock, whoever holds it."""
     _target()
@@ -93,10 +102,10 @@ def _plan(each: Host) -> HostPlan:
         )
     try:
         plan = plan_of(stack)
-        for unit in plan.units:
-            for value in unit.environment.values():
-                if isinstance(value, Secret):
-                    value.reveal()
+        secrets = [value for unit in plan.units for value in unit.environment.values() if isinstance(value, Secret)]
+        secrets += [install.token for install in plan.installs if install.token]
+        for secret in secrets:
+            secret.reveal()
     except SpecError as error:
         raise DeployError(f'host "{each.name}": {error}') from None
     return plan

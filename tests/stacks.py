@@ -74,6 +74,7 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
         "files": files,
         "secrets": [secret.path for secret in plan.generated_secrets],
         "installs": sorted({install.folder for install in generation.installs}),
+        "used_installs": sorted({install.folder for install in generation.installs}),
         "activated": generation.digest,
         "lock": None,
         "linked_units": [unit.name for unit in plan.units],

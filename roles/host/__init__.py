@@ -8,6 +8,7 @@ from roles.host.operations import (
     prepare_system,
     release_command,
     release_lock,
+    remove_unused_installs,
     write_generation,
 )
 from roles.host.proof import prove_routes
@@ -23,5 +24,6 @@ __all__ = [
     "prove_routes",
     "release_command",
     "release_lock",
+    "remove_unused_installs",
     "write_generation",
 ]

@@ -33,13 +33,18 @@ def _me() -> str:
 
 
 @operation()
-def acquire_lock() -> Generator[PyinfraCommand, None, None]:
+def acquire_lock(*, pruning: bool = False) -> Generator[PyinfraCommand, None, None]:
     """Take the host's deploy lock, if there is anything to do.
 
     A lock left behind by a run of the same person on the same machine whose process is gone is taken over.
+
+    Args:
+        pruning: what is to do is to remove unused installs. Without the lock those of a deploy that is under way, and
+            has not written its generation yet, would look unused.
     """
     target = Target.of(host)
-    if target.lock_id or not target.pending.anything:
+    anything = bool(target.unused_installs) if pruning else target.pending.anything
+    if target.lock_id or not anything:
         host.noop("nothing to do, no lock needed")
         return
     present = target.state.lock
@@ -143,6 +148,7 @@ def make_installs() -> Generator[PyinfraCommand, None, None]:
                 "folder": install.folder,
                 "recipe": dict(install.recipe),
                 "state": layout.state,
+                "token": install.install.token.reveal() if install.install.token else None,
                 "cache": layout.cache,
                 "build_user": BUILD_USER if layout.scope == "system" else None,
                 "uv": dict(target.uv_tool()),
@@ -208,4 +214,16 @@ def activate_generation() -> Generator[PyinfraCommand, None, None]:
             ],
         },
     )
+    target.changed()
+
+
+@operation()
+def remove_unused_installs() -> Generator[PyinfraCommand, None, None]:
+    """Free the space of installs and models that neither a kept generation nor the inventory uses."""
+    target = Target.of(host)
+    unused = target.unused_installs
+    if not unused:
+        host.noop("every install is used")
+        return
+    yield HostProgram("prune", {"state": target.plan.layout.state, "folders": list(unused)})
     target.changed()

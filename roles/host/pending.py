@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from roles.host.state import BUILD_USER, HostState
 from roles.plan import MEGABYTE, Generation, HostPlan, ResolvedInstall
 
-SUPPORTED_KINDS = frozenset({"python-env", "source-build", "model", "files"})
-
 
 @dataclass(frozen=True)
 class Pending:
@@ -80,6 +78,12 @@ def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostStat
     return reasons
 
 
+def unused_installs(generation: Generation, state: HostState) -> tuple[str, ...]:
+    """Folders of installs and models that neither a kept generation nor the wanted one uses."""
+    wanted = {install.folder for install in generation.installs}
+    return tuple(sorted(state.installs - state.used_installs - wanted))
+
+
 def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:
     """What a deploy can not mend by itself, each with how to mend it. Empty = go."""
     problems = []
@@ -106,11 +110,7 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> lis
                 "stop that, or give the service another `port`"
             )
     problems.extend(_disks_too_small(plan, generation, state))
-    problems.extend(
-        f"{install.install.title}: installing a {install.install.kind} is not part of this version yet"
-        for install in generation.installs
-        if install.install.kind not in SUPPORTED_KINDS
-    )
+    problems.extend(plan.not_yet)
     return problems
 
 

@@ -42,8 +42,8 @@ except console.HostError as error:
 """
 
 _ORDER = (
-    "console", "files", "turn", "processes", "systemd", "download", "uv_tool", "python_env", "source_build",
-    "install", "lock", "system", "generation", "activate",
+    "console", "files", "turn", "processes", "systemd", "download", "hub", "uv_tool", "python_env", "source_build",
+    "install", "lock", "system", "generation", "activate", "prune",
 )  # fmt: skip
 """The programs, each after those it imports."""
 

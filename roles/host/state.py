@@ -38,6 +38,8 @@ class HostState:
 
     Attributes:
         files: path below the current generation → [SHA-256 or link target, mode, owner's uid].
+        installs: folders of the installs that are complete.
+        used_installs: folders that some kept generation uses.
         linked_units: units that lead into the configuration.
         wanted_links: those among them that start at boot.
         disk_free: folder of the layout → the file system it lies on, and the bytes that are free there.
@@ -58,6 +60,7 @@ class HostState:
     files: Mapping[str, list[Any]]
     secrets: frozenset[str]
     installs: frozenset[str]
+    used_installs: frozenset[str]
     activated: str | None
     lock: Mapping[str, str] | None
     linked_units: tuple[str, ...]
@@ -83,6 +86,7 @@ class HostState:
             files=read["files"],
             secrets=frozenset(read["secrets"]),
             installs=frozenset(read["installs"]),
+            used_installs=frozenset(read["used_installs"]),
             activated=read["activated"],
             lock=read["lock"],
             linked_units=tuple(read["linked_units"]),
@@ -105,6 +109,7 @@ def state_request(plan: HostPlan) -> dict[str, Any]:
         "layout": {
             "scope": layout.scope,
             "config": layout.config,
+            "generations": layout.generations,
             "units": layout.units,
             "installs": layout.installs,
             "state": layout.state,

@@ -11,7 +11,7 @@ from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 from pyinfra.connectors.ssh import SSHConnector
 
-from roles.host.pending import Pending, pending_steps, unmet_needs
+from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
 from roles.host.state import HostState, StackState, state_request
 from roles.plan import Generation, HostPlan, read_lock, resolve
 
@@ -61,6 +61,10 @@ class Target:
     @property
     def pending(self) -> Pending:
         return pending_steps(self.plan, self.generation, self.state)
+
+    @property
+    def unused_installs(self) -> tuple[str, ...]:
+        return unused_installs(self.generation, self.state)
 
     def changed(self) -> None:
         """Something was changed on the host: what was read of it is no longer true."""

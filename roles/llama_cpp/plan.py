@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from roles.llama_cpp.spec import LlamaCppBuild, LlamaCppPython, LlamaServer
-from roles.plan import MEGABYTE, Backend, Context, Install, Json, Ready, ServicePlan, Unit, python_env, unit_file
+from roles.plan import (
+    MEGABYTE,
+    Backend,
+    Context,
+    Install,
+    Json,
+    Ready,
+    ServicePlan,
+    Unit,
+    hub_install,
+    python_env,
+    unit_file,
+)
 from roles.spec import GgufSource, PythonSdist, UrlFile
 
 PYTHON_VERSION = "0.3.36"
@@ -49,17 +61,7 @@ def model_install(provider: str, model: GgufSource) -> Install:
     if isinstance(model, UrlFile):
         recipe: dict[str, Json] = {"url": model.url, "sha256": model.sha256, "filename": model.filename}
         return Install(kind="model", name=name, title=f"model {model.filename}", recipe=recipe)
-    return Install(
-        kind="hub-model",
-        name=name,
-        title=f"model {model.repository}/{model.file}",
-        recipe={
-            "repository": model.repository,
-            "revision": model.revision,
-            "files": [model.file],
-            "sha256": model.sha256,
-        },
-    )
+    return hub_install(name, model)
 
 
 def plan_server(server: LlamaServer, context: Context) -> ServicePlan:

@@ -51,4 +51,9 @@ def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
         api_base=f"http://{ollama.reachable_at}:{ollama.port}",
         models=ollama.served(),
     )
-    return ServicePlan(units=(unit,), installs=(release,), backend=backend)
+    return ServicePlan(
+        units=(unit,),
+        installs=(release,),
+        backend=backend,
+        not_yet=f"{ollama}: this version declares and renders Ollama, and does not install it yet",
+    )

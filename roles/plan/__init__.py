@@ -2,6 +2,7 @@
 
 from roles.plan.compile import Context, Planner, compile_stack
 from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
+from roles.plan.hub import hub_install
 from roles.plan.layout import Layout, layout_of
 from roles.plan.model import (
     MEGABYTE,
@@ -45,6 +46,7 @@ __all__ = [
     "ServicePlan",
     "Unit",
     "compile_stack",
+    "hub_install",
     "layout_of",
     "python_env",
     "read_lock",

@@ -50,6 +50,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
         units=tuple(unit for part in parts for unit in part.units),
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
         routes=routes,
+        not_yet=tuple(part.not_yet for part in parts if part.not_yet),
     )
 
 

@@ -34,6 +34,7 @@ class Install:
         platform: facts of the host that its content depends on too.
         disk: bytes that it takes in the installs' folder, roughly, as measured on Debian 12.
         work_disk: bytes that making it takes in the cache, likewise, with empty caches.
+        token: what fetching it needs. Its content does not depend on it.
     """
 
     kind: InstallKind
@@ -44,6 +45,7 @@ class Install:
     platform: tuple[PlatformKey, ...] = ()
     disk: int = 0
     work_disk: int = 0
+    token: Secret | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class ServicePlan:
     """Path below the generation → text."""
     generated_secrets: tuple[GeneratedVariable, ...] = ()
     backend: Backend | None = None
+    not_yet: str | None = None
+    """Why this version plans the service but refuses to deploy it."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,8 @@ class HostPlan:
     units: tuple[Unit, ...]
     generated_secrets: tuple[GeneratedVariable, ...]
     routes: tuple[RoutePlan, ...]
+    not_yet: tuple[str, ...]
+    """Why this version refuses to deploy the plan; empty = it does not."""
 
     def install(self, name: str) -> Install:
         return next(install for install in self.installs if install.name == name)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SerializeAsAny
 
-from roles.spec.options import Options
+from roles.spec.options import Many, Options
 from roles.spec.secrets import Secret
 from roles.spec.values import Revision, Sha256, Url
 
@@ -53,34 +53,35 @@ class PythonSdist(Options):
     """Folder of the source tree below the distribution's top folder."""
 
 
-class HubFile(Options):
-    """One file of a model repository on a Hugging Face Hub (or mirror)."""
-
+class _OnHub(Options):
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     """`organisation/model`."""
     revision: Revision
-    """Commit, branch or tag."""
+    """Commit, branch or tag. A branch or tag is resolved when the model is fetched, and stays what it was then."""
+    token: SerializeAsAny[Secret] | None = None
+    """Access token, for gated repositories."""
+    endpoint: Url = "https://huggingface.co"
+    """The Hub, or a mirror of it."""
+
+
+class HubFile(_OnHub):
+    """One file of a model repository on a Hugging Face Hub (or mirror)."""
+
     file: RelativePath
     """Path of the file in the repository."""
     sha256: Sha256 | None = None
     """Digest of the file, as the Hub shows it for large files; none = what the Hub says of that revision."""
-    token: Secret | None = None
-    """Access token, for gated repositories."""
 
     @property
     def filename(self) -> str:
         return self.file.rsplit("/", 1)[-1]
 
 
-class HubModel(Options):
+class HubModel(_OnHub):
     """A whole model repository on a Hugging Face Hub (or mirror)."""
 
-    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-    """`organisation/model`."""
-    revision: Revision
-    """Commit, branch or tag."""
-    token: Secret | None = None
-    """Access token, for gated repositories."""
+    files: Annotated[Many[str], Field(min_length=1)] = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+    """The files wanted, as shell patterns over their paths."""
 
 
 GgufSource = UrlFile | HubFile

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roles.plan import Backend, Context, Install, Ready, ServicePlan, Unit, python_env, unit_file
+from roles.plan import Backend, Context, Ready, ServicePlan, Unit, hub_install, python_env, unit_file
 from roles.vllm.spec import Vllm
 
 VERSION = "0.32.0"
@@ -12,12 +12,7 @@ def plan_vllm(vllm: Vllm, context: Context) -> ServicePlan:
     """`vllm@<name>.service`."""
     layout = context.layout
     environment = python_env("vllm", "vllm", VERSION, name="vllm", disk=0, work_disk=0)
-    model = Install(
-        kind="hub-model",
-        name=f"model-{vllm.name}",
-        title=f"model {vllm.model.repository}",
-        recipe={"repository": vllm.model.repository, "revision": vllm.model.revision, "files": None, "sha256": None},
-    )
+    model = hub_install(f"model-{vllm.name}", vllm.model)
     command = [
         f"{layout.install(environment.name)}/bin/vllm",
         "serve",
@@ -60,4 +55,10 @@ def plan_vllm(vllm: Vllm, context: Context) -> ServicePlan:
         api_base=f"http://{vllm.reachable_at}:{vllm.port}/v1",
         models=vllm.served(),
     )
-    return ServicePlan(units=(unit,), installs=(environment, model), packages=("python3-venv",), backend=backend)
+    return ServicePlan(
+        units=(unit,),
+        installs=(environment, model),
+        packages=("python3-venv",),
+        backend=backend,
+        not_yet=f"{vllm}: this version declares and renders vLLM, and does not install it yet",
+    )

@@ -210,3 +210,13 @@ def test_a_full_disk_ends_in_a_clear_error_and_the_stack_answers(host: LabHost, 
     host.run("rm /opt/ai-backend/filler")
     deploy(host, inventory=other_build).must_pass()
     assert failures(verdict(host)) == []
+
+
+def test_pruning_frees_what_no_kept_generation_uses(host: LabHost) -> None:
+    stranger = "/opt/ai-backend/source-build/0123456789abcdef"
+    host.run(f"mkdir {stranger} && echo '{{}}' > {stranger}/.install.json && fallocate -l 5000000 {stranger}/big")
+    assert f"{stranger}: removed, 5.0 MB" in deploy(host, "prune.py").must_pass().output
+    assert host.run(f"ls -d {stranger}", check=False).returncode != 0
+    still_there = deploy(host).must_pass()  # what earlier generations use was kept, so going back makes nothing
+    assert still_there.results()["Make installs"] == "No changes"
+    assert failures(verdict(host)) == []

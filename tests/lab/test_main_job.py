@@ -50,8 +50,9 @@ def files_changed_by(host: LabHost, change: object) -> list[str]:
     host.run("touch /run/marker && sleep 0.1")
     assert callable(change)
     change()
-    # /run is memory, and /var/cache/ai-backend is shared with other hosts, which may be writing there.
-    skipped = " ".join(f"-not -path '{path}'" for path in ("/proc/*", "/var/log/*", "/run", "/var/cache/ai-backend"))
+    # /run is memory, and the caches of uv and ccache are shared with other hosts, which may be writing there.
+    caches = ("/var/cache/ai-backend/uv", "/var/cache/ai-backend/ccache")
+    skipped = " ".join(f"-not -path '{path}'" for path in ("/proc/*", "/var/log/*", "/run", *caches))
     find = f"find / -xdev -newer /run/marker {skipped} -print"
     return host.run(find, check=False).stdout.split()
 

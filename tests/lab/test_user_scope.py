@@ -18,12 +18,11 @@ STATE = "/home/alice/.local/state/ai-backend"
 @pytest.fixture(scope="module")
 def host(lab: Lab, new_module_host: NewHost) -> LabHost:
     """A host on which an administrator made the user, installed what building needs, and did no more."""
-    cache = lab.folders.deploy_cache("bookworm")
-    host = new_module_host("alice", binds={str(cache): "/home/alice/.cache/ai-backend"})
-    owner = host.run("stat -c %u /var/cache/ai-backend/uv 2>/dev/null || echo 999").stdout.strip()
-    # With the number of the builder of other hosts, so that the compiler and package caches of the lab are hers too.
-    host.run(f"useradd --uid {owner} --create-home --shell /bin/bash alice")
-    host.run("chown alice:alice /home/alice /home/alice/.cache /home/alice/.cache/ai-backend")
+    host = new_module_host("alice", binds=lab.folders.deploy_caches("bookworm", "/home/alice/.cache/ai-backend"))
+    # With the number that the builder has on other hosts, so that the compiler and package caches of the lab are hers too.
+    owner = host.run("stat -c %u /var/cache/ai-backend/uv").stdout.strip()
+    host.run(f"useradd --uid {owner if owner != '0' else 999} --create-home --shell /bin/bash alice")
+    host.run("chown alice:alice /home/alice /home/alice/.cache /home/alice/.cache/ai-backend{,/uv,/ccache}")
     return host
 
 

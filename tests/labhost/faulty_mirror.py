@@ -30,6 +30,10 @@ class Faults:
     """Serve the byte at this offset of the file with all its bits inverted."""
     refuse_with: int | None = None
     """Answer every request with this status."""
+    redirect_to: str | None = None
+    """Send requests for a file of a repository on to the same path at this address, as a Hub does to its storage."""
+    wants_token: str | None = None
+    """Refuse every request without this bearer token, as a Hub does for a gated repository."""
     ignore_range: bool = False
     """Answer a request for a part with the whole file, as servers without Range do."""
 
@@ -41,6 +45,7 @@ class Served:
     method: str
     path: str
     first_byte: int
+    authorization: str | None = None
     sent: int = 0
 
 
@@ -96,12 +101,21 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self, *, with_body: bool) -> None:
         mirror = self.server.mirror
-        file = (mirror.folder / self.path.lstrip("/")).resolve()
+        file = (mirror.folder / self.path.partition("?")[0].lstrip("/")).resolve()
+        if mirror.faults.wants_token and self.headers.get("Authorization") != f"Bearer {mirror.faults.wants_token}":
+            self.send_error(HTTPStatus.UNAUTHORIZED)
+            return
         if not (file.is_relative_to(mirror.folder.resolve()) and file.is_file()):
             self.send_error(HTTPStatus.NOT_FOUND)
             return
         if mirror.faults.refuse_with is not None:
             self.send_error(mirror.faults.refuse_with)
+            return
+        if mirror.faults.redirect_to and "/resolve/" in self.path:
+            self.send_response(HTTPStatus.FOUND)
+            self.send_header("Location", mirror.faults.redirect_to + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
             return
         size = file.stat().st_size
         wanted = None if mirror.faults.ignore_range else _RANGE.match(self.headers.get("Range", ""))
@@ -120,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not mirror.faults.ignore_range:
             self.send_header("Accept-Ranges", "bytes")
         self.end_headers()
-        served = Served(self.command, self.path, first)
+        served = Served(self.command, self.path, first, self.headers.get("Authorization"))
         mirror.served.append(served)
         if with_body:
             self._send_body(file, first, last + 1, served)

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.labhost.hub import publish
 from tests.labhost.models import write_tiny_gguf
 from tests.labhost.paths import LabFolders, locked
 
@@ -17,10 +18,16 @@ MODELS = {
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model that the mirror serves: its digest, and the sentence that it answers everything with."""
+    """A model that the mirror serves.
+
+    Attributes:
+        says: the sentence that it answers everything with.
+        repository: where it is served too, as a Hub serves it, on branch `main` and under its file name.
+    """
 
     sha256: str
     says: str
+    repository: str
 
 
 def lab_models(folders: LabFolders) -> dict[str, ServedModel]:
@@ -33,7 +40,12 @@ def lab_models(folders: LabFolders) -> dict[str, ServedModel]:
             beside = folder / f".{name}"
             write_tiny_gguf(beside, says=says, name=Path(name).stem)
             beside.rename(folder / name)
-    return {name: ServedModel(_sha256(folder / name), says) for name, says in MODELS.items()}
+            publish(folder, _repository(name), {name: (folder / name).read_bytes()})
+    return {name: ServedModel(_sha256(folder / name), says, _repository(name)) for name, says in MODELS.items()}
+
+
+def _repository(name: str) -> str:
+    return f"lab/{Path(name).stem}"
 
 
 def _sha256(path: Path) -> str:

@@ -68,9 +68,18 @@ class LabFolders:
     def host(self, name: str) -> HostFolder:
         return HostFolder(self.hosts / name)
 
-    def deploy_cache(self, release: str) -> Path:
-        """Shared by every host of a release at ``/var/cache/ai-backend``: uv and ccache are safe to share."""
-        return self.root / "cache" / release / "ai-backend"
+    def deploy_caches(self, release: str, guest: str = "/var/cache/ai-backend") -> dict[str, str]:
+        """Folder here -> folder below ``guest``: the caches of deploys that every host of a release shares.
+
+        Only those of uv and ccache, which are made for several users at once. Build trees and half fetched files are
+        not. Folders that are missing here are made.
+        """
+        shared = {}
+        for name in ("uv", "ccache"):
+            folder = self.root / "cache" / release / "ai-backend" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            shared[str(folder)] = f"{guest}/{name}"
+        return shared
 
     def apt_archives(self, release: str) -> Path:
         """Debian packages that hosts of a release have fetched before."""

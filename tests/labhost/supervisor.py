@@ -133,10 +133,9 @@ class Supervisor:
 
     def _nspawn(self, namespace: str) -> list[str]:
         spec, folder = self._spec, self._folder
-        cache = self._folders.deploy_cache(spec.release)
-        cache.mkdir(parents=True, exist_ok=True)
+        caches = self._folders.deploy_caches(spec.release)
         small_disks = {str(folder.small_disks / str(n)): path for n, path in enumerate(spec.small_disks)}
-        binds = {str(cache): "/var/cache/ai-backend", **small_disks, **spec.binds}
+        binds = {**caches, **small_disks, **spec.binds}
         return [
             "systemd-nspawn",
             "--quiet",

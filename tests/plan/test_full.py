@@ -46,6 +46,14 @@ def test_a_host_that_runs_something_older_is_only_activated(tmp_path: Path) -> N
     assert "activating, as litellm.service runs 0lder" in run.output
 
 
+def test_pruning_names_the_unused_folders_and_nothing_else(tmp_path: Path) -> None:
+    unused = "lambda read: read['installs'].append('/var/lib/ai-backend/models/0ld')"
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {unused})]", "prune.py")
+    assert [step for step in run.programs() if step != "fact"] == ["lock", "prune", "lock"]
+    run = run_pyinfra(tmp_path, "hosts = [fake('box', small_stack())]", "prune.py")
+    assert run.programs() == ["fact"]
+
+
 def test_a_check_that_does_not_hold_fails_the_run_and_names_it(tmp_path: Path) -> None:
     verdict = passing_verdict(ok=False, seen="n alone; p is missing")
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), verdict={verdict!r})]", "verify.py")

@@ -17,9 +17,9 @@ import pytest
 
 from roles.host.program import _BOOTSTRAP, payload
 from roles.host.programs import download as download_module
-from roles.host.programs import generation, install, lock
+from roles.host.programs import generation, install, lock, prune
 from roles.host.programs.console import HostError
-from roles.host.programs.download import download
+from roles.host.programs.download import Digest, download
 from roles.host.programs.files import link_atomic, remove_tree, write_atomic
 from tests.labhost.faulty_mirror import FaultyMirror
 
@@ -36,7 +36,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyMirror]:
 
 
 def fetch(mirror: FaultyMirror, folder: Path) -> None:
-    download(f"{mirror.url}/file.bin", DIGEST, folder / "file", "a file")
+    download(f"{mirror.url}/file.bin", Digest("sha256", DIGEST), folder / "file", "a file")
 
 
 def sent(mirror: FaultyMirror) -> int:
@@ -266,6 +266,15 @@ def test_a_half_made_install_is_made_anew_and_a_whole_one_is_kept(tmp_path: Path
     assert (folder / "x" / "y.txt").read_text() == "whole"
     install.main(_install(tmp_path, "not written, it is there"))
     assert (folder / "x" / "y.txt").read_text() == "whole"
+
+
+def test_pruning_removes_what_it_is_told_and_says_how_much(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("kept", "unused"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(b"x" * 3_000_000)
+    prune.main({"state": str(tmp_path), "folders": [str(tmp_path / "unused")]})
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert "3.0 MB freed" in capsys.readouterr().out
 
 
 def test_the_bootstrap_runs_a_program_from_standard_input(tmp_path: Path) -> None:

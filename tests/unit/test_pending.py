@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from roles.host.pending import Pending, pending_steps, unmet_needs
+from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
 from roles.host.state import HostState
 from roles.plan import resolve
 from roles.rooms import plan_of
@@ -91,6 +91,15 @@ def test_a_missing_install_is_made_once_though_two_names_lead_to_it() -> None:
     assert [install.install.kind for install in pending.installs].count("model") == 1  # both serve the same file
 
 
+def test_only_what_nobody_uses_is_unused() -> None:
+    plan = plan_of(small_stack())
+    generation = resolve(plan, PLATFORM)
+    read = converged_state(plan, generation)
+    read["installs"] += ["/opt/ai-backend/python-env/of-the-generation-before", "/var/lib/ai-backend/models/0ld"]
+    read["used_installs"] = ["/opt/ai-backend/python-env/of-the-generation-before"]  # and not yet those wanted now
+    assert unused_installs(generation, HostState.parse(read)) == ("/var/lib/ai-backend/models/0ld",)
+
+
 def test_in_user_scope_lingering_is_part_of_the_job() -> None:
     stack = small_stack(scope=user_scope())
     pending = pending_after(_set("lingers", False), stack)
@@ -129,6 +138,9 @@ def test_what_a_deploy_can_not_mend_is_told_before_it_begins(
     assert told in needs[0]
 
 
-def test_a_kind_of_install_that_does_not_exist_yet_is_told() -> None:
+def test_a_service_that_is_not_installed_yet_is_told() -> None:
     needs = needs_after(lambda read: None, load_stack("gpu-box.py", "gpu-box"))
-    assert any("Ollama" in need and "not part of this version yet" in need for need in needs)
+    assert needs == [
+        'Ollama "ollama": this version declares and renders Ollama, and does not install it yet',
+        'Vllm "qwen-coder": this version declares and renders vLLM, and does not install it yet',
+    ]

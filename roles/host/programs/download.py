@@ -7,8 +7,11 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Literal
 
 from roles.host.programs.console import HostError, Progress, megabytes, say
 
@@ -21,10 +24,29 @@ _RESERVE = 256 << 20
 """Bytes that a download leaves free on the disk."""
 
 
-def download(url: str, sha256: str, target: Path, title: str) -> None:
+@dataclass(frozen=True)
+class Digest:
+    """What a file must hold: `sha256` of its bytes, or `git-blob`, the SHA-1 by which git names its content."""
+
+    kind: Literal["sha256", "git-blob"]
+    hexadecimal: str
+
+    def of(self, path: Path) -> str:
+        """The digest of that kind that a file has."""
+        with path.open("rb") as file:
+            if self.kind == "sha256":
+                return hashlib.file_digest(file, "sha256").hexdigest()
+            begun = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+            return hashlib.file_digest(file, lambda: begun).hexdigest()
+
+
+def download(url: str, digest: Digest, target: Path, title: str, headers: Mapping[str, str] | None = None) -> None:
     """Fetch `url` to `target`, which then has the digest, or is not there.
 
     What has come so far waits in `<target>.part`, also over a reboot.
+
+    Args:
+        headers: sent to the address itself, and not to where it redirects: a token is nobody else's business.
 
     Raises:
         HostError: the server refuses, the connection keeps failing, the disk is too small, or the digest is another.
@@ -40,25 +62,25 @@ def download(url: str, sha256: str, target: Path, title: str) -> None:
     say(f"{title}: {'resuming at ' + megabytes(done[0]) if done[0] else 'fetching'}")
     started, at_start = time.monotonic(), done[0]
     with Progress(title, how_far):
-        _fetch_all(url, part, done, total)
-        actual = _digest(part)
-    if actual != sha256:
+        _fetch_all(url, part, done, total, headers or {})
+        actual = digest.of(part)
+    if actual != digest.hexadecimal:
         part.unlink()
         raise HostError(
-            f"{title}: {url} has the digest {actual}, not {sha256} as declared. It was thrown away. "
-            "Either the server sends something else than you pinned, or the pinned sha256 is wrong"
+            f"{title}: {url} has the digest {actual}, not {digest.hexadecimal} as declared. It was thrown away. "
+            "Either the server sends something else than was pinned, or the pin is wrong"
         )
     part.rename(target)
     speed = (done[0] - at_start) / max(time.monotonic() - started, 0.001)
     say(f"{title}: {megabytes(done[0])} there and checked ({megabytes(speed)}/s)")
 
 
-def _fetch_all(url: str, part: Path, done: list[int], total: list[int]) -> None:
+def _fetch_all(url: str, part: Path, done: list[int], total: list[int], headers: Mapping[str, str]) -> None:
     fruitless = 0
     while True:
         before = done[0]
         try:
-            _fetch_from(url, part, done, total)
+            _fetch_from(url, part, done, total, headers)
             return
         except urllib.error.HTTPError as error:
             if error.code == 416:
@@ -85,17 +107,19 @@ def _fetch_all(url: str, part: Path, done: list[int], total: list[int]) -> None:
         time.sleep(min(2**fruitless, 20))
 
 
-def _fetch_from(url: str, part: Path, done: list[int], total: list[int]) -> None:
+def _fetch_from(url: str, part: Path, done: list[int], total: list[int], headers: Mapping[str, str]) -> None:
     """Append what is missing; returns when the server has sent all."""
     done[0] = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={done[0]}-"} if done[0] else {})
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)
     with urllib.request.urlopen(request, timeout=STALL_SECONDS) as answer:
         resumed = answer.status == 206
         if not resumed:
             done[0] = 0
         length = answer.headers.get("Content-Length")
         total[0] = done[0] + int(length) if length else 0
-        _check_space(part.parent, total[0] - done[0], url)
+        check_space(part.parent, total[0] - done[0], url)
         with part.open("ab" if resumed else "wb") as file:
             while chunk := answer.read1(_CHUNK):
                 try:
@@ -108,15 +132,11 @@ def _fetch_from(url: str, part: Path, done: list[int], total: list[int]) -> None
         raise ConnectionError(f"the connection ended {megabytes(total[0] - done[0])} early")
 
 
-def _check_space(folder: Path, needed: int, url: str) -> None:
+def check_space(folder: Path, needed: int, what: str) -> None:
+    """Refuse to begin what would fill the disk."""
     free = shutil.disk_usage(folder).free
     if needed + _RESERVE > free:
         raise HostError(
-            f"{url} needs {megabytes(needed)}, but {folder} has {megabytes(free)} free and "
+            f"{what} needs {megabytes(needed)}, but {folder} has {megabytes(free)} free and "
             f"{megabytes(_RESERVE)} are to stay free. Nothing was fetched; make room and run again"
         )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

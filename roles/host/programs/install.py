@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from roles.host.programs.console import HostError, say, seconds
-from roles.host.programs.download import download
+from roles.host.programs.download import Digest, download
 from roles.host.programs.files import make_folder, remove_tree, write_atomic
+from roles.host.programs.hub import fetch_from_hub
 from roles.host.programs.python_env import make_python_env
 from roles.host.programs.source_build import build_from_source
 
@@ -36,10 +37,14 @@ def main(request: dict[str, Any]) -> None:
 def _make(request: dict[str, Any], folder: Path) -> None:
     recipe = request["recipe"]
     make_folder(folder.parent)
-    if request["kind"] == "model":
+    if request["kind"] in ("model", "hub-model"):
         # Not removed first: what was fetched before a cut lies in it.
         make_folder(folder)
-        download(recipe["url"], recipe["sha256"], folder / recipe["filename"], request["title"])
+        if request["kind"] == "hub-model":
+            fetch_from_hub(recipe, folder, request["title"], request["token"])
+            return
+        digest = Digest("sha256", recipe["sha256"])
+        download(recipe["url"], digest, folder / recipe["filename"], request["title"])
         (folder / recipe["filename"]).chmod(0o644)
         return
     remove_tree(folder)

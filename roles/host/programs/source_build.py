@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from roles.host.programs.console import HostError, Progress, say
-from roles.host.programs.download import download
+from roles.host.programs.download import Digest, download
 from roles.host.programs.files import make_folder, remove_tree, write_atomic
 from roles.host.programs.processes import give_to, give_tree_to, run
 from roles.host.programs.uv_tool import ensure_uv, uv_environment
@@ -103,7 +103,7 @@ def _archive(request: dict[str, Any]) -> Path:
     if archive.exists():
         return archive
     if source["type"] == "UrlArchive":
-        download(source["url"], source["sha256"], archive, f"{title}: source")
+        download(source["url"], Digest("sha256", source["sha256"]), archive, f"{title}: source")
         return archive
     # pip checks the digest, resumes nothing (the archive is small) and, to read the name inside, may run the
     # package's own build backend: thus as the user who builds.

@@ -43,6 +43,7 @@ def main(request: dict[str, Any]) -> None:
                 "files": _tree(config),
                 "secrets": [path for path in request["secrets"] if _is_private(Path(path))],
                 "installs": _complete_installs([layout["installs"], f"{layout['state']}/models"]),
+                "used_installs": _used_installs(Path(layout["generations"])),
                 "activated": _read(f"{layout['state']}/activated"),
                 "lock": _lock(Path(layout["state"], "lock")),
                 "linked_units": linked,
@@ -144,6 +145,11 @@ def _complete_installs(roots: list[str]) -> list[str]:
         {str(mark.parent) for root in roots for mark in Path(root).glob("*/*/.install.json")}
         | {str(mark.parent) for root in roots for mark in Path(root).glob("*/.install.json")}
     )
+
+
+def _used_installs(generations: Path) -> list[str]:
+    """Where the installs of all kept generations lead."""
+    return sorted({str(link.readlink()) for link in generations.glob("*/install/*") if link.is_symlink()})
 
 
 def _lock(folder: Path) -> Any:

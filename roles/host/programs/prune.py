@@ -1,0 +1,31 @@
+"""Freeing the space of installs and models that no kept generation uses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from roles.host.programs.console import megabytes, say
+from roles.host.programs.files import remove_tree
+
+
+def main(request: dict[str, Any]) -> None:
+    freed = 0
+    for name in request["folders"]:
+        folder = Path(name)
+        size = _size(folder)
+        remove_tree(folder)
+        say(f"{folder}: removed, {megabytes(size)}")
+        freed += size
+    say(f"{megabytes(freed)} freed")
+
+
+def _size(folder: Path) -> int:
+    """Bytes on the disk; a file with several names counts once."""
+    found = {}
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            status = Path(parent, name).lstat()
+            found[status.st_ino] = status.st_blocks * 512
+    return sum(found.values())
