@@ -19,7 +19,7 @@ STATE = "/home/alice/.local/state/ai-backend"
 def host(lab: Lab, new_module_host: NewHost) -> LabHost:
     """A host on which an administrator made the user, installed what building needs, and did no more."""
     host = new_module_host("alice", binds=lab.folders.deploy_caches("bookworm", "/home/alice/.cache/ai-backend"))
-    # With the number that the builder has on other hosts, so that the compiler and package caches of the lab are hers too.
+    # With the number that the builder has on other hosts: the compiler and package caches of the lab are hers too.
     owner = host.run("stat -c %u /var/cache/ai-backend/uv").stdout.strip()
     host.run(f"useradd --uid {owner if owner != '0' else 999} --create-home --shell /bin/bash alice")
     host.run("chown alice:alice /home/alice /home/alice/.cache /home/alice/.cache/ai-backend{,/uv,/ccache}")
