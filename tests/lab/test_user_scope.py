@@ -18,10 +18,11 @@ STATE = "/home/alice/.local/state/ai-backend"
 @pytest.fixture(scope="module")
 def host(lab: Lab, new_module_host: NewHost) -> LabHost:
     """A host on which an administrator made the user, installed what building needs, and did no more."""
-    host = new_module_host("alice", binds=lab.folders.deploy_caches("bookworm", "/home/alice/.cache/ai-backend"))
+    caches = lab.folders.deploy_caches("bookworm", "/home/alice/.cache/ai-backend")
+    host = new_module_host("alice", binds=caches)
     # With the number that the builder has on other hosts: the compiler and package caches of the lab are hers too.
-    owner = host.run("stat -c %u /var/cache/ai-backend/uv").stdout.strip()
-    host.run(f"useradd --uid {owner if owner != '0' else 999} --create-home --shell /bin/bash alice")
+    owner = Path(next(iter(caches))).stat().st_uid or 999  # root's until a first deploy gives them to the builder
+    host.run(f"useradd --uid {owner} --create-home --shell /bin/bash alice")
     host.run("chown alice:alice /home/alice /home/alice/.cache /home/alice/.cache/ai-backend{,/uv,/ccache}")
     return host
 
