@@ -8,7 +8,7 @@ from typing import Any
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
 from roles.plan import Generation, HostPlan, PlatformKey
-from roles.spec import Deployment, PythonSdist, Route, Secret, Stack, SystemScope, UrlFile, UserScope
+from roles.spec import Deployment, PythonSdist, Route, Secret, Stack, UrlFile, UserScope
 
 PLATFORM: dict[PlatformKey, str] = {"machine": "x86_64", "os": "debian-12", "python": "3.11.2", "cpu": "0" * 16}
 BUILD = LlamaCppBuild(source=PythonSdist(package="llama-cpp-python", version="0.3.36", sha256="a" * 64))
@@ -45,10 +45,6 @@ def user_scope() -> UserScope:
     return UserScope(user="alice")
 
 
-def system_scope() -> SystemScope:
-    return SystemScope()
-
-
 def no_secret(secret: Secret) -> str:
     raise AssertionError(f"the secret from {secret.source()} was read")
 
@@ -61,7 +57,6 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
     files |= {path: [target, 0, 0] for path, target in generation.links.items()}
     return {
         "platform": dict(PLATFORM),
-        "boot_id": "b0070000-0000-0000-0000-000000000001",
         "uid": 0,
         "user": plan.layout.user,
         "home": "/root" if plan.layout.scope == "system" else f"/home/{plan.layout.user}",

@@ -47,7 +47,6 @@ class HostState:
     """
 
     platform: Mapping[PlatformKey, str]
-    boot_id: str
     uid: int
     user: str
     home: str
@@ -73,7 +72,6 @@ class HostState:
         """From the JSON object that `programs/state.py` prints."""
         return cls(
             platform=read["platform"],
-            boot_id=read["boot_id"],
             uid=read["uid"],
             user=read["user"],
             home=read["home"],

@@ -49,7 +49,6 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
         files={path: text for part in parts for path, text in part.files.items()},
         units=tuple(unit for part in parts for unit in part.units),
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
-        routes=routes,
         not_yet=tuple(part.not_yet for part in parts if part.not_yet),
     )
 

@@ -159,9 +159,5 @@ class HostPlan:
     files: Mapping[str, str]
     units: tuple[Unit, ...]
     generated_secrets: tuple[GeneratedVariable, ...]
-    routes: tuple[RoutePlan, ...]
     not_yet: tuple[str, ...]
     """Why this version refuses to deploy the plan; empty = it does not."""
-
-    def install(self, name: str) -> Install:
-        return next(install for install in self.installs if install.name == name)

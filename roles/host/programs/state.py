@@ -30,7 +30,6 @@ def main(request: dict[str, Any]) -> None:
         json.dumps(
             {
                 "platform": _platform(),
-                "boot_id": _read("/proc/sys/kernel/random/boot_id"),
                 "uid": os.getuid(),
                 "user": pwd.getpwuid(os.getuid()).pw_name,
                 "home": pwd.getpwuid(os.getuid()).pw_dir,

@@ -10,7 +10,7 @@ from typing import Any
 
 from roles.host.programs.console import HostError, Progress, say
 from roles.host.programs.files import make_folder
-from roles.host.programs.processes import give_to, give_tree_to, run, user_of
+from roles.host.programs.processes import give_tree_to, run, user_of
 
 _APT = ["apt-get", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
 
@@ -75,4 +75,3 @@ def _ensure_user(name: str, home: str) -> None:
         say(f"user {name}: made, to build as")
         command = ["useradd", "--system", "--home-dir", home, "--no-create-home", "--shell", "/usr/sbin/nologin", name]
         run(command, what=f"making the user {name}")
-    give_to(None, Path(home))
