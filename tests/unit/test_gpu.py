@@ -1,0 +1,353 @@
+"""The GPU facts and the wait: the real program on what real hosts said (`gpu_recordings/README.md`)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from roles.host.programs import gpu
+
+RECORDINGS = Path(__file__).parent / "gpu_recordings"
+CARD = "GPU-00000000-0000-0000-0000-000000000000"
+OTHER = "GPU-00000000-0000-0000-0000-000000000001"
+MIB = 1 << 20
+
+_NVIDIA_SMI = """#!/bin/sh
+# Prints what was recorded; each `--query-gpu` goes on to the next case, and the last one stays.
+cases={cases}
+case "$*" in
+--query-gpu=*)
+    name=query-gpu
+    [ -e "$cases/$(($(cat "$cases/now") + 1))" ] && echo $(($(cat "$cases/now") + 1)) >"$cases/now"
+    ;;
+--query-compute-apps=*) name=query-compute-apps ;;
+--version) name=version ;;
+esac
+now="$cases/$(cat "$cases/now")"
+cat "$now/$name"
+exit "$(cat "$now/status" 2>/dev/null || echo 0)"
+"""
+
+
+class Host:
+    """A host that says what was recorded, one case after the other. `root` has a PCI card and CUDA's device file."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root, self._bin, self._cases = folder / "root", folder / "bin", folder / "cases"
+        self._bin.mkdir()
+        monkeypatch.setenv("PATH", f"{self._bin}:/usr/bin:/bin")
+
+    def says(self, *cases: str) -> Host:
+        self._cases.mkdir()
+        (self._cases / "now").write_text("0\n")
+        for number, case in enumerate(cases, start=1):
+            (self._cases / str(number)).symlink_to(RECORDINGS / case)
+        self.nvidia_smi(_NVIDIA_SMI.format(cases=self._cases))
+        return self.is_like(cases[0])
+
+    def is_like(self, case: str) -> Host:
+        if (RECORDINGS / case / "root").exists():
+            shutil.copytree(RECORDINGS / case / "root", self.root, dirs_exist_ok=True)
+        return self
+
+    def nvidia_smi(self, script: str) -> None:
+        program = self._bin / "nvidia-smi"
+        program.write_text(script)
+        program.chmod(0o755)
+
+    def has_nvidia_card(self, driver: str = "nvidia") -> Host:
+        device = self.root / "sys/bus/pci/devices/0000:01:00.0"
+        device.mkdir(parents=True)
+        (device / "vendor").write_text("0x10de\n")
+        (device / "class").write_text("0x030000\n")
+        (device / "driver").symlink_to(f"../../../bus/pci/drivers/{driver}")
+        return self
+
+    def has_device_file(self) -> Host:
+        (self.root / "dev").mkdir(parents=True)
+        (self.root / "dev/nvidia-uvm").touch()
+        return self
+
+    def facts(self) -> gpu.Facts:
+        return gpu.facts(self.root)
+
+    def wait(self, *uuids: str, free_share: float | None = None, timeout: float = 10, vendor: str = "nvidia") -> None:
+        gpu.wait(vendor, list(uuids), free_share, timeout, root=self.root, poll=0.01, notice=0)
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(tmp_path, monkeypatch)
+
+
+def test_a_host_without_a_gpu_has_none_and_no_problem(host: Host) -> None:
+    assert host.facts() == {
+        "vendor": None,
+        "driver": {"kernel": None, "library": None, "cuda": None, "agree": True},
+        "cards": [],
+        "problem": None,
+    }
+
+
+def test_a_card_is_read_with_its_driver_and_who_uses_it(host: Host) -> None:
+    assert host.says("one_card").facts() == {
+        "vendor": "nvidia",
+        "driver": {"kernel": "595.71.05", "library": "595.71", "cuda": "13.2", "agree": True},
+        "cards": [
+            {
+                "index": 0,
+                "uuid": CARD,
+                "name": "NVIDIA GeForce RTX 4080 SUPER",
+                "memory_total": (16376 - 434) * MIB,
+                "memory_free": 15348 * MIB,
+                "compute_capability": "8.9",
+                "pci": "00000000:01:00.0",
+                "problem": None,
+                "processes": [{"pid": 2165, "name": "/usr/bin/kwin_wayland", "memory": 25 * MIB}],
+            }
+        ],
+        "problem": None,
+    }
+
+
+def test_an_idle_card_counts_as_wholly_free_although_the_driver_keeps_some_of_it(host: Host) -> None:
+    (card,) = host.says("memory_freed").facts()["cards"]
+    assert card["memory_total"] is not None
+    assert card["memory_free"] is not None
+    assert abs(card["memory_total"] - card["memory_free"]) <= MIB
+
+
+def test_the_labels_of_newer_drivers_are_understood(host: Host) -> None:
+    driver = host.says("new_labels").facts()["driver"]
+    assert (driver["library"], driver["cuda"]) == ("610.57", "13.3")
+
+
+def test_different_cards_are_told_apart_and_compiled_for(host: Host) -> None:
+    found = host.says("two_cards").facts()
+    assert [(card["index"], card["compute_capability"]) for card in found["cards"]] == [(0, "12.0"), (1, "8.6")]
+    assert gpu.cuda_architectures(found) == "86;120"
+
+
+def test_processes_are_those_of_their_card(host: Host) -> None:
+    found = host.says("lost").facts()
+    assert [[process["name"] for process in card["processes"]] for card in found["cards"]] == [
+        ["VLLM::Worker_TP1"],
+        ["VLLM::Worker_TP0"],
+        [],
+    ]
+
+
+def test_processes_of_others_have_no_name_unless_proc_tells_it(host: Host) -> None:
+    (host.root / "proc/20037").mkdir(parents=True)
+    (host.root / "proc/20037/comm").write_text("ffmpeg\n")
+    (card,) = host.says("hidden_processes").facts()["cards"]
+    assert card["processes"] == [
+        {"pid": 20037, "name": "ffmpeg", "memory": 538 * MIB},
+        {"pid": 20038, "name": None, "memory": None},
+    ]
+
+
+def test_a_card_that_shares_the_systems_memory_has_what_is_available_of_it(host: Host) -> None:
+    (card,) = host.says("unified_memory").facts()["cards"]
+    assert (card["memory_total"], card["memory_free"]) == (127600748 * 1024, 118566368 * 1024)
+    assert (card["problem"], card["compute_capability"]) == (None, "12.1")
+
+
+@pytest.mark.parametrize(
+    ("case", "cause", "mend"),
+    [
+        ("mig", "divided by MIG", "nvidia-smi -i 0 -mig 0"),
+        ("needs_reset", "[GPU requires reset]", "nvidia-smi -r -i 0"),
+    ],
+)
+def test_a_card_that_can_not_be_used_says_why_and_how_to_mend_it(host: Host, case: str, cause: str, mend: str) -> None:
+    found = host.says(case).facts()
+    problem = found["cards"][0]["problem"] or ""
+    assert cause in problem
+    assert mend in problem
+    assert found["problem"] is None
+
+
+@pytest.mark.parametrize(
+    ("case", "cause", "mend"),
+    [
+        ("mismatch", "upgraded and not reloaded (the kernel runs 580.173.02, the library is 580.178)", "reboot"),
+        ("no_driver", "`nvidia` is not loaded", "modprobe nvidia"),
+        ("no_devices", "no card answers", "journalctl -k -g NVRM"),
+        ("lost", "GPU1: 0000:34:00.0: Unknown Error", "Power the host off and on"),
+        ("not_permitted", "may not be opened", "start it again"),
+        ("old_driver", 'Field "compute_cap" is not a valid field', "driver 525 or newer"),
+    ],
+)
+def test_a_host_whose_driver_fails_says_why_and_how_to_mend_it(host: Host, case: str, cause: str, mend: str) -> None:
+    found = host.says(case).has_nvidia_card().facts()
+    assert found["vendor"] == "nvidia"
+    assert cause in (found["problem"] or "")
+    assert mend in (found["problem"] or "")
+
+
+def test_versions_that_differ_do_not_agree(host: Host) -> None:
+    driver = host.says("mismatch").facts()["driver"]
+    assert driver == {"kernel": "580.173.02", "library": "580.178", "cuda": None, "agree": False}
+
+
+def test_a_card_without_the_drivers_tools_is_noticed(host: Host) -> None:
+    found = host.has_nvidia_card().facts()
+    assert found["vendor"] == "nvidia"
+    assert "nvidia-utils-<branch>" in (found["problem"] or "")
+
+
+def test_a_card_that_was_set_aside_for_a_virtual_machine_is_none_of_the_hosts(host: Host) -> None:
+    assert host.has_nvidia_card(driver="vfio-pci").facts()["vendor"] is None
+
+
+def test_the_drivers_tools_without_a_card_are_no_problem(host: Host) -> None:
+    assert host.says("no_driver").facts()["vendor"] is None
+
+
+def test_a_driver_that_hangs_is_given_up(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "SMI_SECONDS", 0.2)
+    # The grandchild keeps the output open, as a process that hangs in the kernel would.
+    host.has_nvidia_card().nvidia_smi("#!/bin/sh\nsleep 20 &\nwait\n")
+    started = time.monotonic()
+    problem = host.facts()["problem"]
+    assert time.monotonic() - started < 5
+    assert "does not answer" in (problem or "")
+
+
+def test_words_nobody_has_seen_before_are_passed_on(host: Host) -> None:
+    host.has_nvidia_card().nvidia_smi("#!/bin/sh\necho the moon is in the wrong phase\nexit 3\n")
+    assert "the moon is in the wrong phase" in (host.facts()["problem"] or "")
+
+
+def test_an_amd_card_is_read_from_the_kernel_alone(host: Host) -> None:
+    found = host.is_like("amd_one_card").facts()
+    assert found == {
+        "vendor": "amd",
+        "driver": {"kernel": "6.12.12", "library": None, "cuda": None, "agree": True},
+        "cards": [
+            {
+                "index": 0,
+                "uuid": "GPU-a1ffc9d1799c317f",
+                "name": "AMD GPU (gfx1100)",
+                "memory_total": 25753026560,
+                "memory_free": 25753026560 - 18811453440,
+                "compute_capability": "gfx1100",
+                "pci": "0000:86:00.0",
+                "problem": None,
+                "processes": [{"pid": 1598749, "name": "VLLM::EngineCor", "memory": 18790481920}],
+            }
+        ],
+        "problem": None,
+    }
+    assert gpu.cuda_architectures(found) == "gfx1100"
+
+
+def test_an_amd_stepping_is_a_hexadecimal_digit(host: Host) -> None:
+    assert gpu.cuda_architectures(host.is_like("amd_instinct").facts()) == "gfx90a"
+
+
+def test_the_wait_ends_at_once_when_the_card_is_there(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.says("one_card").has_nvidia_card().has_device_file().wait(CARD, free_share=0.9)
+    assert capsys.readouterr().out == f"the GPU is ready (GPU 0 (NVIDIA GeForce RTX 4080 SUPER, {CARD})), after 0 s\n"
+
+
+def test_the_wait_goes_on_until_the_driver_is_loaded(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.says("no_driver", "no_driver", "no_devices", "one_card").has_nvidia_card().has_device_file().wait()
+    lines = capsys.readouterr().out.splitlines()
+    assert ["not loaded" in line for line in lines] == [True, True, False, False]
+    assert "ready" in lines[-1]
+
+
+def test_the_wait_goes_on_until_the_memory_is_free(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.says("memory_held", "memory_held", "memory_freed").wait(CARD, free_share=0.9)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert "108.2 GiB of 139.8 GiB are free and 125.8 GiB are wanted; held by " in lines[0]
+    assert "./gpu_burn (pid 10309, 27.6 GiB)" in lines[0]
+
+
+def test_memory_that_is_held_does_not_matter_to_who_asks_for_no_share(host: Host) -> None:
+    host.says("memory_held").wait(CARD)
+
+
+def test_each_wanted_card_must_have_its_memory_free(host: Host) -> None:
+    with pytest.raises(gpu.GpuError, match=r"GPU 0 .*; GPU 1 "):
+        host.says("two_cards").wait(CARD, OTHER, free_share=0.9, timeout=0)
+
+
+def test_a_wait_that_takes_too_long_says_for_what(host: Host) -> None:
+    started = time.monotonic()
+    with pytest.raises(gpu.GpuError, match=r"waited 0 s for the GPU: .*held by .*gpu_burn.*Stop what holds it"):
+        host.says("memory_held").wait(CARD, free_share=0.9, timeout=0.2)
+    assert 0.2 <= time.monotonic() - started < 5
+
+
+def test_a_card_that_was_changed_is_named_beside_those_that_are_there(host: Host) -> None:
+    with pytest.raises(gpu.GpuError, match=rf"{OTHER} is not among the cards of this host \(GPU 0 .*{CARD}"):
+        host.says("one_card").wait(OTHER, timeout=0)
+
+
+def test_a_divided_card_is_not_given_out_as_a_whole(host: Host) -> None:
+    with pytest.raises(gpu.GpuError, match="divided by MIG"):
+        host.says("mig").wait(timeout=0)
+
+
+@pytest.mark.parametrize(("case", "cause"), [("mismatch", "reboot the host"), ("not_permitted", "start it again")])
+def test_what_no_wait_mends_is_not_waited_for(host: Host, case: str, cause: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(gpu.GpuError, match=cause):
+        host.says(case, "one_card").has_nvidia_card().has_device_file().wait(timeout=60)
+    assert time.monotonic() - started < 5
+
+
+def test_a_card_without_cudas_device_file_is_not_ready(host: Host) -> None:
+    with pytest.raises(gpu.GpuError, match=r"dev/nvidia-uvm .*nvidia-modprobe -u -c 0"):
+        host.says("one_card").has_nvidia_card().wait(timeout=0)
+
+
+def test_a_card_on_no_pci_bus_needs_no_such_device_file(host: Host) -> None:
+    host.says("unified_memory").wait(timeout=0)
+
+
+def test_the_wait_asks_for_the_vendor_that_is_wanted(host: Host) -> None:
+    host.is_like("amd_one_card").wait("GPU-a1ffc9d1799c317f", vendor="amd", free_share=0.2)
+    with pytest.raises(gpu.GpuError, match="no NVIDIA card"):
+        host.wait(timeout=0)
+
+
+def test_an_amd_card_that_is_not_there_is_explained(host: Host) -> None:
+    with pytest.raises(gpu.GpuError, match="modprobe amdgpu"):
+        host.wait(vendor="amd", timeout=0)
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The file as a unit runs it: alone, by a Python that knows nothing of this project."""
+    command = [sys.executable, "-I", "-S", gpu.__file__, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ, cwd="/")
+
+
+def test_the_program_alone_prints_facts_as_json(host: Host) -> None:
+    host.says("one_card")
+    assert json.loads(_run("facts").stdout)["cards"][0]["uuid"] == CARD
+
+
+def test_the_program_alone_ends_with_one_message_and_status_1(host: Host) -> None:
+    host.says("mig")
+    done = _run("wait", "--vendor", "nvidia", "--uuid", OTHER, "--timeout", "0")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert OTHER in done.stderr
+
+
+def test_the_program_alone_ends_with_status_0_when_the_card_is_free(host: Host) -> None:
+    host.says("memory_freed")
+    done = _run("wait", "--vendor", "nvidia", "--uuid", CARD, "--free-share", "0.9", "--timeout", "0")
+    assert (done.returncode, done.stderr) == (0, "")
