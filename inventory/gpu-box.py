@@ -6,8 +6,8 @@ pyinfra inventory/gpu-box.py deploys/full.py
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
-from roles.ollama import Ollama
-from roles.spec import Deployment, EnvSecret, HubFile, HubModel, PythonSdist, Route, Stack
+from roles.ollama import Ollama, OllamaRelease
+from roles.spec import Deployment, EnvSecret, Gpus, HubFile, HubModel, PythonSdist, Route, Stack
 from roles.vllm import Vllm
 
 # llama.cpp's source as the llama-cpp-python release carries it: one tree for both servers, pinned by digest.
@@ -28,12 +28,17 @@ _gguf = HubFile(
 
 _stack = Stack(
     providers=[
-        Ollama(models=["llama3.1:latest", "qwen2.5-coder:7b"]),
+        Ollama(
+            release=OllamaRelease(version="0.32.15"),
+            gpus=Gpus(),
+            models=["llama3.1:latest", "qwen2.5-coder:7b"],
+            flash_attention=True,
+        ),
         Vllm(
             name="qwen-coder",
             port=8001,
             model=HubModel(repository="Qwen/Qwen2.5-Coder-7B-Instruct-AWQ", revision="main"),
-            served_name="qwen-coder-vllm",
+            served_model_name="qwen-coder-vllm",
             max_model_len=16384,
             gpu_memory_utilization=0.5,
         ),

@@ -8,9 +8,16 @@ from typing import Any
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
 from roles.plan import Generation, HostPlan, PlatformKey
-from roles.spec import Deployment, PythonSdist, Route, Secret, Stack, UrlFile, UserScope
+from roles.spec import Deployment, HubModel, PythonSdist, Route, Secret, Stack, UrlFile, UserScope
+from roles.vllm import Vllm
 
-PLATFORM: dict[PlatformKey, str] = {"machine": "x86_64", "os": "debian-12", "python": "3.11.2", "cpu": "0" * 16}
+PLATFORM: dict[PlatformKey, str] = {
+    "machine": "x86_64",
+    "os": "debian-12",
+    "python": "3.11.2",
+    "cpu": "0" * 16,
+    "gpu": "",
+}
 BUILD = LlamaCppBuild(source=PythonSdist(package="llama-cpp-python", version="0.3.36", sha256="a" * 64))
 MODEL = UrlFile(url="http://198.18.0.1:8900/native.gguf", sha256="b" * 64)
 
@@ -24,6 +31,11 @@ def native(**options: Any) -> LlamaServer:
 def python(**options: Any) -> LlamaCppPython:
     defaults = {"name": "python", "port": 8000, "build": BUILD, "model": MODEL, "served_name": "p"}
     return LlamaCppPython(**{**defaults, **options})
+
+
+def vllm(**options: Any) -> Vllm:
+    model = HubModel(repository="org/model", revision="0" * 40)
+    return Vllm(**{"name": "vllm", "port": 8001, "model": model, **options})
 
 
 def route(name: str, provider: str, **options: Any) -> Route:
@@ -72,6 +84,7 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
         "used_installs": sorted({install.folder for install in generation.installs}),
         "activated": generation.digest,
         "lock": None,
+        "gpus": {"vendor": None, "cards": [], "problem": None},
         "linked_units": [unit.name for unit in plan.units],
         "wanted_links": [unit.name for unit in plan.units],
         "units": {
@@ -82,5 +95,5 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
             }
             for unit in plan.units
         },
-        "ports": {str(unit.port): [unit.name] for unit in plan.units},
+        "ports": {str(unit.endpoint.port): [unit.name] for unit in plan.units if unit.endpoint},
     }

@@ -19,6 +19,7 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from roles.host.program import HostProgram
+from roles.host.sending import SendFile
 from roles.host.state import BUILD_USER
 from roles.host.target import Target
 from roles.plan import Json, Layout
@@ -140,6 +141,8 @@ def make_installs() -> Generator[PyinfraCommand, None, None]:
         host.noop("all installs are there")
         return
     for install in missing:
+        if install.install.sent_from:
+            yield SendFile(install.install.sent_from, install, layout.state)
         yield HostProgram(
             "install",
             {
@@ -207,8 +210,9 @@ def activate_generation() -> Generator[PyinfraCommand, None, None]:
                 {
                     "name": unit.name,
                     "digest": generation.unit_digests[unit.name],
-                    "ready_url": unit.ready.url,
-                    "timeout": unit.ready.timeout,
+                    "ready_url": unit.endpoint.ready_url if unit.endpoint else None,
+                    "done_file": unit.done_file,
+                    "timeout": unit.start_timeout,
                 }
                 for unit in target.plan.units
             ],

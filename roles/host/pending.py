@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from roles.host.state import BUILD_USER, HostState
 from roles.plan import MEGABYTE, Generation, HostPlan, ResolvedInstall
 
+_VENDORS = {"nvidia": "an NVIDIA", "amd": "an AMD"}
+
 
 @dataclass(frozen=True)
 class Pending:
@@ -103,14 +105,31 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> lis
         problems.append(f"its python3 is {state.platform['python']}; 3.11 or newer is needed")
     own = {unit.name for unit in plan.units} | set(state.linked_units)
     for unit in plan.units:
-        strangers = [holder for holder in state.ports.get(unit.port, ()) if holder not in own]
+        port = unit.endpoint.port if unit.endpoint else None
+        strangers = [holder for holder in state.ports.get(port, ()) if holder not in own] if port else []
         if strangers:
             problems.append(
-                f"port {unit.port}, which {unit.name} needs, is taken by {', '.join(strangers)}: "
+                f"port {port}, which {unit.name} needs, is taken by {', '.join(strangers)}: "
                 "stop that, or give the service another `port`"
             )
     problems.extend(_disks_too_small(plan, generation, state))
-    problems.extend(plan.not_yet)
+    problems.extend(_gpu_problems(plan, state))
+    return problems
+
+
+def _gpu_problems(plan: HostPlan, state: HostState) -> list[str]:
+    problems: list[str] = []
+    for vendor in sorted({gpus.vendor for gpus in plan.gpus}):
+        wanted = {uuid for gpus in plan.gpus if gpus.vendor == vendor for uuid in gpus.uuids}
+        if state.gpus.vendor == vendor and state.gpus.problem is None:
+            there = ", ".join(state.gpus.cards) or "none"
+            problems.extend(
+                f"it has no GPU {uuid} (it has {there}): mend `uuids`"
+                for uuid in sorted(wanted - set(state.gpus.cards))
+            )
+        else:
+            found = state.gpus.problem or "no such card and driver is found"
+            problems.append(f"the stack needs {_VENDORS[vendor]} GPU: {found}")
     return problems
 
 

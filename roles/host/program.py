@@ -20,6 +20,7 @@ from roles.plan import Json
 if TYPE_CHECKING:
     from pyinfra.api import Host, State
     from pyinfra.api.arguments import ConnectorArguments
+    from pyinfra.connectors.util import CommandOutput
 
 PACKAGE = "roles.host.programs"
 
@@ -43,7 +44,7 @@ except console.HostError as error:
 
 _ORDER = (
     "console", "files", "turn", "processes", "systemd", "download", "hub", "uv_tool", "python_env", "source_build",
-    "install", "lock", "system", "generation", "activate", "prune",
+    "release", "receive", "install", "lock", "system", "generation", "activate", "prune",
 )  # fmt: skip
 """The programs, each after those it imports."""
 
@@ -73,11 +74,27 @@ class HostProgram(PyinfraCommand):
         return f"HostProgram({self.program})"
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> bool:
-        connector_arguments["_stdin"] = payload(self.program, self._request)
-        status, _ = host.run_shell_command(
-            StringCommand("python3", "-c", QuoteString(_BOOTSTRAP), self.program),
-            print_output=True,
-            print_input=state.print_input,
-            **connector_arguments,
-        )
+        status, _ = run_program(self.program, self._request, state, host, connector_arguments, show=True)
         return status
+
+
+def run_program(
+    program: str,
+    request: Mapping[str, Json],
+    state: State,
+    host: Host,
+    connector_arguments: ConnectorArguments,
+    *,
+    show: bool,
+) -> tuple[bool, CommandOutput]:
+    """Run a program on the host while an operation is executed.
+
+    Args:
+        show: print what it says.
+    """
+    return host.run_shell_command(
+        StringCommand("python3", "-c", QuoteString(_BOOTSTRAP), program),
+        print_output=show,
+        print_input=state.print_input,
+        **{**connector_arguments, "_stdin": payload(program, request)},
+    )

@@ -25,11 +25,26 @@ class UnitState:
 
     Attributes:
         needs_reload: its file is not the one that systemd has read.
-        running_digest: what its process carries; empty when it does not run or can not be seen.
+        running_digest: what its process carries, or a task carried that has done its work; empty when it does not run,
+            or can not be seen.
     """
 
     needs_reload: bool
     running_digest: str
+
+
+@dataclass(frozen=True)
+class GpuState:
+    """The host's graphics cards, if they were asked for.
+
+    Attributes:
+        cards: UUID → name.
+        problem: why they can not be used, and how to mend it.
+    """
+
+    vendor: str | None
+    cards: Mapping[str, str]
+    problem: str | None
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,7 @@ class HostState:
     wanted_links: frozenset[str]
     units: Mapping[str, UnitState]
     ports: Mapping[int, tuple[str, ...]]
+    gpus: GpuState
 
     @classmethod
     def parse(cls, read: Mapping[str, Any]) -> HostState:
@@ -96,6 +112,11 @@ class HostState:
                 )
                 for name, unit in read["units"].items()
             },
+            gpus=GpuState(
+                vendor=read["gpus"]["vendor"],
+                cards={card["uuid"]: card["name"] for card in read["gpus"]["cards"]},
+                problem=read["gpus"]["problem"],
+            ),
             ports={int(port): tuple(holders) for port, holders in read["ports"].items()},
         )
 
@@ -116,9 +137,11 @@ def state_request(plan: HostPlan) -> dict[str, Any]:
         },
         "packages": list(plan.packages),
         "build_user": BUILD_USER if layout.scope == "system" else None,
-        "units": [unit.name for unit in plan.units],
+        # Asking for cards takes half a second or more: only where some are wanted.
+        "gpu_program": program_text("gpu") if plan.gpus else None,
+        "units": {unit.name: unit.done_file for unit in plan.units},
         "secrets": [secret.path for secret in plan.generated_secrets],
-        "ports": [unit.port for unit in plan.units],
+        "ports": [unit.endpoint.port for unit in plan.units if unit.endpoint],
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 
 from pyinfra.api import Host
@@ -77,6 +78,11 @@ class Target:
             DeployError: with everything that is in the way.
         """
         problems = unmet_needs(self.plan, self.generation, self.state)
+        problems += [
+            f"{install.install.title} is to be sent to it, but {install.install.sent_from} is not there: mend `path`"
+            for install in self.pending.installs
+            if install.install.sent_from and not Path(install.install.sent_from).expanduser().is_file()
+        ]
         if problems:
             raise DeployError(f"{self.host.name} can not be deployed to:\n" + "\n".join(f"    - {p}" for p in problems))
 

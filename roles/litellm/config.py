@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from roles.litellm.spec import LiteLLM
-from roles.plan import Backend, Json, Layout, RoutePlan, Unit
+from roles.plan import Context, Json, RoutePlan, Unit
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
 
@@ -49,7 +49,9 @@ def _entries(route: RoutePlan) -> list[Json]:
             "model": f"{backend.litellm_prefix}/{deployment.model}",
             "api_base": backend.api_base,
         }
-        if backend.litellm_prefix == "openai":
+        if backend.api_key:
+            parameters["api_key"] = f"os.environ/{backend.key_variable}"
+        elif backend.litellm_prefix == "openai":
             # LiteLLM refuses to call an OpenAI-compatible server without some key, also one that asks for none.
             parameters["api_key"] = "none"
         if len(route.deployments) > 1:
@@ -64,12 +66,10 @@ def _entries(route: RoutePlan) -> list[Json]:
     return entries
 
 
-def providers_file(
-    layout: Layout, gateway: LiteLLM, unit: Unit, backends: Sequence[Backend], key_file: str
-) -> dict[str, Json]:
+def providers_file(gateway: LiteLLM, unit: Unit, context: Context, key_file: str) -> dict[str, Json]:
     """`providers.yaml`: who serves what, and where."""
     return {
-        "scope": layout.scope,
+        "scope": context.layout.scope,
         "gateway": {
             "url": f"http://{gateway.reachable_at}:{gateway.port}",
             "key_file": key_file,
@@ -85,18 +85,23 @@ def providers_file(
                 "models": list(backend.models),
                 **_unit_entry(backend.unit),
             }
-            for backend in backends
+            for backend in context.backends
+        ],
+        "tasks": [
+            {"unit": task.name, "done_file": task.done_file, "start_timeout": task.start_timeout}
+            for task in context.tasks
         ],
     }
 
 
 def _unit_entry(unit: Unit) -> dict[str, Json]:
+    assert unit.endpoint is not None, f"{unit.name} is a task"
     return {
         "unit": unit.name,
-        "bind": unit.bind,
-        "port": unit.port,
-        "ready_url": unit.ready.url,
-        "start_timeout": unit.ready.timeout,
+        "bind": unit.endpoint.bind,
+        "port": unit.endpoint.port,
+        "ready_url": unit.endpoint.ready_url,
+        "start_timeout": unit.start_timeout,
     }
 
 

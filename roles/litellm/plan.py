@@ -8,12 +8,13 @@ from roles.plan import (
     MEGABYTE,
     VERIFIER_COMMAND,
     Context,
+    Endpoint,
     EnvValue,
     GeneratedVariable,
-    Ready,
     ServicePlan,
     Unit,
     python_env,
+    read_lock,
     render,
     unit_file,
     verifier_command,
@@ -44,7 +45,12 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
     """`litellm.service` and the three files that say who answers what."""
     layout = context.layout
     environment = python_env(
-        "litellm", "litellm", VERSION, name="litellm", disk=720 * MEGABYTE, work_disk=600 * MEGABYTE
+        "litellm",
+        "litellm",
+        VERSION,
+        requirements=read_lock("litellm", f"litellm-{VERSION}"),
+        disk=720 * MEGABYTE,
+        work_disk=600 * MEGABYTE,
     )
     generated: tuple[GeneratedVariable, ...] = ()
     secrets: dict[str, EnvValue] = {}
@@ -55,6 +61,7 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         generated = (GeneratedVariable(path=key_file, variable=MASTER_KEY_VARIABLE, prefix="sk-"),)
     else:
         secrets = {MASTER_KEY_VARIABLE: gateway.master_key}
+    secrets |= {backend.key_variable: backend.api_key for backend in context.backends if backend.api_key}
     command = [
         f"{layout.install(environment.name)}/bin/litellm",
         "--config", f"{layout.config}/{CONFIG}",
@@ -71,15 +78,17 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
             command=command,
             environment=_PROCESS_ENVIRONMENT,
             secrets=secrets,
+            memory_max=gateway.memory_max,
             environment_files=[variable.path for variable in generated],
             backends=context.backends,
         ),
         environment=secrets,
         reads=(CONFIG,),
         installs=(environment.name,),
-        bind=gateway.bind,
-        port=gateway.port,
-        ready=Ready(f"http://{gateway.reachable_at}:{gateway.port}/health/liveliness", gateway.start_timeout),
+        start_timeout=gateway.start_timeout,
+        endpoint=Endpoint(
+            gateway.bind, gateway.port, f"http://{gateway.reachable_at}:{gateway.port}/health/liveliness"
+        ),
     )
     return ServicePlan(
         units=(unit,),
@@ -88,7 +97,8 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         files={
             CONFIG: render(f"{CONFIG}.j2", config=litellm_config(gateway, context.routes, context.aliases)),
             "providers.yaml": render(
-                "providers.yaml.j2", providers=providers_file(layout, gateway, unit, context.backends, key_file)
+                "providers.yaml.j2",
+                providers=providers_file(layout, gateway, unit, context.backends, context.tasks, key_file),
             ),
             # The verifier runs with the gateway's packages: it needs an HTTP client and YAML, as the gateway does.
             VERIFIER_COMMAND: verifier_command(layout, environment.name),

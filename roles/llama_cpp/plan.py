@@ -5,22 +5,32 @@ from __future__ import annotations
 from roles.llama_cpp.spec import LlamaCppBuild, LlamaCppPython, LlamaServer
 from roles.plan import (
     MEGABYTE,
-    Backend,
     Context,
+    Dialect,
     Install,
     Json,
-    Ready,
     ServicePlan,
-    Unit,
-    hub_install,
+    model_install,
+    provider_plan,
     python_env,
-    unit_file,
+    read_lock,
 )
-from roles.spec import GgufSource, PythonSdist, UrlFile
+from roles.spec import PythonSdist
 
 PYTHON_VERSION = "0.3.36"
 """Version of llama-cpp-python that `locks/` pins. Its bindings fit the llama.cpp tree of the same release only."""
 
+_NATIVE = Dialect(
+    kind="llama-server", litellm_prefix="openai", api_path="/v1", ready_path="/health", key_variable="LLAMA_API_KEY"
+)
+_PYTHON = Dialect(
+    # The list of models asks for the key; the page that describes the API does not.
+    kind="llama-cpp-python",
+    litellm_prefix="openai",
+    api_path="/v1",
+    ready_path="/openapi.json",
+    key_variable="API_KEY",
+)
 _BUILD_PACKAGES = ("ccache", "cmake", "g++", "ninja-build", "python3-venv")
 _CMAKE_OPTIONS = {
     # Rebuilds need no network and no Node.js: the web page that llama-server can carry is left out.
@@ -55,19 +65,10 @@ def build_install(build: LlamaCppBuild) -> Install:
     )
 
 
-def model_install(provider: str, model: GgufSource) -> Install:
-    """A GGUF file in a folder of its own."""
-    name = f"model-{provider}"
-    if isinstance(model, UrlFile):
-        recipe: dict[str, Json] = {"url": model.url, "sha256": model.sha256, "filename": model.filename}
-        return Install(kind="model", name=name, title=f"model {model.filename}", recipe=recipe)
-    return hub_install(name, model)
-
-
 def plan_server(server: LlamaServer, context: Context) -> ServicePlan:
     """`llama-server@<name>.service`."""
     layout = context.layout
-    build, model = build_install(server.build), model_install(server.name, server.model)
+    build, model = build_install(server.build), model_install(server.model)
     command = [
         f"{layout.install(build.name)}/bin/llama-server",
         "--host", server.bind,
@@ -81,36 +82,31 @@ def plan_server(server: LlamaServer, context: Context) -> ServicePlan:
         "--no-webui",
         *server.extra_arguments,
     ]  # fmt: skip
-    name = f"llama-server@{server.name}.service"
-    unit = Unit(
-        name=name,
-        text=unit_file(
-            "llama-server.service.j2", layout=layout, unit=name, service=server, command=command, environment={}
-        ),
+    return provider_plan(
+        server,
+        context,
+        _NATIVE,
+        unit=f"llama-server@{server.name}.service",
+        template="llama-server.service.j2",
+        command=command,
         environment={},
-        reads=(),
-        installs=(build.name, model.name),
-        bind=server.bind,
-        port=server.port,
-        ready=Ready(f"http://{server.reachable_at}:{server.port}/health", server.start_timeout),
-    )
-    return ServicePlan(
-        units=(unit,), installs=(build, model), packages=_BUILD_PACKAGES, backend=_backend(server, "llama-server", unit)
+        installs=(build, model),
+        packages=_BUILD_PACKAGES,
     )
 
 
 def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
     """`llama-cpp-python@<name>.service`: its own environment, the native build's libraries."""
     layout = context.layout
-    build, model = build_install(server.build), model_install(server.name, server.model)
+    build, model = build_install(server.build), model_install(server.model)
     environment = python_env(
-        "llama_cpp",
+        f"{server.build.name}-python",
         "llama-cpp-python",
         PYTHON_VERSION,
-        name=f"{server.build.name}-python",
+        requirements=read_lock("llama_cpp", f"llama-cpp-python-{PYTHON_VERSION}"),
         disk=100 * MEGABYTE,
         work_disk=250 * MEGABYTE,
-        build_lock="build",
+        build_requirements=read_lock("llama_cpp", "build"),
         # The bindings only: the libraries are those of the native build.
         environment={"CMAKE_ARGS": "-DLLAMA_BUILD=OFF", "LLAMA_CPP_LIB_PATH": f"@{build.name}@/bin"},
         needs=(build.name,),
@@ -129,40 +125,16 @@ def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
         "--interrupt_requests", "false",
         *(["--n_threads", str(server.threads)] if server.threads else []),
     ]  # fmt: skip
-    name = f"llama-cpp-python@{server.name}.service"
-    unit = Unit(
-        name=name,
-        text=unit_file(
-            "llama-cpp-python.service.j2",
-            layout=layout,
-            unit=name,
-            service=server,
-            command=command,
-            environment={"LLAMA_CPP_LIB_PATH": f"{layout.install(build.name)}/bin", "PYTHONUNBUFFERED": "1"},
-        ),
-        environment={},
-        reads=(),
-        installs=(build.name, environment.name, model.name),
-        bind=server.bind,
-        port=server.port,
-        ready=Ready(f"http://{server.reachable_at}:{server.port}/v1/models", server.start_timeout),
-    )
-    return ServicePlan(
-        units=(unit,),
+    return provider_plan(
+        server,
+        context,
+        _PYTHON,
+        unit=f"llama-cpp-python@{server.name}.service",
+        template="llama-cpp-python.service.j2",
+        command=command,
+        environment={"LLAMA_CPP_LIB_PATH": f"{layout.install(build.name)}/bin", "PYTHONUNBUFFERED": "1"},
         installs=(build, environment, model),
         packages=_BUILD_PACKAGES,
-        backend=_backend(server, "llama-cpp-python", unit),
-    )
-
-
-def _backend(server: LlamaServer | LlamaCppPython, kind: str, unit: Unit) -> Backend:
-    return Backend(
-        provider=server.name,
-        kind=kind,
-        unit=unit,
-        litellm_prefix="openai",
-        api_base=f"http://{server.reachable_at}:{server.port}/v1",
-        models=server.served(),
     )
 
 

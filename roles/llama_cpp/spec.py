@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from roles.spec import GgufSource, Many, ModelName, Name, Options, Provider, Seconds, SourceTree
+from roles.spec import GgufSource, KeyedProvider, Many, ModelName, Name, Options, Seconds, SourceTree
 
 
 class LlamaCppBuild(Options):
@@ -22,7 +22,7 @@ class LlamaCppBuild(Options):
     """Compilers that run side by side; none = one a core."""
 
 
-class LlamaServer(Provider):
+class LlamaServer(KeyedProvider):
     """`llama-server`, llama.cpp's own HTTP server, for one model."""
 
     build: LlamaCppBuild
@@ -48,7 +48,7 @@ class LlamaServer(Provider):
         return (self.served_name,)
 
 
-class LlamaCppPython(Provider):
+class LlamaCppPython(KeyedProvider):
     """The OpenAI-compatible server of llama-cpp-python, for one model."""
 
     build: LlamaCppBuild

@@ -1,59 +1,140 @@
-"""Ollama's part of a host plan."""
+"""Ollama's part of a host plan: the server, and the task that brings its models."""
 
 from __future__ import annotations
 
-from roles.ollama.spec import Ollama
-from roles.plan import Backend, Context, Install, Ready, ServicePlan, Unit, unit_file
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.resources import files
+
+from roles.ollama.spec import Ollama, OllamaModel, OllamaRelease
+from roles.plan import (
+    MEGABYTE,
+    Context,
+    Dialect,
+    Install,
+    Json,
+    ServicePlan,
+    Unit,
+    model_install,
+    provider_plan,
+    runtime_folder,
+    unit_file,
+)
+
+_DIALECT = Dialect(
+    kind="ollama",
+    # `ollama/` would use /api/generate with a home-made prompt: tools and chat template lost. Over `/v1` an answer
+    # that breaks off in the middle looks whole.
+    litellm_prefix="ollama_chat",
+    api_path="",
+    ready_path="/api/version",
+)
+_LOADER = "bin/load-ollama-models"
 
 
 def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
-    """`ollama.service`."""
+    """`ollama.service` and `ollama-models.service`, with an instance name where it is not called `ollama`."""
     layout = context.layout
-    name = "ollama.service" if ollama.name == "ollama" else f"ollama@{ollama.name}.service"
-    release = Install(
-        kind="ollama",
-        name=ollama.name,
-        title="Ollama",
-        recipe={"release": ollama.release.model_dump() if ollama.release else None, "models": list(ollama.models)},
-        platform=("machine",),
+    instance = "" if ollama.name == "ollama" else f"@{ollama.name}"
+    release = _release(ollama.release, ollama.name)
+    folder = f"{layout.state}/{ollama.name}"
+    server = provider_plan(
+        ollama,
+        context,
+        _DIALECT,
+        unit=f"ollama{instance}.service",
+        template="ollama.service.j2",
+        command=[f"{layout.install(release.name)}/bin/ollama", "serve"],
+        environment={
+            # Ollama keeps a key pair in its home and does not start without one.
+            "HOME": folder,
+            "OLLAMA_MODELS": f"{folder}/models",
+            "OLLAMA_HOST": f"{ollama.bind}:{ollama.port}",
+            **_settings(ollama),
+        },
+        installs=(release,),
+        packages=("zstd",) if ollama.release.suffix == ".tar.zst" else (),
     )
-    models_folder = f"{layout.state}/{ollama.name}"
-    unit = Unit(
+    made = {model.name: model_install(model.gguf) for model in ollama.declared if model.gguf}
+    request = f"ollama/{ollama.name}.json"
+    name = f"ollama-models{instance}.service"
+    loader = Unit(
         name=name,
         text=unit_file(
-            "ollama.service.j2",
+            "ollama-models.service.j2",
             layout=layout,
             unit=name,
             service=ollama,
-            command=[f"{layout.install(release.name)}/bin/ollama", "serve"],
-            environment={
-                "OLLAMA_HOST": f"{ollama.bind}:{ollama.port}",
-                "OLLAMA_MODELS": f"{models_folder}/models",
-                "OLLAMA_KEEP_ALIVE": ollama.keep_alive,
-                # Ollama keeps a key pair in its home and does not start without one.
-                "HOME": models_folder,
-                "OLLAMA_NO_CLOUD": "1",
-            },
+            command=["/usr/bin/python3", f"{layout.config}/{_LOADER}", f"{layout.config}/{request}"],
+            environment={"PYTHONUNBUFFERED": "1"},
+            server_unit=server.units[0].name,
+            runtime_folder=runtime_folder(name),
         ),
         environment={},
-        reads=(),
-        installs=(release.name,),
-        bind=ollama.bind,
-        port=ollama.port,
-        ready=Ready(f"http://{ollama.reachable_at}:{ollama.port}/api/version", ollama.start_timeout),
+        reads=(_LOADER, request),
+        installs=tuple(install.name for install in made.values()),
+        start_timeout=ollama.load_timeout,
+        endpoint=None,
     )
-    backend = Backend(
-        provider=ollama.name,
-        kind="ollama",
-        unit=unit,
-        # `ollama/` would use /api/generate with a home-made prompt: tools and chat template lost.
-        litellm_prefix="ollama_chat",
-        api_base=f"http://{ollama.reachable_at}:{ollama.port}",
-        models=ollama.served(),
+    address = f"http://{ollama.reachable_at}:{ollama.port}"
+    paths = {name: f"{layout.install(install.name)}/{install.recipe['filename']}" for name, install in made.items()}
+    wanted: list[Json] = [_wanted(model, paths) for model in ollama.declared]
+    return replace(
+        server,
+        units=(*server.units, loader),
+        installs=(*server.installs, *{install.name: install for install in made.values()}.values()),
+        files={
+            **server.files,
+            request: json.dumps({"server": address, "timeout": ollama.load_timeout, "models": wanted}, indent=2) + "\n",
+            _LOADER: (files("roles") / "ollama" / "loader.py").read_text(),
+        },
     )
-    return ServicePlan(
-        units=(unit,),
-        installs=(release,),
-        backend=backend,
-        not_yet=f"{ollama}: this version declares and renders Ollama, and does not install it yet",
+
+
+def _settings(ollama: Ollama) -> dict[str, str]:
+    """Ollama takes an unparsable number or boolean for something else in silence: all are typed and rendered here."""
+    switches: Mapping[str, bool | None] = {"OLLAMA_FLASH_ATTENTION": ollama.flash_attention}
+    values: Mapping[str, object] = {
+        "OLLAMA_KEEP_ALIVE": ollama.keep_alive,
+        "OLLAMA_MAX_QUEUE": ollama.max_queue,
+        "OLLAMA_NUM_PARALLEL": ollama.num_parallel,
+        "OLLAMA_MAX_LOADED_MODELS": ollama.max_loaded_models,
+        "OLLAMA_CONTEXT_LENGTH": ollama.context_length,
+        "OLLAMA_KV_CACHE_TYPE": ollama.kv_cache_type,
+        "OLLAMA_ORIGINS": ",".join(ollama.origins) or None,
+        # It calls home at its start else.
+        "OLLAMA_NO_CLOUD": 1,
+    }
+    given = {name: str(value) for name, value in values.items() if value is not None}
+    return given | {name: str(int(value)) for name, value in switches.items() if value is not None}
+
+
+def _release(release: OllamaRelease, name: str) -> Install:
+    archives: list[Json] = [{"url": url, "sha256": sha256} for url, sha256 in release.archives]
+    return Install(
+        kind="release",
+        name=name,
+        title=f"Ollama {release.version}",
+        recipe={"archives": archives, "check": ["bin/ollama", "--version"], "says": release.version},
+        platform=("machine",),
+        # As its documentation and users tell: 1.8 GB packed, with the libraries for CUDA. Not measured here.
+        disk=4500 * MEGABYTE,
+        work_disk=2000 * MEGABYTE,
     )
+
+
+def _wanted(model: OllamaModel, paths: Mapping[str, str]) -> Json:
+    """A model as the loader is told of it."""
+    source: dict[str, Json] = {"digest": model.digest, "insecure": model.insecure}
+    if model.gguf:
+        parameters = {
+            key: list(value) if isinstance(value, tuple) else value for key, value in model.parameters.items()
+        }
+        source = {
+            "gguf": paths[model.name],
+            "template": model.template.text() if model.template else None,
+            "system": model.system,
+            "parameters": parameters,  # type: ignore[dict-item]
+        }
+    return {"name": model.name, "preload": model.preload, **source}

@@ -2,23 +2,25 @@
 
 from roles.plan.compile import Context, Planner, compile_stack
 from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
-from roles.plan.hub import hub_install
 from roles.plan.layout import Layout, layout_of
 from roles.plan.model import (
     MEGABYTE,
     Backend,
+    Endpoint,
     EnvValue,
     GeneratedVariable,
     HostPlan,
     Install,
     Json,
     PlatformKey,
-    Ready,
     RoutePlan,
     ServicePlan,
     Unit,
+    runtime_folder,
 )
-from roles.plan.python_env import python_env, read_lock
+from roles.plan.models import model_install
+from roles.plan.provider_unit import Dialect, provider_plan
+from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_VARIABLE, unit_file
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
@@ -30,28 +32,32 @@ __all__ = [
     "VERIFIER_COMMAND",
     "Backend",
     "Context",
+    "Dialect",
+    "Endpoint",
     "EnvValue",
     "GeneratedVariable",
     "Generation",
     "HostPlan",
+    "Indexes",
     "Install",
     "Json",
     "Layout",
     "Planner",
     "PlatformKey",
-    "Ready",
     "RenderedFile",
     "ResolvedInstall",
     "RoutePlan",
     "ServicePlan",
     "Unit",
     "compile_stack",
-    "hub_install",
     "layout_of",
+    "model_install",
+    "provider_plan",
     "python_env",
     "read_lock",
     "render",
     "resolve",
+    "runtime_folder",
     "unit_file",
     "verifier_command",
     "verifier_install",

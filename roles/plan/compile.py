@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from roles.plan.gpu_unit import gpu_plan
 from roles.plan.layout import Layout, layout_of
-from roles.plan.model import Backend, DeploymentPlan, HostPlan, Install, RoutePlan, ServicePlan
+from roles.plan.model import Backend, DeploymentPlan, HostPlan, Install, RoutePlan, ServicePlan, Unit
 from roles.spec import Provider, Route, Service, SpecError, Stack
 
 
@@ -22,6 +23,8 @@ class Context:
     """The providers; empty likewise."""
     aliases: Mapping[str, str]
     """Alias → public name, flattened."""
+    tasks: tuple[Unit, ...] = ()
+    """The units that do something and end; empty likewise."""
 
 
 Planner = Callable[[Any, Context], ServicePlan]
@@ -40,7 +43,10 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     backends = tuple(part.backend for part in parts if part.backend is not None)
     routes = tuple(_route_plan(stack, route, backends) for route in stack.routes)
     aliases = {alias: stack.public_name(alias) for alias in stack.aliases}
-    joined = Context(layout=layout, routes=routes, backends=backends, aliases=aliases)
+    if (cards := gpu_plan(layout, [part.gpus for part in parts if part.gpus])) is not None:
+        parts.insert(0, cards)
+    tasks = tuple(unit for part in parts for unit in part.units if unit.endpoint is None)
+    joined = Context(layout=layout, routes=routes, backends=backends, aliases=aliases, tasks=tasks)
     parts.append(_planner(stack.gateway, planners)(stack.gateway, joined))
     return HostPlan(
         layout=layout,
@@ -49,7 +55,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
         files={path: text for part in parts for path, text in part.files.items()},
         units=tuple(unit for part in parts for unit in part.units),
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
-        not_yet=tuple(part.not_yet for part in parts if part.not_yet),
+        gpus=tuple(part.gpus for part in parts if part.gpus),
     )
 
 

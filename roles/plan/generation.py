@@ -69,7 +69,8 @@ def resolve(
     """The generation of a plan on a host.
 
     Args:
-        platform: what the host is: machine (`x86_64`), os (`debian-12`), python (`3.11.2`), cpu (digest of its flags).
+        platform: what the host is: machine (`x86_64`), os (`debian-12`), python (`3.11.2`), cpu (digest of its flags),
+            gpu (architectures of its cards as a compiler takes them, e.g. `86;89`).
         reveal: how a secret's value is read.
     """
     installs = _resolve_installs(plan, platform)
@@ -120,6 +121,7 @@ def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> di
     resolved: dict[str, ResolvedInstall] = {}
     for install in plan.installs:
         needed = {name: resolved[name] for name in install.needs}
+        facts = {f"platform:{key}": platform[key] for key in install.platform}
         digest = _digest(
             {
                 "kind": install.kind,
@@ -132,20 +134,24 @@ def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> di
             install=install,
             digest=digest,
             folder=f"{plan.layout.install_root(install.kind)}/{digest}",
-            recipe={key: _fill_in(value, needed) for key, value in install.recipe.items()},
+            recipe={
+                key: _fill_in(value, {**{name: other.folder for name, other in needed.items()}, **facts})
+                for key, value in install.recipe.items()
+            },
         )
     return resolved
 
 
-def _fill_in(value: Json, needed: Mapping[str, ResolvedInstall]) -> Json:
+def _fill_in(value: Json, meanings: Mapping[str, str]) -> Json:
+    """Put what `@name@` means in its place, in every string of a value."""
     if isinstance(value, str):
-        for name, other in needed.items():
-            value = value.replace(f"@{name}@", other.folder)
+        for name, meaning in meanings.items():
+            value = value.replace(f"@{name}@", meaning)
         return value
     if isinstance(value, dict):
-        return {key: _fill_in(item, needed) for key, item in value.items()}
+        return {key: _fill_in(item, meanings) for key, item in value.items()}
     if isinstance(value, list):
-        return [_fill_in(item, needed) for item in value]
+        return [_fill_in(item, meanings) for item in value]
     return value
 
 

@@ -47,7 +47,7 @@ class Layout:
         return f"{self.config}/install/{name}"
 
     def install_root(self, kind: str) -> str:
-        return self.models if kind in ("model", "hub-model") else f"{self.installs}/{kind}"
+        return self.models if kind.endswith("model") else f"{self.installs}/{kind}"
 
 
 def layout_of(scope: SystemScope | UserScope) -> Layout:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from roles.plan.layout import Layout
-from roles.spec import Mode, Secret
+from roles.spec import Gpus, Mode, Secret
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 EnvValue: TypeAlias = str | Secret
 MEGABYTE = 10**6
 
-InstallKind: TypeAlias = Literal["python-env", "source-build", "model", "files", "hub-model", "ollama"]
-PlatformKey: TypeAlias = Literal["machine", "os", "python", "cpu"]
+InstallKind: TypeAlias = Literal["python-env", "source-build", "release", "files", "model", "hub-model", "sent-model"]
+PlatformKey: TypeAlias = Literal["machine", "os", "python", "cpu", "gpu"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,14 @@ class Install:
         kind: which installer makes it.
         name: what units call it: `<config>/install/<name>` leads to its folder.
         title: what people read while it is made.
-        recipe: all that its content depends on. `@other@` in a string stands for the folder of install `other`.
+        recipe: all that its content depends on. `@other@` in a string stands for the folder of install `other`, and
+            `@platform:gpu@` for that fact of the host.
         needs: names of the installs that its recipe refers to.
         platform: facts of the host that its content depends on too.
         disk: bytes that it takes in the installs' folder, roughly, as measured on Debian 12.
         work_disk: bytes that making it takes in the cache, likewise, with empty caches.
         token: what fetching it needs. Its content does not depend on it.
+        sent_from: path on the control machine of the file that is sent for it. Its content does not depend on it.
     """
 
     kind: InstallKind
@@ -46,19 +48,25 @@ class Install:
     disk: int = 0
     work_disk: int = 0
     token: Secret | None = None
+    sent_from: str | None = None
 
 
 @dataclass(frozen=True)
-class Ready:
-    """How a unit shows that it answers: an address on its own host that gives status 200 within `timeout` seconds."""
+class Endpoint:
+    """Where a unit listens: the TCP port that it must own on address `bind`, and an address on its own host that gives
+    status 200 once it can answer."""
 
-    url: str
-    timeout: int
+    bind: str
+    port: int
+    ready_url: str
 
 
 @dataclass(frozen=True)
 class Unit:
     """A systemd service unit, and all that its process depends on.
+
+    It is a server, with an endpoint, or a task without one: a task does something and ends, its unit stays active, and
+    it leaves the digest that it ran with in `done_file`.
 
     Attributes:
         name: file name, e.g. `llama-server@native.service`.
@@ -66,7 +74,7 @@ class Unit:
         environment: the variables of its 0600 environment file, `env/<name>.env`; empty = it has none.
         reads: files of the generation that the process reads when it starts.
         installs: names of the installs that it runs from.
-        port: TCP port that it must own, on address `bind`.
+        start_timeout: seconds that a server may take to its first answer, and a task between two signs of progress.
     """
 
     name: str
@@ -74,9 +82,18 @@ class Unit:
     environment: Mapping[str, EnvValue]
     reads: tuple[str, ...]
     installs: tuple[str, ...]
-    bind: str
-    port: int
-    ready: Ready
+    start_timeout: int
+    endpoint: Endpoint | None
+
+    @property
+    def done_file(self) -> str | None:
+        """Where a task leaves its digest, below the folder for runtime files of its systemd manager."""
+        return None if self.endpoint else f"{runtime_folder(self.name)}/done"
+
+
+def runtime_folder(unit: str) -> str:
+    """The unit's own `RuntimeDirectory=`."""
+    return f"ai-backend-{unit.removesuffix('.service')}"
 
 
 @dataclass(frozen=True)
@@ -88,6 +105,7 @@ class Backend:
         litellm_prefix: LiteLLM's provider prefix that keeps tools and chat templates.
         api_base: address as that prefix wants it, with or without `/v1`.
         models: the names that requests to it may carry.
+        api_key: what requests to it must carry.
     """
 
     provider: str
@@ -96,6 +114,12 @@ class Backend:
     litellm_prefix: str
     api_base: str
     models: tuple[str, ...]
+    api_key: Secret | None = None
+
+    @property
+    def key_variable(self) -> str:
+        """The variable in which the gateway's process has the key."""
+        return f"{self.provider.upper().replace('-', '_')}_API_KEY"
 
 
 @dataclass(frozen=True)
@@ -109,8 +133,8 @@ class ServicePlan:
     """Path below the generation → text."""
     generated_secrets: tuple[GeneratedVariable, ...] = ()
     backend: Backend | None = None
-    not_yet: str | None = None
-    """Why this version plans the service but refuses to deploy it."""
+    gpus: Gpus | None = None
+    """The cards that it uses."""
 
 
 @dataclass(frozen=True)
@@ -159,5 +183,5 @@ class HostPlan:
     files: Mapping[str, str]
     units: tuple[Unit, ...]
     generated_secrets: tuple[GeneratedVariable, ...]
-    not_yet: tuple[str, ...]
-    """Why this version refuses to deploy the plan; empty = it does not."""
+    gpus: tuple[Gpus, ...]
+    """The cards that the host must have, one entry a service that uses any."""

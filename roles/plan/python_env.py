@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 
 from roles.plan.model import Install, Json
@@ -13,26 +14,55 @@ def read_lock(room: str, name: str) -> str:
     return (files("roles") / room / "locks" / f"{name}.txt").read_text()
 
 
+@dataclass(frozen=True)
+class Indexes:
+    """Where the packages of an environment come from, if not from the package index that the host is set up with.
+
+    Attributes:
+        index: an index to use instead.
+        extra: further indexes.
+        find_links: pages or folders with files of packages.
+        overrides: requirements that replace what packages say of their own dependencies, as uv takes them.
+    """
+
+    index: str | None = None
+    extra: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+
+    def arguments(self) -> list[Json]:
+        """As uv takes them on its command line."""
+        arguments: list[Json] = ["--default-index", self.index] if self.index else []
+        for option, values in (("--index", self.extra), ("--find-links", self.find_links)):
+            for value in values:
+                arguments += [option, value]
+        return arguments
+
+
 def python_env(
-    room: str,
+    name: str,
     package: str,
     version: str,
     *,
-    name: str,
+    requirements: str,
     disk: int,
     work_disk: int,
-    build_lock: str | None = None,
+    build_requirements: str = "",
+    indexes: Indexes = Indexes(),
     environment: Mapping[str, str] | None = None,
     needs: tuple[str, ...] = (),
     first_try: str = "pass",
 ) -> Install:
-    """An environment with what `roles/<room>/locks/<package>-<version>.txt` pins.
+    """An environment with exactly what a lock pins.
 
     Args:
         name: what units call it.
+        package: the package that it is made for, which must then be there in that version.
+        requirements: hash-locked requirements.
         disk: see `Install`.
         work_disk: see `Install`.
-        build_lock: lock of what source packages are built with; none = no source package is in it.
+        build_requirements: hash-locked requirements that source packages are built with; empty = no source package.
+        indexes: where packages come from.
         environment: variables for the installation.
         needs: see `Install`.
         first_try: Python that must run in the new environment before it counts.
@@ -43,8 +73,10 @@ def python_env(
         name=name,
         title=f"{package} {version}",
         recipe={
-            "requirements": read_lock(room, f"{package}-{version}"),
-            "build_requirements": read_lock(room, build_lock) if build_lock else "",
+            "requirements": requirements,
+            "build_requirements": build_requirements,
+            "indexes": indexes.arguments(),
+            "overrides": list(indexes.overrides),
             "environment": variables,
             "check": [
                 "-c",

@@ -28,6 +28,12 @@ def systemd_quote(argument: str) -> str:
     return escaped if re.fullmatch(r"[A-Za-z0-9_@%$+=:,./-]+", escaped) else f'"{escaped}"'
 
 
+def systemd_assignment(name: str, value: str) -> str:
+    """What follows `Environment=`: no word splitting, no specifiers. `$` means nothing there (systemd.exec(5))."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f"{name}={escaped}" if re.fullmatch(r"[^\s\\\"']*", value) else f'"{name}={escaped}"'
+
+
 def _command_line(arguments: Sequence[str]) -> str:
     """A command over several lines: the program, then each option with its value on a line of its own."""
     program, *rest = [systemd_quote(argument) for argument in arguments]
@@ -56,6 +62,7 @@ def _environment() -> Environment:
         autoescape=False,  # unit files and YAML, no HTML; values are quoted by the filters below
     )
     environment.filters["command_line"] = _command_line
+    environment.globals["assignment"] = systemd_assignment
     environment.filters["yaml"] = _to_yaml
     return environment
 

@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from roles.plan.layout import Layout
 from roles.plan.model import EnvValue
 from roles.plan.templates import render
-from roles.spec import Service
+from roles.spec import Gpus, MemorySize, Service
 
 DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
 """Environment variable in which each process carries its unit's digest."""
 
 DIGEST_PLACEHOLDER = "@digest@"
 """Stands in a unit's text for its digest, which is known only once all that it covers is."""
+
+GPU_UNIT = "ai-backend-gpu.service"
+"""The unit that gets the graphics cards ready, before all that use them."""
 
 
 def unit_file(
@@ -25,6 +28,9 @@ def unit_file(
     command: Sequence[str],
     environment: Mapping[str, str],
     secrets: Mapping[str, EnvValue] | None = None,
+    gpus: Gpus | None = None,
+    gpu_memory_share: float | None = None,
+    memory_max: MemorySize | None = None,
     **more: object,
 ) -> str:
     """The text of a unit from `templates/systemd/<template>`.
@@ -34,6 +40,9 @@ def unit_file(
         command: the program and its arguments, as the process is to get them.
         environment: variables that anybody may see.
         secrets: variables that go into the unit's 0600 environment file.
+        gpus: the cards that it may use and waits for at its start.
+        gpu_memory_share: the share of each card's memory that it waits for too.
+        memory_max: bound on the memory of all its processes.
         more: what the template itself asks for.
     """
     return render(
@@ -44,7 +53,11 @@ def unit_file(
         command=command,
         environment=environment,
         secrets=secrets or {},
+        gpus=gpus,
+        gpu_memory_share=gpu_memory_share,
+        memory_max=memory_max,
         digest_variable=DIGEST_VARIABLE,
+        gpu_unit=GPU_UNIT,
         digest_placeholder=DIGEST_PLACEHOLDER,
         **more,
     )

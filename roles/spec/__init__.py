@@ -1,13 +1,24 @@
-"""What an inventory declares. Typed, closed, checked as a whole; no input or output but the reading of secrets."""
+"""What an inventory declares. Typed, closed, checked as a whole; it reads nothing but secrets and texts."""
 
 from roles.spec.errors import SpecError
+from roles.spec.gpus import Gpus, GpuUuid
 from roles.spec.options import Many, Options
 from roles.spec.routes import Deployment, Probe, Route
 from roles.spec.secrets import EnvSecret, FileSecret, GeneratedSecret, Secret
-from roles.spec.service import Gateway, Provider, Service
-from roles.spec.sources import GgufSource, HubFile, HubModel, PythonSdist, SourceTree, UrlArchive, UrlFile
+from roles.spec.service import Gateway, KeyedProvider, Provider, Service
+from roles.spec.sources import (
+    GgufSource,
+    HubFile,
+    HubModel,
+    LocalFile,
+    PythonSdist,
+    SourceTree,
+    TextFile,
+    UrlArchive,
+    UrlFile,
+)
 from roles.spec.stack import Stack, SystemScope, UserScope
-from roles.spec.values import MemorySize, Mode, ModelName, Name, Port, Seconds
+from roles.spec.values import MemorySize, Mode, ModelName, Name, Port, Seconds, Sha256, Url
 
 __all__ = [
     "Deployment",
@@ -16,8 +27,12 @@ __all__ = [
     "Gateway",
     "GeneratedSecret",
     "GgufSource",
+    "GpuUuid",
+    "Gpus",
     "HubFile",
     "HubModel",
+    "KeyedProvider",
+    "LocalFile",
     "Many",
     "MemorySize",
     "Mode",
@@ -32,10 +47,13 @@ __all__ = [
     "Seconds",
     "Secret",
     "Service",
+    "Sha256",
     "SourceTree",
     "SpecError",
     "Stack",
     "SystemScope",
+    "TextFile",
+    "Url",
     "UrlArchive",
     "UrlFile",
     "UserScope",

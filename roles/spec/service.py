@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import AfterValidator, SerializeAsAny
+
+from roles.spec.gpus import Gpus
 from roles.spec.options import Options
+from roles.spec.secrets import GeneratedSecret, Secret
 from roles.spec.values import BindAddress, MemorySize, ModelName, Name, Port, Seconds
 
 
@@ -29,12 +35,39 @@ class Service(Options):
         return f'{type(self).__name__} "{self.name}"'
 
 
+def _made_here(secret: Secret) -> Secret:
+    if isinstance(secret, GeneratedSecret):
+        raise ValueError(
+            "the gateway must know it too, so it can not be generated on the host; give an EnvSecret or a FileSecret"
+        )
+    return secret
+
+
 class Provider(Service):
     """A model server: a service that answers for one or more models."""
+
+    gpus: Gpus | None = None
+    """The graphics cards that it runs on; none = the processor alone."""
+
+    @property
+    def cards(self) -> Gpus | None:
+        """The cards that it means to use, whether the inventory names them or what is installed implies them."""
+        return self.gpus
 
     def served(self) -> tuple[ModelName, ...]:
         """The models that it serves, as requests to it name them."""
         raise NotImplementedError
+
+    def gpu_memory_share(self) -> float | None:
+        """The share of each card's memory that it takes for itself at its start; none = it takes what it needs."""
+        return None
+
+
+class KeyedProvider(Provider):
+    """A provider that can ask for a key. Ollama can not."""
+
+    api_key: Annotated[SerializeAsAny[Secret], AfterValidator(_made_here)] | None = None
+    """The key that requests to it must carry; the gateway sends it. None = it answers whoever reaches it."""
 
 
 class Gateway(Service):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SerializeAsAny
 
+from roles.spec.errors import SpecError
 from roles.spec.options import Many, Options
 from roles.spec.secrets import Secret
 from roles.spec.values import Revision, Sha256, Url
@@ -31,6 +33,41 @@ class UrlFile(Options):
     @property
     def filename(self) -> str:
         return self.url.split("?", 1)[0].rsplit("/", 1)[-1]
+
+
+class LocalFile(Options):
+    """A file of the control machine, sent to the host once, by digest."""
+
+    path: str
+    """Path of the file; `~` is the home of who runs pyinfra."""
+    sha256: Sha256
+    """Digest of its bytes, as `sha256sum` prints it."""
+
+    @property
+    def filename(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+
+class TextFile(Options):
+    """A text of the control machine that becomes part of what is deployed: a template, a list of packages."""
+
+    path: str
+    """Path of the file; `~` is the home of who runs pyinfra."""
+
+    def __init__(self, path: str) -> None:
+        Options.__init__(self, path=path)
+
+    def text(self) -> str:
+        """Its content, read now.
+
+        Raises:
+            SpecError: it can not be read, or is no text.
+        """
+        try:
+            return Path(self.path).expanduser().read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise SpecError(f"{self.path} can not be read: {reason}") from None
 
 
 class UrlArchive(UrlFile):
@@ -84,5 +121,5 @@ class HubModel(_OnHub):
     """The files wanted, as shell patterns over their paths."""
 
 
-GgufSource = UrlFile | HubFile
+GgufSource = UrlFile | HubFile | LocalFile
 SourceTree = UrlArchive | PythonSdist

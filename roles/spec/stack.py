@@ -77,6 +77,27 @@ class Stack(Options):
         return self
 
     @model_validator(mode="after")
+    def _gpu_memory_is_promised_once(self) -> Stack:
+        named: set[str | None] = {
+            uuid for provider in self.providers if provider.cards for uuid in provider.cards.uuids
+        }
+        for uuid in named or {None}:
+            takers = [
+                (provider, share)
+                for provider in self.providers
+                if provider.cards
+                and (share := provider.gpu_memory_share())
+                and (uuid is None or not provider.cards.uuids or uuid in provider.cards.uuids)
+            ]
+            if round(sum(share for _, share in takers), 6) > 1:
+                shares = ", ".join(f"{provider} {share:g}" for provider, share in takers)
+                raise ValueError(
+                    f"more than all memory of {'the GPU' if uuid is None else uuid} is promised ({shares}); lower "
+                    "`gpu_memory_utilization`, or give them different cards with `gpus=Gpus(uuids=[…])`"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _routes_are_unique_and_served(self) -> Stack:
         seen: set[str] = set()
         for route in self.routes:

@@ -49,10 +49,26 @@ class Service:
         Raises:
             CannotCheck: when the file can not be read or holds none.
         """
-        found = _DIGEST_LINE.search(_read(self.unit_file))
-        if found is None:
-            raise CannotCheck(f"{self.unit_file} holds no {DIGEST_VARIABLE}")
-        return found[1]
+        return _digest_in(self.unit_file)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A unit that does something after each start of the host or of its service, and ends.
+
+    Attributes:
+        done_file: where it leaves its digest once it has done its work, below the runtime folder of its manager.
+        start_timeout: seconds that it is waited for.
+    """
+
+    unit: str
+    done_file: str
+    start_timeout: float
+    unit_file: Path
+
+    def wanted_digest(self) -> str:
+        """As `Service.wanted_digest`."""
+        return _digest_in(self.unit_file)
 
 
 @dataclass(frozen=True)
@@ -119,6 +135,7 @@ class Generation:
     gateway: Gateway | None
     providers: tuple[Service, ...]
     routes: tuple[Route, ...]
+    tasks: tuple[Task, ...] = ()
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -145,6 +162,7 @@ def load_generation(config: Path) -> Generation:
         gateway=_gateway(gateway, config) if gateway else None,
         providers=tuple(_service(entry, config) for entry in providers.entries("providers")),
         routes=tuple(_route(entry) for entry in mappings.entries("models")),
+        tasks=tuple(_task(entry, config) for entry in providers.entries("tasks")),
     )
 
 
@@ -165,6 +183,16 @@ def _service(entry: _Entry, config: Path) -> Service:
         bind=entry.text("bind"),
         port=int(entry.number("port")),
         ready_url=entry.text("ready_url"),
+        start_timeout=entry.number("start_timeout"),
+        unit_file=config / "units" / unit,
+    )
+
+
+def _task(entry: _Entry, config: Path) -> Task:
+    unit = entry.text("unit")
+    return Task(
+        unit=unit,
+        done_file=entry.text("done_file"),
         start_timeout=entry.number("start_timeout"),
         unit_file=config / "units" / unit,
     )
@@ -244,6 +272,13 @@ class _Entry:
         if not isinstance(value, kind) or isinstance(value, bool):
             raise ConfigError(f"{self.place} {key} is {value!r}, not {what}")
         return value
+
+
+def _digest_in(unit_file: Path) -> str:
+    found = _DIGEST_LINE.search(_read(unit_file))
+    if found is None:
+        raise CannotCheck(f"{unit_file} holds no {DIGEST_VARIABLE}")
+    return found[1]
 
 
 def _read_variable(file: Path, variable: str) -> str:

@@ -17,6 +17,7 @@ from roles.verify.proof import CannotCheck
 from roles.verify.routes import route_checks
 from roles.verify.sockets import listeners
 from roles.verify.systemd import read_unit_states
+from roles.verify.tasks import runtime_folder, task_checks
 from roles.verify.units import Progress, ReadStates, settle, unit_checks
 from roles.verify.verdict import Verdict
 
@@ -48,7 +49,12 @@ async def verify(
         settled = await settle(services, generation.scope, read_states, client, progress)
         listening = await asyncio.to_thread(listeners, {service.port for service in services}, proc)
         api = _api(client, generation.gateway)
-        checks = [check for service in services for check in unit_checks(service, settled, listening, proc)]
+        checks = [
+            check
+            for task in generation.tasks
+            for check in task_checks(task, generation.scope, read_states, runtime_folder(generation.scope))
+        ]
+        checks += [check for service in services for check in unit_checks(service, settled, listening, proc)]
         cooldown = generation.gateway.cooldown if generation.gateway else 0
         if generation.gateway:
             checks += gateway_checks(client, generation.gateway, generation.routes, api)

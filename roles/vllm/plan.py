@@ -2,63 +2,106 @@
 
 from __future__ import annotations
 
-from roles.plan import Backend, Context, Ready, ServicePlan, Unit, hub_install, python_env, unit_file
-from roles.vllm.spec import Vllm
+from roles.plan import (
+    MEGABYTE,
+    Context,
+    Dialect,
+    Indexes,
+    Install,
+    ServicePlan,
+    model_install,
+    provider_plan,
+    python_env,
+    read_lock,
+)
+from roles.vllm.spec import Vllm, VllmPackage
 
-VERSION = "0.32.0"
+_DIALECT = Dialect(
+    kind="vllm", litellm_prefix="hosted_vllm", api_path="/v1", ready_path="/health", key_variable="VLLM_API_KEY"
+)
 
 
 def plan_vllm(vllm: Vllm, context: Context) -> ServicePlan:
     """`vllm@<name>.service`."""
     layout = context.layout
-    environment = python_env("vllm", "vllm", VERSION, name="vllm", disk=0, work_disk=0)
-    model = hub_install(f"model-{vllm.name}", vllm.model)
+    package, model = _environment(vllm.package), model_install(vllm.model)
+    unit = f"vllm@{vllm.name}.service"
+    template = f"chat-templates/{unit}.jinja"
     command = [
-        f"{layout.install(environment.name)}/bin/vllm",
+        f"{layout.install(package.name)}/bin/vllm",
         "serve",
         layout.install(model.name),
         "--host", vllm.bind,
         "--port", str(vllm.port),
         "--served-model-name", vllm.model_name,
-        "--gpu-memory-utilization", f"{vllm.gpu_memory_utilization:g}",
-        *(["--quantization", vllm.quantization] if vllm.quantization else []),
-        *(["--max-model-len", str(vllm.max_model_len)] if vllm.max_model_len else []),
+        *_options(vllm),
+        *(["--chat-template", f"{layout.config}/{template}"] if vllm.chat_template else []),
         *vllm.extra_arguments,
     ]  # fmt: skip
-    name = f"vllm@{vllm.name}.service"
-    unit = Unit(
-        name=name,
-        text=unit_file(
-            "vllm.service.j2",
-            layout=layout,
-            unit=name,
-            service=vllm,
-            command=command,
-            environment={
-                "HF_HUB_OFFLINE": "1",
-                "VLLM_NO_USAGE_STATS": "1",
-                "VLLM_CACHE_ROOT": f"{layout.cache}/vllm/{vllm.name}",
-            },
-        ),
-        environment={},
-        reads=(),
-        installs=(environment.name, model.name),
-        bind=vllm.bind,
-        port=vllm.port,
-        ready=Ready(f"http://{vllm.reachable_at}:{vllm.port}/health", vllm.start_timeout),
-    )
-    backend = Backend(
-        provider=vllm.name,
-        kind="vllm",
+    return provider_plan(
+        vllm,
+        context,
+        _DIALECT,
         unit=unit,
-        litellm_prefix="hosted_vllm",
-        api_base=f"http://{vllm.reachable_at}:{vllm.port}/v1",
-        models=vllm.served(),
-    )
-    return ServicePlan(
-        units=(unit,),
-        installs=(environment, model),
+        template="vllm.service.j2",
+        command=command,
+        environment={
+            # Models are fetched by the deploy, and nothing else is to leave the host.
+            "HF_HUB_OFFLINE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+            "DO_NOT_TRACK": "1",
+            "VLLM_CACHE_ROOT": f"{layout.cache}/vllm/{vllm.name}",
+            # setproctitle else overwrites the environment in which the process shows its digest.
+            "SPT_NOENV": "1",
+            **({} if vllm.gpus else {"VLLM_CPU_KVCACHE_SPACE": str(vllm.cpu_kvcache_space)}),
+            # Cards are numbered as nvidia-smi numbers them, not by speed.
+            **({"CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if vllm.gpus and vllm.gpus.vendor == "nvidia" else {}),
+        },
+        installs=(package, model),
         packages=("python3-venv",),
-        backend=backend,
-        not_yet=f"{vllm}: this version declares and renders vLLM, and does not install it yet",
+        reads={template: vllm.chat_template.text()} if vllm.chat_template else {},
+    )
+
+
+def _options(vllm: Vllm) -> list[str]:
+    """The options whose values differ from vLLM's own defaults."""
+    options: dict[str, object] = {
+        "--runner": vllm.runner if vllm.runner != "auto" else None,
+        "--quantization": vllm.quantization,
+        "--dtype": vllm.dtype if vllm.dtype != "auto" else None,
+        "--kv-cache-dtype": vllm.kv_cache_dtype,
+        "--max-model-len": vllm.max_model_len,
+        "--max-num-seqs": vllm.max_num_seqs,
+        "--gpu-memory-utilization": f"{vllm.gpu_memory_utilization:g}" if vllm.gpus else None,
+        "--tensor-parallel-size": vllm.tensor_parallel_size if vllm.tensor_parallel_size > 1 else None,
+        "--pipeline-parallel-size": vllm.pipeline_parallel_size if vllm.pipeline_parallel_size > 1 else None,
+        "--tool-call-parser": vllm.tool_call_parser,
+        "--reasoning-parser": vllm.reasoning_parser,
+    }
+    flags = {
+        "--enable-auto-tool-choice": vllm.tool_call_parser is not None,
+        "--enable-prefix-caching": vllm.enable_prefix_caching is True,
+        "--no-enable-prefix-caching": vllm.enable_prefix_caching is False,
+        "--enforce-eager": vllm.enforce_eager,
+        "--trust-remote-code": vllm.trust_remote_code,
+    }
+    given = [str(part) for option, value in options.items() if value is not None for part in (option, value)]
+    return [*given, *(flag for flag, wanted in flags.items() if wanted)]
+
+
+def _environment(package: VllmPackage) -> Install:
+    requirements = package.requirements.text() if package.requirements else read_lock("vllm", "vllm-0.32.0")
+    return python_env(
+        package.name,
+        "vllm",
+        package.version,
+        requirements=requirements,
+        indexes=Indexes(
+            package.index_url,
+            tuple(package.extra_index_urls),
+            tuple(package.find_links),
+            tuple(package.overrides),
+        ),
+        disk=2500 * MEGABYTE,
+        work_disk=3000 * MEGABYTE,
     )

@@ -1,27 +1,79 @@
-"""Options of vLLM."""
+"""Options of vLLM. Where vLLM has an option, its name here is vLLM's own."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from roles.spec import HubModel, Many, ModelName, Provider, Seconds
+from roles.spec import Gpus, HubModel, KeyedProvider, Many, ModelName, Name, Options, Seconds, TextFile, Url
+
+VERSION = "0.32.0"
+"""The release that `locks/` pins."""
 
 
-class Vllm(Provider):
+class VllmPackage(Options):
+    """Which build of vLLM is installed. The default is the CUDA build from the host's package index."""
+
+    name: Name = "vllm"
+    """Name of the environment; give two different ones on one host different names."""
+    version: str = VERSION
+    """The version that the environment must then hold."""
+    requirements: TextFile | None = None
+    """Hash-locked requirements; none = the ones that are shipped, for CUDA."""
+    index_url: Url | None = None
+    """A package index to use instead of the host's own."""
+    extra_index_urls: Many[Url] = ()
+    """Further package indexes."""
+    find_links: Many[Url] = ()
+    """Pages that link to files of packages."""
+    overrides: Many[str] = ()
+    """Requirements that replace what packages say of their own dependencies, as uv takes them."""
+
+
+class Vllm(KeyedProvider):
     """A vLLM server for one model."""
 
     model: HubModel
     """The model repository to serve."""
-    served_name: ModelName | None = None
+    package: VllmPackage = VllmPackage()
+    """The vLLM to run."""
+    gpus: Gpus | None = Gpus()
+    """The graphics cards that it runs on; none = the processor, which needs a `package` that is built for it."""
+    served_model_name: ModelName | None = None
     """The model's name in requests to this server; none = the repository's name."""
+    runner: Literal["auto", "generate", "pooling"] = "auto"
+    """What the model is run for; `pooling` for embedding models."""
     quantization: str | None = None
     """Quantization method; none = vLLM detects it and picks the fast kernel (forcing `awq` is slower)."""
+    dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = "auto"
+    """Type of weights and activations."""
+    kv_cache_dtype: str | None = None
+    """Type of the KV cache, e.g. `fp8`; none = that of the model."""
     max_model_len: Annotated[int, Field(ge=1)] | None = None
     """Longest context in tokens; none = what the model was trained with."""
+    max_num_seqs: Annotated[int, Field(ge=1)] | None = None
+    """Requests that are computed at the same time; none = vLLM's choice."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
-    """Share of the card's memory that it may take."""
+    """Share of each card's memory that it takes at its start, whatever the model needs."""
+    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
+    """Cards that each layer is split over."""
+    pipeline_parallel_size: Annotated[int, Field(ge=1)] = 1
+    """Groups of cards that the layers are dealt out to."""
+    enable_prefix_caching: bool | None = None
+    """Whether the KV cache of equal beginnings is kept and shared; none = vLLM's choice."""
+    enforce_eager: bool = False
+    """No compiled graphs: starts sooner, answers slower."""
+    tool_call_parser: str | None = None
+    """How tool calls are read from the model's words, e.g. `hermes`; none = no automatic tool calls."""
+    reasoning_parser: str | None = None
+    """How a reasoning model's thoughts are told from its answer, e.g. `qwen3`."""
+    chat_template: TextFile | None = None
+    """Jinja template to use instead of the model's own."""
+    trust_remote_code: bool = False
+    """Run Python that the model repository carries. It does as it pleases with the service's user."""
+    cpu_kvcache_space: Annotated[int, Field(ge=1)] = 4
+    """GiB of memory for the KV cache when it runs on the processor (`VLLM_CPU_KVCACHE_SPACE`)."""
     extra_arguments: Many[str] = ()
     """Further command line arguments, as `vllm serve` spells them."""
     start_timeout: Seconds = 900
@@ -29,7 +81,10 @@ class Vllm(Provider):
 
     @property
     def model_name(self) -> str:
-        return self.served_name or self.model.repository
+        return self.served_model_name or self.model.repository
 
     def served(self) -> tuple[ModelName, ...]:
         return (self.model_name,)
+
+    def gpu_memory_share(self) -> float | None:
+        return self.gpu_memory_utilization if self.gpus else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Any, get_args, get_origin
 
@@ -12,32 +12,45 @@ from pydantic_core import PydanticUndefined
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
-from roles.ollama import Ollama
+from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.spec import (
     Deployment,
     EnvSecret,
     FileSecret,
     GeneratedSecret,
+    Gpus,
     HubFile,
     HubModel,
+    LocalFile,
     Options,
     Probe,
     PythonSdist,
     Route,
     Stack,
     SystemScope,
+    TextFile,
     UrlArchive,
     UrlFile,
     UserScope,
 )
-from roles.vllm import Vllm
+from roles.vllm import Vllm, VllmPackage
 
 SECTIONS: dict[str, Sequence[type[Options]]] = {
     "The stack": (Stack, SystemScope, UserScope),
     "Routes": (Route, Deployment, Probe),
     "The gateway": (LiteLLM,),
-    "Providers": (LlamaServer, LlamaCppPython, LlamaCppBuild, Ollama, Vllm),
-    "Where files come from": (UrlFile, UrlArchive, PythonSdist, HubFile, HubModel),
+    "Providers": (
+        LlamaServer,
+        LlamaCppPython,
+        LlamaCppBuild,
+        Ollama,
+        OllamaRelease,
+        OllamaModel,
+        Vllm,
+        VllmPackage,
+    ),
+    "Graphics cards": (Gpus,),
+    "Where files come from": (UrlFile, HubFile, HubModel, LocalFile, UrlArchive, PythonSdist, TextFile),
     "Secrets": (EnvSecret, FileSecret, GeneratedSecret),
 }
 
@@ -83,7 +96,7 @@ def _type_name(annotation: Any) -> str:
         return " | ".join(f"`{argument}`" for argument in arguments)
     if origin in (typing.Union, UnionType):
         return " | ".join(_type_name(argument) for argument in arguments if argument is not type(None))
-    if origin is dict:
+    if origin in (dict, Mapping):
         return f"{_type_name(arguments[0])} → {_type_name(arguments[1])}"
     if origin is not None:
         return f"list of {_type_name(arguments[0])}"

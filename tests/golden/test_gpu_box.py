@@ -18,6 +18,7 @@ _PLATFORM: dict[PlatformKey, str] = {
     "os": "debian-12",
     "python": "3.11.2",
     "cpu": "0" * 16,
+    "gpu": "89",
 }
 
 

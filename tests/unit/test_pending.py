@@ -11,9 +11,8 @@ from roles.host.pending import Pending, pending_steps, unmet_needs, unused_insta
 from roles.host.state import HostState
 from roles.plan import resolve
 from roles.rooms import plan_of
-from roles.spec import Stack
-from tests.inventories import load_stack
-from tests.stacks import PLATFORM, converged_state, small_stack, user_scope
+from roles.spec import Gpus, Stack
+from tests.stacks import PLATFORM, converged_state, native, python, small_stack, user_scope
 
 NATIVE = "llama-server@native.service"
 
@@ -138,9 +137,31 @@ def test_what_a_deploy_can_not_mend_is_told_before_it_begins(
     assert told in needs[0]
 
 
-def test_a_service_that_is_not_installed_yet_is_told() -> None:
-    needs = needs_after(lambda read: None, load_stack("gpu-box.py", "gpu-box"))
-    assert needs == [
-        'Ollama "ollama": this version declares and renders Ollama, and does not install it yet',
-        'Vllm "qwen-coder": this version declares and renders vLLM, and does not install it yet',
-    ]
+CARD = {"uuid": "GPU-0a1b2c3d-0000-1111-2222-333344445555", "name": "NVIDIA L4"}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "uuids", "told"),
+    [
+        ({"vendor": None, "cards": [], "problem": None}, [], "needs an NVIDIA GPU: no such card and driver is found"),
+        (
+            {"vendor": "nvidia", "cards": [CARD], "problem": "driver and library differ: reboot"},
+            [],
+            "needs an NVIDIA GPU: driver and library differ: reboot",
+        ),
+        ({"vendor": "amd", "cards": [], "problem": None}, [], "needs an NVIDIA GPU: no such card and driver is found"),
+        (
+            {"vendor": "nvidia", "cards": [CARD], "problem": None},
+            ["GPU-ffffffff-0000-1111-2222-333344445555"],
+            f"no GPU GPU-ffffffff-0000-1111-2222-333344445555 (it has {CARD['uuid']}): mend `uuids`",
+        ),
+    ],
+)
+def test_a_gpu_that_is_declared_and_not_there_is_told(gpus: dict[str, Any], uuids: list[str], told: str) -> None:
+    stack = small_stack(providers=[native(gpus=Gpus(uuids=uuids)), python()])
+    (need,) = needs_after(lambda read: read.update(gpus=gpus), stack)
+    assert told in need
+
+
+def test_a_host_without_the_declared_gpu_is_fine_when_nothing_needs_one() -> None:
+    assert needs_after(lambda read: None, small_stack()) == []

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from roles.litellm import LiteLLM
-from roles.spec import Deployment, EnvSecret, FileSecret, GeneratedSecret, SpecError, UrlArchive
-from tests.stacks import native, python, route, small_stack
+from roles.ollama import Ollama, OllamaModel, OllamaRelease
+from roles.spec import Deployment, EnvSecret, FileSecret, GeneratedSecret, Gpus, SpecError, UrlArchive
+from tests.stacks import native, python, route, small_stack, vllm
+
+RELEASE = OllamaRelease(version="0.32.15")
 
 MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "unknown option, nearest right one": (
@@ -21,7 +24,10 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "wrong type": (lambda: native(port="8080"), ['option "port"', "valid integer", "'8080' (str)"]),
     "out of range": (lambda: native(port=70000), ['option "port"', "less than or equal to 65535", "70000"]),
     "missing option": (lambda: Deployment(**_any()), ['option "provider" is missing (Name of the provider instance.)']),
-    "something else than a group": (lambda: native(model=None), ['"model": give a UrlFile or HubFile, not None']),
+    "something else than a group": (
+        lambda: native(model=None),
+        ['"model": give a UrlFile or HubFile or LocalFile, not None'],
+    ),
     "not an address": (lambda: native(bind="localhost"), ['"localhost" is no IPv4 address', "127.0.0.1"]),
     "path that leaves the archive": (
         lambda: UrlArchive(url="http://x/y.tar.gz", sha256="a" * 64, subdirectory="../etc"),
@@ -61,8 +67,45 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
         lambda: small_stack(routes=[route("n", "natve")]),
         ['the provider "natve"', 'did you mean "native"?'],
     ),
+    "a GPU's memory promised twice": (
+        lambda: small_stack(
+            providers=[vllm(), vllm(name="second", port=8002)], routes=[route("v", "vllm")], aliases={}
+        ),
+        ["more than all memory of the GPU is promised", 'Vllm "vllm" 0.9, Vllm "second" 0.9', "lower"],
+    ),
+    "a GPU's memory promised twice, by its UUID": (
+        lambda: small_stack(
+            providers=[vllm(), vllm(name="second", port=8002, gpus=Gpus(uuids=["GPU-0a1b2c3d-0000"]))],
+            routes=[route("v", "vllm")],
+            aliases={},
+        ),
+        ["more than all memory of GPU-0a1b2c3d-0000 is promised"],
+    ),
+    "a backend's key that nobody else knows": (
+        lambda: native(api_key=GeneratedSecret()),
+        ['option "api_key"', "can not be generated on the host", "EnvSecret"],
+    ),
+    "a template for a model that is pulled": (
+        lambda: OllamaModel(name="llama3.1", system="Be brief."),
+        ["`system` is for a model that is made from a file", "give `gguf` too"],
+    ),
+    "one model twice": (
+        lambda: Ollama(release=RELEASE, models=["a:latest", OllamaModel(name="a:latest")]),
+        ['model "a:latest" is there twice'],
+    ),
+    "a number of the wrong sign": (lambda: Ollama(release=RELEASE, models=["a"], num_parallel=0), ["num_parallel"]),
+    "an add-on that is not there": (
+        lambda: OllamaRelease(version="0.32.15", machine="aarch64", rocm=True),
+        ["`rocm` is there for x86_64 only"],
+    ),
     "short secret": (lambda: _short_secret(), ["fewer than 16 characters"]),
 }
+
+
+def test_cards_that_are_shared_out_are_no_mistake() -> None:
+    first, second = Gpus(uuids=["GPU-0a1b2c3d-0000"]), Gpus(uuids=["GPU-0a1b2c3d-0001"])
+    providers = [vllm(gpus=first), vllm(name="second", port=8002, gpus=second), vllm(name="cpu", port=8003, gpus=None)]
+    small_stack(providers=providers, routes=[route("v", "vllm")], aliases={})
 
 
 def _any(**options: Any) -> dict[str, Any]:

@@ -35,6 +35,10 @@ providers:
   port: 8001
   ready_url: http://127.0.0.1:8001/health
   start_timeout: 900
+tasks:
+- unit: ollama-models.service
+  done_file: ai-backend-ollama-models/done
+  start_timeout: 300
 """
 MAPPINGS = """
 models:

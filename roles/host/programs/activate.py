@@ -6,6 +6,7 @@ import contextlib
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def main(request: dict[str, Any]) -> None:
             (units_folder / name).unlink(missing_ok=True)
     manager.call("daemon-reload")
 
-    stale = [unit["name"] for unit in request["units"] if _running_digest(manager, unit["name"]) != unit["digest"]]
+    stale = [unit["name"] for unit in request["units"] if _running_digest(manager, unit) != unit["digest"]]
     if stale:
         say(f"restarting {', '.join(stale)}")
         with contextlib.suppress(HostError):  # a unit that was never loaded has nothing to reset
@@ -71,11 +72,13 @@ def _ensure_link(path: Path, target: str) -> None:
         link_atomic(path, target)
 
 
-def _running_digest(manager: Manager, unit: str) -> str | None:
-    """The digest that the unit's process carries; none when it does not run."""
-    pid = manager.properties(unit, "MainPID").get("MainPID", "0")
+def _running_digest(manager: Manager, unit: dict[str, Any]) -> str | None:
+    """The digest that the unit's process carries, or a task carried that has done its work; none = neither."""
+    state = manager.properties(unit["name"], "MainPID", "SubState")
     with contextlib.suppress(OSError):
-        for variable in Path("/proc", pid, "environ").read_bytes().split(b"\0"):
+        if unit["done_file"]:
+            return (manager.runtime / unit["done_file"]).read_text() if state.get("SubState") == "exited" else None
+        for variable in Path("/proc", state.get("MainPID", "0"), "environ").read_bytes().split(b"\0"):
             if variable.startswith(b"AI_BACKEND_DIGEST="):
                 return variable.split(b"=", 1)[1].decode()
     return None
@@ -88,17 +91,21 @@ def _await_all(manager: Manager, units: list[dict[str, Any]]) -> None:
         HostError: those that did not, each with its reason and last log lines.
     """
     started = time.monotonic()
-    waiting = {unit["name"] for unit in units}
+    waiting = {unit["name"]: "" for unit in units}
 
     def wait(unit: dict[str, Any]) -> str | None:
-        problem = _await_ready(manager, unit)
-        waiting.discard(unit["name"])
+        name = unit["name"]
+        if unit["done_file"]:
+            problem = _await_done(manager, unit, lambda status: waiting.update({name: f" ({status})"}))
+        else:
+            problem = _await_ready(manager, unit)
+        del waiting[name]
         if problem is None:
-            say(f"{unit['name']}: answers after {seconds(started)}")
+            say(f"{name}: {'done' if unit['done_file'] else 'answers'} after {seconds(started)}")
         return problem
 
     with (
-        Progress("waiting for first answers", lambda: ", ".join(sorted(waiting))),
+        Progress("waiting", lambda: ", ".join(f"{name}{status}" for name, status in sorted(waiting.items()))),
         ThreadPoolExecutor(max_workers=len(units)) as pool,
     ):
         problems = [problem for problem in pool.map(wait, units) if problem]
@@ -111,27 +118,59 @@ def _await_ready(manager: Manager, unit: dict[str, Any]) -> str | None:
     name, deadline = unit["name"], time.monotonic() + unit["timeout"]
     restarts_before: int | None = None
     while True:
-        state = manager.properties(
-            name, "ActiveState", "SubState", "Result", "NRestarts", "ExecMainStatus", "LoadState"
-        )
-        if state.get("ActiveState") == "active" and _answers(unit["ready_url"]):
+        state = manager.properties(name, *_STATE)
+        if state.get("ActiveState") == "active" and not _has_job(state) and _answers(unit["ready_url"]):
             return None
         restarts = int(state.get("NRestarts") or 0)
         # A restart that was asked for sets the count back to 0, sooner or later.
         restarts_before = restarts if restarts_before is None else min(restarts, restarts_before)
-        dead = state.get("ActiveState") == "failed" or restarts - restarts_before >= _DEATHS
-        if dead or state.get("LoadState") in ("not-found", "bad-setting", "error"):
-            return (
-                f"{name} does not stay up ({state.get('ActiveState')}, result {state.get('Result')}, exit status "
-                f"{state.get('ExecMainStatus')}, restarted {state.get('NRestarts')} times). It said last:\n"
-                f"{manager.last_log_lines(name)}"
-            )
+        if _is_dead(state) or restarts - restarts_before >= _DEATHS:
+            return _does_not_stay_up(manager, name, state)
         if time.monotonic() > deadline:
             return (
                 f"{name} runs, but {unit['ready_url']} did not answer within its start_timeout of {unit['timeout']} s. "
                 f"It said last:\n{manager.last_log_lines(name)}"
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _await_done(manager: Manager, unit: dict[str, Any], tell: Callable[[str], None]) -> str | None:
+    """None once a task has done its work; else what went wrong. What it says of its progress is passed on."""
+    name, status = unit["name"], ""
+    deadline = time.monotonic() + unit["timeout"]
+    while True:
+        state = manager.properties(name, *_STATE, "StatusText")
+        if not _has_job(state) and _running_digest(manager, unit) == unit["digest"]:
+            return None
+        # It is started again by itself, after a pause; who waits for it here wants to know at once.
+        if _is_dead(state) or state.get("SubState") == "auto-restart":
+            return f"{name} has failed. It said last:\n{manager.last_log_lines(name)}"
+        if state.get("StatusText", "") != status:
+            status, deadline = state.get("StatusText", ""), time.monotonic() + unit["timeout"]
+            tell(status)
+        if time.monotonic() > deadline:
+            return f"{name} made no progress for {unit['timeout']} s. It said last:\n{manager.last_log_lines(name)}"
+        time.sleep(_POLL_SECONDS)
+
+
+_STATE = ("ActiveState", "SubState", "Result", "NRestarts", "ExecMainStatus", "LoadState", "Job")
+
+
+def _has_job(state: dict[str, str]) -> bool:
+    """systemd has yet to start, stop or restart it: what runs is what is to go."""
+    return state.get("Job", "") not in ("", "0")
+
+
+def _is_dead(state: dict[str, str]) -> bool:
+    return state.get("ActiveState") == "failed" or state.get("LoadState") in ("not-found", "bad-setting", "error")
+
+
+def _does_not_stay_up(manager: Manager, name: str, state: dict[str, str]) -> str:
+    return (
+        f"{name} does not stay up ({state.get('ActiveState')}, result {state.get('Result')}, exit status "
+        f"{state.get('ExecMainStatus')}, restarted {state.get('NRestarts')} times). It said last:\n"
+        f"{manager.last_log_lines(name)}"
+    )
 
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -13,6 +13,8 @@ from roles.host.programs.download import Digest, download
 from roles.host.programs.files import make_folder, remove_tree, write_atomic
 from roles.host.programs.hub import fetch_from_hub
 from roles.host.programs.python_env import make_python_env
+from roles.host.programs.receive import accept_sent
+from roles.host.programs.release import unpack_release
 from roles.host.programs.source_build import build_from_source
 
 MARK = ".install.json"
@@ -37,15 +39,10 @@ def main(request: dict[str, Any]) -> None:
 def _make(request: dict[str, Any], folder: Path) -> None:
     recipe = request["recipe"]
     make_folder(folder.parent)
-    if request["kind"] in ("model", "hub-model"):
+    if request["kind"] in ("model", "hub-model", "sent-model"):
         # Not removed first: what was fetched before a cut lies in it.
         make_folder(folder)
-        if request["kind"] == "hub-model":
-            fetch_from_hub(recipe, folder, request["title"], request["token"])
-            return
-        digest = Digest("sha256", recipe["sha256"])
-        download(recipe["url"], digest, folder / recipe["filename"], request["title"])
-        (folder / recipe["filename"]).chmod(0o644)
+        _fetch_model(request, folder)
         return
     remove_tree(folder)
     make_folder(folder)
@@ -54,9 +51,24 @@ def _make(request: dict[str, Any], folder: Path) -> None:
             make_python_env(request, folder)
         case "source-build":
             build_from_source(request, folder)
+        case "release":
+            unpack_release(request, folder)
         case "files":
             for path, text in recipe["files"].items():
                 make_folder((folder / path).parent)
                 write_atomic(folder / path, text.encode(), 0o644)
         case kind:
             raise HostError(f"{request['title']}: nothing here installs a {kind}")
+
+
+def _fetch_model(request: dict[str, Any], folder: Path) -> None:
+    recipe, title = request["recipe"], request["title"]
+    if request["kind"] == "hub-model":
+        fetch_from_hub(recipe, folder, title, request["token"])
+        return
+    digest, target = Digest("sha256", recipe["sha256"]), folder / recipe["filename"]
+    if request["kind"] == "model":
+        download(recipe["url"], digest, target, title)
+    else:
+        accept_sent(target, digest, title)
+    target.chmod(0o644)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 from roles.host.programs.console import HostError
 
@@ -36,6 +37,11 @@ class Manager:
     def properties(self, unit: str, *names: str) -> dict[str, str]:
         shown = self._run("systemctl", *self._flags, "show", f"--property={','.join(names)}", unit).stdout
         return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+    @property
+    def runtime(self) -> Path:
+        """The folder below which units have their `RuntimeDirectory=`."""
+        return Path(self._environment["XDG_RUNTIME_DIR"] if self._scope == "user" else "/run")
 
     def last_log_lines(self, unit: str) -> str:
         """What the unit said last, indented; where to look when the journal keeps it from us."""

@@ -1,0 +1,300 @@
+"""Brings an Ollama server's models to what is declared: pulls or makes what is missing, loads what is wanted in memory.
+
+Stands alone: it runs on the host with its own Python, as the unit `ollama-models`, at every boot and whenever the
+server restarts. What is there already costs one question. Progress shows in `systemctl status` and in the journal.
+
+    load-ollama-models REQUEST.json
+
+    {"server": "http://127.0.0.1:11434", "timeout": 300, "models": [
+      {"name": "llama3.1:latest", "preload": true, "digest": null, "insecure": false},
+      {"name": "own:latest", "preload": false,
+       "gguf": "/…/own.gguf", "template": null, "system": null, "parameters": {}}]}
+
+Source of the shapes: Ollama 0.32.15's API, as recorded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import socket
+import sys
+import time
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ATTEMPTS = 6
+"""Tries without any progress between them before a model is given up."""
+_SAY_SECONDS = 5
+_FINAL = ("file does not exist", "unauthorized", "invalid model name", "insecure protocol", "unsupported")
+"""Words in an error that trying again does not mend."""
+
+
+class LoadError(Exception):
+    """A model can not be brought: the message names it, the cause and the mend."""
+
+
+class Interrupted(Exception):
+    """The server or its connection failed in the middle: trying again may help."""
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status 0 when every model is there; 1 with one message else."""
+    request = json.loads(Path(arguments[0]).read_text())
+    done = _folder("RUNTIME_DIRECTORY") / "done"
+    done.unlink(missing_ok=True)
+    notify("READY=1")
+    try:
+        loader = Loader(Server(request["server"], request["timeout"]), _folder("STATE_DIRECTORY"))
+        loader.load(request["models"])
+    except LoadError as error:
+        say(str(error))
+        return 1
+    _write(done, os.environ["AI_BACKEND_DIGEST"])
+    say(f"{len(request['models'])} models are there")
+    return 0
+
+
+class Server:
+    """An Ollama server's API. `timeout`: seconds without a word from it."""
+
+    def __init__(self, address: str, timeout: float) -> None:
+        self.address = address
+        self._host = urllib.parse.urlsplit(address).netloc
+        self._timeout = timeout
+
+    def wait(self) -> None:
+        """Until it answers: its port opens before it does.
+
+        Raises:
+            LoadError: it does not within the time-out.
+        """
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                self.ask("GET", "/api/version")
+                return
+            except Interrupted as error:
+                if time.monotonic() > deadline:
+                    raise LoadError(f"{self.address} does not answer: {error}") from None
+            time.sleep(0.3)
+
+    def digests(self) -> dict[str, str]:
+        """Model → digest, of all that it holds."""
+        return {model["name"]: model["digest"] for model in self.ask("GET", "/api/tags")["models"]}
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """One request and its JSON answer.
+
+        Raises:
+            LoadError: the server refuses.
+            Interrupted: it can not be reached, or breaks off.
+        """
+        lines = list(self.stream(method, path, body))
+        return lines[-1] if lines else None
+
+    def stream(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Iterator[Any]:
+        """One request and the lines of its answer. An error may be the last line of an answer with status 200."""
+        connection = http.client.HTTPConnection(self._host, timeout=self._timeout)
+        try:
+            connection.request(method, path, body=None if body is None else json.dumps(body))
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                text = answer.read().decode(errors="replace")
+                raise _refusal(json.loads(text)["error"] if text.startswith("{") else f"{answer.status} {text}")
+            for line in answer:
+                found = json.loads(line)
+                if isinstance(found, dict) and "error" in found:
+                    raise _refusal(found["error"])
+                yield found
+        except TimeoutError:
+            raise Interrupted(f"no word for {self._timeout:g} s") from None
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Interrupted(str(error) or type(error).__name__) from None
+        finally:
+            connection.close()
+
+    def has_blob(self, digest: str) -> bool:
+        connection = http.client.HTTPConnection(self._host, timeout=self._timeout)
+        try:
+            connection.request("HEAD", f"/api/blobs/sha256:{digest}")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException) as error:
+            raise Interrupted(str(error)) from None
+        finally:
+            connection.close()
+
+    def send_blob(self, digest: str, file: Path) -> None:
+        connection = http.client.HTTPConnection(self._host, timeout=self._timeout)
+        try:
+            with file.open("rb") as content:
+                size = os.fstat(content.fileno()).st_size
+                connection.request("POST", f"/api/blobs/sha256:{digest}", content, {"Content-Length": str(size)})
+                answer = connection.getresponse()
+                text = answer.read().decode(errors="replace")
+        except (OSError, http.client.HTTPException) as error:
+            raise Interrupted(f"sending {file.name}: {error}") from None
+        finally:
+            connection.close()
+        if answer.status not in (200, 201):
+            raise LoadError(f"{file}: the server does not take it: {answer.status} {text}")
+
+
+def _refusal(error: Any) -> Exception:
+    text = error["message"] if isinstance(error, dict) else str(error)
+    return LoadError(text) if any(words in text for words in _FINAL) else Interrupted(text)
+
+
+class Loader:
+    """Brings the models of one server. `memory`: a folder in which it notes what it made each model from."""
+
+    def __init__(self, server: Server, memory: Path) -> None:
+        self._server = server
+        self._memory = memory / "made.json"
+        self._progress = Progress()
+
+    def load(self, models: list[dict[str, Any]]) -> None:
+        """Raises `LoadError` at the first model that can not be brought; those before it stay."""
+        self._server.wait()
+        for model in models:
+            self._bring(model)
+        for model in models:
+            if model["preload"]:
+                self._patiently(model["name"], lambda model=model: self._into_memory(model["name"]))
+
+    def _bring(self, model: dict[str, Any]) -> None:
+        name = model["name"]
+        if "gguf" in model:
+            self._patiently(name, lambda: self._make(model))
+            return
+        there = self._digest_of(name)
+        if there is None or (model["digest"] and there != model["digest"]):
+            self._patiently(name, lambda: self._pull(model))
+            there = self._digest_of(name)
+        if model["digest"] and there != model["digest"]:
+            raise LoadError(
+                f"{name} has the digest {there}, not {model['digest']} as declared: the registry's model was changed, "
+                "or the pin is wrong; mend `digest`"
+            )
+        say(f"{name}: there, digest {there}")
+
+    def _pull(self, model: dict[str, Any]) -> None:
+        name = model["name"]
+        for line in self._server.stream("POST", "/api/pull", {"model": name, "insecure": model["insecure"]}):
+            self._progress.show(name, line)
+
+    def _make(self, model: dict[str, Any]) -> None:
+        name, file = model["name"], Path(model["gguf"])
+        # The file lies in a folder named by its digest, so its real path stands for its content.
+        recipe = {**model, "gguf": str(file.resolve()), "preload": None}
+        wanted = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+        made = self._made()
+        if made.get(name, {}).get("recipe") == wanted and made[name]["digest"] == self._digest_of(name):
+            say(f"{name}: there, made from {file.name}")
+            return
+        say(f"{name}: making it from {file.name}")
+        try:
+            with file.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
+        except OSError as error:
+            raise LoadError(f"{name}: {file} can not be read: {error.strerror}") from None
+        if not self._server.has_blob(digest):
+            self._server.send_blob(digest, file)
+        body: dict[str, Any] = {"model": name, "files": {file.name: f"sha256:{digest}"}}
+        body |= {key: model[key] for key in ("template", "system", "parameters") if model[key]}
+        for line in self._server.stream("POST", "/api/create", body):
+            self._progress.show(name, line)
+        made[name] = {"recipe": wanted, "digest": self._digest_of(name)}
+        _write(self._memory, json.dumps(made))
+        say(f"{name}: made, digest {made[name]['digest']}")
+
+    def _made(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads(self._memory.read_text())
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def _into_memory(self, name: str) -> None:
+        say(f"{name}: loading it into memory")
+        shown = self._server.ask("POST", "/api/show", {"model": name})
+        if "completion" in shown.get("capabilities", ["completion"]):
+            self._server.ask("POST", "/api/generate", {"model": name, "stream": False})
+        else:
+            # An embedding model refuses to generate.
+            self._server.ask("POST", "/api/embed", {"model": name, "input": "."})
+
+    def _digest_of(self, name: str) -> str | None:
+        held = self._server.digests()
+        return held.get(name) or held.get(f"{name}:latest")
+
+    def _patiently(self, name: str, step: Any) -> None:
+        """Do a step again when it is interrupted, as long as it makes progress."""
+        fruitless = 0
+        while True:
+            before = self._progress.completed
+            try:
+                step()
+                return
+            except LoadError as error:
+                raise LoadError(f"{name}: {error}") from None
+            except Interrupted as error:
+                fruitless = 0 if self._progress.completed > before else fruitless + 1
+                if fruitless >= ATTEMPTS:
+                    raise LoadError(f"{name}: {error} ({ATTEMPTS} tries); what has come is kept") from None
+                say(f"{name}: {error}; trying again")
+                time.sleep(min(2**fruitless, 20))
+
+
+class Progress:
+    """How far a pull is, told every few seconds."""
+
+    def __init__(self) -> None:
+        self.completed = 0
+        self._layers: dict[str, int] = {}
+        self._said = 0.0
+
+    def show(self, name: str, line: Mapping[str, Any]) -> None:
+        words = str(line.get("status", ""))
+        if total := line.get("total"):
+            done = line.get("completed", 0)
+            self._layers[line["digest"]] = done
+            self.completed = sum(self._layers.values())
+            words += f": {done / 1e6:.1f} MB of {total / 1e6:.1f} MB ({100 * done // total} %)"
+        notify(f"STATUS={name}: {words}")
+        if time.monotonic() - self._said > _SAY_SECONDS:
+            self._said = time.monotonic()
+            print(f"{name}: {words}", flush=True)
+
+
+def say(words: str) -> None:
+    """To the journal, and as the unit's status."""
+    print(words, flush=True)
+    notify(f"STATUS={words}")
+
+
+def notify(message: str) -> None:
+    """Tell systemd. Source: sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.sendto(message.encode(), "\0" + address[1:] if address.startswith("@") else address)
+
+
+def _folder(variable: str) -> Path:
+    return Path(os.environ.get(variable, "."))
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}")
+    beside.write_text(text)
+    beside.rename(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,49 @@
+"""The unit that gets the graphics cards ready after boot, before the services that use them start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+from roles.plan.layout import Layout
+from roles.plan.model import ServicePlan, Unit, runtime_folder
+from roles.plan.templates import render
+from roles.plan.unit_file import DIGEST_PLACEHOLDER, DIGEST_VARIABLE, GPU_UNIT
+from roles.spec import Gpus
+
+GPU_PROGRAM = "bin/gpu"
+"""Path below the generation of the program by which units wait for their cards, and people may ask about them."""
+
+
+def gpu_plan(layout: Layout, all_gpus: Sequence[Gpus]) -> ServicePlan | None:
+    """What a host needs on account of its cards; none = it uses none.
+
+    A unit's device policy is settled when it starts: one that starts before the driver is loaded never sees the cards.
+    So a unit of its own waits for them. In user scope nobody has such a policy, and each service waits for itself.
+    """
+    if not all_gpus:
+        return None
+    program = {GPU_PROGRAM: "#!/usr/bin/env python3\n" + (files("roles") / "host" / "programs" / "gpu.py").read_text()}
+    if layout.scope == "user":
+        return ServicePlan(units=(), files=program)
+    waits = list(dict.fromkeys(all_gpus))
+    timeout = sum(gpus.wait for gpus in waits) + 30
+    unit = Unit(
+        name=GPU_UNIT,
+        text=render(
+            f"systemd/{GPU_UNIT}.j2",
+            layout=layout,
+            unit=GPU_UNIT,
+            all_gpus=waits,
+            timeout=timeout,
+            runtime_folder=runtime_folder(GPU_UNIT),
+            digest_variable=DIGEST_VARIABLE,
+            digest_placeholder=DIGEST_PLACEHOLDER,
+        ),
+        environment={},
+        reads=(),
+        installs=(),
+        start_timeout=timeout,
+        endpoint=None,
+    )
+    return ServicePlan(units=(unit,), files=program)

@@ -1,0 +1,104 @@
+"""The unit of a provider, and the provider as the gateway reaches it: what all model servers have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from roles.plan.compile import Context
+from roles.plan.model import Backend, Endpoint, EnvValue, Install, ServicePlan, Unit
+from roles.plan.unit_file import unit_file
+from roles.spec import Gpus, KeyedProvider, Provider
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a kind of model server is spoken to.
+
+    Attributes:
+        kind: its name in `providers.yaml`.
+        litellm_prefix: LiteLLM's provider prefix that keeps tools and chat templates.
+        api_path: what follows the address in `api_base`.
+        ready_path: gives status 200, to anybody, once it can answer.
+        key_variable: the variable from which it takes the key that it asks for.
+    """
+
+    kind: str
+    litellm_prefix: str
+    api_path: str
+    ready_path: str
+    key_variable: str | None = None
+
+
+def provider_plan(
+    provider: Provider,
+    context: Context,
+    dialect: Dialect,
+    *,
+    unit: str,
+    template: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    installs: Sequence[Install],
+    packages: Sequence[str] = (),
+    reads: Mapping[str, str] | None = None,
+) -> ServicePlan:
+    """The plan of a provider that is one unit.
+
+    Args:
+        unit: name of its unit.
+        template: the unit's template, below `templates/systemd`.
+        command: the program and its arguments.
+        environment: variables that anybody may see.
+        installs: what it runs from.
+        packages: Debian packages that making or running it needs.
+        reads: files that the process reads from the generation: path → text.
+    """
+    address = f"http://{provider.reachable_at}:{provider.port}"
+    api_key = provider.api_key if isinstance(provider, KeyedProvider) else None
+    secrets: dict[str, EnvValue] = {dialect.key_variable: api_key} if api_key and dialect.key_variable else {}
+    gpus = provider.cards
+    planned = Unit(
+        name=unit,
+        text=unit_file(
+            template,
+            layout=context.layout,
+            unit=unit,
+            service=provider,
+            command=command,
+            environment={**environment, **_visible_cards(gpus)},
+            secrets=secrets,
+            gpus=gpus,
+            gpu_memory_share=provider.gpu_memory_share(),
+            memory_max=provider.memory_max,
+        ),
+        environment=secrets,
+        reads=tuple(reads or ()),
+        installs=tuple(install.name for install in installs),
+        start_timeout=provider.start_timeout + (gpus.wait if gpus else 0),
+        endpoint=Endpoint(provider.bind, provider.port, address + dialect.ready_path),
+    )
+    return ServicePlan(
+        units=(planned,),
+        installs=tuple(installs),
+        packages=tuple(packages),
+        files=reads or {},
+        backend=Backend(
+            provider=provider.name,
+            kind=dialect.kind,
+            unit=planned,
+            litellm_prefix=dialect.litellm_prefix,
+            api_base=address + dialect.api_path,
+            models=provider.served(),
+            api_key=api_key,
+        ),
+        gpus=gpus,
+    )
+
+
+def _visible_cards(gpus: Gpus | None) -> dict[str, str]:
+    """The variables that show a process its cards and no others."""
+    if gpus is None or not gpus.uuids:
+        return {}
+    cards = ",".join(gpus.uuids)
+    return {"CUDA_VISIBLE_DEVICES": cards} if gpus.vendor == "nvidia" else {"ROCR_VISIBLE_DEVICES": cards}

@@ -1,0 +1,24 @@
+"""Which graphics cards a server runs on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from roles.spec.options import Many, Options
+from roles.spec.values import Seconds
+
+GpuUuid = Annotated[str, StringConstraints(pattern=r"^(GPU|MIG)-[0-9a-f-]{8,40}$")]
+"""A card as `nvidia-smi -L` (or `rocminfo`) names it. Unlike its number it stays the same over reboots and rebuilds."""
+
+
+class Gpus(Options):
+    """The cards of one server. Its unit gets their device files and waits for them when it starts."""
+
+    vendor: Literal["nvidia", "amd"] = "nvidia"
+    """Whose driver runs them."""
+    uuids: Many[GpuUuid] = ()
+    """The cards, by UUID (`nvidia-smi -L`); none = all of the host."""
+    wait: Annotated[Seconds, Field(le=3600)] = 120
+    """Seconds that a start waits for the driver, the cards, and the memory that it wants of them."""

@@ -1,0 +1,66 @@
+"""Checks of the tasks: units that do something and end, such as bringing models."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from roles.verify.generation import Scope, Task
+from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.systemd import UnitState
+from roles.verify.units import ReadStates
+from roles.verify.verdict import Check
+
+_PAUSE = 0.5
+"""Seconds between two looks at a task that is at work."""
+
+
+def runtime_folder(scope: Scope) -> Path:
+    """Where the manager of a scope makes each unit's `RuntimeDirectory=`."""
+    return Path("/run" if scope == "system" else os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}"))
+
+
+def task_checks(task: Task, scope: Scope, read_states: ReadStates, runtime: Path) -> list[Coroutine[Any, Any, Check]]:
+    """The checks of one task, to be awaited. A task that is at work is waited for."""
+    unit = task.unit
+
+    def claim(name: str, text: str, expected: str) -> Claim:
+        return Claim(f"unit/{unit}/{name}", unit, text, expected)
+
+    return [
+        claim("enabled", "starts at boot", "enabled").prove(_enabled(task, scope, read_states)),
+        claim("done", "has done its work, as deployed", "done").prove(_done(task, scope, read_states, runtime)),
+    ]
+
+
+async def _state(task: Task, scope: Scope, read_states: ReadStates) -> UnitState:
+    states = await read_states([task.unit], scope)
+    if task.unit not in states:
+        raise CannotCheck("systemd said nothing about it")
+    return states[task.unit]
+
+
+async def _enabled(task: Task, scope: Scope, read_states: ReadStates) -> str:
+    enabled = (await _state(task, scope, read_states)).enabled
+    if enabled != "enabled":
+        raise Refuted(enabled or "no unit file")
+    return enabled
+
+
+async def _done(task: Task, scope: Scope, read_states: ReadStates, runtime: Path) -> str:
+    deadline = time.monotonic() + task.start_timeout
+    while (state := await _state(task, scope, read_states)).sub != "exited":
+        if not state.may_become_ready or time.monotonic() > deadline:
+            raise Refuted(str(state))
+        await asyncio.sleep(_PAUSE)
+    try:
+        found = (runtime / task.done_file).read_text()
+    except OSError as error:
+        raise Refuted(f"{runtime / task.done_file}: {error.strerror}") from None
+    if found != task.wanted_digest():
+        raise Refuted(f"what was done is that of digest {found}")
+    return "done"

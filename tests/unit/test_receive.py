@@ -1,0 +1,69 @@
+"""A file that comes from the control machine in pieces."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roles.host.programs import install, receive
+from roles.host.programs.console import HostError
+
+CONTENT = bytes(range(256)) * 1000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+def send(folder: Path, capsys: pytest.CaptureFixture[str], *piece: int) -> int:
+    """Send the bytes between two offsets, or none; what the host then says it has."""
+    request: dict[str, Any] = {"target": str(folder / "model.gguf")}
+    if piece:
+        start, end = piece
+        data = base64.b64encode(CONTENT[start:end]).decode()
+        request |= {"offset": start, "size": len(CONTENT), "data": data}
+    capsys.readouterr()
+    receive.main(request)
+    return int(capsys.readouterr().out)
+
+
+def accept(folder: Path, digest: str = DIGEST) -> None:
+    install.main(
+        {
+            "kind": "sent-model",
+            "title": "model model.gguf",
+            "folder": str(folder),
+            "recipe": {"sha256": digest, "filename": "model.gguf"},
+            "state": str(folder),
+        }
+    )
+
+
+def test_the_next_run_goes_on_where_the_last_was_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert send(tmp_path, capsys) == 0
+    assert send(tmp_path, capsys, 0, 100_000) == 100_000
+    # Another run: it asks first.
+    assert send(tmp_path, capsys) == 100_000
+    assert send(tmp_path, capsys, 100_000, len(CONTENT)) == len(CONTENT)
+    accept(tmp_path)
+    assert (tmp_path / "model.gguf").read_bytes() == CONTENT
+    assert send(tmp_path, capsys) == len(CONTENT)
+
+
+def test_a_piece_for_another_place_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    send(tmp_path, capsys, 0, 1000)
+    with pytest.raises(HostError, match="holds 1000 bytes, not 2000"):
+        send(tmp_path, capsys, 2000, 3000)
+
+
+def test_another_file_than_declared_is_thrown_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    send(tmp_path, capsys, 0, len(CONTENT))
+    with pytest.raises(HostError, match=f"has the digest {DIGEST}, not {'f' * 64} as declared"):
+        accept(tmp_path, "f" * 64)
+    assert send(tmp_path, capsys) == 0
+
+
+def test_what_was_not_sent_is_not_accepted(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="it was not sent; run again"):
+        accept(tmp_path)

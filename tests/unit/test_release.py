@@ -1,0 +1,94 @@
+"""Released programs, unpacked here from a real HTTP server on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roles.host.programs import install
+from roles.host.programs.console import HostError
+from tests.labhost.faulty_mirror import FaultyMirror
+
+NAME = "program-linux-amd64.tgz"
+
+
+def pack(folder: Path, name: str, script: str, path: str = "bin/program") -> str:
+    """An archive of one script; its digest."""
+    tree = folder / f"{name}.tree"
+    (tree / path).parent.mkdir(parents=True)
+    (tree / path).write_text(f"#!/bin/sh\n{script}\n")
+    (tree / path).chmod(0o755)
+    subprocess.run(["tar", "-czf", folder / name, "-C", tree, "."], check=True)
+    return hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyMirror]:
+    with FaultyMirror(tmp_path_factory.mktemp("served"), "127.0.0.1") as mirror:
+        yield mirror
+
+
+def request(tmp_path: Path, *archives: dict[str, Any], says: str = "1.2.3") -> dict[str, Any]:
+    return {
+        "kind": "release",
+        "title": "Program 1.2.3",
+        "folder": str(tmp_path / "installs" / "abc"),
+        "recipe": {"archives": list(archives), "check": ["bin/program", "--version"], "says": says},
+        "cache": str(tmp_path / "cache"),
+        "state": str(tmp_path / "state"),
+        "build_user": None,
+        "uv": {},
+    }
+
+
+def test_a_release_is_unpacked_tried_and_its_archive_not_kept(mirror: FaultyMirror, tmp_path: Path) -> None:
+    digest = pack(mirror.folder, NAME, "echo version is 1.2.3")
+    install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": digest}))
+    program = tmp_path / "installs" / "abc" / "bin" / "program"
+    assert os.access(program, os.X_OK)
+    assert list((tmp_path / "cache" / "downloads").iterdir()) == []
+
+
+def test_an_add_on_is_unpacked_over_it(mirror: FaultyMirror, tmp_path: Path) -> None:
+    digest = pack(mirror.folder, NAME, "echo 1.2.3")
+    more = pack(mirror.folder, "add-on.tgz", "", path="lib/more.so")
+    install.main(
+        request(
+            tmp_path,
+            {"url": f"{mirror.url}/{NAME}", "sha256": digest},
+            {"url": f"{mirror.url}/add-on.tgz", "sha256": more},
+        )
+    )
+    folder = tmp_path / "installs" / "abc"
+    assert (folder / "bin" / "program").exists()
+    assert (folder / "lib" / "more.so").exists()
+
+
+def test_another_version_than_declared_is_refused(mirror: FaultyMirror, tmp_path: Path) -> None:
+    digest = pack(mirror.folder, NAME, "echo version is 1.2.2")
+    with pytest.raises(HostError, match=r"does not say '1\.2\.3' but 'version is 1\.2\.2'; mend the version"):
+        install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": digest}))
+    assert not (tmp_path / "installs" / "abc" / install.MARK).exists()
+
+
+@pytest.mark.parametrize("mark", ["  ", "  ./", " *"])
+def test_a_digest_that_is_not_pinned_is_looked_up_in_the_list_beside_it(
+    mirror: FaultyMirror, tmp_path: Path, mark: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = pack(mirror.folder, NAME, "echo 1.2.3")
+    (mirror.folder / "sha256sum.txt").write_text(f"{'0' * 64}{mark}other.tgz\n{digest}{mark}{NAME}\n")
+    install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": None}))
+    assert f"gives {NAME} the digest {digest}; pin it" in capsys.readouterr().out
+
+
+def test_an_archive_that_the_list_does_not_name_is_refused(mirror: FaultyMirror, tmp_path: Path) -> None:
+    pack(mirror.folder, NAME, "echo 1.2.3")
+    (mirror.folder / "sha256sum.txt").write_text(f"{'0' * 64}  other.tgz\n")
+    with pytest.raises(HostError, match=f"does not name {NAME}; give `sha256`, or mend the version"):
+        install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": None}))

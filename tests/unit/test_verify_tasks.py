@@ -1,0 +1,76 @@
+"""The verifier's claims about units that do something and end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from roles.verify.generation import Scope, Task
+from roles.verify.systemd import UnitState, parse_show
+from roles.verify.tasks import task_checks
+
+UNIT = "ollama-models.service"
+
+
+def shown(active: str, sub: str, enabled: str = "enabled") -> UnitState:
+    lines = [f"Id={UNIT}", "LoadState=loaded", f"ActiveState={active}", f"SubState={sub}", f"UnitFileState={enabled}"]
+    return parse_show("\n".join(lines))[UNIT]
+
+
+def prove(
+    tmp_path: Path, *states: UnitState, done: str | None = "abc", timeout: float = 5
+) -> dict[str, tuple[bool, str]]:
+    """Check → (holds, what was seen), with a systemd that shows these states one after the other."""
+    unit_file = tmp_path / UNIT
+    unit_file.write_text("[Service]\nEnvironment=AI_BACKEND_DIGEST=abc\n")
+    if done is not None:
+        (tmp_path / "done").write_text(done)
+    left = list(states)
+
+    async def read_states(units: Sequence[str], scope: Scope) -> Mapping[str, UnitState]:
+        return {UNIT: left.pop(0) if len(left) > 1 else left[0]}
+
+    async def run() -> dict[str, tuple[bool, str]]:
+        task = Task(unit=UNIT, done_file="done", start_timeout=timeout, unit_file=unit_file)
+        found = await asyncio.gather(*task_checks(task, "system", read_states, tmp_path))
+        return {check.id: (check.ok is True, check.seen) for check in found}
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roles.verify.tasks._PAUSE", 0.01)
+
+
+def test_a_task_that_has_done_its_work_holds(tmp_path: Path) -> None:
+    found = prove(tmp_path, shown("active", "exited"))
+    assert found == {f"unit/{UNIT}/enabled": (True, "enabled"), f"unit/{UNIT}/done": (True, "done")}
+
+
+def test_a_task_that_is_at_work_is_waited_for(tmp_path: Path) -> None:
+    running = shown("active", "running")
+    assert prove(tmp_path, running, running, running, shown("active", "exited"))[f"unit/{UNIT}/done"] == (True, "done")
+
+
+@pytest.mark.parametrize(
+    ("state", "done", "seen"),
+    [
+        (shown("failed", "failed"), "abc", "failed (failed)"),
+        (shown("inactive", "dead"), "abc", "inactive (dead)"),
+        (shown("active", "exited"), "older", "what was done is that of digest older"),
+        (shown("active", "exited"), None, "No such file"),
+        (shown("active", "running"), None, "active (running)"),
+    ],
+)
+def test_what_is_not_done_does_not_hold(tmp_path: Path, state: UnitState, done: str | None, seen: str) -> None:
+    holds, found = prove(tmp_path, state, done=done, timeout=0.1)[f"unit/{UNIT}/done"]
+    assert not holds
+    assert seen in found
+
+
+def test_a_task_that_does_not_start_at_boot_does_not_hold(tmp_path: Path) -> None:
+    assert prove(tmp_path, shown("active", "exited", "disabled"))[f"unit/{UNIT}/enabled"] == (False, "disabled")
