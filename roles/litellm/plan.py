@@ -98,7 +98,7 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
             CONFIG: render(f"{CONFIG}.j2", config=litellm_config(gateway, context.routes, context.aliases)),
             "providers.yaml": render(
                 "providers.yaml.j2",
-                providers=providers_file(layout, gateway, unit, context.backends, context.tasks, key_file),
+                providers=providers_file(gateway, unit, context, key_file),
             ),
             # The verifier runs with the gateway's packages: it needs an HTTP client and YAML, as the gateway does.
             VERIFIER_COMMAND: verifier_command(layout, environment.name),

@@ -93,7 +93,7 @@ class Unit:
 
 def runtime_folder(unit: str) -> str:
     """The unit's own `RuntimeDirectory=`."""
-    return f"ai-backend-{unit.removesuffix('.service')}"
+    return f"ai-backend-{unit.removesuffix('.service').removeprefix('ai-backend-')}"
 
 
 @dataclass(frozen=True)
