@@ -1,0 +1,160 @@
+"""A loaded model: a llama-server child process."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import ApiError, ClientGone
+from .models import Model
+
+_LOAD_TIMEOUT = 300.0
+_POLL = 0.05
+_GUESS_PER_TOKEN = 2048
+"""Bytes: no more than a number to show; see the package's docstring."""
+
+CRASHED = "an error was encountered while running the model: unexpected EOF"
+
+
+class Runner:
+    """Raises `ApiError` when the child can not be started or ends before it is ready."""
+
+    def __init__(self, program: Path, model: Model, context: int, parallel: int) -> None:
+        if not program.is_file():
+            raise ApiError(
+                500, f"error starting llama-server: llama-server binary not found (checked: {program}). Run 'cmake"
+                " -S llama/server --preset cpu && cmake --build --preset cpu' first "
+            )  # fmt: skip
+        self.context = context
+        self.size = model.file.stat().st_size + context * parallel * _GUESS_PER_TOKEN
+        self._port = _free_port()
+        self._last_error = ""
+        command = [
+            str(program),
+            "--host", "127.0.0.1",
+            "--port", str(self._port),
+            "--model", str(model.file),
+            "--ctx-size", str(context * parallel),
+            "--parallel", str(parallel),
+            "--no-webui",
+            *(["--embeddings"] if model.gguf.embeds else []),
+        ]  # fmt: skip
+        # No death signal: the real server's children outlive a SIGKILL of it too.
+        self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=subprocess.PIPE)
+        threading.Thread(target=self._pass_on_log, daemon=True).start()
+
+    def _pass_on_log(self) -> None:
+        assert self._child.stderr
+        for line in self._child.stderr:
+            text = line.decode(errors="replace")
+            if text.startswith("error:"):
+                self._last_error = text.strip()
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(text)
+
+    @property
+    def alive(self) -> bool:
+        return self._child.poll() is None
+
+    def wait_until_ready(self) -> None:
+        end = time.monotonic() + _LOAD_TIMEOUT
+        while time.monotonic() < end:
+            if not self.alive:
+                time.sleep(_POLL)  # for the rest of its log
+                status = self._child.returncode
+                how = f"signal: {signal.strsignal(-status)}" if status < 0 else f"exit status {status}"
+                reason = f": {self._last_error}" if self._last_error else ""
+                raise ApiError(500, f"llama-server process has terminated: {how.lower()}{reason}")
+            with contextlib.suppress(OSError, http.client.HTTPException), self._connected() as connection:
+                connection.request("GET", "/health")
+                if connection.getresponse().status == 200:
+                    return
+            time.sleep(_POLL)
+        self.kill()
+        raise ApiError(500, "timed out waiting for llama-server to start")
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._child.kill()
+        self._child.wait()
+
+    def tokens(self, text: str) -> list[int]:
+        return list(self._post("/tokenize", {"content": text, "parse_special": True})["tokens"])
+
+    def text(self, tokens: list[int]) -> str:
+        return str(self._post("/detokenize", {"tokens": tokens})["content"])
+
+    def embedding(self, text: str) -> tuple[list[float], int]:
+        """The vector, and the number of tokens of the text."""
+        (found,) = self._post("/embedding", {"content": text})
+        vector = found["embedding"]
+        counted = self._post("/tokenize", {"content": text, "add_special": True})["tokens"]
+        return vector[0] if isinstance(vector[0], list) else vector, len(counted)
+
+    def complete(self, request: dict[str, Any], gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """The events of a streamed completion. Raises `ApiError` when the child refuses or dies."""
+        with self._connected() as connection:
+            try:
+                connection.request("POST", "/completion", json.dumps({**request, "stream": True}))
+                response = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                raise ApiError(500, CRASHED) from error
+            if response.status != 200:
+                raise ApiError(response.status, response.read().decode(errors="replace"))
+            while True:
+                try:
+                    line = response.readline()
+                except (OSError, http.client.HTTPException) as error:
+                    raise ApiError(500, CRASHED) from error
+                if gone():
+                    raise ClientGone
+                if not line:
+                    raise ApiError(500, CRASHED)
+                if line.startswith(b"data: "):
+                    event = json.loads(line.removeprefix(b"data: "))
+                    yield event
+                    if event.get("stop"):
+                        return
+
+    def _post(self, path: str, content: dict[str, Any]) -> Any:
+        with self._connected() as connection:
+            try:
+                connection.request("POST", path, json.dumps(content))
+                response = connection.getresponse()
+                body = response.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise ApiError(500, CRASHED) from error
+        if response.status != 200:
+            raise ApiError(response.status, _message(body))
+        return json.loads(body)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[http.client.HTTPConnection]:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_LOAD_TIMEOUT)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _message(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
