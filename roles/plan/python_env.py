@@ -22,13 +22,11 @@ class Indexes:
         index: an index to use instead.
         extra: further indexes.
         find_links: pages or folders with files of packages.
-        overrides: requirements that replace what packages say of their own dependencies, as uv takes them.
     """
 
     index: str | None = None
     extra: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
-    overrides: tuple[str, ...] = ()
 
     def arguments(self) -> list[Json]:
         """As uv takes them on its command line."""
@@ -58,7 +56,7 @@ def python_env(
     Args:
         name: what units call it.
         package: the package that it is made for, which must then be there in that version.
-        requirements: hash-locked requirements.
+        requirements: hash-locked requirements, all of them: nothing is resolved on the host.
         disk: see `Install`.
         work_disk: see `Install`.
         build_requirements: hash-locked requirements that source packages are built with; empty = no source package.
@@ -76,7 +74,6 @@ def python_env(
             "requirements": requirements,
             "build_requirements": build_requirements,
             "indexes": indexes.arguments(),
-            "overrides": list(indexes.overrides),
             "environment": variables,
             "check": [
                 "-c",

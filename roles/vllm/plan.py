@@ -19,6 +19,10 @@ from roles.vllm.spec import Vllm, VllmPackage
 _DIALECT = Dialect(
     kind="vllm", litellm_prefix="hosted_vllm", api_path="/v1", ready_path="/health", key_variable="VLLM_API_KEY"
 )
+_GPU_PACKAGES = ("gcc", "libc6-dev", "python3-dev")
+"""Triton compiles launchers for its kernels, when the server starts."""
+_CPU_PACKAGES = ("libnuma1",)
+"""vLLM's own kernels for processors link to it, and without it fail late and with another message."""
 
 
 def plan_vllm(vllm: Vllm, context: Context) -> ServicePlan:
@@ -58,7 +62,7 @@ def plan_vllm(vllm: Vllm, context: Context) -> ServicePlan:
             **({"CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if vllm.gpus and vllm.gpus.vendor == "nvidia" else {}),
         },
         installs=(package, model),
-        packages=("python3-venv",),
+        packages=("python3-venv", *(_GPU_PACKAGES if vllm.gpus else _CPU_PACKAGES)),
         reads={template: vllm.chat_template.text()} if vllm.chat_template else {},
     )
 
@@ -100,7 +104,6 @@ def _environment(package: VllmPackage) -> Install:
             package.index_url,
             tuple(package.extra_index_urls),
             tuple(package.find_links),
-            tuple(package.overrides),
         ),
         disk=2500 * MEGABYTE,
         work_disk=3000 * MEGABYTE,

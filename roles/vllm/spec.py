@@ -20,15 +20,14 @@ class VllmPackage(Options):
     version: str = VERSION
     """The version that the environment must then hold."""
     requirements: TextFile | None = None
-    """Hash-locked requirements; none = the ones that are shipped, for CUDA."""
+    """Hash-locked requirements, as `uv pip compile --generate-hashes` writes them, with overrides and what else they
+    need; none = the ones that are shipped, for CUDA."""
     index_url: Url | None = None
     """A package index to use instead of the host's own."""
     extra_index_urls: Many[Url] = ()
     """Further package indexes."""
     find_links: Many[Url] = ()
     """Pages that link to files of packages."""
-    overrides: Many[str] = ()
-    """Requirements that replace what packages say of their own dependencies, as uv takes them."""
 
 
 class Vllm(KeyedProvider):

@@ -67,7 +67,7 @@ class BenchHost:
 
     def deploy(self, context_size: int | None = None) -> Run:
         """`deploys/full.py` with the lab's inventory; given a context size, with that option changed."""
-        inventory, environment = "inventory/lab.py", {"LAB_HOST": self.host.name}
+        inventory, environment = "tests/lab/small.py", {"LAB_HOST": self.host.name}
         if context_size is not None:
             inventory = "tests/bench/changed.py"
             environment["BENCH_CONTEXT_SIZE"] = str(context_size)

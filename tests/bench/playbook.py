@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import shlex
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from roles.host.program import program_text
 from roles.host.state import BUILD_USER, HostState, state_request
 from roles.plan import VERIFIER_COMMAND, Generation, HostPlan, resolve
 from roles.rooms import plan_of
+from tests.lab.inventory import lab_stack
 from tests.labhost import LabHost
-from tests.labhost.paths import REPOSITORY
 
 
 def render_for_ansible(host: LabHost, folder: Path) -> Path:
@@ -24,7 +23,7 @@ def render_for_ansible(host: LabHost, folder: Path) -> Path:
     Returns:
         The file of variables.
     """
-    plan = plan_of(runpy.run_path(str(REPOSITORY / "inventory/lab.py"))["lab_stack"]())
+    plan = plan_of(lab_stack())
     generation = resolve(plan, _read_state(host, plan).platform)
     rendered = folder / "rendered"
     for path, file in generation.files.items():

@@ -21,7 +21,9 @@ PYINFRA = Path(sys.executable).with_name("pyinfra")
 TIMEOUT = 1800
 """Seconds. A first deploy with cold caches compiles llama.cpp, which takes 12 minutes of processor time."""
 
-HEADER = "from inventory.lab import *\n"
+SMALL = REPOSITORY / "tests/lab/small.py"
+"""The inventory that most tests begin with."""
+HEADER = "from tests.lab.inventory import *\n"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Run:
 
 
 def inventory_file(folder: Path, text: str) -> Path:
-    """An inventory that changes something of `inventory/lab.py`."""
+    """An inventory that changes something of the small stack."""
     path = folder / "changed.py"
     path.write_text(HEADER + text)
     return path
@@ -59,11 +61,11 @@ def deploy(
     """Run a deploy on one host.
 
     Args:
-        inventory: else `inventory/lab.py`.
+        inventory: else the one of the small stack.
         at: what pyinfra prints when `do` is to be called; none to do = pyinfra is killed with SIGKILL.
     """
     process = subprocess.Popen(
-        [str(PYINFRA), "-y", str(inventory or REPOSITORY / "inventory/lab.py"), f"deploys/{deploy}"],
+        [str(PYINFRA), "-y", str(inventory or SMALL), f"deploys/{deploy}"],
         cwd=REPOSITORY,
         env={**os.environ, "LAB_HOST": host.name, "PYINFRA_PROGRESS": "off", "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""What the file mirror serves: tiny models that each answer one sentence."""
+"""What the file mirror serves: tiny models that each answer one sentence. The same everywhere, byte by byte."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.labhost.hf_models import tiny_hf_files
 from tests.labhost.hub import publish
+from tests.labhost.image import say
 from tests.labhost.models import write_tiny_gguf
 from tests.labhost.paths import LabFolders, locked
 
 MODELS = {
     "native.gguf": "This is the native llama server",
     "python.gguf": "This is the Python llama server",
+    "ollama.gguf": "This is a model that Ollama serves",
 }
+VLLM_SAYS = "This is the vLLM server"
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,21 @@ def lab_models(folders: LabFolders) -> dict[str, ServedModel]:
             beside.rename(folder / name)
             publish(folder, _repository(name), {name: (folder / name).read_bytes()})
     return {name: ServedModel(_sha256(folder / name), says, _repository(name)) for name, says in MODELS.items()}
+
+
+def lab_vllm_model(folders: LabFolders) -> str:
+    """Make sure that the model for vLLM is there; return its repository, on branch `main` of the mirror's Hub.
+
+    It is quantized by AWQ where this processor can run that, and float16 elsewhere, which is then said.
+    """
+    awq = "avx512f" in Path("/proc/cpuinfo").read_text()
+    if not awq:
+        say("this processor has no AVX-512, which vLLM's AWQ kernel for CPUs needs: the lab serves a float16 model")
+    repository = f"lab/tiny-{'awq' if awq else 'float16'}"
+    folders.files.mkdir(parents=True, exist_ok=True)
+    with locked(folders.files.with_suffix(".lock")):
+        publish(folders.files, repository, tiny_hf_files(says=VLLM_SAYS, awq=awq))
+    return repository
 
 
 def _repository(name: str) -> str:

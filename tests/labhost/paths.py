@@ -65,6 +65,11 @@ class LabFolders:
         """Held by the running file mirror for as long as it lives."""
         return self.root / "mirror.lock"
 
+    @property
+    def llama_cpp(self) -> Path:
+        """A build of llama.cpp of this machine's own, for what tests run beside the hosts."""
+        return self.root / "cache" / "llama-cpp"
+
     def host(self, name: str) -> HostFolder:
         return HostFolder(self.hosts / name)
 

@@ -16,10 +16,8 @@ def make_python_env(request: dict[str, Any], folder: Path) -> None:
     recipe, title, builder = request["recipe"], request["title"], request["build_user"]
     uv = ensure_uv(request["uv"]) / "bin" / "uv"
     requirements, build_requirements = folder / "requirements.txt", folder / "build-requirements.txt"
-    overrides = folder / "overrides.txt"
     write_atomic(requirements, recipe["requirements"].encode(), 0o644)
     write_atomic(build_requirements, recipe["build_requirements"].encode(), 0o644)
-    write_atomic(overrides, "".join(f"{line}\n" for line in recipe["overrides"]).encode(), 0o644)
     give_to(builder, folder)
     environment = {**uv_environment(request), **recipe["environment"]}
     packages = recipe["requirements"].count("\n--") + sum(
@@ -42,8 +40,9 @@ def make_python_env(request: dict[str, Any], folder: Path) -> None:
         run(
             [
                 str(uv), "pip", "install", "--python", str(python), "--require-hashes", "--compile-bytecode",
-                "--build-constraints", str(build_requirements), "--override", str(overrides), *recipe["indexes"],
-                "-r", str(requirements),
+                "--build-constraints", str(build_requirements), *recipe["indexes"],
+                # The lock is the whole of it. Asked again, uv would want what an override left out of it.
+                "--no-deps", "-r", str(requirements),
             ],
             what=f"{title}: installing its packages",
             user=builder,

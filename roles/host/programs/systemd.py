@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 from roles.host.programs.console import HostError
 
 _LOG_LINES = 15
+_SEARCHED_LINES = 200
+_CAUSES = 4
+_CAUSE = re.compile(r"\b[A-Za-z]*(Error|Exception): \S|\b(error|fatal): \S", re.IGNORECASE)
 
 
 class Manager:
@@ -51,7 +55,7 @@ class Manager:
             "--unit",
             unit,
             "--lines",
-            str(_LOG_LINES),
+            str(_SEARCHED_LINES),
             "--no-pager",
             "--output",
             "cat",
@@ -61,5 +65,8 @@ class Manager:
         ]
         if not lines:
             flags = " ".join(["", *self._flags])
-            lines = [f"(no log lines; see `journalctl{flags} --unit {unit}` on the host)"]
-        return "\n".join(f"    {line[:300]}" for line in lines)
+            return f"    (no log lines; see `journalctl{flags} --unit {unit}` on the host)"
+        last = lines[-_LOG_LINES:]
+        # Servers of several processes tell the cause first, and then at length that something failed.
+        causes = [line for line in dict.fromkeys(lines[:-_LOG_LINES]) if _CAUSE.search(line)][-_CAUSES:]
+        return "\n".join(f"    {line[:300]}" for line in [*causes, *(["…"] if causes else []), *last])

@@ -1,0 +1,78 @@
+"""A build of llama.cpp for what tests run that is none of ours: made in a lab host, by the project's own program."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from roles.host.program import _BOOTSTRAP, payload
+from roles.host.state import BUILD_USER
+from roles.llama_cpp import LlamaCppBuild
+from roles.llama_cpp.plan import BUILD_PACKAGES, build_install
+from roles.plan import layout_of, read_lock
+from roles.spec import SystemScope
+from tests.labhost import Lab, LabHost
+from tests.labhost.image import say
+from tests.labhost.paths import locked
+
+RELEASE = "bookworm"
+"""The oldest release of the lab: what is built there runs on the newer ones too."""
+
+
+def llama_cpp_bin(lab: Lab, build: LlamaCppBuild) -> Path:
+    """The folder with `llama-server` and its libraries; built when it is not there, which takes a minute or, with an
+    empty ccache, six."""
+    install = build_install(build)
+    name = hashlib.sha256(json.dumps(dict(install.recipe), sort_keys=True).encode()).hexdigest()[:16]
+    folder = lab.folders.llama_cpp / name
+    with locked(lab.folders.root / "llama-cpp.lock"):
+        if not folder.exists():
+            say("building llama.cpp for the Ollama stand-in (once; minutes with an empty ccache)")
+            lab.folders.llama_cpp.mkdir(parents=True, exist_ok=True)
+            host = lab.create(f"builder-{os.getpid()}", release=RELEASE, owner=os.getpid())
+            try:
+                _build(host, dict(install.recipe), install.title)
+                _fetch(host, folder)
+            finally:
+                host.destroy()
+    return folder / "bin"
+
+
+def _build(host: LabHost, recipe: dict[str, Any], title: str) -> None:
+    layout = layout_of(SystemScope())
+    common = {"state": layout.state, "cache": layout.cache, "build_user": BUILD_USER}
+    _run(
+        host,
+        "system",
+        {
+            **common,
+            "packages": list(BUILD_PACKAGES),
+            "folders": [[layout.installs, 0o755], [layout.state, 0o755], [layout.cache, 0o755]],
+            "lingering": False,
+        },
+    )
+    uv = {"folder": f"{layout.installs}/uv/lab", "requirements": read_lock("host", "uv")}
+    request = {"kind": "source-build", "title": title, "folder": "/opt/ai-backend/lab", "recipe": recipe, "uv": uv}
+    _run(host, "install", {**common, **request})
+
+
+def _run(host: LabHost, program: str, request: dict[str, Any]) -> None:
+    host.run(f"python3 -c {shlex.quote(_BOOTSTRAP)} {program}", input=payload(program, request), timeout=1800)
+
+
+def _fetch(host: LabHost, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as beside:
+        archive = Path(beside, "bin.tar")
+        with archive.open("wb") as file:
+            subprocess.run(host.ssh_command("--", "tar -cf - -C /opt/ai-backend/lab bin"), stdout=file, check=True)
+        made = Path(beside, "made")
+        with tarfile.open(archive) as members:
+            members.extractall(made, filter="data")
+        made.rename(folder)
