@@ -13,6 +13,7 @@ from tests.labhost.errors import LabError
 from tests.labhost.image import RELEASES, base_image, say
 from tests.labhost.lab import Lab
 from tests.labhost.programs import require
+from tests.labhost.wheels import lab_wheels
 
 Command = Callable[[Lab, argparse.Namespace], None]
 
@@ -65,6 +66,10 @@ def files(lab: Lab, options: argparse.Namespace) -> None:
         print(f"{model.sha256}  {name}")
 
 
+def wheels(lab: Lab, options: argparse.Namespace) -> None:
+    print((lab.folders.files / lab_wheels(lab.folders)).parent)
+
+
 def clean(lab: Lab, options: argparse.Namespace) -> None:
     require(())
     lab.sweep()
@@ -108,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
     uses = command("image", image, "build the base image of a release and print its folder")
     uses.add_argument("release", choices=RELEASES)
     command("files", files, "make what the mirror serves, and print the digests")
+    command("wheels", wheels, "make what puts vLLM on a host without a GPU, and print its folder")
     command("clean", clean, "remove images, caches and files")
     return top
 
