@@ -38,7 +38,7 @@ stack = Stack(
             max_model_len=512,
             max_num_seqs=4,
             enforce_eager=True,
-            cpu_kvcache_space=1,
+            kv_cache_memory_bytes="256M",
         ),
         LlamaCppPython(
             name="python", port=8000, build=LLAMA_CPP, model=hub_model("python.gguf"), served_name="tiny-python"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PIECE = 16 << 20
 """Bytes that travel at a time: what a cut may cost, and what the sender holds in memory."""
-_SAY_SECONDS = 5
+_SAY_SECONDS = 1
 
 
 class SendFile(PyinfraCommand):

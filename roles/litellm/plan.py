@@ -5,6 +5,7 @@ from __future__ import annotations
 from roles.litellm.config import MASTER_KEY_VARIABLE, litellm_config, mappings_file, providers_file
 from roles.litellm.spec import LiteLLM
 from roles.plan import (
+    GATEWAY_UNIT,
     MEGABYTE,
     VERIFIER_COMMAND,
     Context,
@@ -26,7 +27,6 @@ VERSION = "1.106.2"
 """Newest release whose whole dependency set resolved when it was pinned. Never below 1.84.0 (CVE-2026-42271,
 CVE-2026-47101, CVE-2026-49468), never 1.82.7 or 1.82.8 (compromised on the package index)."""
 
-UNIT = "litellm.service"
 CONFIG = "litellm-unified.yaml"
 
 _PROCESS_ENVIRONMENT = {
@@ -54,7 +54,7 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
     )
     generated: tuple[GeneratedVariable, ...] = ()
     secrets: dict[str, EnvValue] = {}
-    key_file = f"{layout.config}/env/{UNIT}.env"
+    key_file = f"{layout.config}/env/{GATEWAY_UNIT}.env"
     if isinstance(gateway.master_key, GeneratedSecret):
         key_file = f"{layout.secrets}/master-key.env"
         # LiteLLM takes only keys that begin with "sk-".
@@ -69,18 +69,17 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         "--port", str(gateway.port),
     ]  # fmt: skip
     unit = Unit(
-        name=UNIT,
+        name=GATEWAY_UNIT,
         text=unit_file(
             "litellm.service.j2",
             layout=layout,
-            unit=UNIT,
+            unit=GATEWAY_UNIT,
             service=gateway,
             command=command,
             environment=_PROCESS_ENVIRONMENT,
             secrets=secrets,
             memory_max=gateway.memory_max,
             environment_files=[variable.path for variable in generated],
-            backends=context.backends,
         ),
         environment=secrets,
         reads=(CONFIG,),

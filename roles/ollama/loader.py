@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
         say(str(error))
         return 1
     _write(done, os.environ["AI_BACKEND_DIGEST"])
-    say(f"{len(request['models'])} models are there")
+    say(f"all models are there: {', '.join(model['name'] for model in request['models'])}")
     return 0
 
 

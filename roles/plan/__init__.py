@@ -22,12 +22,13 @@ from roles.plan.models import model_install
 from roles.plan.provider_unit import Dialect, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.templates import render
-from roles.plan.unit_file import DIGEST_VARIABLE, unit_file
+from roles.plan.unit_file import DIGEST_VARIABLE, GATEWAY_UNIT, unit_file
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
 from roles.plan.verifier import verifier_command, verifier_install
 
 __all__ = [
     "DIGEST_VARIABLE",
+    "GATEWAY_UNIT",
     "MEGABYTE",
     "VERIFIER_COMMAND",
     "Backend",

@@ -42,6 +42,7 @@ def provider_plan(
     installs: Sequence[Install],
     packages: Sequence[str] = (),
     reads: Mapping[str, str] | None = None,
+    stop_seconds: int | None = None,
 ) -> ServicePlan:
     """The plan of a provider that is one unit.
 
@@ -52,6 +53,7 @@ def provider_plan(
         environment: variables that anybody may see.
         installs: what it runs from.
         packages: Debian packages that making or running it needs.
+        stop_seconds: how long a stop may take before systemd kills it; none = as for every unit.
         reads: files that the process reads from the generation: path → text.
     """
     address = f"http://{provider.reachable_at}:{provider.port}"
@@ -71,6 +73,8 @@ def provider_plan(
             gpus=gpus,
             gpu_memory_share=provider.gpu_memory_share(),
             memory_max=provider.memory_max,
+            before_gateway=True,
+            stop_seconds=stop_seconds,
         ),
         environment=secrets,
         reads=tuple(reads or ()),

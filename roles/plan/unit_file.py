@@ -15,6 +15,10 @@ DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
 DIGEST_PLACEHOLDER = "@digest@"
 """Stands in a unit's text for its digest, which is known only once all that it covers is."""
 
+STOP_SECONDS = 60
+
+GATEWAY_UNIT = "litellm.service"
+
 GPU_UNIT = "ai-backend-gpu.service"
 """The unit that gets the graphics cards ready, before all that use them."""
 
@@ -31,6 +35,8 @@ def unit_file(
     gpus: Gpus | None = None,
     gpu_memory_share: float | None = None,
     memory_max: MemorySize | None = None,
+    before_gateway: bool = False,
+    stop_seconds: int | None = None,
     **more: object,
 ) -> str:
     """The text of a unit from `templates/systemd/<template>`.
@@ -43,6 +49,9 @@ def unit_file(
         gpus: the cards that it may use and waits for at its start.
         gpu_memory_share: the share of each card's memory that it waits for too.
         memory_max: bound on the memory of all its processes.
+        before_gateway: at boot it starts before the gateway. Said here and not there, so that a further provider is no
+            change of the gateway's unit.
+        stop_seconds: how long a stop may take before systemd kills it; none = `STOP_SECONDS`.
         more: what the template itself asks for.
     """
     return render(
@@ -58,6 +67,8 @@ def unit_file(
         memory_max=memory_max,
         digest_variable=DIGEST_VARIABLE,
         gpu_unit=GPU_UNIT,
+        stop_seconds=stop_seconds or STOP_SECONDS,
+        gateway_unit=GATEWAY_UNIT if before_gateway else None,
         digest_placeholder=DIGEST_PLACEHOLDER,
         **more,
     )

@@ -21,6 +21,13 @@ _DIALECT = Dialect(
 )
 _GPU_PACKAGES = ("gcc", "libc6-dev", "python3-dev")
 """Triton compiles launchers for its kernels, when the server starts."""
+_GPU_ENVIRONMENT = {
+    # Cards are numbered as nvidia-smi numbers them, not by speed.
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+    "NCCL_SOCKET_IFNAME": "lo",
+}
+_PATH = "/usr/local/cuda/bin:/usr/local/bin:/usr/bin:/bin"
+_SHUTDOWN_SECONDS = 20
 _CPU_PACKAGES = ("libnuma1",)
 """vLLM's own kernels for processors link to it, and without it fail late and with another message."""
 
@@ -31,6 +38,7 @@ def plan_vllm(vllm: Vllm, context: Context) -> ServicePlan:
     package, model = _environment(vllm.package), model_install(vllm.model)
     unit = f"vllm@{vllm.name}.service"
     template = f"chat-templates/{unit}.jinja"
+    cache = f"{layout.cache}/vllm/{vllm.name}"
     command = [
         f"{layout.install(package.name)}/bin/vllm",
         "serve",
@@ -38,6 +46,10 @@ def plan_vllm(vllm: Vllm, context: Context) -> ServicePlan:
         "--host", vllm.bind,
         "--port", str(vllm.port),
         "--served-model-name", vllm.model_name,
+        # A stop lets running requests end for so long. Without it one open stream holds the stop up to its time-out.
+        "--shutdown-timeout", str(_SHUTDOWN_SECONDS),
+        # These pages ask for no key.
+        "--disable-fastapi-docs",
         *_options(vllm),
         *(["--chat-template", f"{layout.config}/{template}"] if vllm.chat_template else []),
         *vllm.extra_arguments,
@@ -54,15 +66,18 @@ def plan_vllm(vllm: Vllm, context: Context) -> ServicePlan:
             "HF_HUB_OFFLINE": "1",
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",
-            "VLLM_CACHE_ROOT": f"{layout.cache}/vllm/{vllm.name}",
-            # setproctitle else overwrites the environment in which the process shows its digest.
-            "SPT_NOENV": "1",
-            **({} if vllm.gpus else {"VLLM_CPU_KVCACHE_SPACE": str(vllm.cpu_kvcache_space)}),
-            # Cards are numbered as nvidia-smi numbers them, not by speed.
-            **({"CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if vllm.gpus and vllm.gpus.vendor == "nvidia" else {}),
+            # Compiled kernels of vLLM, and in its home those of Triton and the driver.
+            "HOME": cache,
+            "VLLM_CACHE_ROOT": f"{cache}/vllm",
+            # Its processes talk to each other, and else over the host's own address, where anybody can reach them.
+            "GLOO_SOCKET_IFNAME": "lo",
+            **(_GPU_ENVIRONMENT if vllm.gpus else {}),
+            # It looks for compilers beside its Python.
+            "PATH": f"{layout.install(package.name)}/bin:{_PATH}",
         },
         installs=(package, model),
         packages=("python3-venv", *(_GPU_PACKAGES if vllm.gpus else _CPU_PACKAGES)),
+        stop_seconds=_SHUTDOWN_SECONDS + 10,
         reads={template: vllm.chat_template.text()} if vllm.chat_template else {},
     )
 
@@ -76,6 +91,7 @@ def _options(vllm: Vllm) -> list[str]:
         "--kv-cache-dtype": vllm.kv_cache_dtype,
         "--max-model-len": vllm.max_model_len,
         "--max-num-seqs": vllm.max_num_seqs,
+        "--kv-cache-memory-bytes": vllm.kv_cache_memory_bytes,
         "--gpu-memory-utilization": f"{vllm.gpu_memory_utilization:g}" if vllm.gpus else None,
         "--tensor-parallel-size": vllm.tensor_parallel_size if vllm.tensor_parallel_size > 1 else None,
         "--pipeline-parallel-size": vllm.pipeline_parallel_size if vllm.pipeline_parallel_size > 1 else None,

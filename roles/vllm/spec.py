@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from roles.spec import Gpus, HubModel, KeyedProvider, Many, ModelName, Name, Options, Seconds, TextFile, Url
+from roles.spec import Gpus, HubModel, KeyedProvider, Many, MemorySize, ModelName, Name, Options, Seconds, TextFile, Url
 
 VERSION = "0.32.0"
 """The release that `locks/` pins."""
@@ -71,12 +71,22 @@ class Vllm(KeyedProvider):
     """Jinja template to use instead of the model's own."""
     trust_remote_code: bool = False
     """Run Python that the model repository carries. It does as it pleases with the service's user."""
-    cpu_kvcache_space: Annotated[int, Field(ge=1)] = 4
-    """GiB of memory for the KV cache when it runs on the processor (`VLLM_CPU_KVCACHE_SPACE`)."""
+    kv_cache_memory_bytes: MemorySize | None = None
+    """Memory for the KV cache, e.g. `8G`; none = what `gpu_memory_utilization` leaves. Must be given where it runs on
+    the processor, as it would else take nearly all of the host's memory."""
     extra_arguments: Many[str] = ()
     """Further command line arguments, as `vllm serve` spells them."""
     start_timeout: Seconds = 900
     """Seconds that it may take from start to its first answer; the first start compiles."""
+
+    @model_validator(mode="after")
+    def _memory_is_bounded(self) -> Vllm:
+        if self.gpus is None and self.kv_cache_memory_bytes is None:
+            raise ValueError(
+                "on the processor vLLM takes nearly all of the host's memory; give `kv_cache_memory_bytes`, e.g. "
+                '"4G", or the cards with `gpus`'
+            )
+        return self
 
     @property
     def model_name(self) -> str:

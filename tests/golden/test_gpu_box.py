@@ -31,6 +31,8 @@ def _rendered() -> dict[str, str]:
         path = f"units/{unit}"
         assert texts[path].count(digest) == 1
         texts[path] = texts[path].replace(digest, "<digest of this unit>")
+    for program in ("bin/gpu", "bin/load-ollama-models"):
+        del texts[program]  # sources of the project, as they are
     return {**texts, "installs.json": _installs(plan)}
 
 

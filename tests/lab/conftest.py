@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.labhost import Lab, LabError, LabHost
+from tests.labhost.faulty_mirror import FaultyMirror
 
 _HERE = Path(__file__).parent
 
@@ -63,3 +64,13 @@ def hosts_that_go(lab: Lab) -> Iterator[NewHost]:
         for host in hosts:
             with contextlib.suppress(LabError):  # a test may have destroyed it itself
                 host.destroy()
+
+
+@pytest.fixture
+def mirror(lab: Lab, tmp_path: Path) -> Iterator[FaultyMirror]:
+    """A file server for one test, that fails on request, where hosts reach it."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    address = lab.mirror_url.removeprefix("http://").partition(":")[0]
+    with FaultyMirror(folder, address) as mirror:
+        yield mirror

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,17 @@ TIMEOUT = 1800
 SMALL = REPOSITORY / "tests/lab/small.py"
 """The inventory that most tests begin with."""
 HEADER = "from tests.lab.inventory import *\n"
+
+
+OPERATIONS = [
+    "Take the deploy lock",
+    "Prepare the system",
+    "Make installs",
+    "Write the generation",
+    "Activate the generation",
+    "Prove every route",
+    "Give the deploy lock back",
+]
 
 
 @dataclass(frozen=True)
@@ -117,3 +128,19 @@ def ask(host: LabHost, model: str, *, state: str = "/var/lib/ai-backend") -> str
     )
     answer = json.loads(host.run(command, timeout=90).stdout)
     return str(answer["choices"][0]["message"]["content"])
+
+
+def main_pids(host: LabHost, units: Sequence[str]) -> dict[str, str]:
+    """Unit → its main process; one that was restarted has another."""
+    return {unit: host.run(f"systemctl show -P MainPID '{unit}'").stdout.strip() for unit in units}
+
+
+def files_changed_by(host: LabHost, change: Callable[[], object]) -> list[str]:
+    """Files of the host's disk that a callable changes, but for logs."""
+    host.run("touch /run/marker && sleep 0.1")
+    change()
+    # /run is memory, and the caches of uv and ccache are shared with other hosts, which may be writing there.
+    caches = ("/var/cache/ai-backend/uv", "/var/cache/ai-backend/ccache")
+    skipped = " ".join(f"-not -path '{path}'" for path in ("/proc/*", "/var/log/*", "/run", *caches))
+    find = f"find / -xdev -newer /run/marker {skipped} -print"
+    return host.run(find, check=False).stdout.split()

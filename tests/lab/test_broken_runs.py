@@ -7,15 +7,13 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.lab.conftest import NewHost
-from tests.lab.deploys import ask, deploy, failures, inventory_file, verdict
-from tests.lab.test_main_job import OPERATIONS
-from tests.labhost import Lab, LabHost
+from tests.lab.deploys import OPERATIONS, ask, deploy, failures, inventory_file, verdict
+from tests.labhost import LabHost
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.models import write_tiny_gguf
 
@@ -103,15 +101,6 @@ def still_answers(host: LabHost) -> None:
     """The stack that was there before the broken run is whole."""
     assert ask(host, "tiny-native") == "This is the native llama server"
     assert failures(verdict(host)) == []
-
-
-@pytest.fixture
-def mirror(lab: Lab, tmp_path: Path) -> Iterator[FaultyMirror]:
-    folder = tmp_path / "served"
-    folder.mkdir()
-    address = lab.mirror_url.removeprefix("http://").partition(":")[0]
-    with FaultyMirror(folder, address) as mirror:
-        yield mirror
 
 
 def test_a_wrong_digest_is_refused_and_the_stack_answers(host: LabHost, tmp_path: Path, mirror: FaultyMirror) -> None:

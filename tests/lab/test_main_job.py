@@ -7,18 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab.conftest import NewHost
-from tests.lab.deploys import ask, deploy, failures, inventory_file, verdict
+from tests.lab.deploys import OPERATIONS, ask, deploy, failures, files_changed_by, inventory_file, main_pids, verdict
 from tests.labhost import LabHost
 
-OPERATIONS = [
-    "Take the deploy lock",
-    "Prepare the system",
-    "Make installs",
-    "Write the generation",
-    "Activate the generation",
-    "Prove every route",
-    "Give the deploy lock back",
-]
 UNITS = ["llama-server@native.service", "llama-cpp-python@python.service", "litellm.service"]
 
 FACT_CHANNELS = 3
@@ -34,27 +25,11 @@ def host(request: pytest.FixtureRequest, new_module_host: NewHost) -> LabHost:
     return host
 
 
-def main_pids(host: LabHost) -> dict[str, str]:
-    return {unit: host.run(f"systemctl show -P MainPID '{unit}'").stdout.strip() for unit in UNITS}
-
-
 def channels_opened(host: LabHost) -> int:
     """How many SSH channels ran a command on the host, by the lines that sshd logs at LogLevel VERBOSE."""
     # Debian 13's sshd logs as sshd-session.
     log = host.run("journalctl -t sshd -t sshd-session -o cat").stdout
     return log.count("Starting session: command")
-
-
-def files_changed_by(host: LabHost, change: object) -> list[str]:
-    """Files of the host's disk that a callable changes, but for logs."""
-    host.run("touch /run/marker && sleep 0.1")
-    assert callable(change)
-    change()
-    # /run is memory, and the caches of uv and ccache are shared with other hosts, which may be writing there.
-    caches = ("/var/cache/ai-backend/uv", "/var/cache/ai-backend/ccache")
-    skipped = " ".join(f"-not -path '{path}'" for path in ("/proc/*", "/var/log/*", "/run", *caches))
-    find = f"find / -xdev -newer /run/marker {skipped} -print"
-    return host.run(find, check=False).stdout.split()
 
 
 def test_every_check_holds_after_the_first_deploy(host: LabHost) -> None:
@@ -78,7 +53,7 @@ def test_the_words_tell_who_answers(host: LabHost) -> None:
 def test_a_second_run_changes_nothing(host: LabHost) -> None:
     host.run("echo 'LogLevel VERBOSE' > /etc/ssh/sshd_config.d/count.conf && systemctl reload ssh")
     host.wait_until_running()
-    pids = main_pids(host)
+    pids = main_pids(host, UNITS)
     outputs = []
 
     def run() -> None:
@@ -88,7 +63,7 @@ def test_a_second_run_changes_nothing(host: LabHost) -> None:
     (noop,) = outputs
     assert noop.results() == dict.fromkeys(OPERATIONS, "No changes")
     assert changed == []
-    assert main_pids(host) == pids
+    assert main_pids(host, UNITS) == pids
     before = channels_opened(host)
     deploy(host).must_pass()
     # The question itself is a channel too.
@@ -96,10 +71,10 @@ def test_a_second_run_changes_nothing(host: LabHost) -> None:
 
 
 def test_one_changed_option_restarts_that_unit_alone(host: LabHost, tmp_path: Path) -> None:
-    before = main_pids(host)
+    before = main_pids(host, UNITS)
     changed = inventory_file(tmp_path, "hosts = [lab_host(lab_stack(native={'context_size': 1024}))]")
     run = deploy(host, inventory=changed).must_pass()
-    after = main_pids(host)
+    after = main_pids(host, UNITS)
     assert {unit for unit in UNITS if before[unit] != after[unit]} == {"llama-server@native.service"}
     assert "--ctx-size 1024" in host.run("tr '\\0' ' ' < /proc/$(pgrep -f llama-server | head -1)/cmdline").stdout
     assert run.results()["Make installs"] == "No changes"

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.conftest import NewHost
-from tests.lab.deploys import deploy, failures, inventory_file, verdict
-from tests.lab.test_main_job import OPERATIONS
+from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, verdict
 from tests.labhost import Lab, LabHost
 
 VERIFIER = "/home/alice/.config/ai-backend/bin/verify"

@@ -6,13 +6,14 @@ It runs in threads of the test's own process, on a port of its own, and notes wh
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 _RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
 _CHUNK = 1 << 16
@@ -34,6 +35,8 @@ class Faults:
     """Send requests for a file of a repository on to the same path at this address, as a Hub does to its storage."""
     wants_token: str | None = None
     """Refuse every request without this bearer token, as a Hub does for a gated repository."""
+    bytes_per_second: int | None = None
+    """Send no faster than that."""
     ignore_range: bool = False
     """Answer a request for a part with the whole file, as servers without Range do."""
 
@@ -80,6 +83,12 @@ class FaultyMirror:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, client = super().get_request()
+        # What was written and not read stays small, so that `Served.sent` is what the client was sent.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHUNK)
+        return connection, client
 
     def __init__(self, address: str, mirror: FaultyMirror) -> None:
         super().__init__((address, 0), _Handler)
@@ -156,6 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
                     break
                 offset += len(chunk)
                 served.sent += len(chunk)
+                if faults.bytes_per_second:
+                    self.server.mirror.closing.wait(len(chunk) / faults.bytes_per_second)
         if stop < end:
             if faults.stall_after is not None and stop == first + faults.stall_after:
                 self.server.mirror.closing.wait()

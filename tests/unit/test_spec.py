@@ -81,6 +81,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
         ),
         ["more than all memory of GPU-0a1b2c3d-0000 is promised"],
     ),
+    "vLLM on a processor without a bound": (lambda: vllm(gpus=None), ["give `kv_cache_memory_bytes`"]),
     "a backend's key that nobody else knows": (
         lambda: native(api_key=GeneratedSecret()),
         ['option "api_key"', "can not be generated on the host", "EnvSecret"],
@@ -104,7 +105,8 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
 
 def test_cards_that_are_shared_out_are_no_mistake() -> None:
     first, second = Gpus(uuids=["GPU-0a1b2c3d-0000"]), Gpus(uuids=["GPU-0a1b2c3d-0001"])
-    providers = [vllm(gpus=first), vllm(name="second", port=8002, gpus=second), vllm(name="cpu", port=8003, gpus=None)]
+    providers = [vllm(gpus=first), vllm(name="second", port=8002, gpus=second)]
+    providers += [vllm(name="cpu", port=8003, gpus=None, kv_cache_memory_bytes="1G")]
     small_stack(providers=providers, routes=[route("v", "vllm")], aliases={})
 
 

@@ -1,0 +1,141 @@
+"""Downloads of models: the network goes, files are corrupted or gated, or come from the control machine."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import Run, ask, deploy, failures, inventory_file, verdict
+from tests.labhost import LabHost
+from tests.labhost.faulty_mirror import FaultyMirror
+from tests.labhost.hub import publish
+from tests.labhost.models import write_tiny_gguf
+
+CHUNK = 1 << 20
+"""Bytes. What a cut may cost: the most that is on the way and is sent again."""
+SAYS = "This came all the way"
+OFFLINE_SECONDS = 40
+"""Longer than a download waits for the next byte, so that it must begin anew."""
+
+
+@pytest.fixture(scope="module")
+def host(new_module_host: NewHost) -> LabHost:
+    host = new_module_host("models")
+    deploy(host).must_pass()
+    return host
+
+
+def big_model(folder: Path, size: int) -> bytes:
+    """A model that answers `SAYS`, made longer by zeros that nobody reads."""
+    write_tiny_gguf(folder / "big.gguf", says=SAYS, name="big")
+    with (folder / "big.gguf").open("ab") as file:
+        file.truncate(size)
+    return (folder / "big.gguf").read_bytes()
+
+
+def native_with(folder: Path, model: str) -> Path:
+    """An inventory whose native server serves a model of that declaration."""
+    text = f"from roles.spec import *\nhosts = [lab_host(lab_stack(native={{'model': {model}}}, native_says={SAYS!r}))]"
+    return inventory_file(folder, text)
+
+
+def hub_file(mirror: FaultyMirror, **options: object) -> str:
+    return f"HubFile(endpoint='{mirror.url}', repository='org/big', revision='main', file='big.gguf', **{options!r})"
+
+
+def fails(run: Run, *told: str) -> None:
+    assert run.status == 1, run.output
+    for words in told:
+        assert words in run.output, run.output
+    assert "Traceback" not in run.output
+
+
+def test_the_network_is_cut_three_times_and_the_download_resumes(
+    host: LabHost, mirror: FaultyMirror, tmp_path: Path
+) -> None:
+    content = big_model(tmp_path, 40 * CHUNK)
+    publish(mirror.folder, "org/big", {"big.gguf": content})
+    mirror.faults.bytes_per_second = 6 * CHUNK
+    cuts: list[int] = []
+
+    def cut_three_times() -> None:
+        for number in range(3):
+            # At a random point of what is left, at a third of it at most, so that three fit in.
+            goal = sent() + random.randint(CHUNK, 10 * CHUNK)
+            while sent() < goal:
+                time.sleep(0.02)
+            host.cut_link()
+            cuts.append(sent())
+            time.sleep(OFFLINE_SECONDS)
+            host.restore_link()
+            wait_for_more(number)
+
+    def sent() -> int:
+        return sum(served.sent for served in mirror.served if served.path.endswith(".gguf"))
+
+    def wait_for_more(number: int) -> None:
+        while sum(served.path.endswith(".gguf") for served in mirror.served) < number + 2:
+            time.sleep(0.1)
+
+    cutter = threading.Thread(target=cut_three_times, daemon=True)
+    cutter.start()
+    run = deploy(host, inventory=native_with(tmp_path, hub_file(mirror))).must_pass()
+    cutter.join(timeout=5)
+    assert len(cuts) == 3, run.output
+    assert "trying again at" in run.output
+    assert sent() - len(content) <= 3 * CHUNK
+    digest = hashlib.sha256(content).hexdigest()
+    assert digest in host.run("sha256sum /etc/ai-backend/install/model-big.gguf-*/big.gguf").stdout
+    assert ask(host, "tiny-native") == SAYS
+
+
+def test_a_corrupted_file_is_refused_and_named(host: LabHost, mirror: FaultyMirror, tmp_path: Path) -> None:
+    content = big_model(tmp_path, 2 * CHUNK)
+    publish(mirror.folder, "org/big", {"big.gguf": content})
+    mirror.faults.flip_byte = 1_500_000
+    digest = hashlib.sha256(content).hexdigest()
+    fails(deploy(host, inventory=native_with(tmp_path, hub_file(mirror))), "big.gguf has the digest", f"not {digest}")
+    assert failures(verdict(host)) == []
+
+
+def test_a_gated_model_without_a_token_says_what_to_do_and_with_one_comes(
+    host: LabHost, mirror: FaultyMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "hf_0123456789abcdefghij"
+    monkeypatch.setenv("LAB_HF_TOKEN", token)
+    publish(mirror.folder, "org/big", {"big.gguf": big_model(tmp_path, 2 * CHUNK)})
+    mirror.faults.wants_token = token
+    run = deploy(host, inventory=native_with(tmp_path, hub_file(mirror)))
+    fails(run, "org/big", "is gated, private, or not there (401)", 'token=EnvSecret("HF_TOKEN")')
+    model = hub_file(mirror).replace("**{}", "token=EnvSecret('LAB_HF_TOKEN')")
+    run = deploy(host, inventory=native_with(tmp_path, model)).must_pass()
+    assert token not in run.output
+    assert token not in host.run("journalctl --no-pager -o cat").stdout
+    assert host.run(f"grep -rlF {token} /etc /opt/ai-backend /var/lib/ai-backend", check=False).stdout == ""
+    assert ask(host, "tiny-native") == SAYS
+
+
+def test_a_file_of_the_control_machine_is_sent_once_and_resumed(host: LabHost, tmp_path: Path) -> None:
+    content = big_model(tmp_path, 100 * CHUNK)
+    digest = hashlib.sha256(content).hexdigest()
+    inventory = native_with(tmp_path, f"LocalFile(path={str(tmp_path / 'big.gguf')!r}, sha256='{digest}')")
+    # Killed once something has come; a run says where it begins.
+    killed = deploy(host, inventory=inventory, at="MB sent (")
+    assert killed.status == -9, killed.output
+    run = deploy(host, inventory=inventory).must_pass()
+    begins = int(run.output.partition("from byte ")[2].split()[0])
+    assert begins >= 16 * CHUNK
+    assert digest in host.run("sha256sum /etc/ai-backend/install/model-big.gguf-*/big.gguf").stdout
+    assert ask(host, "tiny-native") == SAYS
+    (tmp_path / "big.gguf").unlink()
+    assert "sending" not in deploy(host, inventory=inventory).must_pass().output
+    fails(
+        deploy(host, inventory=native_with(tmp_path, f"LocalFile(path='/nowhere.gguf', sha256='{'0' * 64}')")),
+        "/nowhere.gguf is not there: mend `path`",
+    )

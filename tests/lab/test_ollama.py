@@ -1,0 +1,189 @@
+"""Ollama: upgrades and down-grades, models pulled and made, and what goes wrong with them.
+
+Runs on the stand-in, and unchanged on a real release (`OLLAMA_ARCHIVE`, see tests/lab/ollama.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import OPERATIONS, Run, ask, deploy, failures, inventory_file, main_pids, verdict
+from tests.lab.ollama import RECORDED_VERSION, ollama_release
+from tests.labhost import Lab, LabHost
+from tests.labhost.models import write_tiny_gguf
+from tests.ollama_stand_in.registry import ModelRegistry, publish
+
+OLDER = "0.32.14"
+PULLED = "This one was pulled"
+MADE = "This is a model that Ollama serves"
+BLOBS = "blobs.lab"
+"""The host that the registry sends on to for its blobs, as the vendor's does."""
+
+STACK = """
+from roles.ollama import *
+
+def ollama(release, models, **options):
+    routes = [Route(name=model.name, deployments=[Deployment(provider="ollama", model=model.name)]) for model in models]
+    settings = {"num_parallel": 3, "max_queue": 7, "keep_alive": "9m", **options}
+    provider = Ollama(release=OllamaRelease(**release), models=models, **settings)
+    return Stack(providers=[provider], routes=routes, gateway=LiteLLM(bind="0.0.0.0"))
+
+PARAMETERS = {"temperature": 0.5}
+MADE = OllamaModel(name="made:latest", gguf=lab_model("ollama.gguf"), system="Be brief.", parameters=PARAMETERS)
+"""
+
+
+@pytest.fixture(scope="module")
+def registry(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelRegistry]:
+    address = lab.mirror_url.removeprefix("http://").partition(":")[0]
+    with ModelRegistry(tmp_path_factory.mktemp("registry"), address, other_host=BLOBS) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="module")
+def host(
+    lab: Lab, registry: ModelRegistry, new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory
+) -> LabHost:
+    """A host with the older release and one model that is made."""
+    host = new_module_host("ollama")
+    host.run(f"echo '{lab.mirror_url.removeprefix('http://').partition(':')[0]} {BLOBS}' >> /etc/hosts")
+    deploy(host, inventory=stack(tmp_path_factory.mktemp("first"), lab, OLDER)).must_pass()
+    return host
+
+
+def stack(folder: Path, lab: Lab, version: str = RECORDED_VERSION, *models: str, **release: str) -> Path:
+    """An inventory with that release, the model that is made, and further ones."""
+    given = {**ollama_release(lab, version).model_dump(exclude_none=True), **release}
+    listed = ", ".join(["MADE", *models])
+    return inventory_file(folder, f"{STACK}\nhosts = [lab_host(ollama({given!r}, [{listed}]))]")
+
+
+def published(registry: ModelRegistry, folder: Path, name: str, says: str, size: int = 0) -> str:
+    """Put a model into the registry; its digest. `size`: bytes that it is made longer by."""
+    gguf = folder / f"{name}.gguf"
+    write_tiny_gguf(gguf, says=says, name=name)
+    with gguf.open("ab") as file:
+        file.write(bytes(size))
+    return publish(registry.folder, f"library/{name}", "latest", gguf)
+
+
+def pulled(registry: ModelRegistry, name: str, **options: object) -> str:
+    """The declaration of a model of the registry."""
+    return f"OllamaModel(name='{registry.host}/library/{name}:latest', insecure=True, **{options!r})"
+
+
+def tags(host: LabHost) -> dict[str, str]:
+    found = json.loads(host.run("curl -sS http://127.0.0.1:11434/api/tags").stdout)
+    return {model["name"]: model["digest"] for model in found["models"]}
+
+
+def version(host: LabHost) -> str:
+    return str(json.loads(host.run("curl -sS http://127.0.0.1:11434/api/version").stdout)["version"])
+
+
+def environment(host: LabHost) -> dict[str, str]:
+    pid = main_pids(host, ["ollama.service"])["ollama.service"]
+    lines = host.run(f"tr '\\0' '\\n' < /proc/{pid}/environ").stdout.splitlines()
+    return {name: value for name, _, value in (line.partition("=") for line in lines) if name.startswith("OLLAMA_")}
+
+
+def fails(run: Run, *told: str) -> None:
+    assert run.status == 1, run.output
+    for words in told:
+        assert words in run.output, run.output
+    assert "Traceback" not in run.output
+
+
+def test_a_model_is_made_from_a_file_and_answers(host: LabHost) -> None:
+    assert failures(verdict(host)) == []
+    assert version(host) == OLDER
+    assert ask(host, "made:latest") == MADE
+
+
+def test_an_install_that_fails_leaves_the_old_one_running(host: LabHost, lab: Lab, tmp_path: Path) -> None:
+    pid = main_pids(host, ["ollama.service"])
+    run = deploy(host, inventory=stack(tmp_path, lab, sha256="f" * 64))
+    fails(run, "ollama-linux-amd64.tar.zst has the digest", f"not {'f' * 64} as declared")
+    run = deploy(host, inventory=stack(tmp_path, lab, version_of_nothing(lab)))
+    fails(run, "does not say '0.0.1'")
+    assert main_pids(host, ["ollama.service"]) == pid
+    assert (version(host), ask(host, "made:latest")) == (OLDER, MADE)
+
+
+def version_of_nothing(lab: Lab) -> str:
+    """A version whose archive holds another one."""
+    archive = ollama_release(lab, OLDER)
+    folder = lab.folders.files / "ollama" / "0.0.1"
+    folder.mkdir(exist_ok=True)
+    name = "ollama-linux-amd64.tar.zst"
+    (folder / name).write_bytes((lab.folders.files / "ollama" / archive.version / name).read_bytes())
+    return "0.0.1"
+
+
+def test_an_upgrade_and_a_down_grade_keep_models_and_environment(host: LabHost, lab: Lab, tmp_path: Path) -> None:
+    models, settings = tags(host), environment(host)
+    gateway = main_pids(host, ["litellm.service"])
+    assert settings["OLLAMA_NUM_PARALLEL"] == "3"
+    newer = ollama_release(lab).version
+    for wanted in (newer, OLDER):
+        deploy(host, inventory=stack(tmp_path, lab, wanted if wanted == OLDER else RECORDED_VERSION)).must_pass()
+        assert version(host) == wanted
+        assert tags(host) == models
+        assert environment(host) == settings
+        assert ask(host, "made:latest") == MADE
+        assert failures(verdict(host)) == []
+    assert main_pids(host, ["litellm.service"]) == gateway
+
+
+def test_a_pull_that_is_cut_goes_on_and_ends_with_the_pinned_digest(
+    host: LabHost, lab: Lab, registry: ModelRegistry, tmp_path: Path
+) -> None:
+    size = 8 << 20
+    digest = published(registry, tmp_path, "pulled", PULLED, size)
+    registry.faults.cut_after = 3 << 20
+    inventory = stack(tmp_path, lab, OLDER, pulled(registry, "pulled", digest=digest))
+    run = deploy(host, inventory=inventory).must_pass()
+    registry.faults.cut_after = None
+    name = f"{registry.host}/library/pulled:latest"
+    assert tags(host)[name] == digest
+    assert ask(host, name) == PULLED
+    assert f"{name}: there, digest {digest}" in host.run("journalctl -u ollama-models -o cat --no-pager").stdout
+    assert "ollama-models.service: done after" in run.output
+    manifests = sum("/manifests/" in asked.path for asked in registry.asked)
+    assert deploy(host, inventory=inventory).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
+    host.reboot()
+    assert failures(verdict(host)) == []
+    assert sum("/manifests/" in asked.path for asked in registry.asked) == manifests  # what is there is not asked for
+
+
+def test_a_model_of_another_digest_is_refused_and_named(
+    host: LabHost, lab: Lab, registry: ModelRegistry, tmp_path: Path
+) -> None:
+    digest = published(registry, tmp_path, "changed", PULLED)
+    run = deploy(host, inventory=stack(tmp_path, lab, OLDER, pulled(registry, "changed", digest="a" * 64)))
+    fails(run, f"library/changed:latest has the digest {digest}, not {'a' * 64} as declared", "mend `digest`")
+    assert ask(host, "made:latest") == MADE
+
+
+def test_a_model_that_the_registry_does_not_have_is_named(
+    host: LabHost, lab: Lab, registry: ModelRegistry, tmp_path: Path
+) -> None:
+    run = deploy(host, inventory=stack(tmp_path, lab, OLDER, pulled(registry, "nowhere")))
+    fails(run, "ollama-models.service has failed", "library/nowhere:latest", "file does not exist")
+    assert ask(host, "made:latest") == MADE
+
+
+def test_the_boot_does_not_wait_for_models(host: LabHost, lab: Lab, registry: ModelRegistry, tmp_path: Path) -> None:
+    """The loader works in vain, the registry being away, and the host is up all the same."""
+    registry.faults.refuse_manifest_with = 500
+    fails(deploy(host, inventory=stack(tmp_path, lab, OLDER, pulled(registry, "pulled-later"))), "pulled-later")
+    host.reboot()  # waits for systemd to say that all has started
+    assert host.run("systemctl is-active ollama litellm").stdout == "active\nactive\n"
+    registry.faults.refuse_manifest_with = None
+    published(registry, tmp_path, "pulled-later", PULLED)
+    deploy(host, inventory=stack(tmp_path, lab, OLDER, pulled(registry, "pulled-later"))).must_pass()
+    assert ask(host, f"{registry.host}/library/pulled-later:latest") == PULLED

@@ -1,0 +1,117 @@
+"""The whole reference stack on one host: all four providers behind the gateway, changed one at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import OPERATIONS, ask, deploy, failures, files_changed_by, main_pids, verdict
+from tests.labhost import LabHost
+from tests.labhost.paths import REPOSITORY
+
+WHOLE = REPOSITORY / "inventory/lab.py"
+SERVERS = [
+    "ollama.service",
+    "vllm@tiny.service",
+    "llama-cpp-python@python.service",
+    "llama-server@native.service",
+    "litellm.service",
+]
+SAY = {
+    "tiny-ollama:latest": "This is a model that Ollama serves",
+    "tiny-vllm": "This is the vLLM server",
+    "gpt-4o": "This is the vLLM server",
+    "tiny-python": "This is the Python llama server",
+    "tiny-native": "This is the native llama server",
+}
+
+
+@pytest.fixture(scope="module")
+def host(new_module_host: NewHost) -> LabHost:
+    """A host that the whole stack was deployed to once, from nothing."""
+    host = new_module_host("whole")
+    deploy(host, inventory=WHOLE).must_pass()
+    return host
+
+
+def changed_stack(folder: Path, *changes: str) -> Path:
+    """An inventory that is the whole stack with something else in it: statements over `providers` and `options`."""
+    path = folder / "changed.py"
+    lines = [
+        "from inventory.lab import *",
+        "from roles.llama_cpp import *",
+        "providers = {provider.name: provider for provider in stack.providers}",
+        *changes,
+        "hosts = [lab_host(stack.model_copy(update={'providers': tuple(providers.values())}))]",
+    ]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def restarted(host: LabHost, inventory: Path) -> set[str]:
+    before = main_pids(host, SERVERS)
+    deploy(host, inventory=inventory).must_pass()
+    after = main_pids(host, SERVERS)
+    return {unit for unit in SERVERS if before[unit] != after[unit]}
+
+
+def test_every_provider_answers_by_its_own_words(host: LabHost) -> None:
+    found = verdict(host)
+    assert failures(found) == []
+    assert {model: ask(host, model) for model in SAY} == SAY
+    ids = {check["id"] for check in found["checks"]}
+    assert {f"unit/{unit}/digest" for unit in SERVERS} | {"unit/ollama-models.service/done"} <= ids
+
+
+def test_the_model_is_awq_from_the_hub_at_a_commit_that_is_recorded(host: LabHost) -> None:
+    record = host.run("cat /etc/ai-backend/install/model-tiny-awq-*/.revision.json").stdout
+    assert '"repository": "lab/tiny-awq", "revision": "main", "commit": "' in record
+    assert '"quant_method": "awq"' in host.run("cat /etc/ai-backend/install/model-tiny-awq-*/config.json").stdout
+
+
+def test_a_second_run_changes_nothing(host: LabHost) -> None:
+    pids = main_pids(host, SERVERS)
+    outputs = []
+    changed = files_changed_by(host, lambda: outputs.append(deploy(host, inventory=WHOLE).must_pass()))
+    assert outputs[0].results() == dict.fromkeys(OPERATIONS, "No changes")
+    assert changed == []
+    assert main_pids(host, SERVERS) == pids
+
+
+def test_another_llama_cpp_server_restarts_nothing_else(host: LabHost, tmp_path: Path) -> None:
+    second = "providers['second'] = providers['native'].model_copy(update={'name': 'second', 'port': 8081})"
+    assert restarted(host, changed_stack(tmp_path, second)) == set()
+    assert host.run("systemctl is-active llama-server@second").stdout == "active\n"
+    assert restarted(host, WHOLE) == set()
+    assert host.run("systemctl is-active llama-server@second", check=False).stdout == "inactive\n"
+
+
+def test_one_option_of_vllm_restarts_it_alone(host: LabHost, tmp_path: Path) -> None:
+    option = "providers['tiny'] = providers['tiny'].model_copy(update={'max_num_seqs': 2})"
+    assert restarted(host, changed_stack(tmp_path, option)) == {"vllm@tiny.service"}
+    assert failures(verdict(host)) == []
+
+
+def test_killing_vllms_engine_brings_all_of_it_up_again(host: LabHost) -> None:
+    """EngineCore is a child that does the work; a server without it must not stay, nor its remains."""
+    before = main_pids(host, SERVERS)["vllm@tiny.service"]
+    host.run("pkill -KILL -f VLLM::EngineCore")
+    changed = f'[ "$(systemctl show -P MainPID vllm@tiny)" != {before} ]'
+    host.run(f"timeout 60 sh -c 'until {changed}; do sleep 0.5; done'", timeout=70)
+    assert failures(verdict(host)) == []
+    assert ask(host, "tiny-vllm") == SAY["tiny-vllm"]
+    cores = host.run("pgrep -fc VLLM::EngineCore").stdout
+    assert cores == "1\n"
+
+
+def test_after_a_reboot_all_of_it_answers(host: LabHost) -> None:
+    deploy(host, inventory=WHOLE).must_pass()
+    before = host.boot_id()
+    host.reboot()
+    found = verdict(host)
+    assert failures(found) == []
+    assert found["boot_id"] == host.boot_id() != before
+    assert {model: ask(host, model) for model in SAY} == SAY
+    assert deploy(host, inventory=WHOLE).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
