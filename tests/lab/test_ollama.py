@@ -55,9 +55,9 @@ def host(
     return host
 
 
-def stack(folder: Path, lab: Lab, version: str = RECORDED_VERSION, *models: str, **release: str) -> Path:
-    """An inventory with that release, the model that is made, and further ones."""
-    given = {**ollama_release(lab, version).model_dump(exclude_none=True), **release}
+def stack(folder: Path, lab: Lab, packed: str = RECORDED_VERSION, *models: str, **release: str) -> Path:
+    """An inventory with that release but for options of it, the model that is made, and further ones."""
+    given = {**ollama_release(lab, packed).model_dump(exclude_none=True), **release}
     listed = ", ".join(["MADE", *models])
     return inventory_file(folder, f"{STACK}\nhosts = [lab_host(ollama({given!r}, [{listed}]))]")
 
@@ -108,20 +108,10 @@ def test_an_install_that_fails_leaves_the_old_one_running(host: LabHost, lab: La
     pid = main_pids(host, ["ollama.service"])
     run = deploy(host, inventory=stack(tmp_path, lab, sha256="f" * 64))
     fails(run, "ollama-linux-amd64.tar.zst has the digest", f"not {'f' * 64} as declared")
-    run = deploy(host, inventory=stack(tmp_path, lab, version_of_nothing(lab)))
+    run = deploy(host, inventory=stack(tmp_path, lab, OLDER, version="0.0.1"))
     fails(run, "does not say '0.0.1'")
     assert main_pids(host, ["ollama.service"]) == pid
     assert (version(host), ask(host, "made:latest")) == (OLDER, MADE)
-
-
-def version_of_nothing(lab: Lab) -> str:
-    """A version whose archive holds another one."""
-    archive = ollama_release(lab, OLDER)
-    folder = lab.folders.files / "ollama" / "0.0.1"
-    folder.mkdir(exist_ok=True)
-    name = "ollama-linux-amd64.tar.zst"
-    (folder / name).write_bytes((lab.folders.files / "ollama" / archive.version / name).read_bytes())
-    return "0.0.1"
 
 
 def test_an_upgrade_and_a_down_grade_keep_models_and_environment(host: LabHost, lab: Lab, tmp_path: Path) -> None:
