@@ -24,10 +24,13 @@ from typing import Any
 
 _READERS: Mapping[str, frozenset[str]] = {
     "top": frozenset({"config", "_config"}),
-    "general_settings": frozenset({"general_settings", "_general_settings", "settings_general"}),
+    "general_settings": frozenset({"general_settings", "_general_settings", "proxy_general_settings"}),
     "litellm_settings": frozenset({"litellm_settings", "_litellm_settings"}),
-    "litellm_params": frozenset({"litellm_params", "_litellm_params", "optional_params", "kwargs"}),
+    "litellm_params": frozenset(
+        {"litellm_params", "_litellm_params", "optional_params", "non_default_params", "kwargs"}
+    ),
     "model_info": frozenset({"model_info", "_model_info"}),
+    "cache_params": frozenset({"redis_kwargs"}),
 }
 """Section → the names that LiteLLM's source gives to the mapping it reads that section from."""
 
@@ -80,15 +83,13 @@ def known_keys() -> dict[str, Any]:
         "litellm_params_read": _names((read["litellm_params"] | _provider_options(package)) - parameters),
         "model_info": _names(model_info | read["model_info"]),
         "router_settings": _names(router),
-        "litellm_settings": _names(read["litellm_settings"] | _module_settings(litellm) | _cases(package)),
+        "litellm_settings": _names(read["litellm_settings"] | _module_settings(litellm, package) | _cases(package)),
         "general_settings": _names(
             read["general_settings"]
             | set(proxy_types.ConfigGeneralSettings.model_fields)
             | _validated_general_settings(package)
         ),
-        "cache_params": _names(
-            _parameters(caching.Cache) | _parameters(redis.Redis) | {"startup_nodes", "sentinel_nodes"}
-        ),
+        "cache_params": _names(_parameters(caching.Cache) | _parameters(redis.Redis) | read["cache_params"]),
         "retry_policy": _names(router_types.RetryPolicy.model_fields),
         "allowed_fails_policy": _names(router_types.AllowedFailsPolicy.model_fields),
         "routing_strategies": _names(_strategies(router_types)),
@@ -173,19 +174,31 @@ def _model_patterns(litellm: Any) -> set[str]:
     return {rule["pattern"] for rule in rules if "litellm_provider" in rule.get("model_info", {})}
 
 
-def _module_settings(litellm: Any) -> set[str]:
-    """Every key of `litellm_settings` becomes an attribute of the module: those whose value could stand in a file."""
+def _module_settings(litellm: Any, package: Path) -> set[str]:
+    """Every key of `litellm_settings` becomes an attribute of the module: those that can stand in a file, or are read."""
     plain = (type(None), bool, int, float, str, list, dict)
-    return {name for name, value in vars(litellm).items() if isinstance(value, plain) and name == name.lower()}
+    own = {name for name, value in vars(litellm).items() if isinstance(value, plain)}
+    read: set[str] = set()
+    for file in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Attribute(value=ast.Name(id="litellm"), attr=name) if name in own:
+                    read.add(name)
+                case ast.Call(
+                    func=ast.Name(id="getattr"), args=[ast.Name(id="litellm"), ast.Constant(value=str(name)), *_]
+                ):
+                    read.add(name)
+    return read | {name for name in own if name == name.lower()}
 
 
 def _provider_options(package: Path) -> set[str]:
-    """Options that one provider only knows (`num_ctx` of Ollama): the annotated names of its `…Config` classes."""
+    """Options that one provider only knows (`num_ctx` of Ollama): the annotated names of its classes."""
     return {
         statement.target.id
-        for file in sorted((package / "llms").rglob("*.py"))
+        for folder in (package / "llms", package / "types" / "llms")
+        for file in sorted(folder.rglob("*.py"))
         for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.ClassDef) and node.name.endswith("Config")
+        if isinstance(node, ast.ClassDef)
         for statement in node.body
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
     }
@@ -231,8 +244,11 @@ def _lookups(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def _name(node: ast.expr) -> str:
+    """`x` of `x`, of `y.x`, of `y["x"]` and of `y.get("x")`."""
     match node:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Subscript(slice=ast.Constant(value=str(name))):
+            return name
+        case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(value=str(name)), *_]):
             return name
     return ""
 

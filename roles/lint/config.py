@@ -115,7 +115,8 @@ class Config:
     @property
     def is_complete(self) -> bool:
         """Whether all models stand here: none in a file that was not read, none in the database."""
-        return not self.document.unread and self.setting("general_settings", "store_model_in_db") is not True
+        in_database = self.setting("general_settings", "store_model_in_db") is True
+        return bool(self.models) and not self.document.unread and not in_database
 
     @cached_property
     def models(self) -> Sequence[Model]:

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import yaml
 
-# The loader in C is ten times faster; wheels have it, some builds from source do not.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FastLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Ten times faster; wheels have it, some builds from source do not."""
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and positions from the root: `("model_list", 0, "model_name")`."""
@@ -164,7 +164,8 @@ def _merge(document: Document, included: Document) -> None:
 def _read_into(document: Document, text: str) -> None:
     try:
         _check_depth(text)
-        loader = _Loader(text)
+        # LiteLLM reads with the loader in Python, which is stricter about tabs.
+        loader: Any = (yaml.SafeLoader if "\t" in text else _FastLoader)(text)
         root = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -187,7 +188,7 @@ def _read_into(document: Document, text: str) -> None:
 
 def _check_depth(text: str) -> None:
     depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    for event in yaml.parse(text, Loader=_FastLoader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -10,6 +10,10 @@ from roles.lint.document import Path
 from roles.lint.rule import Found, rule
 
 _OTHER_NOTATION = re.compile(r"os\.environ(?!/)\b.*|os\.getenv\b.*|\$\{[A-Za-z_][A-Za-z0-9_]*\}|\$[A-Z_][A-Z0-9_]*")
+_RESOLVED_LATER = (
+    ("general_settings", "alert_to_webhook_url"),  # process_slack_alerting_variables
+    ("general_settings", "pass_through_endpoints"),  # set_env_variables_in_header
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -25,9 +29,9 @@ def _words(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
             yield from _words(inner, (*path, index))
 
 
-def _is_pointer(path: Path) -> bool:
-    """Keys whose reference LiteLLM resolves later, by itself (holds_secret_pointer)."""
-    return str(path[-1]).endswith("_ref")
+def _is_resolved_later(path: Path) -> bool:
+    """Places whose references LiteLLM resolves by other code, in lists and within words too."""
+    return path[:2] in _RESOLVED_LATER or str(path[-1]).endswith("_ref")
 
 
 @rule(
@@ -43,7 +47,7 @@ def environment_unset(config: Config) -> Iterator[Found]:
     own = config.section("environment_variables")
     for path, word in _words(config.document.value):
         name = word.removeprefix(REFERENCE)
-        if name == word or not _NAME.fullmatch(name) or isinstance(path[-1], int) or _is_pointer(path):
+        if name == word or not _NAME.fullmatch(name) or isinstance(path[-1], int) or _is_resolved_later(path):
             continue
         if name not in config.environment:
             late = "; `environment_variables` in this file comes too late for it" if name in own else ""
@@ -58,7 +62,7 @@ def environment_unset(config: Config) -> Iterator[Found]:
 def environment_in_list(config: Config) -> Iterator[Found]:
     """`os.environ/NAME` as an item of a list: LiteLLM resolves values of keys only."""
     for path, word in _words(config.document.value):
-        if word.startswith(REFERENCE) and isinstance(path[-1], int):
+        if word.startswith(REFERENCE) and isinstance(path[-1], int) and not _is_resolved_later(path):
             yield Found(path, f'"{word}" is an item of a list: LiteLLM leaves it as it is written')
 
 
@@ -70,12 +74,28 @@ def environment_in_list(config: Config) -> Iterator[Found]:
 def environment_notation(config: Config) -> Iterator[Found]:
     """A variable in another notation (`${NAME}`, `$NAME`, `os.environ["NAME"]`), or in the middle of a value."""
     for path, word in _words(config.document.value):
-        if path[:1] == ("include",):
+        if path[:1] == ("include",) or _is_resolved_later(path):
             continue
         if _OTHER_NOTATION.fullmatch(word):
             yield Found(path, "this looks like a variable of the environment: LiteLLM takes it as it is written")
         elif REFERENCE in word and not word.startswith(REFERENCE):
             yield Found(path, f"`{REFERENCE}` in the middle of a value: LiteLLM takes it as it is written")
+
+
+@rule(
+    "error",
+    mend="set LITELLM_ENVIRONMENT where LiteLLM runs, or remove `supported_environments`",
+    source="tried with 1.106.2: the deployment is dropped (model_info_is_active_for_environment)",
+)
+def litellm_environment_unset(config: Config) -> Iterator[Found]:
+    """`supported_environments` of a model without LITELLM_ENVIRONMENT (where the environment is given)."""
+    if config.environment is None or config.variable_is_set("LITELLM_ENVIRONMENT"):
+        return
+    for model in config.models:
+        if model.info.get("supported_environments") is not None:
+            path = (*model.path, "model_info", "supported_environments")
+            message = f"{model.title} has `supported_environments`, and the environment has no LITELLM_ENVIRONMENT"
+            yield Found(path, f"{message}: LiteLLM drops the deployment in silence")
 
 
 @rule(

@@ -1,4 +1,4 @@
-"""Rules about keys that LiteLLM does not read. It says nothing about them."""
+"""Rules about keys that LiteLLM does not read: it starts with them as without."""
 
 from __future__ import annotations
 
@@ -41,15 +41,16 @@ def _unknown(config: Config) -> Iterator[tuple[Path, str, Collection[str]]]:
 
 
 def _home(path: Path, key: str, known: Known) -> str:
-    """The section that a key belongs to, if it is another one."""
+    """The section that a key belongs to, if it is another one: "`general_settings`"."""
     if path[0] == "model_list":
-        return "litellm_params" if key in known.litellm_params else "model_info" if key in known.model_info else ""
-    if len(path) == 1:
-        return next((section for section in _SETTINGS if key in getattr(known, section)), "")
+        homes = [part for part in ("litellm_params", "model_info") if key in getattr(known, part)]
+        return f"`{homes[0]}`" if homes else ""
     if len(path) > 2:
         return ""
-    others = [section for section in _SETTINGS if section != path[0] and key in getattr(known, section)]
-    return others[0] if others else "the top of the file" if key in known.top else ""
+    homes = [f"`{section}`" for section in _SETTINGS if section != path[0] and key in getattr(known, section)]
+    if len(path) == 2 and key in known.top:
+        homes.append("the top of the file")
+    return " or ".join(homes)
 
 
 @rule(
@@ -83,8 +84,8 @@ def misplaced_key(config: Config) -> Iterator[Found]:
     for path, key, _ in _unknown(config):
         home = _home(path, key, config.known)
         if home:
-            outcome = "LiteLLM does not start" if _is_refused(path, key) else "here LiteLLM ignores it in silence"
-            yield Found(path, f'"{key}" belongs into `{home}`: {outcome}', f"move it to `{home}`")
+            outcome = "LiteLLM does not start" if _is_refused(path, key) else "here LiteLLM ignores it"
+            yield Found(path, f'"{key}" belongs into {home}: {outcome}', f"move it to {home}")
     for model in config.models:
         for key in model.params:
             if _is_strange(key, config.known) and key in config.known.model_info:
@@ -136,7 +137,7 @@ def unknown_parameter(config: Config) -> Iterator[Found]:
         if not nearest(key, config.known.litellm_params, _CLEAR_TYPO):
             close = nearest(key, config.known.litellm_params | config.known.litellm_params_read, 0.7)
             mend = f'did you mean "{close}"?' if close else ""
-            yield Found(path, f'LiteLLM knows no parameter "{key}" and sends it to the provider as it is', mend)
+            yield Found(path, f'no parameter "{key}" is known: LiteLLM sends it to the provider as it is', mend)
 
 
 def _strange_parameters(config: Config) -> Iterator[tuple[Path, str]]:
