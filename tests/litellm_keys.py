@@ -175,7 +175,7 @@ def _model_patterns(litellm: Any) -> set[str]:
 
 
 def _module_settings(litellm: Any, package: Path) -> set[str]:
-    """Every key of `litellm_settings` becomes an attribute of the module: those that can stand in a file, or are read."""
+    """Every key of `litellm_settings` becomes an attribute of the module: those of a plain value, and those read."""
     plain = (type(None), bool, int, float, str, list, dict)
     own = {name for name, value in vars(litellm).items() if isinstance(value, plain)}
     read: set[str] = set()

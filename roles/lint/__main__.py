@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -100,6 +102,9 @@ def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
         return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Models have names in any script; the terminal may know only one.
+        sys.stdout.reconfigure(errors="backslashreplace")
     for finding in findings:
         print(finding)
 
@@ -110,4 +115,6 @@ def _refuse(message: str) -> int:
 
 
 if __name__ == "__main__":
+    # `… | head` ends it in silence.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())

@@ -31,4 +31,6 @@ class Finding:
     mend: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.severity}: {self.message}; {self.mend} [{self.rule}]"
+        text = f"{self.file}:{self.line}: {self.severity}: {self.message}; {self.mend} [{self.rule}]"
+        # A name in the file may hold a line break or a terminal's control characters.
+        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
