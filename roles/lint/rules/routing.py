@@ -56,7 +56,7 @@ def _is_asked_for(name: str, config: Config) -> bool:
     )
 
 
-@rule("error", mend="name another model", source="tried with 1.84.0 and 1.106.2: the entry is skipped")
+@rule("error", mend="name another model", source="tried with 1.84.0 and 1.106.2: its own name is skipped")
 def fallback_to_itself(config: Config) -> Iterator[Found]:
     """A model whose fallback is itself, by its own name or by an alias."""
     for chain in config.chains:
