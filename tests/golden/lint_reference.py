@@ -22,8 +22,9 @@ def lint_reference() -> str:
         "are not set; it never prints a value. `include` is followed. Several files are taken as proxies side by side.",
         "",
         "An **error** does not start, or something that is declared does not work. A **warning** works, and will hurt.",
-        "Releases: `all` = no difference is known; `by release` = judged by the lists in `roles/lint/keys`, which are made",
-        "from installed packages by `tests/litellm_keys.py`. `make golden` writes this page from the rules: change those.",
+        "Releases: `all` = no difference is known; `by release` = judged by the lists in `roles/lint/keys`, which",
+        "`tests/litellm_keys.py` makes from an installed LiteLLM. `make golden` writes this page from the rules:",
+        "change those.",
     ]
     for title, module in GROUPS.items():
         lines += [

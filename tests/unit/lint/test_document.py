@@ -12,6 +12,7 @@ from roles.lint.document import Document, read_document
 
 _UNREADABLE = {
     "a tab": ("a:\n\t- b\n", "yaml-syntax", 2),
+    "a tab that only the loader in C takes": ("a: {b: 1,\n\tc: 2}\n", "yaml-syntax", 2),
     "two documents": ("a: 1\n---\nb: 2\n", "yaml-syntax", 2),
     "an unknown tag": ("a: 1\nb: !vault x\n", "yaml-syntax", 2),
     "an unknown anchor": ("a: 1\nb: *c\n", "yaml-syntax", 2),
@@ -75,9 +76,10 @@ def test_every_value_has_its_line() -> None:
 
 
 def test_of_two_equal_keys_the_last_one_counts() -> None:
-    document = _read("a: {b: 1}\nc: 2\na:\n  d: 3\n")
+    document = _read("a: {d: {e: 1}}\nc: 2\na:\n  d: 3\n")
     assert document.value == {"a": {"d": 3}, "c": 2}
     assert document.place(("a", "d")).line == 4
+    assert document.place(("a", "d", "e")).line == 4, "what is lost has no place"
     assert [(problem.rule, problem.place.line) for problem in document.problems] == [("duplicate-key", 3)]
 
 

@@ -204,6 +204,19 @@ def test_an_unknown_provider_comes_with_the_right_one(word: str, mend: str) -> N
     assert mend in finding.mend
 
 
+def test_an_unknown_custom_llm_provider_is_told_once() -> None:
+    rules = _rules("model_list: [{model_name: a, litellm_params: {model: x, custom_llm_provider: nope}}]\n")
+    assert [rule for rule in rules if "provider" in rule] == ["unknown-provider"]
+
+
+def test_an_alias_of_an_alias_that_is_a_model_too_is_no_chain() -> None:
+    text = """
+    model_list: [{model_name: a, litellm_params: {model: openai/x, api_base: "http://h/v1", api_key: k}}]
+    router_settings: {model_group_alias: {b: a, a: a}}
+    """
+    assert "alias-chain" not in _rules(text)
+
+
 def test_providers_of_ones_own_are_known() -> None:
     text = """
     model_list: [{model_name: a, litellm_params: {model: mine/x}}]
