@@ -19,7 +19,7 @@ Reader: TypeAlias = Callable[[str], str]
 
 _DEEPEST = 100
 """The parser in C dies of a document that is nested some 10,000 levels deep."""
-_MOST_VALUES = 500_000
+_MOST_VALUES = 200_000
 """Anchors can make a small file expand without end."""
 
 _MAP, _SEQUENCE, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "merge"))
