@@ -1,0 +1,8 @@
+"""Finds what LiteLLM does not say: mistakes in its configuration that it accepts, and that break it later."""
+
+from roles.lint.finding import Finding, Severity
+from roles.lint.rule import Rule
+from roles.lint.rules import GROUPS, RULES, rules_of
+from roles.lint.run import Source, lint, lint_together
+
+__all__ = ["GROUPS", "RULES", "Finding", "Rule", "Severity", "Source", "lint", "lint_together", "rules_of"]

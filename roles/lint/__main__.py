@@ -1,0 +1,120 @@
+"""`python -m roles.lint FILE…`: exit status 0 = no errors (warnings may be), 1 = errors, 2 = a file can not be read."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from roles.lint.environment_file import parse_environment
+from roles.lint.finding import Finding
+from roles.lint.known import known_releases, parse_version
+from roles.lint.rules.reading import UNREADABLE
+from roles.lint.run import Source, lint_together
+
+_ERRORS, _UNREADABLE = 1, 2
+
+
+class _NotReadable(Exception):
+    """A file that was named can not be read; the message says which and why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints what is wrong and gives the exit status."""
+    options = _parser().parse_args(arguments)
+    if len(options.env_file) not in (0, 1, len(options.files)):
+        return _refuse("give --env-file once for all files, or once for each")
+    environments: Sequence[Mapping[str, str] | None] = [None] * len(options.files)
+    try:
+        if options.env_file:
+            read = [parse_environment(_read(file)) for file in options.env_file]
+            environments = read if len(read) == len(options.files) else read * len(options.files)
+        sources = [
+            Source(_read(file), file, environment, _read_included)
+            for file, environment in zip(options.files, environments, strict=True)
+        ]
+        findings = lint_together(sources, version=options.litellm)
+    except _NotReadable as error:
+        return _refuse(str(error))
+    _print(findings, as_json=options.json)
+    if any(finding.rule in UNREADABLE for finding in findings):
+        return _UNREADABLE
+    return _ERRORS if any(finding.severity == "error" for finding in findings) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m roles.lint",
+        description="Finds mistakes in LiteLLM configurations that LiteLLM itself accepts.",
+        epilog="Exit status: 0 no errors (warnings may be), 1 errors, 2 a file can not be read.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="configuration; several = proxies on one host")
+    parser.add_argument(
+        "--litellm",
+        type=_version,
+        default=known_releases()[-1],
+        metavar="VERSION",
+        help="release that will run with it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--env-file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="environment of the process (NAME=value lines); once for all files, or once for each in their order",
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON list of the findings")
+    return parser
+
+
+def _version(text: str) -> str:
+    try:
+        parse_version(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise _NotReadable(
+            f"{file}: error: it can not be read: {error.strerror}; name a file that this user can read"
+        ) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise _NotReadable(f"{file}:{line}: error: it is not UTF-8; save it as UTF-8") from None
+    except ValueError as error:  # a NUL in the name
+        raise _NotReadable(f"{file!r}: error: it can not be read: {error}; name a file") from None
+
+
+def _read_included(file: str) -> str:
+    return Path(file).read_text(encoding="utf-8")
+
+
+def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
+        return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Models have names in any script; the terminal may know only one.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    for finding in findings:
+        print(finding)
+
+
+def _refuse(message: str) -> int:
+    print(message, file=sys.stderr)
+    return _UNREADABLE
+
+
+if __name__ == "__main__":
+    # `… | head` ends it in silence.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.exit(main())

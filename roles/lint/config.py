@@ -1,0 +1,249 @@
+"""A LiteLLM configuration as the rules look at it: tolerant of every shape, so that one mistake hides no other."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from roles.lint.document import Document, Path, mapping
+from roles.lint.known import Known, Version
+
+FALLBACK_KINDS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
+REFERENCE = "os.environ/"
+
+_REPLICATE_ID = 64
+
+
+@dataclass(frozen=True)
+class Model:
+    """A well-shaped entry of `model_list`: one deployment."""
+
+    name: str
+    params: Mapping[str, Any]
+    info: Mapping[str, Any]
+    path: Path
+
+    @property
+    def model(self) -> str:
+        return str(self.params["model"])
+
+    @property
+    def title(self) -> str:
+        """For messages."""
+        return f'model "{self.name}"'
+
+    @property
+    def mode(self) -> str:
+        mode = self.info.get("mode")
+        return mode if isinstance(mode, str) else ""
+
+    @property
+    def context(self) -> int | None:
+        """The declared size of its context, in tokens."""
+        size = self.info.get("max_input_tokens")
+        return size if isinstance(size, int) and not isinstance(size, bool) else None
+
+    @property
+    def has_credential(self) -> bool:
+        """Whether key and address come from `credential_list` or the database."""
+        return "litellm_credential_name" in self.params
+
+    @property
+    def base_key(self) -> str:
+        """`api_base`, or its other name."""
+        return "base_url" if "base_url" in self.params and "api_base" not in self.params else "api_base"
+
+    @property
+    def base(self) -> str | None:
+        """The address, where it stands in the file: not one from the environment."""
+        base = self.params.get(self.base_key)
+        return base if isinstance(base, str) and not base.startswith(REFERENCE) else None
+
+    @property
+    def address(self) -> SplitResult | None:
+        """Parts of the address; None where it has no scheme or is not in the file."""
+        try:
+            parts = urlsplit(self.base or "")
+        except ValueError:
+            return None
+        return parts if parts.scheme in ("http", "https") else None
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One entry of a fallback list: asked for `source` in vain, ask `targets`. `path` is that of the source's key."""
+
+    kind: str
+    section: str
+    source: str
+    targets: Sequence[tuple[str, Path]]
+    path: Path
+
+
+@dataclass(eq=False)
+class Config:
+    """One configuration.
+
+    Attributes:
+        environment: variable → value of the proxy's process; None = not known. Values are never shown.
+        peers: the other configurations of the same run: proxies that stand side by side.
+    """
+
+    document: Document
+    version: Version
+    version_text: str
+    known: Known
+    environment: Mapping[str, str] | None
+    peers: list[Config] = field(default_factory=list)
+
+    def section(self, name: str) -> Mapping[Any, Any]:
+        """A part of the file; empty where it is missing or has a wrong shape."""
+        return mapping(self.document.value.get(name))
+
+    def setting(self, section: str, key: str) -> Any:
+        return self.section(section).get(key)
+
+    def variable_is_set(self, name: str) -> bool:
+        """Whether the process is known to have a variable."""
+        return bool(self.environment and self.environment.get(name))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all models stand here: none in a file that was not read, none in the database."""
+        in_database = self.setting("general_settings", "store_model_in_db") is True
+        return bool(self.models) and not self.document.unread and not in_database
+
+    @cached_property
+    def models(self) -> Sequence[Model]:
+        entries = self.document.value.get("model_list")
+        found = []
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            name, params = mapping(entry).get("model_name"), mapping(mapping(entry).get("litellm_params"))
+            if isinstance(name, str) and isinstance(params.get("model"), str):
+                found.append(Model(name, params, mapping(entry.get("model_info")), ("model_list", index)))
+        return found
+
+    @cached_property
+    def groups(self) -> Mapping[str, Sequence[Model]]:
+        """Public name → its deployments."""
+        groups = defaultdict(list)
+        for model in self.models:
+            groups[model.name].append(model)
+        return dict(groups)
+
+    @cached_property
+    def aliases(self) -> Mapping[str, str]:
+        """Alias → name that it stands for."""
+        found = {}
+        for alias, value in mapping(self.setting("router_settings", "model_group_alias")).items():
+            target = value.get("model") if isinstance(value, dict) else value
+            if isinstance(alias, str) and isinstance(target, str):
+                found[alias] = target
+        return found
+
+    @cached_property
+    def public_names(self) -> frozenset[str]:
+        """Names that a client can ask for."""
+        groups = self.setting("router_settings", "routing_groups")
+        routing_groups = [mapping(group).get("group_name") for group in groups] if isinstance(groups, list) else []
+        team_names = [model.info.get("team_public_model_name") for model in self.models]
+        words = (word for word in (*routing_groups, *team_names) if isinstance(word, str))
+        return frozenset((*self.groups, *self.aliases, *words))
+
+    def serves(self, name: str) -> bool:
+        """Whether something answers to a name: a model, an alias, a deployment's id, a pattern such as `openai/*`."""
+        return (
+            name in self.public_names or name in self._ids or any(pattern.fullmatch(name) for pattern in self._patterns)
+        )
+
+    @cached_property
+    def _ids(self) -> frozenset[str]:
+        return frozenset(str(model.info["id"]) for model in self.models if "id" in model.info)
+
+    @cached_property
+    def _patterns(self) -> Sequence[re.Pattern[str]]:
+        names = [name for name in self.groups if "*" in name]
+        return [re.compile(".*".join(map(re.escape, name.split("*")))) for name in names]
+
+    @cached_property
+    def chains(self) -> Sequence[Chain]:
+        """Every well-shaped entry of every list of fallbacks."""
+        return list(self._read_chains())
+
+    def _read_chains(self) -> Iterator[Chain]:
+        for section in ("router_settings", "litellm_settings"):
+            for kind in FALLBACK_KINDS:
+                entries = self.setting(section, kind)
+                for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+                    for source, targets in mapping(entry).items():
+                        path = (section, kind, index, source)
+                        if isinstance(source, str) and isinstance(targets, list):
+                            yield Chain(kind, section, source, list(_targets(targets, path)), path)
+
+    @cached_property
+    def default_fallbacks(self) -> Sequence[tuple[str, Path]]:
+        """What is asked for every model that has no chain of its own."""
+        found = [target for chain in self.chains if chain.source == "*" for target in chain.targets]
+        for section in ("router_settings", "litellm_settings"):
+            targets = self.setting(section, "default_fallbacks")
+            found += _targets(targets if isinstance(targets, list) else [], (section, "default_fallbacks"))
+        return found
+
+    def provider(self, model: Model) -> str | None:
+        """The provider that LiteLLM finds for a deployment; `` = it finds one by the model's name; None = none.
+
+        Source: litellm_core_utils/get_llm_provider_logic.py.
+        """
+        given = model.params.get("custom_llm_provider")
+        name = model.model
+        prefix, slash, _ = name.partition("/")
+        if isinstance(given, str):
+            return given if given in self._providers else None
+        if slash and prefix in self._providers:
+            return prefix
+        if name in self._providers or self._is_known_model(name) or self._is_hosted(model):
+            return ""
+        return None
+
+    @cached_property
+    def _providers(self) -> frozenset[str]:
+        custom = self.setting("litellm_settings", "custom_provider_map")
+        own = [mapping(entry).get("provider") for entry in custom] if isinstance(custom, list) else []
+        return self.known.providers | {provider for provider in own if isinstance(provider, str)}
+
+    def _is_known_model(self, name: str) -> bool:
+        return (
+            name == "*"
+            or name.startswith((REFERENCE, "gpt-image", "amazon_nova"))
+            or "ft:gpt-" in name
+            or name in self.known.model_names
+            or len(name.partition(":")[2]) == _REPLICATE_ID
+            or any(re.search(pattern, name, re.IGNORECASE) for pattern in self.known.model_patterns)
+        )
+
+    def _is_hosted(self, model: Model) -> bool:
+        address = model.address
+        if address is None:
+            return False
+        where = f"{_hostname(address)}{address.path.rstrip('/')}"
+        endpoints = (endpoint.partition("://")[2] or endpoint for endpoint in self.known.endpoints)
+        return any(f"{where}/".startswith(f"{endpoint.rstrip('/')}/") for endpoint in endpoints)
+
+
+def _hostname(address: SplitResult) -> str:
+    try:
+        return address.hostname or ""
+    except ValueError:
+        return ""
+
+
+def _targets(entries: Sequence[object], path: Path) -> Iterator[tuple[str, Path]]:
+    for index, entry in enumerate(entries):
+        target = entry.get("model") if isinstance(entry, dict) else entry
+        if isinstance(target, str):
+            yield target, (*path, index)

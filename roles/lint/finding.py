@@ -1,0 +1,36 @@
+"""What the lint found: one record a mistake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Severity: TypeAlias = Literal["error", "warning"]
+"""`error`: it does not start, or something that is declared does not work. `warning`: it works, and will hurt."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One mistake.
+
+    Attributes:
+        rule: id of the rule, e.g. `fallback-target-missing`.
+        file: name of the file it stands in: the one that was given, or one that it includes.
+        line: counted from 1.
+        path: where in the document, e.g. `router_settings.fallbacks[0].a`; `` for the whole of it.
+        message: what is wrong and what comes of it. Never a value that could be a secret.
+        mend: what to write instead.
+    """
+
+    rule: str
+    severity: Severity
+    file: str
+    line: int
+    path: str
+    message: str
+    mend: str
+
+    def __str__(self) -> str:
+        text = f"{self.file}:{self.line}: {self.severity}: {self.message}; {self.mend} [{self.rule}]"
+        # A name in the file may hold a line break or a terminal's control characters.
+        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -1,0 +1,60 @@
+"""What a rule is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from roles.lint.config import Config
+from roles.lint.document import Path, Place
+from roles.lint.finding import Severity
+
+
+class Found(NamedTuple):
+    """One mistake: where, what, and how to mend it where that is better than what the rule says in general.
+
+    `where` is a path, or a place where there is no path to it.
+    """
+
+    where: Path | Place
+    message: str
+    mend: str = ""
+
+
+class Check(Protocol):
+    """The function that looks for the mistake."""
+
+    __name__: str
+
+    def __call__(self, config: Config, /) -> Iterable[Found]: ...
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One claim about what a configuration must be.
+
+    Attributes:
+        what: what it finds, in one line.
+        mend: what to do about it.
+        source: how it is known: tried with LiteLLM, or read in its source.
+        versions: where its releases differ.
+    """
+
+    id: str
+    severity: Severity
+    what: str
+    mend: str
+    source: str
+    versions: str
+    check: Check
+
+
+def rule(severity: Severity, *, mend: str, source: str, versions: str = "all") -> Callable[[Check], Rule]:
+    """Makes a rule of its check: the function's name is its id, its docstring says what it finds."""
+
+    def make(check: Check) -> Rule:
+        name = check.__name__.replace("_", "-")
+        return Rule(name, severity, " ".join((check.__doc__ or "").split()), mend, source, versions, check)
+
+    return make

@@ -1,0 +1,98 @@
+"""Rules about the file itself: can it be read, and read as a whole?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from roles.lint.config import Config
+from roles.lint.known import parse_version
+from roles.lint.rule import Found, rule
+
+UNREADABLE = frozenset({"yaml-syntax", "empty-file", "not-a-mapping"})
+"""After one of these there is nothing to look at."""
+
+_COMPROMISED = ((1, 82, 7), (1, 82, 8))
+_OLDEST_SAFE = (1, 84, 0)
+
+
+def _problems(config: Config, rule_id: str) -> Iterator[Found]:
+    for problem in config.document.problems:
+        if problem.rule == rule_id:
+            yield Found(problem.place, problem.message)
+
+
+@rule("error", mend="mend the YAML at this line", source="tried with 1.106.2: the start fails")
+def yaml_syntax(config: Config) -> Iterator[Found]:
+    """The file is no YAML that LiteLLM can read: syntax, two documents, an unknown tag, an anchor that holds itself."""
+    yield from _problems(config, "yaml-syntax")
+
+
+@rule("error", mend="write at least a `model_list`", source="tried with 1.106.2: the start fails")
+def empty_file(config: Config) -> Iterator[Found]:
+    """The file is empty, or holds comments only."""
+    yield from _problems(config, "empty-file")
+
+
+@rule(
+    "error",
+    mend="begin with sections: `model_list:`, `general_settings:`",
+    source="tried with 1.106.2: the start fails",
+)
+def not_a_mapping(config: Config) -> Iterator[Found]:
+    """The file is a list or a word instead of sections."""
+    yield from _problems(config, "not-a-mapping")
+
+
+@rule("error", mend="join the two, or remove one", source="tried with 1.106.2: the last one wins, in silence")
+def duplicate_key(config: Config) -> Iterator[Found]:
+    """A key stands twice in one mapping: what stands under the first is lost."""
+    yield from _problems(config, "duplicate-key")
+
+
+@rule(
+    "warning",
+    mend="look at the whole: `python -m roles.lint FILE` follows `include`",
+    source="a limit of the lint where it is given a text and no way to read other files",
+)
+def include_not_followed(config: Config) -> Iterator[Found]:
+    """`include` names files that were not read: rules about missing names are left out."""
+    yield from _problems(config, "include-not-followed")
+
+
+@rule(
+    "error",
+    mend="correct the path: it counts from the file that includes",
+    source="tried with 1.106.2: the start fails",
+)
+def include_missing(config: Config) -> Iterator[Found]:
+    """An included file does not exist or can not be read."""
+    yield from _problems(config, "include-missing")
+
+
+@rule(
+    "error",
+    mend="use 1.84.0 or newer",
+    source="CVE-2026-42271, CVE-2026-47101, CVE-2026-49468; BerriAI/litellm issue 24512",
+    versions="1.82.7, 1.82.8; below 1.84.0",
+)
+def unsafe_release(config: Config) -> Iterator[Found]:
+    """The release of LiteLLM steals credentials (1.82.7, 1.82.8), or can be entered without a key (below 1.84.0)."""
+    if config.version[:3] in _COMPROMISED:
+        yield Found((), f"LiteLLM {config.version_text} steals credentials: it was published by intruders")
+    elif config.version < _OLDEST_SAFE:
+        yield Found((), f"LiteLLM {config.version_text} has known holes, one of which lets callers in without a key")
+
+
+@rule(
+    "warning",
+    mend="make its list with `tests/litellm_keys.py`, or read findings about keys with care",
+    source="a limit of the lint: its lists belong to single releases",
+    versions="those without a list of their own",
+)
+def unknown_release(config: Config) -> Iterator[Found]:
+    """The lint has no list of keys for this release: it takes that of the nearest older one, or of its oldest."""
+    if config.version != parse_version(config.known.version):
+        yield Found(
+            (),
+            f"the keys of LiteLLM {config.version_text} are not known here; those of {config.known.version} are taken",
+        )

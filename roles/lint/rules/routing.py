@@ -1,0 +1,276 @@
+"""Rules about routing: fallbacks and aliases that lead nowhere, or elsewhere than they seem to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from roles.lint.config import Chain, Config
+from roles.lint.document import Path
+from roles.lint.known import nearest
+from roles.lint.rule import Found, rule
+
+_ALIASES: Path = ("router_settings", "model_group_alias")
+
+_CYCLES_END = (1, 97, 0)
+
+_TEXT_MODES = ("chat", "completion", "responses")
+"""LiteLLM translates between these."""
+
+
+def _did_you_mean(name: str, config: Config) -> str:
+    close = nearest(name, config.public_names, 0.6)
+    return f'did you mean "{close}"?' if close else ""
+
+
+@rule(
+    "error", mend="name a model of `model_list` or an alias", source="tried with 1.106.2: it starts; the fallback fails"
+)
+def fallback_target_missing(config: Config) -> Iterator[Found]:
+    """A fallback to a name that nothing answers to."""
+    if not config.is_complete:
+        return
+    targets = [(chain.source, target, path) for chain in config.chains for target, path in chain.targets]
+    targets += [("*", target, path) for target, path in config.default_fallbacks if path[1] == "default_fallbacks"]
+    for source, target, path in targets:
+        if not config.serves(target):
+            of = "every model" if source == "*" else f'"{source}"'
+            yield Found(path, f'{of} falls back to "{target}", which no model is named', _did_you_mean(target, config))
+
+
+@rule("error", mend="name a model of `model_list` or an alias", source="read in 1.106.2 (get_fallback_model_group)")
+def fallback_source_missing(config: Config) -> Iterator[Found]:
+    """Fallbacks for a name that nothing answers to: they are never used."""
+    if not config.is_complete:
+        return
+    for chain in config.chains:
+        if chain.source != "*" and not _is_asked_for(chain.source, config):
+            message = f'fallbacks of "{chain.source}", which no model is named: they are never used'
+            yield Found(chain.path, message, _did_you_mean(chain.source, config))
+
+
+def _is_asked_for(name: str, config: Config) -> bool:
+    """Fallbacks are looked up by the name that was asked for, and by that name without its provider."""
+    stripped = (public.partition("/")[2] for public in config.public_names)
+    return (
+        name in config.public_names or config.serves(name) or name in stripped or any("*" in n for n in config.groups)
+    )
+
+
+@rule("error", mend="name another model", source="tried with 1.84.0 and 1.106.2: its own name is skipped")
+def fallback_to_itself(config: Config) -> Iterator[Found]:
+    """A model whose fallback is itself, by its own name or by an alias."""
+    for chain in config.chains:
+        for target, path in chain.targets:
+            if chain.source != "*" and _route(target, config) == _route(chain.source, config):
+                yield Found(path, f'"{chain.source}" falls back to itself: LiteLLM asks nobody else')
+
+
+def _route(name: str, config: Config) -> str:
+    return config.aliases.get(name, name)
+
+
+@rule(
+    "warning",
+    mend="let one of them have no fallback, or use 1.97.0 or newer",
+    source="tried with 1.84.0, 1.96.0, 1.97.0 and 1.106.2: two dead models that are each other's fallback",
+    versions="below 1.97.0; since then no model is asked twice",
+)
+def fallback_cycle(config: Config) -> Iterator[Found]:
+    """Models that fall back to each other: when all are dead, each request asks all of them again and again."""
+    if config.version >= _CYCLES_END:
+        return
+    edges = {chain.source: [name for name, _ in chain.targets] for chain in config.chains if chain.kind == "fallbacks"}
+    told: set[str] = set()
+    for chain in config.chains:
+        cycle = _cycle(chain.source, edges) if chain.kind == "fallbacks" and chain.source not in told else []
+        if cycle:
+            told.update(cycle)
+            yield Found(
+                chain.path, f"fallbacks in a circle: {' -> '.join(cycle)}; a request asks dead models up to 5 times"
+            )
+
+
+def _cycle(start: str, edges: Mapping[str, Sequence[str]]) -> list[str]:
+    """A way from a name back to itself, over at least one other name."""
+    pending, seen = [[start]], {start}
+    while pending:
+        way = pending.pop()
+        for name in edges.get(way[-1], ()):
+            if name == start and len(way) > 1:
+                return [*way, start]
+            if name not in seen:
+                seen.add(name)
+                pending.append([*way, name])
+    return []
+
+
+@rule(
+    "error",
+    mend="keep one of the two",
+    source="tried with 1.106.2: the second entry is never looked at",
+)
+def fallback_twice(config: Config) -> Iterator[Found]:
+    """Two entries of one list for the same name: only the first counts."""
+    first: dict[tuple[str, str, str], Chain] = {}
+    for chain in config.chains:
+        name = (chain.section, chain.kind, chain.source)
+        # Of several "*" the last one counts.
+        if name in first:
+            counts = "last" if chain.source == "*" else "first"
+            line = config.document.place(first[name].path).line
+            yield Found(
+                chain.path, f'"{chain.source}" has fallbacks on line {line} too: only the {counts} entry counts'
+            )
+        first.setdefault(name, chain)
+
+
+@rule(
+    "warning",
+    mend="keep them in `router_settings`",
+    source="read in 1.106.2: `fallbacks or litellm.fallbacks` (Router.__init__)",
+)
+def fallbacks_in_two_sections(config: Config) -> Iterator[Found]:
+    """The same list of fallbacks in `router_settings` and in `litellm_settings`: the latter is ignored."""
+    for kind in sorted({chain.kind for chain in config.chains}):
+        if config.setting("router_settings", kind) and config.setting("litellm_settings", kind):
+            message = f"`{kind}` stands in `router_settings` too: this one is ignored"
+            yield Found(("litellm_settings", kind), message)
+
+
+@rule("error", mend="name a model of `model_list`", source="tried with 1.106.2: it starts; the alias answers 400")
+def alias_target_missing(config: Config) -> Iterator[Found]:
+    """An alias of a name that nothing answers to. A deployment's id does not count: an alias needs a model's name."""
+    if not config.is_complete:
+        return
+    for alias, target in config.aliases.items():
+        if target not in config.aliases and not _is_model(target, config):
+            message = f'alias "{alias}" stands for "{target}", which no model is named'
+            yield Found((*_ALIASES, alias), message, _did_you_mean(target, config))
+
+
+def _is_model(name: str, config: Config) -> bool:
+    ids = {str(model.info.get("id")) for model in config.models}
+    return name in config.public_names or (config.serves(name) and name not in ids)
+
+
+@rule("error", mend="let it name the model itself", source="tried with 1.106.2: one hop only; the alias answers 400")
+def alias_chain(config: Config) -> Iterator[Found]:
+    """An alias of an alias, where no model has that name."""
+    for alias, target in config.aliases.items():
+        if target in config.aliases and target not in config.groups:
+            end = _route(target, config)
+            mend = f'write "{end}"' if end in config.groups else ""
+            message = f'alias "{alias}" stands for the alias "{target}": LiteLLM follows one alias only'
+            yield Found((*_ALIASES, alias), message, mend)
+
+
+@rule("error", mend="rename the alias or the model", source="tried with 1.106.2: the alias wins, in silence")
+def alias_shadows_model(config: Config) -> Iterator[Found]:
+    """An alias with the name of a model: the model can not be reached."""
+    for alias, target in config.aliases.items():
+        if alias in config.groups and target != alias:
+            message = f'alias "{alias}" has the name of a model: requests for it go to "{target}"'
+            yield Found((*_ALIASES, alias), message)
+
+
+@rule(
+    "warning",
+    mend="add an entry for the alias",
+    source="tried with 1.106.2: fallbacks are looked up by the name that was asked for",
+)
+def alias_without_fallbacks(config: Config) -> Iterator[Found]:
+    """An alias of a model that has fallbacks: asked by the alias, it has none of them."""
+    effective: dict[tuple[str, str], Chain] = {}
+    for chain in config.chains:
+        if chain.section == "router_settings" or not config.setting("router_settings", chain.kind):
+            effective.setdefault((chain.kind, chain.source), chain)
+    for alias, target in config.aliases.items():
+        if alias in config.groups:
+            continue
+        for (kind, source), chain in effective.items():
+            if source == target and (kind, alias) not in effective:
+                names = ", ".join(f'"{name}"' for name, _ in chain.targets)
+                message = f'alias "{alias}" does not inherit the {kind} of "{target}" ({names})'
+                yield Found((*_ALIASES, alias), message, f'add "{alias}" to `{chain.section}.{kind}`')
+
+
+@rule(
+    "error",
+    mend="name a model with a larger context",
+    source="a request that is too long for the one is too long for the other",
+)
+def context_fallback_no_larger(config: Config) -> Iterator[Found]:
+    """A context-window fallback to a model that declares no larger `max_input_tokens`."""
+    for chain, target, path in _targets_of(config, "context_window_fallbacks"):
+        sizes = _contexts(chain.source, config), _contexts(target, config)
+        if sizes[0] and sizes[1] and max(sizes[1]) <= min(sizes[0]):
+            message = (
+                f'"{chain.source}" ({min(sizes[0])} tokens) falls back to "{target}" ({max(sizes[1])}) when too long'
+            )
+            yield Found(path, message)
+
+
+@rule(
+    "warning",
+    mend="declare a context-window fallback too, or keep clients below the smaller size",
+    source="the declared sizes; LiteLLM does not look at them before it falls back",
+)
+def fallback_smaller_context(config: Config) -> Iterator[Found]:
+    """A general fallback to a model that declares a smaller `max_input_tokens`: long requests fail there."""
+    for chain, target, path in _targets_of(config, "fallbacks"):
+        sizes = _contexts(chain.source, config), _contexts(target, config)
+        if sizes[0] and sizes[1] and max(sizes[1]) < min(sizes[0]):
+            message = f'"{chain.source}" ({min(sizes[0])} tokens) falls back to "{target}" ({max(sizes[1])})'
+            yield Found(path, f"{message}: long requests fail there")
+
+
+def _targets_of(config: Config, kind: str) -> Iterator[tuple[Chain, str, Path]]:
+    for chain in config.chains:
+        if chain.kind == kind:
+            for target, path in chain.targets:
+                yield chain, target, path
+
+
+def _contexts(name: str, config: Config) -> list[int]:
+    """The sizes that the deployments of a name declare; none where one of them declares none."""
+    sizes = [model.context for model in config.groups.get(_route(name, config), ())]
+    return [size for size in sizes if size is not None] if None not in sizes else []
+
+
+@rule(
+    "error",
+    mend="give each model its own `id`",
+    source="tried with 1.106.2: it starts; answers and health of both are booked on one",
+)
+def duplicate_model_id(config: Config) -> Iterator[Found]:
+    """Two deployments with one `model_info.id`."""
+    first: dict[str, int] = {}
+    for model in config.models:
+        if "id" not in model.info:
+            continue
+        name, path = str(model.info["id"]), (*model.path, "model_info", "id")
+        line = config.document.place(path).line
+        if name in first:
+            yield Found(
+                path, f'the id "{name}" is taken on line {first[name]}: cooldowns, limits and spend of both mix'
+            )
+        first.setdefault(name, line)
+
+
+@rule(
+    "error",
+    mend="give them two names",
+    source="read in 1.106.2: deployments of one name share all its requests, whatever their mode",
+)
+def modes_differ(config: Config) -> Iterator[Found]:
+    """Deployments of one name that declare different modes (chat, embedding): each gets requests for the other."""
+    for name, models in config.groups.items():
+        first = next((model for model in models if model.mode), None)
+        for model in models:
+            if first and model.mode and _family(model.mode) != _family(first.mode):
+                message = f'"{name}" has deployments of mode {first.mode} and of mode {model.mode}'
+                yield Found((*model.path, "model_info", "mode"), f"{message}: requests of either go to both")
+
+
+def _family(mode: str) -> str:
+    return "text" if mode in _TEXT_MODES else mode

@@ -1,0 +1,155 @@
+"""Rules about values of a wrong type. LiteLLM says nothing: it drops the deployment, or each request fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from roles.lint.config import REFERENCE, Config
+from roles.lint.known import nearest
+from roles.lint.rule import Found, rule
+from roles.lint.rules.shapes import kind
+
+_WHOLE = re.compile(r"\s*[+-]?\d+(?:\.0*)?\s*")
+
+_WHOLE_NUMBERS = ("rpm", "tpm", "itpm", "otpm", "max_retries", "default_api_key_rpm_limit", "default_api_key_tpm_limit")
+_NUMBERS = ("max_budget", "input_cost_per_token", "output_cost_per_token")
+_WORDS = ("api_key", "api_base", "api_version", "custom_llm_provider", "region_name", "budget_duration")
+_TIMES = ("timeout", "stream_timeout")
+
+_SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "router_settings": (
+        "num_retries",
+        "max_fallbacks",
+        "timeout",
+        "stream_timeout",
+        "allowed_fails",
+        "cooldown_time",
+        "retry_after",
+    ),
+    "litellm_settings": ("num_retries", "max_fallbacks", "request_timeout", "allowed_fails"),
+}
+
+
+def _is_reference(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(REFERENCE)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _reads_as_number(value: object) -> bool:
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _reads_as_whole(value: object) -> bool:
+    if isinstance(value, str):
+        return _WHOLE.fullmatch(value) is not None
+    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+
+
+@rule(
+    "error",
+    mend="write a value of the right type",
+    source="tried with 1.106.2: Deployment does not validate, and is skipped",
+)
+def value_drops_deployment(config: Config) -> Iterator[Found]:
+    """A value of `litellm_params` that LiteLLM does not take: the deployment is dropped in silence."""
+    for model in config.models:
+        for key, value in model.params.items():
+            wanted = ""
+            if value is None or _is_reference(value):
+                continue
+            if key in _WHOLE_NUMBERS and not _reads_as_whole(value):
+                wanted = "a whole number"
+            elif key in _NUMBERS and not _reads_as_number(value):
+                wanted = "a number"
+            elif key in _WORDS and not isinstance(value, str):
+                wanted = "a word"
+            elif key in _TIMES and not isinstance(value, str | int | float):
+                wanted = "a number of seconds"
+            elif key in ("tags", "tag_regex") and not isinstance(value, list):
+                wanted = "a list"
+            if wanted:
+                message = f"{model.title}: `{key}` must be {wanted}, not {_told(value)}"
+                path = (*model.path, "litellm_params", key)
+                yield Found(path, f"{message}: LiteLLM drops the deployment in silence")
+
+
+def _told(value: object) -> str:
+    return "a broken one" if _is_number(value) else kind(value)
+
+
+@rule(
+    "error",
+    mend="write a number, without quotes",
+    source="tried with 1.106.2: TypeError at each request (weight, order, max_parallel_requests), timeout: ValueError",
+)
+def value_breaks_requests(config: Config) -> Iterator[Found]:
+    """A value of `litellm_params` that LiteLLM takes when it starts, and that breaks each request."""
+    for model in config.models:
+        for key in ("weight", "order", "max_parallel_requests"):
+            value = model.params.get(key)
+            lone_order = key == "order" and len(config.groups[model.name]) == 1
+            if value is not None and not _is_number(value) and not isinstance(value, bool) and not lone_order:
+                message = (
+                    f"{model.title}: `{key}` must be a number, not {kind(value)}: each request ends in a TypeError"
+                )
+                yield Found((*model.path, "litellm_params", key), message)
+        for key in _TIMES:
+            value = model.params.get(key)
+            if isinstance(value, str) and not _is_reference(value) and not _reads_as_number(value):
+                message = f"{model.title}: `{key}` must be a number of seconds: each request fails"
+                yield Found((*model.path, "litellm_params", key), message)
+
+
+@rule(
+    "error",
+    mend="write a number, without quotes",
+    source="tried with 1.106.2: it starts; requests fail, or the setting is not obeyed",
+)
+def setting_no_number(config: Config) -> Iterator[Found]:
+    """A time or a count in the settings that is no number."""
+    for section, keys in _SETTINGS.items():
+        for key in keys:
+            value = config.setting(section, key)
+            if value is not None and not _is_number(value) and not _is_reference(value):
+                yield Found((section, key), f"`{key}` must be a number, not {kind(value)}")
+
+
+@rule("error", mend="write one of its strategies", source="tried with 1.106.2: the start fails", versions="by release")
+def unknown_routing_strategy(config: Config) -> Iterator[Found]:
+    """`routing_strategy` is none that LiteLLM has."""
+    strategy = config.setting("router_settings", "routing_strategy")
+    known = config.known.routing_strategies
+    if strategy is None or _is_reference(strategy) or (isinstance(strategy, str) and strategy in known):
+        return
+    told = f'"{strategy}"' if isinstance(strategy, str) else kind(strategy)
+    close = nearest(strategy, known, 0.5) if isinstance(strategy, str) else ""
+    mend = f'did you mean "{close}"?' if close else f"write one of {', '.join(sorted(known))}"
+    yield Found(("router_settings", "routing_strategy"), f"{told} is no routing strategy: LiteLLM does not start", mend)
+
+
+@rule(
+    "error",
+    mend="write one of its checks",
+    source="tried with 1.106.2: it starts, and checks nothing",
+    versions="by release",
+)
+def unknown_pre_call_check(config: Config) -> Iterator[Found]:
+    """A word in `optional_pre_call_checks` that is no check: it is ignored in silence."""
+    checks = config.setting("router_settings", "optional_pre_call_checks")
+    for index, check in enumerate(checks if isinstance(checks, list) else ()):
+        if isinstance(check, str) and check not in config.known.pre_call_checks:
+            close = nearest(check, config.known.pre_call_checks, 0.5)
+            path = ("router_settings", "optional_pre_call_checks", index)
+            yield Found(
+                path,
+                f'"{check}" is no check: LiteLLM ignores it in silence',
+                f'did you mean "{close}"?' if close else "",
+            )

@@ -1,0 +1,27 @@
+"""The lint's page says what the rules say, and the reference stack's own configuration passes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from roles.lint import lint
+from roles.litellm.plan import VERSION
+from tests.golden.lint_reference import lint_reference
+from tests.inventories import INVENTORY
+
+_PAGE = INVENTORY.parent / "docs" / "lint.md"
+_CONFIG = Path(__file__).parent / "gpu-box" / "litellm-unified.yaml"
+
+
+def test_the_lint_page_is_what_the_rules_say(pytestconfig: pytest.Config) -> None:
+    if pytestconfig.getoption("--write-golden"):
+        _PAGE.write_text(lint_reference())
+    assert _PAGE.read_text() == lint_reference(), "run `make golden` and read the diff"
+
+
+def test_the_reference_stack_has_no_errors() -> None:
+    environment = {"LITELLM_MASTER_KEY": "set"}
+    findings = lint(_CONFIG.read_text(), version=VERSION, environment=environment, name=str(_CONFIG))
+    assert [str(finding) for finding in findings if finding.severity == "error"] == []
