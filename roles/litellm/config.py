@@ -35,7 +35,6 @@ def litellm_config(gateway: LiteLLM, routes: Sequence[RoutePlan], aliases: Mappi
             "request_timeout": gateway.request_timeout,
             "drop_params": True,
             "json_logs": True,
-            "telemetry": False,
         },
         "general_settings": {"master_key": f"os.environ/{MASTER_KEY_VARIABLE}"},
     }
