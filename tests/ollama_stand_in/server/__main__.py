@@ -63,6 +63,7 @@ def _serve(config: Settings) -> None:
     _say(f"Listening on {config.host}:{config.port} (version {version()}); this is a stand-in, not Ollama")
 
     def end(number: int, frame: object) -> None:
+        server.break_off()  # first: nobody is to be told of children that die
         downloads.cancel_all()
         scheduler.kill_all()
         os._exit(0)

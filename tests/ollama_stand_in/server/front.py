@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import posixpath
 import re
@@ -17,6 +18,7 @@ from fnmatch import fnmatchcase
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from io import BufferedIOBase
+from typing import Any
 from urllib.parse import unquote
 
 from .errors import ApiError, ClientGone
@@ -112,7 +114,22 @@ class Server(socketserver.ThreadingTCPServer):
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
         self.routes, self.origins = routes, origins
+        self._connections: set[socket.socket] = set()
         self.loopback = ipaddress.ip_address(self.server_address[0]).is_loopback  # type: ignore[arg-type]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def break_off(self) -> None:
+        """Close all connections, whatever is being answered on them."""
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up is no news."""
