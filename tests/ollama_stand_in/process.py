@@ -23,7 +23,6 @@ class StandIn:
 
     def children(self) -> list[int]:
         """Process ids of its llama-servers."""
-        text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         # A child belongs to the thread that started it.
         tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
         text = " ".join((task / "children").read_text() for task in tasks)
@@ -31,10 +30,10 @@ class StandIn:
 
 
 @contextlib.contextmanager
-def running(tree: Path, folder: Path, **environment: str) -> Iterator[StandIn]:
+def running(tree: Path, folder: Path, *, bind: str = "127.0.0.1", **environment: str) -> Iterator[StandIn]:
     """`ollama serve` of the archive unpacked at `tree`, its home and models in `folder`, until the block ends."""
     port = free_port()
-    process = serve(tree, folder, OLLAMA_HOST=f"127.0.0.1:{port}", **environment)
+    process = serve(tree, folder, OLLAMA_HOST=f"{bind}:{port}", **environment)
     try:
         end = time.monotonic() + _START_TIMEOUT
         while not _answers(port):
