@@ -23,7 +23,7 @@ from tests.labhost.models import write_tiny_gguf
 from tests.ollama_stand_in.archive import lay_out
 from tests.ollama_stand_in.process import StandIn, running
 from tests.ollama_stand_in.registry import ModelRegistry, publish
-from tests.ollama_stand_in.replay import Exchange, Replay, Response, ask, pieces_of, recorded
+from tests.ollama_stand_in.replay import Exchange, Replay, Response, ask, pieces_of, recorded, send
 
 CHATML = "{{- range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
 RECORDED_UPLOADS = {
@@ -294,13 +294,17 @@ def test_a_crash_of_the_child_is_told_or_hidden(
     assert "[DONE]" not in end
 
 
-def test_who_hangs_up_frees_the_model(stand_in: StandIn, ggufs: dict[str, bytes]) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+def test_who_hangs_up_frees_the_model(stand_in: StandIn, ggufs: dict[str, bytes], stream: bool) -> None:
     upload(stand_in, "endless", ggufs["endless.gguf"])
-    pieces = stream_endless(stand_in)
-    next(pieces)
-    pieces.close()
+    native(stand_in, "/api/generate", {"model": "endless"})
+    content = {"model": "endless", "prompt": "x", "stream": stream}
+    with send(stand_in.port, {"method": "POST", "path": "/api/generate", "body": json.dumps(content)}):
+        time.sleep(0.5)  # for its beginning, which is not told where there is no stream
+    start = time.monotonic()
     request = {"model": "endless", "prompt": "x", "stream": False, "options": {"num_predict": 2}}
     assert native(stand_in, "/api/generate", request).status == "HTTP/1.1 200 OK"
+    assert time.monotonic() - start < 10
 
 
 def stream_endless(stand_in: StandIn, path: str = "/api/chat", request: dict[str, Any] | None = None) -> Pieces:

@@ -45,6 +45,7 @@ UNORDERED_LINES = {
 _DIGEST = re.compile(r"[0-9a-f]{64}|(?<=pulling )[0-9a-f]{12}")
 _MOMENT = re.compile(r"(\d{4})-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?")
 _COMPLETION = re.compile(r"^(chatcmpl|cmpl)-\d{1,3}$")
+_ESCAPE = re.compile(r"\\u[0-9a-f]{4}")
 _TICK = re.compile(r'^\{"status":"pulling [0-9a-f]{12}".*\n$')
 
 
@@ -78,7 +79,7 @@ def recorded(group: str) -> list[Exchange]:
 
 def ask(port: int, request: Mapping[str, Any], body: bytes | None = None) -> Response:
     """Send a request as the recorder did, and read the answer chunk by chunk."""
-    with _sent(port, request, body) as connection:
+    with send(port, request, body) as connection:
         file = connection.makefile("rb")
         status, headers = _head(file)
         given = dict(headers)
@@ -92,13 +93,14 @@ def ask(port: int, request: Mapping[str, Any], body: bytes | None = None) -> Res
 
 def pieces_of(port: int, request: Mapping[str, Any]) -> Generator[str, None, None]:
     """The chunks of an answer as they come. Closing it hangs up; it raises `ValueError` when the answer breaks off."""
-    with _sent(port, request, None) as connection:
+    with send(port, request) as connection:
         file = connection.makefile("rb")
         _head(file)
         yield from _chunks(file)
 
 
-def _sent(port: int, request: Mapping[str, Any], body: bytes | None) -> socket.socket:
+def send(port: int, request: Mapping[str, Any], body: bytes | None = None) -> socket.socket:
+    """Send a request, and leave the answer where it is."""
     given = request.get("body")
     if body is None and given is not None:
         body = given.encode()
@@ -194,6 +196,8 @@ class Replay:
         if len(lines[0]) != len(lines[1]):
             yield f"{len(lines[1])} lines, recorded {len(lines[0])}"
             return
+        if set(_ESCAPE.findall(wanted)) != set(_ESCAPE.findall(seen)):
+            yield f"characters escaped: {set(_ESCAPE.findall(seen))}, recorded {set(_ESCAPE.findall(wanted))}"
         for one, other in zip(*lines, strict=True):
             prefix = "data: " if one.startswith("data: {") and other.startswith("data: {") else ""
             try:

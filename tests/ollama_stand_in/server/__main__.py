@@ -121,7 +121,7 @@ def _list() -> None:
         sys.exit("Error: could not connect to ollama server, run 'ollama serve' to start it")
     rows = [("NAME", "ID", "SIZE", "MODIFIED")]
     for model in models:
-        modified = datetime.fromisoformat(model["modified_at"][:19] + "+00:00").timestamp()
+        modified = datetime.fromisoformat(model["modified_at"]).timestamp()
         rows.append(
             (
                 model["name"],

@@ -167,6 +167,21 @@ def test_a_name_of_this_machine_is_asked_for_only_on_loopback(tree: Path, tmp_pa
         assert ask(stand_in.port, foreign).status == "HTTP/1.1 200 OK"
 
 
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("10.1.2.3:11434", True),
+        ("[::1]:11434", True),
+        ("0.0.0.0", True),
+        ("203.0.113.5", False),
+        ("[2001:db8::1]", False),
+    ],
+)
+def test_an_address_that_is_not_private_is_refused(stand_in: StandIn, host: str, allowed: bool) -> None:
+    request = {"method": "GET", "path": "/api/version", "headers": {"Host": host}}
+    assert ask(stand_in.port, request).status == ("HTTP/1.1 200 OK" if allowed else "HTTP/1.1 403 Forbidden")
+
+
 def test_times_are_told_in_the_machines_time_zone(tree: Path, tmp_path: Path, ggufs: dict[str, Path]) -> None:
     with running(tree, tmp_path, TZ="XYZ-3") as stand_in:
         create(stand_in, "say", ggufs["say.gguf"])
