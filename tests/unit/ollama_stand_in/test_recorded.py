@@ -81,7 +81,7 @@ def replay(stand_in: StandIn, ggufs: dict[str, Path], **translated: str) -> Repl
         "9e26552cf5d870f51980bd67cf244a4fa206cd22f864a015be4e3ba790874098": sha256(bodies["truncated-gguf"]),
     }
     places = {"/srv/ollama-build/models": str(stand_in.models)}
-    return Replay(stand_in.port, bodies, {**digests, **places, **translated})
+    return Replay(stand_in.port, bodies, {**digests, **places, **translated}, stand_in.models / "blobs")
 
 
 def sha256(data: bytes) -> str:
