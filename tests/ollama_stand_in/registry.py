@@ -27,7 +27,16 @@ _DIRECT = re.compile(r"/direct/(?P<digest>sha256:[0-9a-f]{64})")
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 
 
-def publish(folder: Path, name: str, tag: str, gguf: Path, template: str | None = None) -> str:
+def publish(
+    folder: Path,
+    name: str,
+    tag: str,
+    gguf: Path,
+    template: str | None = None,
+    *,
+    license: str | None = None,
+    parameters: dict[str, Any] | None = None,
+) -> str:
     """Put a model ("library/small") into a registry's folder; returns the digest that `/api/tags` will show for it."""
     blobs = folder / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
@@ -38,8 +47,8 @@ def publish(folder: Path, name: str, tag: str, gguf: Path, template: str | None 
         return {"mediaType": media_type, "digest": digest, "size": len(data)}
 
     layers = [layer(_LAYER_TYPE + "model", gguf.read_bytes())]
-    if template is not None:
-        layers.append(layer(_LAYER_TYPE + "template", template.encode()))
+    texts = {"template": template, "license": license, "params": json.dumps(parameters) if parameters else None}
+    layers += [layer(_LAYER_TYPE + kind, text.encode()) for kind, text in texts.items() if text is not None]
     described = {
         "model_format": "gguf",
         "model_family": "llama",

@@ -49,6 +49,12 @@ def version() -> str:
 
 def _serve(config: Settings) -> None:
     """Until SIGTERM or SIGINT; then the children go at once, and what is being answered breaks off."""
+    # Through a pipe: it also tells of a signal that comes a moment before it is waited for.
+    signalled, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     _write_key(config.home)
     store = Store(config.models)
     scheduler, downloads = Scheduler(_HERE.parent / "llama-server", config), Downloads(store)
@@ -61,17 +67,12 @@ def _serve(config: Settings) -> None:
     if not config.no_prune:
         store.prune(_say)
     _say(f"Listening on {config.host}:{config.port} (version {version()}); this is a stand-in, not Ollama")
-
-    def end(number: int, frame: object) -> None:
-        downloads.cancel_all()
-        scheduler.kill_all()
-        os._exit(0)
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    while True:
-        signal.pause()
+    os.read(signalled, 1)
+    server.break_off()  # first: nobody is to be told of children that die
+    downloads.cancel_all()
+    scheduler.kill_all()
+    os._exit(0)
 
 
 def _say(message: str) -> None:
@@ -120,7 +121,7 @@ def _list() -> None:
         sys.exit("Error: could not connect to ollama server, run 'ollama serve' to start it")
     rows = [("NAME", "ID", "SIZE", "MODIFIED")]
     for model in models:
-        modified = datetime.fromisoformat(model["modified_at"][:19] + "+00:00").timestamp()
+        modified = datetime.fromisoformat(model["modified_at"]).timestamp()
         rows.append(
             (
                 model["name"],

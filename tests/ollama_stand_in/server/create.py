@@ -40,9 +40,9 @@ def create(store: Store, name: Name, request: dict[str, Any], *, prune: bool) ->
         raise ApiError(500, "quantization is only supported for F16, BF16 and F32 models")
     if request.get("quantize"):
         raise ApiError(500, "this stand-in can not quantize")
-    texts = {kind: request[kind] for kind in ("template", "system") if request.get(kind)}
-    layers = [layer for layer in layers if layer.type not in texts]
-    layers += [store.add_layer(kind, [text.encode()]) for kind, text in texts.items()]
+    for kind in ("template", "system"):
+        if request.get(kind):
+            layers = [*_without(store, layers, kind), store.add_layer(kind, [request[kind].encode()])]
     licenses = request.get("license") or []
     for text in [licenses] if isinstance(licenses, str) else licenses:
         layers.append(store.add_layer("license", [text.encode()]))
@@ -124,9 +124,15 @@ def _with_parameters(store: Store, layers: list[Layer], given: dict[str, Any]) -
             merged = {**read_json(store.blob(layer.digest)), **merged}
     if not merged:
         return layers
-    layers = [layer for layer in layers if layer.type != "params"]
+    layers = _without(store, layers, "params")
     content = encode(dict(sorted(merged.items()))) + "\n"
     return [*layers, store.add_layer("params", [content.encode()])]
+
+
+def _without(store: Store, layers: list[Layer], kind: str) -> list[Layer]:
+    """Those that are replaced go from the disk too, unless another model has them."""
+    store.remove_unused({layer.digest for layer in layers if layer.type == kind})
+    return [layer for layer in layers if layer.type != kind]
 
 
 def _human_number(count: int) -> str:

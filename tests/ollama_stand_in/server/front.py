@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import posixpath
 import re
@@ -17,6 +18,7 @@ from fnmatch import fnmatchcase
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from io import BufferedIOBase
+from typing import Any
 from urllib.parse import unquote
 
 from .errors import ApiError, ClientGone
@@ -28,6 +30,8 @@ _BUFFER = 2048
 _DRAIN = 256 << 10
 """Bytes of a body that nobody read, before the connection is given up."""
 _LOCAL_NAMES = (".localhost", ".local", ".internal")
+# Not `is_private`: Python counts more than Go does, ranges for tests and documentation among them.
+_PRIVATE = [ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
 _ALLOWED_HEADERS = (
     "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,X-Stainless-Async,"
     "X-Stainless-Custom-Poll-Interval,X-Stainless-Helper-Method,X-Stainless-Lang,X-Stainless-Os,"
@@ -112,7 +116,22 @@ class Server(socketserver.ThreadingTCPServer):
             self.address_family = socket.AF_INET6
         super().__init__(address, _Handler)
         self.routes, self.origins = routes, origins
+        self._connections: set[socket.socket] = set()
         self.loopback = ipaddress.ip_address(self.server_address[0]).is_loopback  # type: ignore[arg-type]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def break_off(self) -> None:
+        """Close all connections, whatever is being answered on them."""
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up is no news."""
@@ -220,7 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
             address = ipaddress.ip_address(name)
         except ValueError:
             return Answer(403)
-        allowed = address.is_loopback or address.is_private or address.is_unspecified or _is_ours(name)
+        private = any(address in network for network in _PRIVATE)
+        allowed = address.is_loopback or private or address.is_unspecified or _is_ours(name)
         return None if allowed else Answer(403)
 
     def _gone(self) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .gguf import Gguf, NotGguf, read_gguf
-from .go_formats import encode, timestamp
+from .go_formats import timestamp
 from .names import Name
 from .store import Manifest, Store, read_json
 
@@ -116,14 +118,13 @@ def shown(model: Model, *, verbose: bool) -> dict[str, Any]:
         info = {key: None if isinstance(value, list) else value for key, value in info.items()}
     tensors = [{"name": tensor.name, "type": tensor.type, "shape": list(tensor.shape)} for tensor in model.gguf.tensors]
     parameters = [
-        f"{key:<30} {encode(value) if isinstance(value, str) else _plain(value)}"
-        for key, listed in sorted(model.options.items())
-        for value in (listed if isinstance(listed, list) else [listed])
+        f"{key:<30} {json.dumps(value, ensure_ascii=False)}"
+        for key, value in sorted(_parameters(model), key=lambda pair: pair[0])
     ]
     return {
         **({"license": "\n".join(model.license)} if model.license else {}),
         "modelfile": _modelfile(model),
-        **({"parameters": "\n".join(parameters).replace("\\u003c", "<").replace("\\u003e", ">")} if parameters else {}),
+        **({"parameters": "\n".join(parameters)} if parameters else {}),
         "template": model.template,
         **({"system": model.system} if model.system else {}),
         "details": model.details(),
@@ -132,6 +133,13 @@ def shown(model: Model, *, verbose: bool) -> dict[str, Any]:
         "capabilities": model.capabilities,
         "modified_at": timestamp(model.manifest.modified, local=True),
     }
+
+
+def _parameters(model: Model) -> Iterator[tuple[str, Any]]:
+    """One for each value, also of a list."""
+    for key, given in model.options.items():
+        for value in given if isinstance(given, list) else [given]:
+            yield key, value
 
 
 def _modelfile(model: Model) -> str:
@@ -143,11 +151,7 @@ def _modelfile(model: Model) -> str:
         f"FROM {model.file}",
         f"TEMPLATE {_quoted(model.template)}",
         *([f"SYSTEM {_quoted(model.system)}"] if model.system else []),
-        *(
-            f"PARAMETER {key} {_quoted(value) if isinstance(value, str) else _plain(value)}"
-            for key, listed in model.options.items()
-            for value in (listed if isinstance(listed, list) else [listed])
-        ),
+        *(f"PARAMETER {key} {_quoted(str(value))}" for key, value in _parameters(model)),
         *(f"LICENSE {_quoted(text)}" for text in model.license),
     ]
     return "\n".join(lines) + "\n"
@@ -157,7 +161,3 @@ def _quoted(text: str) -> str:
     if "\n" not in text and text == text.strip():
         return text
     return f'"""{text}"""' if '"' in text else f'"{text}"'
-
-
-def _plain(value: Any) -> str:
-    return encode(value)

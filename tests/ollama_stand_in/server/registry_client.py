@@ -149,5 +149,6 @@ class Registry:
         with ask("GET", f"{fields['realm']}?{query}", {"User-Agent": self._agent}) as reply:
             body = reply.response.read()
             if reply.status >= 400:
-                raise RegistryError(f"{reply.status}: {body.decode(errors='replace')}".removesuffix(": "))
+                text = f": {body.decode(errors='replace')}" if body else ""
+                raise RegistryError(f"{reply.status}{text}")
             return str(json.loads(body)["token"])

@@ -39,6 +39,8 @@ class Runner:
         self.size = model.file.stat().st_size + context * parallel * _GUESS_PER_TOKEN
         self._port = _free_port()
         self._last_error = ""
+        # A text is embedded in one batch, or not at all.
+        embedding = ["--embeddings", "--batch-size", str(context), "--ubatch-size", str(context)]
         command = [
             str(program),
             "--host", "127.0.0.1",
@@ -47,7 +49,7 @@ class Runner:
             "--ctx-size", str(context * parallel),
             "--parallel", str(parallel),
             "--no-webui",
-            *(["--embeddings"] if model.gguf.embeds else []),
+            *(embedding if model.gguf.embeds else []),
         ]  # fmt: skip
         # No death signal: the real server's children outlive a SIGKILL of it too.
         self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=subprocess.PIPE)
