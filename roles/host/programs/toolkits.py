@@ -10,6 +10,10 @@ from pathlib import Path
 from roles.host.programs.console import HostError
 from roles.host.programs.processes import run
 
+CUDA_FOLDER = "/usr/local/cuda/bin"
+"""Where NVIDIA's packages put it, which is on nobody's PATH."""
+ROCM_FOLDER = "/opt/rocm/bin"
+
 
 @dataclass(frozen=True)
 class Toolkit:
@@ -30,10 +34,10 @@ def find_toolkit(name: str | None, title: str) -> Toolkit:
     """
     match name:
         case "cuda":
-            nvcc = _find("nvcc", "/usr/local/cuda/bin", title, _CUDA_MISSING)
+            nvcc = _find("nvcc", CUDA_FOLDER, title, _CUDA_MISSING)
             return Toolkit({"CUDACXX": str(nvcc)}, _folder(nvcc.parent.parent / "lib64"))
         case "hip":
-            hipconfig = _find("hipconfig", "/opt/rocm/bin", title, _ROCM_MISSING)
+            hipconfig = _find("hipconfig", ROCM_FOLDER, title, _ROCM_MISSING)
             root, clang = (_said(hipconfig, option, title) for option in ("--rocmpath", "--hipclangpath"))
             environment = {"HIPCXX": f"{clang}/clang", "HIP_PATH": root, "ROCM_PATH": root}
             return Toolkit(environment, _folder(Path(root, "lib")))
