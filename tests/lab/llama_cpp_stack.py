@@ -15,7 +15,7 @@ KEYS = {"LAB_KEYED_KEY": "sk-lab-keyed-0123456789", "LAB_PYTHON_KEY": "sk-lab-py
 SENTENCES = {
     "keyed.gguf": "This one asks for a key",
     "second.gguf": "The second model speaks",
-    "third.gguf": "A third one came later",
+    "third.gguf": "Number three came later",
 }
 """What the models answer that are served for these tests, beyond the lab's own."""
 
