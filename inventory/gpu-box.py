@@ -10,14 +10,16 @@ from roles.ollama import Ollama, OllamaRelease
 from roles.spec import Deployment, EnvSecret, Gpus, HubFile, HubModel, PythonSdist, Route, Stack
 from roles.vllm import Vllm
 
-# llama.cpp's source as the llama-cpp-python release carries it: one tree for both servers, pinned by digest.
+# llama.cpp's source as the llama-cpp-python release carries it: one tree for both servers, pinned by digest, compiled
+# for the cards that the host has. It takes the CUDA toolkit, which is the administrator's to install.
 _llama_cpp = LlamaCppBuild(
     source=PythonSdist(
         package="llama-cpp-python",
         version="0.3.36",
         sha256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e",
         subdirectory="vendor/llama.cpp",
-    )
+    ),
+    backend="cuda",
 )
 
 _gguf = HubFile(
@@ -42,8 +44,25 @@ _stack = Stack(
             max_model_len=16384,
             gpu_memory_utilization=0.5,
         ),
-        LlamaCppPython(name="python", port=8000, build=_llama_cpp, model=_gguf, served_name="qwen-python"),
-        LlamaServer(name="native", port=8080, build=_llama_cpp, model=_gguf, served_name="qwen-native"),
+        LlamaCppPython(
+            name="python",
+            port=8000,
+            build=_llama_cpp,
+            model=_gguf,
+            served_name="qwen-python",
+            context_size=4096,
+            flash_attention=True,
+        ),
+        LlamaServer(
+            name="native",
+            port=8080,
+            build=_llama_cpp,
+            model=_gguf,
+            served_name="qwen-native",
+            context_size=8192,
+            parallel=2,
+            flash_attention="on",
+        ),
     ],
     routes=[
         Route(name="llama3.1:latest", deployments=[Deployment(provider="ollama", model="llama3.1:latest")]),

@@ -19,6 +19,7 @@ PLATFORM: dict[PlatformKey, str] = {
     "gpu": "",
 }
 BUILD = LlamaCppBuild(source=PythonSdist(package="llama-cpp-python", version="0.3.36", sha256="a" * 64))
+CUDA_BUILD = LlamaCppBuild(name="llama-cpp-cuda", source=BUILD.source, backend="cuda")
 MODEL = UrlFile(url="http://198.18.0.1:8900/native.gguf", sha256="b" * 64)
 
 

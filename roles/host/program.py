@@ -43,8 +43,8 @@ except console.HostError as error:
 """
 
 _ORDER = (
-    "console", "files", "turn", "processes", "systemd", "download", "hub", "uv_tool", "python_env", "source_build",
-    "release", "receive", "install", "lock", "system", "generation", "activate", "prune",
+    "console", "files", "turn", "processes", "systemd", "download", "hub", "uv_tool", "ggml", "python_env", "toolkits",
+    "source_build", "release", "receive", "install", "lock", "system", "generation", "activate", "prune",
 )  # fmt: skip
 """The programs, each after those it imports."""
 

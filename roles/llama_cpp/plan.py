@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from roles.llama_cpp.spec import LlamaCppBuild, LlamaCppPython, LlamaServer
-from roles.plan import (
-    MEGABYTE,
-    Context,
-    Dialect,
-    Install,
-    Json,
-    ServicePlan,
-    model_install,
-    provider_plan,
-    python_env,
-    read_lock,
-)
-from roles.spec import PythonSdist
+import json
+from collections.abc import Sequence
 
-PYTHON_VERSION = "0.3.36"
-"""Version of llama-cpp-python that `locks/` pins. Its bindings fit the llama.cpp tree of the same release only."""
+from roles.llama_cpp.arguments import arguments, model_path, model_settings, shown, switches, valued_options
+from roles.llama_cpp.builds import LlamaCppBuild
+from roles.llama_cpp.installs import native_install, packages, programs_folder, python_install
+from roles.llama_cpp.spec import LlamaCppPython, LlamaServer
+from roles.plan import Context, Dialect, Install, Json, ServicePlan, model_install, provider_plan
+from roles.spec import Gpus
 
 _NATIVE = Dialect(
     kind="llama-server", litellm_prefix="openai", api_path="/v1", ready_path="/health", key_variable="LLAMA_API_KEY"
@@ -29,8 +21,10 @@ _PYTHON = Dialect(
     litellm_prefix="openai",
     api_path="/v1",
     ready_path="/openapi.json",
+    # Read from there with a config file too.
     key_variable="API_KEY",
 )
+<<<<<<< HEAD
 BUILD_PACKAGES = ("ccache", "cmake", "g++", "ninja-build", "python3-venv")
 _CMAKE_OPTIONS = {
     # Rebuilds need no network and no Node.js: the web page that llama-server can carry is left out.
@@ -63,81 +57,99 @@ def build_install(build: LlamaCppBuild) -> Install:
         disk=20 * MEGABYTE,
         work_disk=400 * MEGABYTE,
     )
+=======
+>>>>>>> wt-llama
 
 
 def plan_server(server: LlamaServer, context: Context) -> ServicePlan:
     """`llama-server@<name>.service`."""
     layout = context.layout
-    build, model = build_install(server.build), model_install(server.model)
+    unit = f"llama-server@{server.name}.service"
+    template = f"chat-templates/{unit}.jinja"
     command = [
-        f"{layout.install(build.name)}/bin/llama-server",
+        f"{programs_folder(server.build, layout)}/llama-server",
         "--host", server.bind,
         "--port", str(server.port),
-        "--model", f"{layout.install(model.name)}/{server.model.filename}",
+        "--model", model_path(server.model, layout),
         "--alias", server.served_name,
         "--ctx-size", str(server.context_size),
         "--parallel", str(server.parallel),
-        *(["--threads", str(server.threads)] if server.threads else []),
-        *(["--n-gpu-layers", str(server.gpu_layers)] if server.gpu_layers is not None else []),
+        *arguments(valued_options(server, layout)),
+        *(["--chat-template-file", f"{layout.config}/{template}"] if server.chat_template else []),
+        *(switch for switch, wanted in switches(server).items() if wanted),
         "--no-webui",
         *server.extra_arguments,
     ]  # fmt: skip
+    models = [server.model, server.mmproj, server.draft_model, *server.lora]
     return provider_plan(
         server,
         context,
         _NATIVE,
-        unit=f"llama-server@{server.name}.service",
+        unit=unit,
         template="llama-server.service.j2",
         command=command,
+<<<<<<< HEAD
         environment={},
         installs=(build, model),
         packages=BUILD_PACKAGES,
+=======
+        environment=_card_order(server.cards),
+        installs=_once([native_install(server.build), *(model_install(model) for model in models if model)]),
+        packages=packages(server.build, server.cards),
+        reads={template: server.chat_template.text()} if server.chat_template else {},
+>>>>>>> wt-llama
     )
 
 
 def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
-    """`llama-cpp-python@<name>.service`: its own environment, the native build's libraries."""
+    """`llama-cpp-python@<name>.service`: its own environment, and the native build's libraries or its own."""
     layout = context.layout
-    build, model = build_install(server.build), model_install(server.model)
-    environment = python_env(
-        f"{server.build.name}-python",
-        "llama-cpp-python",
-        PYTHON_VERSION,
-        requirements=read_lock("llama_cpp", f"llama-cpp-python-{PYTHON_VERSION}"),
-        disk=100 * MEGABYTE,
-        work_disk=250 * MEGABYTE,
-        build_requirements=read_lock("llama_cpp", "build"),
-        # The bindings only: the libraries are those of the native build.
-        environment={"CMAKE_ARGS": "-DLLAMA_BUILD=OFF", "LLAMA_CPP_LIB_PATH": f"@{build.name}@/bin"},
-        needs=(build.name,),
-        first_try="import llama_cpp.server.app",
-    )
-    command = [
-        f"{layout.install(environment.name)}/bin/python",
-        "-m", "llama_cpp.server",
-        "--host", server.bind,
-        "--port", str(server.port),
-        "--model", f"{layout.install(model.name)}/{server.model.filename}",
-        "--model_alias", server.served_name,
-        "--n_ctx", str(server.context_size),
-        "--n_gpu_layers", str(server.gpu_layers),
+    settings: dict[str, Json] = {
+        "host": server.bind,
+        "port": server.port,
         # By default a new request cuts the answer short that is being streamed to somebody else.
-        "--interrupt_requests", "false",
-        *(["--n_threads", str(server.threads)] if server.threads else []),
-    ]  # fmt: skip
+        "interrupt_requests": False,
+    }
+    models = [model_settings(model, server, layout) for model in server.declared]
+    environment = python_install(server.build)
+    installs = [environment]
+    variables = {"PYTHONUNBUFFERED": "1", **_card_order(server.cards)}
+    if isinstance(server.build, LlamaCppBuild):
+        installs.insert(0, native_install(server.build))
+        variables["LLAMA_CPP_LIB_PATH"] = programs_folder(server.build, layout)
+    reads: dict[str, str] = {}
+    if len(models) == 1:
+        command = arguments({f"--{name}": shown(value) for name, value in {**settings, **models[0]}.items()})
+    else:
+        file = f"llama-cpp-python/{server.name}.json"
+        reads[file] = json.dumps({**settings, "models": list(models)}, indent=2) + "\n"
+        command = ["--config_file", f"{layout.config}/{file}"]
+    files = [file for model in server.declared for file in (model.model, model.mmproj) if file]
     return provider_plan(
         server,
         context,
         _PYTHON,
         unit=f"llama-cpp-python@{server.name}.service",
         template="llama-cpp-python.service.j2",
+<<<<<<< HEAD
         command=command,
         environment={"LLAMA_CPP_LIB_PATH": f"{layout.install(build.name)}/bin", "PYTHONUNBUFFERED": "1"},
         installs=(build, environment, model),
         packages=BUILD_PACKAGES,
+=======
+        command=[f"{layout.install(environment.name)}/bin/python", "-m", "llama_cpp.server", *command],
+        environment=variables,
+        installs=_once([*installs, *(model_install(file) for file in files)]),
+        packages=packages(server.build, server.cards),
+        reads=reads,
+>>>>>>> wt-llama
     )
 
 
-def _shown_source(build: LlamaCppBuild) -> str:
-    source = build.source
-    return f"{source.package} {source.version}" if isinstance(source, PythonSdist) else source.filename
+def _once(installs: Sequence[Install]) -> list[Install]:
+    return list({install.name: install for install in installs}.values())
+
+
+def _card_order(cards: Gpus | None) -> dict[str, str]:
+    """Cards are numbered as nvidia-smi numbers them, not by speed."""
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if cards and cards.vendor == "nvidia" else {}

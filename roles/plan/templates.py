@@ -39,7 +39,8 @@ def _command_line(arguments: Sequence[str]) -> str:
     program, *rest = [systemd_quote(argument) for argument in arguments]
     lines = [program]
     for argument in rest:
-        starts_option = argument.startswith("-") or lines[-1] == program or not lines[-1].startswith("-")
+        is_option = argument.startswith("-") and not argument[1:].isdigit()
+        starts_option = is_option or lines[-1] == program or not lines[-1].startswith("-")
         if starts_option or " " in lines[-1]:
             lines.append(argument)
         else:

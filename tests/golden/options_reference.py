@@ -7,11 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Any, get_args, get_origin
 
+from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from roles.litellm import LiteLLM
-from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
+from roles.llama_cpp import (
+    LlamaCppBuild,
+    LlamaCppPython,
+    LlamaCppRelease,
+    LlamaServer,
+    PythonServerModel,
+    PythonWheel,
+)
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.spec import (
     Deployment,
@@ -42,7 +50,10 @@ SECTIONS: dict[str, Sequence[type[Options]]] = {
     "Providers": (
         LlamaServer,
         LlamaCppPython,
+        PythonServerModel,
         LlamaCppBuild,
+        LlamaCppRelease,
+        PythonWheel,
         Ollama,
         OllamaRelease,
         OllamaModel,
@@ -102,7 +113,9 @@ def _type_name(annotation: Any) -> str:
         return f"list of {_type_name(arguments[0])}"
     if isinstance(annotation, type) and issubclass(annotation, Options):
         return f"`{annotation.__name__}`"
-    names: dict[Any, str] = {str: "text", int: "whole number", float: "number", bool: "yes or no"}
+    names: dict[Any, str] = {
+        str: "text", int: "whole number", float: "number", bool: "yes or no", JsonValue: "anything"
+    }  # fmt: skip
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 

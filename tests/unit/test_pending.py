@@ -12,7 +12,7 @@ from roles.host.state import HostState
 from roles.plan import resolve
 from roles.rooms import plan_of
 from roles.spec import Gpus, Stack
-from tests.stacks import PLATFORM, converged_state, native, python, small_stack, user_scope
+from tests.stacks import CUDA_BUILD, PLATFORM, converged_state, native, python, small_stack, user_scope
 
 NATIVE = "llama-server@native.service"
 
@@ -158,7 +158,7 @@ CARD = {"uuid": "GPU-0a1b2c3d-0000-1111-2222-333344445555", "name": "NVIDIA L4"}
     ],
 )
 def test_a_gpu_that_is_declared_and_not_there_is_told(gpus: dict[str, Any], uuids: list[str], told: str) -> None:
-    stack = small_stack(providers=[native(gpus=Gpus(uuids=uuids)), python()])
+    stack = small_stack(providers=[native(build=CUDA_BUILD, gpus=Gpus(uuids=uuids)), python()])
     (need,) = needs_after(lambda read: read.update(gpus=gpus), stack)
     assert told in need
 

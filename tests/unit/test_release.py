@@ -18,12 +18,13 @@ from tests.labhost.faulty_mirror import FaultyMirror
 NAME = "program-linux-amd64.tgz"
 
 
-def pack(folder: Path, name: str, script: str, path: str = "bin/program") -> str:
-    """An archive of one script; its digest."""
+def pack(folder: Path, name: str, script: str, *paths: str) -> str:
+    """An archive of one script, under each of the paths; its digest."""
     tree = folder / f"{name}.tree"
-    (tree / path).parent.mkdir(parents=True)
-    (tree / path).write_text(f"#!/bin/sh\n{script}\n")
-    (tree / path).chmod(0o755)
+    for path in paths or ("bin/program",):
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).write_text(f"#!/bin/sh\n{script}\n")
+        (tree / path).chmod(0o755)
     subprocess.run(["tar", "-czf", folder / name, "-C", tree, "."], check=True)
     return hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
@@ -34,12 +35,12 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyMirror]:
         yield mirror
 
 
-def request(tmp_path: Path, *archives: dict[str, Any], says: str = "1.2.3") -> dict[str, Any]:
+def request(tmp_path: Path, *archives: dict[str, Any], says: str = "1.2.3", **recipe: Any) -> dict[str, Any]:
     return {
         "kind": "release",
         "title": "Program 1.2.3",
         "folder": str(tmp_path / "installs" / "abc"),
-        "recipe": {"archives": list(archives), "check": ["bin/program", "--version"], "says": says},
+        "recipe": {"archives": list(archives), "check": ["bin/program", "--version"], "says": says, **recipe},
         "cache": str(tmp_path / "cache"),
         "state": str(tmp_path / "state"),
         "build_user": None,
@@ -57,7 +58,7 @@ def test_a_release_is_unpacked_tried_and_its_archive_not_kept(mirror: FaultyMirr
 
 def test_an_add_on_is_unpacked_over_it(mirror: FaultyMirror, tmp_path: Path) -> None:
     digest = pack(mirror.folder, NAME, "echo 1.2.3")
-    more = pack(mirror.folder, "add-on.tgz", "", path="lib/more.so")
+    more = pack(mirror.folder, "add-on.tgz", "", "lib/more.so")
     install.main(
         request(
             tmp_path,
@@ -68,6 +69,31 @@ def test_an_add_on_is_unpacked_over_it(mirror: FaultyMirror, tmp_path: Path) -> 
     folder = tmp_path / "installs" / "abc"
     assert (folder / "bin" / "program").exists()
     assert (folder / "lib" / "more.so").exists()
+
+
+def test_leading_folders_are_dropped_and_an_add_on_goes_where_it_is_wanted(
+    mirror: FaultyMirror, tmp_path: Path
+) -> None:
+    digest = pack(mirror.folder, NAME, "echo 1.2.3", "program-1.2.3/build/bin/program")
+    more = pack(mirror.folder, "add-on.tgz", "", "add-on-1.2.3/more.so")
+    install.main(
+        request(
+            tmp_path,
+            {"url": f"{mirror.url}/{NAME}", "sha256": digest, "strip": 2},
+            {"url": f"{mirror.url}/add-on.tgz", "sha256": more, "strip": 2, "into": "build/bin"},
+            check=["build/bin/program"],
+        )
+    )
+    folder = tmp_path / "installs" / "abc" / "build" / "bin"
+    assert sorted(path.name for path in folder.iterdir()) == ["more.so", "program"]
+
+
+def test_a_program_that_is_not_where_it_was_said_to_be_is_told_with_what_is_there(
+    mirror: FaultyMirror, tmp_path: Path
+) -> None:
+    digest = pack(mirror.folder, NAME, "echo 1.2.3", "build/program", "LICENSE")
+    with pytest.raises(HostError, match=r"holds no bin/program \(but LICENSE, build\): say where .* `subdirectory`"):
+        install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": digest}))
 
 
 def test_another_version_than_declared_is_refused(mirror: FaultyMirror, tmp_path: Path) -> None:

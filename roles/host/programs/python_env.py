@@ -7,6 +7,7 @@ from typing import Any
 
 from roles.host.programs.console import Progress, say
 from roles.host.programs.files import write_atomic
+from roles.host.programs.ggml import check_backend
 from roles.host.programs.processes import give_to, give_tree_to, run
 from roles.host.programs.uv_tool import ensure_uv, uv_environment
 
@@ -50,6 +51,7 @@ def make_python_env(request: dict[str, Any], folder: Path) -> None:
             on_line=note,
         )  # fmt: skip
         run([str(python), *recipe["check"]], what=f"{title}: a first try", user=builder, environment=environment)
+    check_backend(recipe, folder, title, builder)
     # uv keeps every build of a source package, some 200 MB each for llama-cpp-python.
     prune = [str(uv), "cache", "prune", "--quiet"]
     run(prune, what=f"{title}: tidying uv's cache", user=builder, environment=environment)

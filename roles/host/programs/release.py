@@ -10,18 +10,21 @@ from typing import Any
 from roles.host.programs.console import HostError, Progress, say
 from roles.host.programs.download import Digest, download
 from roles.host.programs.files import make_folder
+from roles.host.programs.ggml import check_backend
 from roles.host.programs.processes import give_to, give_tree_to, run
 
 DIGEST_LIST = "sha256sum.txt"
 """What a release page calls the list of its files' digests."""
 _LONGEST_LIST = 1 << 20
+_SHOWN_NAMES = 8
 
 
 def unpack_release(request: dict[str, Any], folder: Path) -> None:
     """Unpack as the user who builds, and run the program as that user once.
 
-    The recipe: `archives`, each with `url` and `sha256` (none = as the list beside it says), `check`, a command below
-    the folder, and `says`, words that it must print.
+    The recipe: `archives`, each with `url` and `sha256` (none = as the list beside it says), and where they are not
+    unpacked as they are, with `strip`, how many leading folders of its paths are dropped, and `into`, the folder below;
+    `check`, a command below the folder, and `says`, words that it must print; `backend`, see `check_backend`.
     """
     recipe, title, builder = request["recipe"], request["title"], request["build_user"]
     downloads = Path(request["cache"], "downloads")
@@ -36,21 +39,34 @@ def unpack_release(request: dict[str, Any], folder: Path) -> None:
             download(url, Digest("sha256", sha256), fetched, f"{title}: {name}")
         fetched.chmod(0o644)
         packing = ["--zstd"] if name.endswith(".zst") else []
+        target = folder / archive.get("into", ".")
+        make_folder(target)
+        give_to(builder, target)
         with Progress(f"{title}: unpacking", lambda: ""):
             run(
-                ["tar", "--extract", *packing, "--file", str(fetched), "--no-same-owner", "-C", str(folder)],
+                [
+                    "tar", "--extract", *packing, "--file", str(fetched), "--no-same-owner",
+                    "--strip-components", str(archive.get("strip", 0)), "-C", str(target),
+                ],
                 what=f"{title}: unpacking {name}",
                 user=builder,
-            )
+            )  # fmt: skip
         # The unpacked files are what counts; the archive would stay for nothing.
         fetched.unlink()
     _try(recipe, folder, title, builder)
+    check_backend(recipe, folder, title, builder)
     give_tree_to("root" if builder else None, folder)
 
 
 def _try(recipe: dict[str, Any], folder: Path, title: str, builder: str | None) -> None:
     said: list[str] = []
     program, *arguments = recipe["check"]
+    if not (folder / program).exists():
+        there = ", ".join(sorted(path.name for path in folder.iterdir())[:_SHOWN_NAMES]) or "nothing"
+        raise HostError(
+            f"{title}: it holds no {program} (but {there}): say where its programs lie with `subdirectory`, or take "
+            "another archive"
+        )
     run([str(folder / program), *arguments], what=f"{title}: a first try", user=builder, on_line=said.append)
     if recipe["says"] not in "\n".join(said):
         raise HostError(f"{title}: {program} does not say {recipe['says']!r} but {' '.join(said)!r}; mend the version")

@@ -10,7 +10,9 @@ from typing import Any
 from roles.host.programs.console import HostError, Progress, say
 from roles.host.programs.download import Digest, download
 from roles.host.programs.files import make_folder, remove_tree, write_atomic
+from roles.host.programs.ggml import check_backend
 from roles.host.programs.processes import give_to, give_tree_to, run
+from roles.host.programs.toolkits import find_toolkit
 from roles.host.programs.uv_tool import ensure_uv, uv_environment
 
 _MEMORY_PER_JOB = 1500 << 20
@@ -20,6 +22,7 @@ _MEMORY_PER_JOB = 1500 << 20
 def build_from_source(request: dict[str, Any], folder: Path) -> None:
     """Build in a tree that outlives a killed run, then copy the wanted part into `folder`."""
     recipe, title, builder = request["recipe"], request["title"], request["build_user"]
+    toolkit = find_toolkit(recipe.get("toolkit"), title)
     tree = Path(request["cache"], "build", folder.name)
     make_folder(tree)
     give_to(builder, tree)
@@ -28,11 +31,14 @@ def build_from_source(request: dict[str, Any], folder: Path) -> None:
         "CCACHE_DIR": f"{request['cache']}/ccache",
         "CCACHE_BASEDIR": str(tree),
         "CCACHE_NOHASHDIR": "1",
-        "CMAKE_C_COMPILER_LAUNCHER": "ccache",
-        "CMAKE_CXX_COMPILER_LAUNCHER": "ccache",
+        **{f"CMAKE_{language}_COMPILER_LAUNCHER": "ccache" for language in ("C", "CXX", "CUDA", "HIP")},
+        **toolkit.environment,
     }
     output = tree / "output"
-    options = [f"-D{name}={value}" for name, value in recipe["cmake_options"].items()]
+    wanted = dict(recipe["cmake_options"])
+    if toolkit.libraries:
+        wanted["CMAKE_INSTALL_RPATH"] += f";{toolkit.libraries}"
+    options = [f"-D{name}={value}" for name, value in wanted.items()]
     run(
         ["cmake", "-G", "Ninja", "-S", str(source), "-B", str(output), *options],
         what=f"{title}: configuring",
@@ -62,6 +68,7 @@ def build_from_source(request: dict[str, Any], folder: Path) -> None:
         ["cp", "--archive", "--no-target-directory", str(made), str(folder / recipe["output"])],
         what=f"{title}: copying",
     )
+    check_backend(recipe, folder, title, builder)
     give_tree_to("root" if builder else None, folder)
     remove_tree(tree)
 

@@ -1,0 +1,66 @@
+"""Asking the libraries of a llama.cpp which backends they have: without the one for the cards it is a slow server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from roles.host.programs.console import HostError
+from roles.host.programs.processes import run
+
+_LIBRARY = "libggml.so"
+_ASK = """
+import ctypes, pathlib, sys
+folder = pathlib.Path(sys.argv[1])
+try:
+    ggml = ctypes.CDLL(str(folder / "libggml.so"))
+    ggml.ggml_backend_load_all_from_path(str(folder).encode())
+    ggml.ggml_backend_reg_count.restype = ctypes.c_size_t
+    ggml.ggml_backend_reg_get.restype = ctypes.c_void_p
+    ggml.ggml_backend_reg_get.argtypes = [ctypes.c_size_t]
+    ggml.ggml_backend_reg_name.restype = ctypes.c_char_p
+    ggml.ggml_backend_reg_name.argtypes = [ctypes.c_void_p]
+    for number in range(ggml.ggml_backend_reg_count()):
+        print("has", ggml.ggml_backend_reg_name(ggml.ggml_backend_reg_get(number)).decode())
+except (OSError, AttributeError) as error:
+    print("fails", error)
+for library in sorted(folder.glob("libggml-*.so")):
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        print("fails", error)
+"""
+"""Works without a card, and for backends that are linked in as well as for those that are loaded at the start."""
+
+
+def check_backend(recipe: dict[str, Any], folder: Path, title: str, user: str | None) -> None:
+    """Check that what was installed into `folder` has the backend that its recipe wants, if it wants one.
+
+    The recipe: `backend`, with the backend's `name` as ggml calls it, and the folder of its `libraries` as a pattern.
+
+    Raises:
+        HostError: it has not; with the cause, and what to do.
+    """
+    wanted = recipe.get("backend")
+    if wanted is None:
+        return
+    name, libraries = wanted["name"], wanted["libraries"]
+    found = sorted(folder.glob(f"{libraries}/{_LIBRARY}"))
+    if not found:
+        raise HostError(
+            f"{title}: there is no {_LIBRARY} in its `{libraries}`, so nothing tells whether it has {name}; "
+            "take one with shared libraries, or mend `subdirectory`"
+        )
+    said: list[str] = []
+    what = f"{title}: asking which backends it has"
+    run(["python3", "-I", "-c", _ASK, str(found[0].parent)], what=what, user=user, on_line=said.append)
+    backends = [line.removeprefix("has ") for line in said if line.startswith("has ")]
+    failures = [line.removeprefix("fails ") for line in said if line.startswith("fails ")]
+    if name in backends:
+        return
+    cause = (
+        f"{'; '.join(dict.fromkeys(failures))}: install that on the host, or give it as `runtime` of a release"
+        if failures
+        else f"take one that is made for {name}, or mend `backend`"
+    )
+    raise HostError(f"{title}: it is to compute on {name}, and has only {', '.join(backends) or 'nothing'}: {cause}")

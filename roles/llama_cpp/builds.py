@@ -1,0 +1,142 @@
+"""Options of what llama.cpp is run from: a build, a release, or a wheel; and which cards each can use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from roles.spec import Gpus, Many, Name, Options, RelativePath, SourceTree, TextFile, Url, UrlFile
+
+Backend = Literal["cpu", "cuda", "vulkan", "hip"]
+
+CMAKE_SWITCHES: Mapping[Backend, str] = {"cuda": "GGML_CUDA", "vulkan": "GGML_VULKAN", "hip": "GGML_HIP"}
+"""The CMake option that turns a backend on."""
+
+DEVICES: Mapping[Backend, str] = {"cuda": "CUDA", "vulkan": "Vulkan", "hip": "ROCm"}
+"""What llama.cpp calls a backend, and its devices before their number."""
+
+OTHER_BUILD = 'give the build `backend="cuda"`, "hip" or "vulkan"'
+"""What to do about a CPU build that is to do what only others can."""
+
+_VENDORS: Mapping[Backend, Literal["nvidia", "amd"]] = {"cuda": "nvidia", "hip": "amd"}
+_OWN_CMAKE_OPTIONS = {
+    **dict.fromkeys(CMAKE_SWITCHES.values(), "backend"),
+    "GGML_NATIVE": "native",
+    "CMAKE_CUDA_ARCHITECTURES": "cuda_architectures",
+    "GPU_TARGETS": "hip_targets",
+}
+_ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.zst")
+
+
+class LlamaCppBuild(Options):
+    """A build of llama.cpp from source. Servers that name the same build share it."""
+
+    name: Name = "llama-cpp"
+    """Name of the build; give two different builds on one host different names."""
+    source: SourceTree
+    """The source tree."""
+    backend: Backend = "cpu"
+    """What it computes on. The CUDA toolkit and ROCm are the administrator's to install."""
+    native: bool = True
+    """Compile for exactly this host's processor. Off: for any processor of its kind."""
+    cuda_architectures: Many[Annotated[str, Field(pattern=r"^[0-9]+[af]?(-real|-virtual)?$")]] = ()
+    """Compute capabilities that a CUDA build is for, e.g. `86`; none = those of the host's cards."""
+    hip_targets: Many[Annotated[str, Field(pattern=r"^gfx[0-9a-f]+(-[a-z]+)*$")]] = ()
+    """Targets that a HIP build is for, e.g. `gfx1100`; none = those of the host's cards."""
+    cmake_options: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = Field(
+        default_factory=dict
+    )
+    """Further CMake options, e.g. `{"GGML_CUDA_FORCE_MMQ": "ON"}`."""
+
+    @model_validator(mode="after")
+    def _options_fit_the_backend(self) -> LlamaCppBuild:
+        for option, backend in (("cuda_architectures", "cuda"), ("hip_targets", "hip")):
+            if getattr(self, option) and self.backend != backend:
+                raise ValueError(f'`{option}` is for `backend="{backend}"`; remove it, or change `backend`')
+        for option in self.cmake_options:
+            if option in _OWN_CMAKE_OPTIONS:
+                raise ValueError(
+                    f"`cmake_options` sets {option}, which is `{_OWN_CMAKE_OPTIONS[option]}` here; use that"
+                )
+        if "BUILD_SHARED_LIBS" in self.cmake_options:
+            raise ValueError("`cmake_options` sets BUILD_SHARED_LIBS, and its libraries are needed; remove it")
+        return self
+
+
+class LlamaCppRelease(UrlFile):
+    """A released llama.cpp: a tar archive of programs and libraries. Its processor and C library must fit the host."""
+
+    name: Name = "llama-cpp"
+    """Name of the release; give two different ones on one host different names."""
+    backend: Backend = "cpu"
+    """What it computes on."""
+    subdirectory: RelativePath | None = None
+    """Folder of the programs below the archive's single top folder; none = the top folder itself."""
+    runtime: UrlFile | None = None
+    """Archive of the libraries that the backend needs, e.g. `cudart-llama-….tar.gz`; none = the host has them."""
+
+    @model_validator(mode="after")
+    def _are_tar_archives(self) -> LlamaCppRelease:
+        for file in (self, self.runtime):
+            if file and not file.filename.endswith(_ARCHIVES):
+                raise ValueError(
+                    f"{file.filename} is no tar archive ({', '.join(_ARCHIVES)}); take a newer release, whose archives "
+                    "for Linux are, or pack it anew"
+                )
+        return self
+
+
+class PythonWheel(Options):
+    """llama-cpp-python as a wheel that carries its own llama.cpp, e.g. from the project's index of CUDA wheels."""
+
+    name: Name = "llama-cpp-python"
+    """Name of the environment; give two different ones on one host different names."""
+    version: Annotated[str, Field(pattern=r"^[0-9][0-9a-z.+]*$")]
+    """The version that the environment must then hold."""
+    backend: Backend = "cpu"
+    """What it computes on."""
+    requirements: TextFile
+    """Hash-locked requirements, with `llama-cpp-python[server]` among them."""
+    index_url: Url | None = None
+    """A package index to use instead of the host's own."""
+    extra_index_urls: Many[Url] = ()
+    """Further package indexes."""
+    find_links: Many[Url] = ()
+    """Pages that link to files of packages."""
+
+
+def check_cards(backend: Backend, gpus: Gpus | None) -> None:
+    """Whether what is installed can use the cards that the inventory gives it.
+
+    Raises:
+        ValueError: it can not.
+    """
+    vendor = _VENDORS.get(backend)
+    if backend == "cpu" and gpus:
+        raise ValueError(f"`gpus` is given, and a CPU build can not use them; {OTHER_BUILD}, or remove `gpus`")
+    if vendor and gpus and gpus.vendor != vendor:
+        raise ValueError(
+            f'a build for {DEVICES[backend]} runs on cards of vendor "{vendor}", not "{gpus.vendor}"; mend `gpus`, or '
+            "`backend` of the build"
+        )
+    if backend == "vulkan" and gpus is None:
+        raise ValueError('a build for Vulkan runs on cards of any vendor; say which with `gpus=Gpus(vendor="amd")`')
+    if backend == "vulkan" and gpus and gpus.uuids:
+        raise ValueError(
+            'Vulkan does not know cards by UUID; leave `uuids` out, and name them with `device`, e.g. ["Vulkan0"]'
+        )
+
+
+def implied_cards(backend: Backend, gpus: Gpus | None) -> Gpus | None:
+    """The cards of a server: the given ones, or all that its build is made for."""
+    vendor = _VENDORS.get(backend)
+    return Gpus(vendor=vendor) if gpus is None and vendor else gpus
+
+
+def device_names(backend: Backend, gpus: Gpus | None) -> tuple[str, ...]:
+    """What llama.cpp calls the devices that a server must see at least."""
+    if gpus is None:
+        return ()
+    return tuple(f"{DEVICES[backend]}{number}" for number in range(max(1, len(gpus.uuids))))

@@ -1,0 +1,165 @@
+"""What llama.cpp's servers run from: builds, releases and Python environments, as installs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from roles.llama_cpp.builds import CMAKE_SWITCHES, DEVICES, Backend, LlamaCppBuild, LlamaCppRelease, PythonWheel
+from roles.llama_cpp.spec import PYTHON_VERSION
+from roles.plan import MEGABYTE, Indexes, Install, Json, Layout, PlatformKey, python_env, read_lock
+from roles.spec import Gpus, PythonSdist
+
+_BUILD_PACKAGES = ("ccache", "cmake", "g++", "ninja-build", "python3-venv")
+_VULKAN_BUILD_PACKAGES = ("glslc", "libvulkan-dev", "spirv-headers")
+# What the programs of the project's own archives are linked with; `openssl` brings its library under any name.
+_RELEASE_PACKAGES = ("libgomp1", "openssl")
+_CMAKE_OPTIONS = {
+    # Rebuilds need no network and no Node.js: the web page that llama-server can carry is left out.
+    "LLAMA_BUILD_TESTS": "OFF",
+    "LLAMA_BUILD_EXAMPLES": "OFF",
+    "LLAMA_BUILD_UI": "OFF",
+    "LLAMA_USE_PREBUILT_UI": "OFF",
+    "LLAMA_CURL": "OFF",
+    "CMAKE_BUILD_TYPE": "Release",
+    # The programs are copied out of the build tree: they must find their libraries beside themselves.
+    "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
+    "CMAKE_INSTALL_RPATH": "$ORIGIN",
+}
+_TARGETS: Mapping[Backend, str] = {"cuda": "CMAKE_CUDA_ARCHITECTURES", "hip": "GPU_TARGETS"}
+"""The CMake option that says which cards a build is for. Vulkan compiles on the card."""
+_SERVER_MODULE = "import llama_cpp.server.app"
+
+
+def native_install(build: LlamaCppBuild | LlamaCppRelease) -> Install:
+    """What a native server runs from."""
+    return _release(build) if isinstance(build, LlamaCppRelease) else _build(build)
+
+
+def programs_folder(build: LlamaCppBuild | LlamaCppRelease, layout: Layout) -> str:
+    """Where its programs and libraries lie on the host."""
+    below = build.subdirectory if isinstance(build, LlamaCppRelease) else "bin"
+    return f"{layout.install(build.name)}/{below}" if below else layout.install(build.name)
+
+
+def packages(build: LlamaCppBuild | LlamaCppRelease | PythonWheel, cards: Gpus | None) -> tuple[str, ...]:
+    """The Debian packages that making and running it needs."""
+    match build:
+        case LlamaCppBuild():
+            needed = [*_BUILD_PACKAGES, *(_VULKAN_BUILD_PACKAGES if build.backend == "vulkan" else [])]
+        case LlamaCppRelease():
+            needed = [*_RELEASE_PACKAGES, *(["zstd"] if build.filename.endswith(".zst") else [])]
+            needed += ["xz-utils"] if build.filename.endswith(".xz") else []
+        case PythonWheel():
+            needed = ["libgomp1", "python3-venv"]
+    if build.backend == "vulkan":
+        # NVIDIA's driver brings its own part; that of AMD's cards is Mesa's.
+        needed += ["libvulkan1", *(["mesa-vulkan-drivers"] if cards and cards.vendor == "amd" else [])]
+    return tuple(needed)
+
+
+def _build(build: LlamaCppBuild) -> Install:
+    options: dict[str, Json] = {**_CMAKE_OPTIONS, "GGML_NATIVE": "ON" if build.native else "OFF"}
+    platform: list[PlatformKey] = ["machine", "os"]
+    if build.native:
+        platform.append("cpu")
+    if build.backend in CMAKE_SWITCHES:
+        options[CMAKE_SWITCHES[build.backend]] = "ON"
+    if build.backend in _TARGETS:
+        option, targets = _TARGETS[build.backend], build.cuda_architectures or build.hip_targets
+        options[option] = ";".join(targets) or "@platform:gpu@"
+        if not targets:
+            platform.append("gpu")
+    recipe: dict[str, Json] = {
+        "source": {"type": type(build.source).__name__, **build.source.model_dump()},
+        "cmake_options": {**options, **build.cmake_options},
+        "targets": ["llama-server"],
+        "output": "bin",
+    }
+    if build.backend in _TARGETS:
+        recipe["toolkit"] = build.backend
+    on_cards = build.backend != "cpu"
+    return Install(
+        kind="source-build",
+        name=build.name,
+        title=f"llama.cpp from {_shown_source(build)}{_for(build.backend)}",
+        recipe={**recipe, **_wanted(build.backend, "bin")},
+        platform=tuple(platform),
+        # Those of a build for cards were not measured.
+        disk=(300 if on_cards else 20) * MEGABYTE,
+        work_disk=(1500 if on_cards else 400) * MEGABYTE,
+    )
+
+
+def _release(release: LlamaCppRelease) -> Install:
+    folder = release.subdirectory or "."
+    archives: list[Json] = [{"url": release.url, "sha256": release.sha256, "strip": 1}]
+    if release.runtime:
+        archives.append({"url": release.runtime.url, "sha256": release.runtime.sha256, "strip": 1, "into": folder})
+    return Install(
+        kind="release",
+        name=release.name,
+        title=f"llama.cpp from {release.filename}",
+        recipe={
+            "archives": archives,
+            "check": [f"{folder}/llama-server", "--version"],
+            "says": "version",
+            **_wanted(release.backend, folder),
+        },
+        platform=("machine",),
+        # As the release pages show them, for the largest.
+        disk=(1200 if release.runtime else 400) * MEGABYTE,
+        work_disk=(600 if release.runtime else 200) * MEGABYTE,
+    )
+
+
+def python_install(build: LlamaCppBuild | PythonWheel) -> Install:
+    """The environment of a Python server."""
+    return _wheel(build) if isinstance(build, PythonWheel) else _bindings(build)
+
+
+def _bindings(build: LlamaCppBuild) -> Install:
+    return python_env(
+        f"{build.name}-python",
+        "llama-cpp-python",
+        PYTHON_VERSION,
+        requirements=read_lock("llama_cpp", f"llama-cpp-python-{PYTHON_VERSION}"),
+        disk=100 * MEGABYTE,
+        work_disk=250 * MEGABYTE,
+        build_requirements=read_lock("llama_cpp", "build"),
+        # The bindings only: the libraries are those of the native build.
+        environment={"CMAKE_ARGS": "-DLLAMA_BUILD=OFF", "LLAMA_CPP_LIB_PATH": f"@{build.name}@/bin"},
+        needs=(build.name,),
+        first_try=_SERVER_MODULE,
+    )
+
+
+def _wheel(wheel: PythonWheel) -> Install:
+    environment = python_env(
+        wheel.name,
+        "llama-cpp-python",
+        wheel.version,
+        requirements=wheel.requirements.text(),
+        indexes=Indexes(wheel.index_url, tuple(wheel.extra_index_urls), tuple(wheel.find_links)),
+        disk=(800 if wheel.backend != "cpu" else 200) * MEGABYTE,
+        work_disk=(800 if wheel.backend != "cpu" else 200) * MEGABYTE,
+        # A source package of the same version would be built for whatever compiler is there.
+        environment={"UV_NO_BUILD": "1"},
+        first_try=_SERVER_MODULE,
+    )
+    libraries = "lib/python3.*/site-packages/llama_cpp/lib"
+    return replace(environment, recipe={**environment.recipe, **_wanted(wheel.backend, libraries)})
+
+
+def _wanted(backend: Backend, libraries: str) -> dict[str, Json]:
+    """The backend that the finished install is asked for; every one has that for the processor."""
+    return {"backend": {"name": DEVICES[backend], "libraries": libraries}} if backend in DEVICES else {}
+
+
+def _for(backend: Backend) -> str:
+    return f" for {DEVICES[backend]}" if backend in DEVICES else ""
+
+
+def _shown_source(build: LlamaCppBuild) -> str:
+    source = build.source
+    return f"{source.package} {source.version}" if isinstance(source, PythonSdist) else source.filename

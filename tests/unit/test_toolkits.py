@@ -1,0 +1,77 @@
+"""Finding the compilers for cards that an administrator has installed, by programs on PATH that answer as they do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from roles.host.programs import toolkits
+from roles.host.programs.console import HostError
+from roles.host.programs.toolkits import find_toolkit
+
+
+@pytest.fixture
+def program_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder on PATH, `bin` of a toolkit."""
+    folder = tmp_path / "toolkit" / "bin"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(toolkits, "CUDA_FOLDER", str(tmp_path / "usual"))
+    monkeypatch.setattr(toolkits, "ROCM_FOLDER", str(tmp_path / "usual"))
+    return folder
+
+
+def has_program(folder: Path, name: str, script: str = "") -> Path:
+    program = folder / name
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_a_build_without_cards_needs_none(program_folder: Path) -> None:
+    assert find_toolkit(None, "llama.cpp").environment == {}
+
+
+@pytest.mark.parametrize(("name", "program", "mend"), [
+    ("cuda", "nvcc", "install the CUDA toolkit, no newer than the CUDA version that `nvidia-smi` shows"),
+    ("hip", "hipconfig", "install AMD's ROCm, 6.1 or newer"),
+])  # fmt: skip
+def test_a_missing_one_is_told_in_one_line(program_folder: Path, name: str, program: str, mend: str) -> None:
+    with pytest.raises(HostError) as error:
+        find_toolkit(name, "llama.cpp from x for cards")
+    message = str(error.value)
+    assert message.startswith(f"llama.cpp from x for cards: there is no {program} on PATH or in ")
+    assert mend in message
+    assert "\n" not in message
+
+
+def test_nvcc_is_named_and_its_libraries_are_found(program_folder: Path) -> None:
+    nvcc = has_program(program_folder, "nvcc")
+    libraries = program_folder.parent / "lib64"
+    libraries.mkdir()
+    found = find_toolkit("cuda", "llama.cpp")
+    assert found.environment == {"CUDACXX": str(nvcc)}
+    assert found.libraries == libraries
+
+
+def test_one_that_is_not_on_path_is_found_in_its_usual_folder(program_folder: Path) -> None:
+    usual = program_folder.parents[1] / "usual"
+    usual.mkdir()
+    nvcc = has_program(usual, "nvcc")
+    assert find_toolkit("cuda", "llama.cpp").environment == {"CUDACXX": str(nvcc)}
+
+
+def test_a_distributions_nvcc_needs_no_folder_of_libraries(program_folder: Path) -> None:
+    has_program(program_folder, "nvcc")
+    assert find_toolkit("cuda", "llama.cpp").libraries is None
+
+
+def test_rocm_is_asked_where_it_lies(program_folder: Path) -> None:
+    root = program_folder.parent
+    (root / "lib").mkdir()
+    script = f"case $1 in --rocmpath) echo {root} ;; --hipclangpath) echo {root}/llvm/bin ;; esac"
+    has_program(program_folder, "hipconfig", script)
+    found = find_toolkit("hip", "llama.cpp")
+    assert found.environment == {"HIPCXX": f"{root}/llvm/bin/clang", "HIP_PATH": str(root), "ROCM_PATH": str(root)}
+    assert found.libraries == root / "lib"
