@@ -24,41 +24,6 @@ _PYTHON = Dialect(
     # Read from there with a config file too.
     key_variable="API_KEY",
 )
-<<<<<<< HEAD
-BUILD_PACKAGES = ("ccache", "cmake", "g++", "ninja-build", "python3-venv")
-_CMAKE_OPTIONS = {
-    # Rebuilds need no network and no Node.js: the web page that llama-server can carry is left out.
-    "LLAMA_BUILD_TESTS": "OFF",
-    "LLAMA_BUILD_EXAMPLES": "OFF",
-    "LLAMA_BUILD_UI": "OFF",
-    "LLAMA_USE_PREBUILT_UI": "OFF",
-    "LLAMA_CURL": "OFF",
-    "CMAKE_BUILD_TYPE": "Release",
-    # The programs are copied out of the build tree: they must find their libraries beside themselves.
-    "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
-    "CMAKE_INSTALL_RPATH": "$ORIGIN",
-}
-
-
-def build_install(build: LlamaCppBuild) -> Install:
-    """llama.cpp compiled from source; its folder holds `bin/` with the programs and libraries."""
-    options: dict[str, Json] = {**_CMAKE_OPTIONS, "GGML_NATIVE": "ON" if build.native else "OFF"}
-    return Install(
-        kind="source-build",
-        name=build.name,
-        title=f"llama.cpp from {_shown_source(build)}",
-        recipe={
-            "source": {"type": type(build.source).__name__, **build.source.model_dump()},
-            "cmake_options": options,
-            "targets": ["llama-server"],
-            "output": "bin",
-        },
-        platform=("machine", "os", "cpu") if build.native else ("machine", "os"),
-        disk=20 * MEGABYTE,
-        work_disk=400 * MEGABYTE,
-    )
-=======
->>>>>>> wt-llama
 
 
 def plan_server(server: LlamaServer, context: Context) -> ServicePlan:
@@ -88,16 +53,10 @@ def plan_server(server: LlamaServer, context: Context) -> ServicePlan:
         unit=unit,
         template="llama-server.service.j2",
         command=command,
-<<<<<<< HEAD
-        environment={},
-        installs=(build, model),
-        packages=BUILD_PACKAGES,
-=======
         environment=_card_order(server.cards),
         installs=_once([native_install(server.build), *(model_install(model) for model in models if model)]),
         packages=packages(server.build, server.cards),
         reads={template: server.chat_template.text()} if server.chat_template else {},
->>>>>>> wt-llama
     )
 
 
@@ -131,18 +90,11 @@ def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
         _PYTHON,
         unit=f"llama-cpp-python@{server.name}.service",
         template="llama-cpp-python.service.j2",
-<<<<<<< HEAD
-        command=command,
-        environment={"LLAMA_CPP_LIB_PATH": f"{layout.install(build.name)}/bin", "PYTHONUNBUFFERED": "1"},
-        installs=(build, environment, model),
-        packages=BUILD_PACKAGES,
-=======
         command=[f"{layout.install(environment.name)}/bin/python", "-m", "llama_cpp.server", *command],
         environment=variables,
         installs=_once([*installs, *(model_install(file) for file in files)]),
         packages=packages(server.build, server.cards),
         reads=reads,
->>>>>>> wt-llama
     )
 
 

@@ -9,13 +9,14 @@ import shlex
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from roles.host.program import _BOOTSTRAP, payload
 from roles.host.state import BUILD_USER
 from roles.llama_cpp import LlamaCppBuild
-from roles.llama_cpp.plan import BUILD_PACKAGES, build_install
+from roles.llama_cpp.installs import native_install, packages
 from roles.plan import layout_of, read_lock
 from roles.spec import SystemScope
 from tests.labhost import Lab, LabHost
@@ -29,7 +30,7 @@ RELEASE = "bookworm"
 def llama_cpp_bin(lab: Lab, build: LlamaCppBuild) -> Path:
     """The folder with `llama-server` and its libraries; built when it is not there, which takes a minute or, with an
     empty ccache, six."""
-    install = build_install(build)
+    install = native_install(build)
     name = hashlib.sha256(json.dumps(dict(install.recipe), sort_keys=True).encode()).hexdigest()[:16]
     folder = lab.folders.llama_cpp / name
     with locked(lab.folders.root / "llama-cpp.lock"):
@@ -38,14 +39,14 @@ def llama_cpp_bin(lab: Lab, build: LlamaCppBuild) -> Path:
             lab.folders.llama_cpp.mkdir(parents=True, exist_ok=True)
             host = lab.create(f"builder-{os.getpid()}", release=RELEASE, owner=os.getpid())
             try:
-                _build(host, dict(install.recipe), install.title)
+                _build(host, dict(install.recipe), install.title, packages(build, None))
                 _fetch(host, folder)
             finally:
                 host.destroy()
     return folder / "bin"
 
 
-def _build(host: LabHost, recipe: dict[str, Any], title: str) -> None:
+def _build(host: LabHost, recipe: dict[str, Any], title: str, packages: Sequence[str]) -> None:
     layout = layout_of(SystemScope())
     common = {"state": layout.state, "cache": layout.cache, "build_user": BUILD_USER}
     _run(
@@ -53,7 +54,7 @@ def _build(host: LabHost, recipe: dict[str, Any], title: str) -> None:
         "system",
         {
             **common,
-            "packages": list(BUILD_PACKAGES),
+            "packages": list(packages),
             "folders": [[layout.installs, 0o755], [layout.state, 0o755], [layout.cache, 0o755]],
             "lingering": False,
         },

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from inventory.lab import LLAMA_CPP, lab_model
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaCppRelease, LlamaServer, PythonServerModel
 from roles.spec import Deployment, EnvSecret, Mode, Probe, Provider, Route, Stack, UrlFile
+from tests.lab.inventory import LLAMA_CPP, lab_model
 
 KEYS = {"LAB_KEYED_KEY": "sk-lab-keyed-0123456789", "LAB_PYTHON_KEY": "sk-lab-python-0123456789"}
 """The variables that the stack takes its keys from, and what the tests put there."""

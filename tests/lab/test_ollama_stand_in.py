@@ -19,6 +19,9 @@ from typing import Any
 import gguf
 import pytest
 
+from tests.lab.inventory import LLAMA_CPP
+from tests.lab.llama_cpp import llama_cpp_bin
+from tests.labhost import Lab
 from tests.labhost.models import write_tiny_gguf
 from tests.ollama_stand_in.archive import lay_out
 from tests.ollama_stand_in.process import StandIn, running
@@ -40,12 +43,9 @@ Pieces = Generator[str, None, None]
 
 
 @pytest.fixture(scope="session")
-def llama_server() -> Path:
+def llama_server(lab: Lab) -> Path:
     """A compiled llama-server, with its libraries beside it."""
-    path = os.environ.get("LLAMA_SERVER")
-    if not path:
-        pytest.fail("LLAMA_SERVER is not set: give the path of a compiled llama-server, its libraries beside it")
-    return Path(path)
+    return llama_cpp_bin(lab, LLAMA_CPP) / "llama-server"
 
 
 @pytest.fixture(scope="session")
