@@ -21,6 +21,7 @@ from roles.host import (
     release_command,
     release_lock,
     remove_unused_installs,
+    stage_gateway,
     write_generation,
 )
 from roles.plan import HostPlan
@@ -35,6 +36,7 @@ def full() -> None:
     prepare_system(name="Prepare the system")
     make_installs(name="Make installs")
     write_generation(name="Write the generation")
+    stage_gateway(name="Stage the gateway")
     activate_generation(name="Activate the generation")
     prove_routes(name="Prove every route")
     release_lock(name="Give the deploy lock back")
@@ -57,6 +59,7 @@ def preflight() -> None:
         *([f"let {target.plan.layout.user}'s services run without a login"] if pending.linger else []),
         *(f"make {install.install.title}" for install in pending.installs),
         *([f"write generation {target.generation.digest}"] if pending.write_generation else []),
+        *(["try out the new gateway beside the one that answers"] if pending.stage else []),
         *(f"activate, as {reason}" for reason in pending.activate),
     ]
     for step in steps:

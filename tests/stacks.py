@@ -49,7 +49,7 @@ def small_stack(**options: Any) -> Stack:
         "providers": [native(), python()],
         "routes": [route("n", "native", fallbacks=["p"]), route("p", "python")],
         "aliases": {"gpt-4o": "n"},
-        "gateway": LiteLLM(),
+        "gateway": LiteLLM(instances=1),
     }
     return Stack(**{**defaults, **options})
 

@@ -9,6 +9,7 @@ from roles.host.operations import (
     release_command,
     release_lock,
     remove_unused_installs,
+    stage_gateway,
     write_generation,
 )
 from roles.host.proof import prove_routes
@@ -25,5 +26,6 @@ __all__ = [
     "release_command",
     "release_lock",
     "remove_unused_installs",
+    "stage_gateway",
     "write_generation",
 ]

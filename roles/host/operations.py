@@ -12,6 +12,7 @@ import os
 import socket
 import uuid
 from collections.abc import Generator
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from pyinfra import host
@@ -22,7 +23,7 @@ from roles.host.program import HostProgram
 from roles.host.sending import SendFile
 from roles.host.state import BUILD_USER
 from roles.host.target import Target
-from roles.plan import Json, Layout
+from roles.plan import STAGED_FOLDER, STAGED_PORT, Json, Layout
 
 
 def lock_folder(layout: Layout) -> str:
@@ -188,6 +189,37 @@ def write_generation() -> Generator[PyinfraCommand, None, None]:
 
 
 @operation()
+def stage_gateway() -> Generator[PyinfraCommand, None, None]:
+    """Try out the new gateway beside the one that answers, before anything is switched."""
+    target = Target.of(host)
+    layout, generation, staging = target.plan.layout, target.generation, target.plan.staging
+    if staging is None or not target.pending.stage:
+        host.noop("the gateway stays as it is, or none answers yet")
+        return
+    yield HostProgram(
+        "stage",
+        {
+            "scope": layout.scope,
+            "state": layout.state,
+            "folder": generation.folder,
+            "unit": staging.unit,
+            "text": staging.text,
+            "folder_placeholder": STAGED_FOLDER,
+            "port_placeholder": STAGED_PORT,
+            "environment": staging.environment,
+            "verifier": staging.verifier,
+            "ready_path": staging.ready_path,
+            "timeout": staging.start_timeout,
+            "stale": [
+                name
+                for name, digest in generation.unit_digests.items()
+                if name not in target.state.units or target.state.units[name].running_digest != digest
+            ],
+        },
+    )
+
+
+@operation()
 def activate_generation() -> Generator[PyinfraCommand, None, None]:
     """Switch to the generation, restart exactly the units that run something else, and wait for their answers."""
     target = Target.of(host)
@@ -214,6 +246,8 @@ def activate_generation() -> Generator[PyinfraCommand, None, None]:
                     "ready_url": unit.endpoint.ready_url if unit.endpoint else None,
                     "done_file": unit.done_file,
                     "timeout": unit.start_timeout,
+                    "stop_timeout": unit.stop_timeout,
+                    "drain": asdict(unit.drain) if unit.drain else None,
                 }
                 for unit in target.plan.units
             ],

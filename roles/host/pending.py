@@ -21,6 +21,8 @@ class Pending:
     """Whether the user's manager must be told to run without a login."""
     installs: tuple[ResolvedInstall, ...]
     write_generation: bool
+    stage: bool
+    """Whether the gateway is to be tried out before it takes the place of one that answers."""
     activate: tuple[str, ...]
     """Why the generation must be activated; empty = it runs already."""
 
@@ -45,6 +47,7 @@ def pending_steps(plan: HostPlan, generation: Generation, state: HostState) -> P
         linger=plan.layout.scope == "user" and not state.lingers,
         installs=tuple(missing.values()),
         write_generation=_must_be_written(plan, generation, state),
+        stage=_must_be_staged(plan, generation, state),
         activate=tuple(_reasons_to_activate(plan, generation, state)),
     )
 
@@ -57,6 +60,17 @@ def _must_be_written(plan: HostPlan, generation: Generation, state: HostState) -
     wanted = {path: [_sha256(file.content), file.mode, state.uid] for path, file in generation.files.items()}
     wanted |= {path: [target, 0, state.uid] for path, target in generation.links.items()}
     return wanted != state.files
+
+
+def _must_be_staged(plan: HostPlan, generation: Generation, state: HostState) -> bool:
+    if plan.staging is None:
+        return False
+    running = {name: unit.running_digest for name, unit in state.units.items() if unit.running_digest}
+    changed = any(running.get(name) != generation.unit_digests[name] for name in plan.staging.gateways)
+    declared = {unit.name for unit in plan.units}
+    # One that is declared no more may be the gateway too: with another number of instances it has other names.
+    answering = any(name in plan.staging.gateways or name not in declared for name in running)
+    return changed and answering
 
 
 def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:

@@ -65,8 +65,16 @@ def _entries(route: RoutePlan) -> list[Json]:
     return entries
 
 
-def providers_file(gateway: LiteLLM, unit: Unit, context: Context, key_file: str) -> dict[str, Json]:
-    """`providers.yaml`: who serves what, and where."""
+def providers_file(
+    gateway: LiteLLM, units: Sequence[Unit], context: Context, key_file: str, front: Json
+) -> dict[str, Json]:
+    """`providers.yaml`: who serves what, and where.
+
+    Args:
+        units: the gateway's: first the one that clients talk to, then the instances behind it.
+        front: how to ask the front about its instances; none = there is none.
+    """
+    endpoint, *instances = units
     return {
         "scope": context.layout.scope,
         "gateway": {
@@ -74,7 +82,9 @@ def providers_file(gateway: LiteLLM, unit: Unit, context: Context, key_file: str
             "key_file": key_file,
             "key_variable": MASTER_KEY_VARIABLE,
             "cooldown": gateway.cooldown,
-            **_unit_entry(unit),
+            **_unit_entry(endpoint),
+            "instances": [_unit_entry(instance) for instance in instances],
+            "front": front,
         },
         "providers": [
             {
@@ -82,6 +92,7 @@ def providers_file(gateway: LiteLLM, unit: Unit, context: Context, key_file: str
                 "kind": backend.kind,
                 "api_base": backend.api_base,
                 "models": list(backend.models),
+                "tasks": list(backend.tasks),
                 **_unit_entry(backend.unit),
             }
             for backend in context.backends

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
 from roles.litellm.config import MASTER_KEY_VARIABLE, litellm_config, mappings_file, providers_file
+from roles.litellm.front import drain_of, front_entry, front_plan
 from roles.litellm.spec import LiteLLM
 from roles.plan import (
+    GATEWAY_INSTANCES,
     GATEWAY_UNIT,
     MEGABYTE,
+    STAGED_FOLDER,
+    STAGED_PORT,
     VERIFIER_COMMAND,
     Context,
     Endpoint,
     EnvValue,
     GeneratedVariable,
+    Install,
+    Layout,
     ServicePlan,
+    Staging,
     Unit,
     python_env,
     read_lock,
@@ -29,6 +39,11 @@ CVE-2026-47101, CVE-2026-49468), never 1.82.7 or 1.82.8 (compromised on the pack
 
 CONFIG = "litellm-unified.yaml"
 
+_READY_PATH = "/health/liveliness"
+_STAGED_UNIT = "ai-backend-staged.service"
+_LONGEST_QUESTIONS = 1800
+"""Seconds after its start for which a staged gateway may be asked."""
+
 _PROCESS_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     # No `.env` from the working folder, no list of prices from the network: nothing but what the generation holds.
@@ -42,7 +57,7 @@ _PROCESS_ENVIRONMENT = {
 
 
 def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
-    """`litellm.service` and the three files that say who answers what."""
+    """`litellm.service`, or two instances and their front; and the three files that say who answers what."""
     layout = context.layout
     environment = python_env(
         "litellm",
@@ -54,54 +69,123 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
     )
     generated: tuple[GeneratedVariable, ...] = ()
     secrets: dict[str, EnvValue] = {}
-    key_file = f"{layout.config}/env/{GATEWAY_UNIT}.env"
     if isinstance(gateway.master_key, GeneratedSecret):
-        key_file = f"{layout.secrets}/master-key.env"
         # LiteLLM takes only keys that begin with "sk-".
-        generated = (GeneratedVariable(path=key_file, variable=MASTER_KEY_VARIABLE, prefix="sk-"),)
+        generated = (
+            GeneratedVariable(path=f"{layout.secrets}/master-key.env", variable=MASTER_KEY_VARIABLE, prefix="sk-"),
+        )
     else:
         secrets = {MASTER_KEY_VARIABLE: gateway.master_key}
     secrets |= {backend.key_variable: backend.api_key for backend in context.backends if backend.api_key}
-    command = [
-        f"{layout.install(environment.name)}/bin/litellm",
-        "--config", f"{layout.config}/{CONFIG}",
-        "--host", gateway.bind,
-        "--port", str(gateway.port),
-    ]  # fmt: skip
-    unit = Unit(
-        name=GATEWAY_UNIT,
-        text=unit_file(
-            "litellm.service.j2",
-            layout=layout,
-            unit=GATEWAY_UNIT,
-            service=gateway,
-            command=command,
-            environment=_PROCESS_ENVIRONMENT,
-            secrets=secrets,
-            memory_max=gateway.memory_max,
-            environment_files=[variable.path for variable in generated],
-        ),
-        environment=secrets,
-        reads=(CONFIG,),
-        installs=(environment.name,),
-        start_timeout=gateway.start_timeout,
-        endpoint=Endpoint(
-            gateway.bind, gateway.port, f"http://{gateway.reachable_at}:{gateway.port}/health/liveliness"
-        ),
-    )
+    process = _Process(gateway, layout, environment, secrets, [variable.path for variable in generated])
+    if gateway.instance_ports:
+        ports = dict(zip(GATEWAY_INSTANCES, gateway.instance_ports, strict=True))
+        servers = {name: name.removeprefix("litellm@").removesuffix(".service") for name in ports}
+        instances = tuple(
+            replace(process.unit(name, "127.0.0.1", port), drain=drain_of(gateway, servers[name]))
+            for name, port in ports.items()
+        )
+        front = front_plan(gateway, layout, list(servers.values()))
+        units = (*front.units, *instances)
+        front_data = front_entry(list(servers.values()))
+    else:
+        instances = (process.unit(GATEWAY_UNIT, gateway.bind, gateway.port),)
+        front = ServicePlan(units=())
+        units = instances
+        front_data = None
+    key_file = generated[0].path if generated else f"{layout.config}/env/{instances[0].name}.env"
     return ServicePlan(
-        units=(unit,),
+        units=units,
         installs=(environment, verifier_install()),
-        packages=("python3-venv",),
+        packages=("python3-venv", *front.packages),
+        keep_off=front.keep_off,
         files={
             CONFIG: render(f"{CONFIG}.j2", config=litellm_config(gateway, context.routes, context.aliases)),
             "providers.yaml": render(
                 "providers.yaml.j2",
-                providers=providers_file(gateway, unit, context, key_file),
+                providers=providers_file(gateway, units, context, key_file, front_data),
             ),
             # The verifier runs with the gateway's packages: it needs an HTTP client and YAML, as the gateway does.
             VERIFIER_COMMAND: verifier_command(layout, environment.name),
             "model-mappings.yaml": render("model-mappings.yaml.j2", mappings=mappings_file(context.routes)),
+            **front.files,
         },
         generated_secrets=generated,
+        staging=_staging(process, [unit.name for unit in instances]),
+    )
+
+
+@dataclass(frozen=True)
+class _Process:
+    """What all processes of the gateway have in common."""
+
+    gateway: LiteLLM
+    layout: Layout
+    environment: Install
+    secrets: Mapping[str, EnvValue]
+    environment_files: Sequence[str]
+
+    def unit(self, name: str, bind: str, port: int) -> Unit:
+        address = self.gateway.reachable_at if bind == self.gateway.bind else bind
+        return Unit(
+            name=name,
+            text=self.text(name, self.layout, "litellm.service.j2", bind, str(port)),
+            environment=self.secrets,
+            reads=(CONFIG,),
+            installs=(self.environment.name,),
+            start_timeout=self.gateway.start_timeout,
+            endpoint=Endpoint(bind, port, f"http://{address}:{port}{_READY_PATH}"),
+            stop_timeout=self.gateway.longest_drain,
+        )
+
+    def text(
+        self, name: str, layout: Layout, template: str, bind: str, port: str, longest_run: int | None = None
+    ) -> str:
+        """The unit file of the process.
+
+        Args:
+            layout: where it finds its generation.
+            longest_run: seconds after which systemd stops it; none = it runs for ever.
+        """
+        command = [
+            f"{layout.install(self.environment.name)}/bin/litellm",
+            "--config", f"{layout.config}/{CONFIG}",
+            "--host", bind,
+            "--port", port,
+        ]  # fmt: skip
+        return unit_file(
+            template,
+            layout=layout,
+            unit=name,
+            service=self.gateway,
+            command=command,
+            environment=_PROCESS_ENVIRONMENT,
+            secrets=self.secrets,
+            memory_max=self.gateway.memory_max,
+            # LiteLLM ends once the requests under way have ended, and takes no new ones meanwhile.
+            stop_seconds=self.gateway.longest_drain,
+            environment_files=self.environment_files,
+            longest_run=longest_run,
+        )
+
+
+def _staging(process: _Process, gateways: Sequence[str]) -> Staging:
+    """A gateway with the sandbox, the secrets and the configuration of the real one, out of the new generation's own
+    folder and on a loopback port."""
+    start_timeout = process.gateway.start_timeout
+    return Staging(
+        unit=_STAGED_UNIT,
+        text=process.text(
+            gateways[0],
+            replace(process.layout, config=STAGED_FOLDER),
+            "litellm-staged.service.j2",
+            "127.0.0.1",
+            STAGED_PORT,
+            longest_run=start_timeout + _LONGEST_QUESTIONS,
+        ),
+        environment=process.environment.name,
+        verifier=verifier_install().name,
+        ready_path=_READY_PATH,
+        start_timeout=start_timeout,
+        gateways=tuple(gateways),
     )

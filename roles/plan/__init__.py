@@ -5,7 +5,10 @@ from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, res
 from roles.plan.layout import Layout, layout_of
 from roles.plan.model import (
     MEGABYTE,
+    STAGED_FOLDER,
+    STAGED_PORT,
     Backend,
+    Drain,
     Endpoint,
     EnvValue,
     GeneratedVariable,
@@ -15,6 +18,7 @@ from roles.plan.model import (
     PlatformKey,
     RoutePlan,
     ServicePlan,
+    Staging,
     Unit,
     runtime_folder,
 )
@@ -22,18 +26,22 @@ from roles.plan.models import model_install
 from roles.plan.provider_unit import Dialect, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.templates import render
-from roles.plan.unit_file import DIGEST_VARIABLE, GATEWAY_UNIT, unit_file
+from roles.plan.unit_file import DIGEST_VARIABLE, GATEWAY_INSTANCES, GATEWAY_UNIT, unit_file
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
 from roles.plan.verifier import verifier_command, verifier_install
 
 __all__ = [
     "DIGEST_VARIABLE",
+    "GATEWAY_INSTANCES",
     "GATEWAY_UNIT",
     "MEGABYTE",
+    "STAGED_FOLDER",
+    "STAGED_PORT",
     "VERIFIER_COMMAND",
     "Backend",
     "Context",
     "Dialect",
+    "Drain",
     "Endpoint",
     "EnvValue",
     "GeneratedVariable",
@@ -49,6 +57,7 @@ __all__ = [
     "ResolvedInstall",
     "RoutePlan",
     "ServicePlan",
+    "Staging",
     "Unit",
     "compile_stack",
     "layout_of",

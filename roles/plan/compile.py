@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from roles.plan.gpu_unit import gpu_plan
@@ -40,7 +40,11 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     layout = layout_of(stack.scope)
     alone = Context(layout=layout, routes=(), backends=(), aliases={})
     parts = [_planner(provider, planners)(provider, alone) for provider in stack.providers]
-    backends = tuple(part.backend for part in parts if part.backend is not None)
+    backends = tuple(
+        replace(part.backend, tasks=tuple(unit.name for unit in part.units if unit.endpoint is None))
+        for part in parts
+        if part.backend is not None
+    )
     routes = tuple(_route_plan(stack, route, backends) for route in stack.routes)
     aliases = {alias: stack.public_name(alias) for alias in stack.aliases}
     if (cards := gpu_plan(layout, [part.gpus for part in parts if part.gpus])) is not None:
@@ -57,6 +61,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
         units=tuple(unit for part in parts for unit in part.units),
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
         gpus=tuple(part.gpus for part in parts if part.gpus),
+        staging=next((part.staging for part in parts if part.staging), None),
     )
 
 

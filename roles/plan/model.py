@@ -17,6 +17,9 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 EnvValue: TypeAlias = str | Secret
 MEGABYTE = 10**6
 
+STOP_SECONDS = 60
+"""How long a unit's stop may take before systemd kills it, where nothing else is said."""
+
 InstallKind: TypeAlias = Literal["python-env", "source-build", "release", "files", "model", "hub-model", "sent-model"]
 PlatformKey: TypeAlias = Literal["machine", "os", "python", "cpu", "gpu"]
 
@@ -62,6 +65,23 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class Drain:
+    """How a unit is relieved of its work before it is restarted: HAProxy gives new requests to others meanwhile.
+
+    Attributes:
+        socket: HAProxy's runtime socket, below the folder for runtime files of the systemd manager.
+        backend: HAProxy's name of the group of servers.
+        server: its name of this one.
+        timeout: seconds that the requests under way may take to end; those that take longer are cut.
+    """
+
+    socket: str
+    backend: str
+    server: str
+    timeout: int
+
+
+@dataclass(frozen=True)
 class Unit:
     """A systemd service unit, and all that its process depends on.
 
@@ -75,6 +95,8 @@ class Unit:
         reads: files of the generation that the process reads when it starts.
         installs: names of the installs that it runs from.
         start_timeout: seconds that a server may take to its first answer, and a task between two signs of progress.
+        stop_timeout: seconds that its stop may take.
+        drain: how it is relieved of its work before it is restarted. Units with one are restarted one after the other.
     """
 
     name: str
@@ -84,6 +106,8 @@ class Unit:
     installs: tuple[str, ...]
     start_timeout: int
     endpoint: Endpoint | None
+    stop_timeout: int = STOP_SECONDS
+    drain: Drain | None = None
 
     @property
     def done_file(self) -> str | None:
@@ -96,12 +120,40 @@ def runtime_folder(unit: str) -> str:
     return f"ai-backend-{unit.removesuffix('.service').removeprefix('ai-backend-')}"
 
 
+STAGED_FOLDER = "@generation@"
+STAGED_PORT = "@port@"
+
+
+@dataclass(frozen=True)
+class Staging:
+    """A trial of the gateway beside the one that runs, before the host is switched to its generation.
+
+    Attributes:
+        unit: name of the transient unit.
+        text: its unit file, with `STAGED_FOLDER` for the new generation's folder and `STAGED_PORT` for a spare port.
+        environment: name of the install with the Python that asks it.
+        verifier: name of the install with what is run there.
+        ready_path: gives status 200 once it can answer.
+        start_timeout: seconds that it may take until then.
+        gateways: the units that it tries out: where they run what they should, there is nothing to try.
+    """
+
+    unit: str
+    text: str
+    environment: str
+    verifier: str
+    ready_path: str
+    start_timeout: int
+    gateways: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Backend:
     """A provider as the gateway reaches it.
 
     Attributes:
         unit: the unit that runs it.
+        tasks: the units without which it does not serve all of its models.
         litellm_prefix: LiteLLM's provider prefix that keeps tools and chat templates.
         api_base: address as that prefix wants it, with or without `/v1`.
         models: the names that requests to it may carry.
@@ -115,6 +167,7 @@ class Backend:
     api_base: str
     models: tuple[str, ...]
     api_key: Secret | None = None
+    tasks: tuple[str, ...] = ()
 
     @property
     def key_variable(self) -> str:
@@ -137,6 +190,8 @@ class ServicePlan:
     backend: Backend | None = None
     gpus: Gpus | None = None
     """The cards that it uses."""
+    staging: Staging | None = None
+    """How the gateway is tried out."""
 
 
 @dataclass(frozen=True)
@@ -189,3 +244,5 @@ class HostPlan:
     generated_secrets: tuple[GeneratedVariable, ...]
     gpus: tuple[Gpus, ...]
     """The cards that the host must have, one entry a service that uses any."""
+    staging: Staging | None
+    """How the gateway is tried out before the host is switched."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from roles.plan.compile import Context
-from roles.plan.model import Backend, Endpoint, EnvValue, Install, ServicePlan, Unit
+from roles.plan.model import STOP_SECONDS, Backend, Endpoint, EnvValue, Install, ServicePlan, Unit
 from roles.plan.unit_file import unit_file
 from roles.spec import Gpus, KeyedProvider, Provider
 
@@ -42,7 +42,7 @@ def provider_plan(
     installs: Sequence[Install],
     packages: Sequence[str] = (),
     reads: Mapping[str, str] | None = None,
-    stop_seconds: int | None = None,
+    stop_seconds: int = STOP_SECONDS,
 ) -> ServicePlan:
     """The plan of a provider that is one unit.
 
@@ -53,7 +53,7 @@ def provider_plan(
         environment: variables that anybody may see.
         installs: what it runs from.
         packages: Debian packages that making or running it needs.
-        stop_seconds: how long a stop may take before systemd kills it; none = as for every unit.
+        stop_seconds: how long a stop may take before systemd kills it.
         reads: files that the process reads from the generation: path → text.
     """
     address = f"http://{provider.reachable_at}:{provider.port}"
@@ -81,6 +81,7 @@ def provider_plan(
         installs=tuple(install.name for install in installs),
         start_timeout=provider.start_timeout + (gpus.wait if gpus else 0),
         endpoint=Endpoint(provider.bind, provider.port, address + dialect.ready_path),
+        stop_timeout=stop_seconds,
     )
     return ServicePlan(
         units=(planned,),

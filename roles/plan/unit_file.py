@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from roles.plan.layout import Layout
-from roles.plan.model import EnvValue
+from roles.plan.model import STOP_SECONDS, EnvValue
 from roles.plan.templates import render
 from roles.spec import Gpus, MemorySize, Service
 
@@ -15,9 +15,11 @@ DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
 DIGEST_PLACEHOLDER = "@digest@"
 """Stands in a unit's text for its digest, which is known only once all that it covers is."""
 
-STOP_SECONDS = 60
-
 GATEWAY_UNIT = "litellm.service"
+"""The gateway where it is one process."""
+
+GATEWAY_INSTANCES = ("litellm@a.service", "litellm@b.service")
+"""The gateway where it is two, behind a front."""
 
 GPU_UNIT = "ai-backend-gpu.service"
 """The unit that gets the graphics cards ready, before all that use them."""
@@ -36,7 +38,7 @@ def unit_file(
     gpu_memory_share: float | None = None,
     memory_max: MemorySize | None = None,
     before_gateway: bool = False,
-    stop_seconds: int | None = None,
+    stop_seconds: int = STOP_SECONDS,
     **more: object,
 ) -> str:
     """The text of a unit from `templates/systemd/<template>`.
@@ -51,7 +53,7 @@ def unit_file(
         memory_max: bound on the memory of all its processes.
         before_gateway: at boot it starts before the gateway. Said here and not there, so that a further provider is no
             change of the gateway's unit.
-        stop_seconds: how long a stop may take before systemd kills it; none = `STOP_SECONDS`.
+        stop_seconds: how long a stop may take before systemd kills it.
         more: what the template itself asks for.
     """
     return render(
@@ -67,8 +69,9 @@ def unit_file(
         memory_max=memory_max,
         digest_variable=DIGEST_VARIABLE,
         gpu_unit=GPU_UNIT,
-        stop_seconds=stop_seconds or STOP_SECONDS,
-        gateway_unit=GATEWAY_UNIT if before_gateway else None,
+        stop_seconds=stop_seconds,
+        # All that there may be: another number of instances is no change of the providers' units.
+        gateway_units=(GATEWAY_UNIT, *GATEWAY_INSTANCES) if before_gateway else (),
         digest_placeholder=DIGEST_PLACEHOLDER,
         **more,
     )

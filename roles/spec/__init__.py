@@ -19,9 +19,10 @@ from roles.spec.sources import (
     UrlFile,
 )
 from roles.spec.stack import Stack, SystemScope, UserScope
-from roles.spec.values import MemorySize, Mode, ModelName, Name, Port, Seconds, Sha256, Url
+from roles.spec.values import BindAddress, MemorySize, Mode, ModelName, Name, Port, Seconds, Sha256, Url
 
 __all__ = [
+    "BindAddress",
     "Deployment",
     "EnvSecret",
     "FileSecret",

@@ -31,6 +31,11 @@ class Service(Options):
         """The address at which a process on the same host reaches it."""
         return "127.0.0.1" if self.bind == "0.0.0.0" else self.bind
 
+    @property
+    def addresses(self) -> tuple[tuple[BindAddress, Port], ...]:
+        """All that its processes listen on."""
+        return ((self.bind, self.port),)
+
     def __str__(self) -> str:
         return f'{type(self).__name__} "{self.name}"'
 

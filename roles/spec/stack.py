@@ -62,18 +62,20 @@ class Stack(Options):
     @model_validator(mode="after")
     def _services_do_not_collide(self) -> Stack:
         by_name: dict[str, Service] = {}
-        by_port: dict[int, Service] = {}
+        by_port: dict[int, tuple[str, Service]] = {}
         for service in self.services:
             if service.name in by_name:
                 raise ValueError(
                     f'{service} and {by_name[service.name]} share the name "{service.name}"; rename one of them'
                 )
-            other = by_port.get(service.port)
-            if other and (service.bind == other.bind or "0.0.0.0" in (service.bind, other.bind)):
-                raise ValueError(
-                    f"{service} and {other} both listen on port {service.port}; give one of them another `port`"
-                )
-            by_name[service.name] = by_port[service.port] = service
+            by_name[service.name] = service
+            for bind, port in service.addresses:
+                other_bind, other = by_port.get(port, ("", service))
+                if bind == other_bind or (other_bind and "0.0.0.0" in (bind, other_bind)):
+                    raise ValueError(
+                        f"{service} and {other} both listen on port {port}; give one of them another `port`"
+                    )
+                by_port[port] = (bind, service)
         return self
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from rich.console import Console
 from roles.verify.generation import ConfigError, load_generation
 from roles.verify.report import print_report
 from roles.verify.run import verify
+from roles.verify.staged import verify_staged
 
 _UNKNOWN = 2
 _INTERRUPTED = 130
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--config", type=Path, required=True, help="link to the generation, e.g. /etc/ai-backend")
     parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
+    parser.add_argument("--staged", metavar="URL", help="ask the gateway there, which is tried out, and it alone")
+    parser.add_argument("--stale", metavar="UNIT", nargs="*", default=[], help="units that do not run yet as deployed")
     options = parser.parse_args(arguments)
     try:
         generation = load_generation(options.config)
@@ -35,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"verify: {error}", file=sys.stderr)
         return _UNKNOWN
     try:
-        verdict = asyncio.run(verify(generation, progress=lambda text: print(text, file=sys.stderr, flush=True)))
+        if options.staged:
+            verdict = asyncio.run(verify_staged(generation, options.staged, options.stale))
+        else:
+            verdict = asyncio.run(verify(generation, progress=lambda text: print(text, file=sys.stderr, flush=True)))
     except KeyboardInterrupt:
         print("verify: interrupted", file=sys.stderr)
         return _INTERRUPTED

@@ -53,6 +53,15 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Provider:
+    """A model server: its unit, and the names of the tasks without which it does not serve all of its models."""
+
+    name: str
+    service: Service
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Task:
     """A unit that does something after each start of the host or of its service, and ends.
 
@@ -72,14 +81,37 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Front:
+    """How HAProxy, in front of the gateway's instances, is asked which of them get requests.
+
+    Attributes:
+        socket: its runtime socket, below the runtime folder of the systemd manager.
+        backend: its name of the group of instances.
+        servers: its names of them.
+    """
+
+    socket: str
+    backend: str
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Gateway:
-    """The endpoint that clients talk to; `cooldown`: seconds for which it passes over a backend after a failure."""
+    """The endpoint that clients talk to.
+
+    Attributes:
+        service: what owns the endpoint: the gateway, or the front of its instances.
+        instances: those behind the front; none = there is no front.
+        cooldown: seconds for which it passes over a backend after a failure.
+    """
 
     service: Service
     url: str
     key_file: Path
     key_variable: str
     cooldown: float
+    instances: tuple[Service, ...] = ()
+    front: Front | None = None
 
     def key(self) -> str:
         """The master key.
@@ -99,6 +131,7 @@ class Deployment:
 
     id: str
     api_base: str
+    provider: str
 
 
 @dataclass(frozen=True)
@@ -133,26 +166,26 @@ class Generation:
     name: str
     scope: Scope
     gateway: Gateway | None
-    providers: tuple[Service, ...]
+    providers: tuple[Provider, ...]
     routes: tuple[Route, ...]
     tasks: tuple[Task, ...] = ()
 
     @property
     def services(self) -> tuple[Service, ...]:
-        return (self.gateway.service, *self.providers) if self.gateway else self.providers
+        gateways = (self.gateway.service, *self.gateway.instances) if self.gateway else ()
+        return (*gateways, *(provider.service for provider in self.providers))
 
 
 def load_generation(config: Path) -> Generation:
-    """The generation that the symbolic link `config` leads to.
+    """The generation that is, or that the symbolic link leads to, in the folder `config`.
 
     Raises:
         ConfigError: when a file is missing, unreadable, or lacks what the verifier needs.
     """
     try:
-        name = config.readlink().name
+        name = config.resolve(strict=True).name
     except OSError as error:
-        reason = "it is no symbolic link to a generation" if config.exists() else error.strerror
-        raise ConfigError(f"{config}: {reason}") from None
+        raise ConfigError(f"{config}: {error.strerror}") from None
     providers = _Entry.of_file(config / "providers.yaml")
     mappings = _Entry.of_file(config / "model-mappings.yaml")
     gateway = providers.entry("gateway") if "gateway" in providers.values else None
@@ -160,7 +193,7 @@ def load_generation(config: Path) -> Generation:
         name=name,
         scope=cast(Scope, providers.choice("scope", ("system", "user"))),
         gateway=_gateway(gateway, config) if gateway else None,
-        providers=tuple(_service(entry, config) for entry in providers.entries("providers")),
+        providers=tuple(_provider(entry, config) for entry in providers.entries("providers")),
         routes=tuple(_route(entry) for entry in mappings.entries("models")),
         tasks=tuple(_task(entry, config) for entry in providers.entries("tasks")),
     )
@@ -173,7 +206,17 @@ def _gateway(entry: _Entry, config: Path) -> Gateway:
         key_file=Path(entry.text("key_file")),
         key_variable=entry.text("key_variable"),
         cooldown=entry.number("cooldown"),
+        instances=tuple(_service(instance, config) for instance in entry.entries("instances")),
+        front=None if entry.values.get("front") is None else _front(entry.entry("front")),
     )
+
+
+def _front(entry: _Entry) -> Front:
+    return Front(socket=entry.text("socket"), backend=entry.text("backend"), servers=entry.texts("servers"))
+
+
+def _provider(entry: _Entry, config: Path) -> Provider:
+    return Provider(name=entry.text("name"), service=_service(entry, config), tasks=entry.texts("tasks"))
 
 
 def _service(entry: _Entry, config: Path) -> Service:
@@ -205,7 +248,11 @@ def _route(entry: _Entry) -> Route:
         aliases=entry.texts("aliases"),
         mode=cast(Mode, entry.choice("mode", ("chat", "completion", "embedding"))),
         deployments=tuple(
-            Deployment(id=deployment.text("id"), api_base=deployment.text("api_base"))
+            Deployment(
+                id=deployment.text("id"),
+                api_base=deployment.text("api_base"),
+                provider=deployment.text("provider"),
+            )
             for deployment in entry.entries("deployments")
         ),
         probe=Probe(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ import httpx
 from roles.verify.answers import Answer, chat_answer, completion_answer, embedding_size, streamed_answer
 from roles.verify.api import Api
 from roles.verify.cooldown import outlast_cooldown
-from roles.verify.generation import Probe, Route
+from roles.verify.generation import Deployment, Probe, Route
 from roles.verify.proof import CannotCheck, Claim, Refuted, Resting
 from roles.verify.quoting import quoted
 from roles.verify.verdict import Check
@@ -47,6 +48,15 @@ def _name_checks(route: Route, name: str, api: Api | CannotCheck, cooldown: floa
     if route.mode == "completion":
         return [claim("completion", "completes a text").prove(asked(_completion))]
     return [claim("embedding", "embeds a text", "a vector").prove(asked(_embedding))]
+
+
+def deployment_check(route: Route, deployment: Deployment, api: Api | CannotCheck) -> Coroutine[Any, Any, Check]:
+    """The check that one deployment answers, asked by its id: past cool-downs, without fallbacks."""
+    ask = {"chat": _chat, "completion": _completion, "embedding": _embedding}[route.mode]
+    alone = replace(route, deployments=(deployment,))
+    what = f"words with {quoted(route.probe.expects)}" if route.probe.expects else "an answer"
+    claim = Claim(f"route/{deployment.id}/staged", deployment.id, "answers", f"{what} from {deployment.id}")
+    return claim.prove(ask(alone, deployment.id, api))
 
 
 _Ask = Callable[[Route, str, "Api | CannotCheck"], Awaitable[str]]

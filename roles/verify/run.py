@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from roles.verify.api import Api
+from roles.verify.front import front_check
 from roles.verify.gateway import gateway_checks
 from roles.verify.generation import Gateway, Generation
 from roles.verify.proof import CannotCheck
@@ -19,7 +23,7 @@ from roles.verify.sockets import listeners
 from roles.verify.systemd import read_unit_states
 from roles.verify.tasks import runtime_folder, task_checks
 from roles.verify.units import Progress, ReadStates, settle, unit_checks
-from roles.verify.verdict import Verdict
+from roles.verify.verdict import Check, Verdict
 
 _UNBOUNDED = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 """A pool would make one slow answer hold up the others."""
@@ -41,36 +45,60 @@ async def verify(
         progress: is told what a long run waits for.
         proc: where the proc file system is mounted.
     """
-    time_of_day = datetime.now(UTC).isoformat(timespec="seconds")
-    began = time.monotonic()
+    began = Beginning()
     services = generation.services
-    # No proxy of the environment: everything is asked from this very host.
-    async with httpx.AsyncClient(trust_env=False, limits=_UNBOUNDED, timeout=_TIMEOUTS) as client:
+    async with gateway_client() as client:
         settled = await settle(services, generation.scope, read_states, client, progress)
         listening = await asyncio.to_thread(listeners, {service.port for service in services}, proc)
-        api = _api(client, generation.gateway)
+        api = key_holder(client, generation.gateway)
+        runtime = runtime_folder(generation.scope)
         checks = [
-            check
-            for task in generation.tasks
-            for check in task_checks(task, generation.scope, read_states, runtime_folder(generation.scope))
+            check for task in generation.tasks for check in task_checks(task, generation.scope, read_states, runtime)
         ]
         checks += [check for service in services for check in unit_checks(service, settled, listening, proc)]
         cooldown = generation.gateway.cooldown if generation.gateway else 0
         if generation.gateway:
             checks += gateway_checks(client, generation.gateway, generation.routes, api)
+            if generation.gateway.front:
+                checks.append(front_check(generation.gateway.front, runtime))
         checks += [check for route in generation.routes for check in route_checks(route, api, cooldown)]
-        made = await asyncio.gather(*checks)
+        return await make_checks(generation, checks, proc=proc, began=began)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """When a run began."""
+
+    time_of_day: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    moment: float = field(default_factory=time.monotonic)
+
+
+def gateway_client() -> httpx.AsyncClient:
+    """A client without the proxies of the environment: everything is asked from this very host."""
+    return httpx.AsyncClient(trust_env=False, limits=_UNBOUNDED, timeout=_TIMEOUTS)
+
+
+async def make_checks(
+    generation: Generation,
+    checks: Sequence[Coroutine[Any, Any, Check]],
+    *,
+    proc: Path = Path("/proc"),
+    began: Beginning,
+) -> Verdict:
+    """The verdict that checks make, all at once."""
+    made = await asyncio.gather(*checks)
     return Verdict(
         host=socket.gethostname(),
-        time=time_of_day,
+        time=began.time_of_day,
         boot_id=_boot_id(proc),
         generation=generation.name,
-        seconds=round(time.monotonic() - began, 3),
+        seconds=round(time.monotonic() - began.moment, 3),
         checks=tuple(made),
     )
 
 
-def _api(client: httpx.AsyncClient, gateway: Gateway | None) -> Api | CannotCheck:
+def key_holder(client: httpx.AsyncClient, gateway: Gateway | None) -> Api | CannotCheck:
+    """The gateway as seen with the right key, or why that can not be had."""
     if gateway is None:
         return CannotCheck("providers.yaml names no gateway")
     try:

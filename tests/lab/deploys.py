@@ -31,6 +31,7 @@ OPERATIONS = [
     "Prepare the system",
     "Make installs",
     "Write the generation",
+    "Stage the gateway",
     "Activate the generation",
     "Prove every route",
     "Give the deploy lock back",

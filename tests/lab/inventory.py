@@ -48,8 +48,10 @@ def lab_stack(
     build: LlamaCppBuild = LLAMA_CPP,
     native: dict[str, Any] | None = None,
     native_says: str = says("native.gguf"),
+    gateway: dict[str, Any] | None = None,
 ) -> Stack:
-    """The small stack; tests put it under a user, or change its build, or options and words of its native server."""
+    """The small stack; tests put it under a user, or change its build, options of its native server and its words, or
+    options of its gateway, which is one process here."""
     return Stack(
         scope=UserScope(user=user) if user else SystemScope(),
         providers=[
@@ -83,7 +85,7 @@ def lab_stack(
         ],
         aliases={"gpt-4o": "tiny-native"},
         # Reachable from the machine that the lab runs on. The master key is made on the host.
-        gateway=LiteLLM(bind="0.0.0.0"),
+        gateway=LiteLLM(**{"bind": "0.0.0.0", "instances": 1, **(gateway or {})}),
     )
 
 

@@ -185,7 +185,7 @@ def generation(double: Double, tmp_path: Path) -> Generation:
 
 def _route(name: str, mode: Mode, *aliases: str) -> Route:
     # With a slash at its end: LiteLLM and the inventory may spell an address either way.
-    deployment = Deployment(f"{name}@backend", f"{BASE}/")
+    deployment = Deployment(f"{name}@backend", f"{BASE}/", "backend")
     return Route(name, aliases, mode, (deployment,), Probe("Who are you?", None, 64, timeout=1.0))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from roles.host.programs.console import HostError, Progress, say, seconds
 from roles.host.programs.files import link_atomic, make_folder, remove_tree, write_atomic
+from roles.host.programs.front import Server
 from roles.host.programs.systemd import Manager
 
 KEPT_GENERATIONS = 5
@@ -52,15 +53,51 @@ def main(request: dict[str, Any]) -> None:
             (units_folder / name).unlink(missing_ok=True)
     manager.call("daemon-reload")
 
-    stale = [unit["name"] for unit in request["units"] if _running_digest(manager, unit) != unit["digest"]]
-    if stale:
-        say(f"restarting {', '.join(stale)}")
-        with contextlib.suppress(HostError):  # a unit that was never loaded has nothing to reset
-            manager.call("reset-failed", *stale)
-        manager.call("restart", "--no-block", *stale)
-    _await_all(manager, request["units"])
+    _replace(manager, request["units"])
     write_atomic(activated, folder.name.encode(), 0o644)
     _forget_old_generations(folder)
+
+
+def _replace(manager: Manager, units: list[dict[str, Any]]) -> None:
+    """Restart the units that run something else, until all answer. Those whose work others can take over meanwhile are
+    restarted one after the other, and last; if one of them fails, the others go on with what they run.
+
+    Raises:
+        HostError: those that do not answer, each with its reason and last log lines.
+    """
+    running = {unit["name"]: _running_digest(manager, unit) for unit in units}
+    stale = [unit for unit in units if running[unit["name"]] != unit["digest"]]
+    # One that does not run has no work to be relieved of.
+    drained = [unit for unit in stale if unit["drain"] and running[unit["name"]]]
+    _restart(manager, [unit for unit in stale if unit not in drained])
+    problems = _await_all(manager, [unit for unit in units if unit not in drained])
+    for server in (Server(manager.runtime, unit["drain"]) for unit in units if unit["drain"]):
+        # A run that was killed may have left it without work.
+        server.give_work()
+    for unit in drained:
+        server = Server(manager.runtime, unit["drain"])
+        if server.relieve():
+            say(f"{unit['name']}: relieved of its work")
+        _restart(manager, [unit])
+        failed = _await_all(manager, [unit])
+        # Also where it failed: it may come up later, and HAProxy sees for itself whether it answers.
+        server.give_work()
+        if failed:
+            problems += failed
+            break
+        server.await_work(unit["timeout"])
+    if problems:
+        raise HostError("\n".join(problems))
+
+
+def _restart(manager: Manager, units: list[dict[str, Any]]) -> None:
+    names = [unit["name"] for unit in units]
+    if not names:
+        return
+    say(f"restarting {', '.join(names)}")
+    with contextlib.suppress(HostError):  # a unit that was never loaded has nothing to reset
+        manager.call("reset-failed", *names)
+    manager.call("restart", "--no-block", *names)
 
 
 def _target(link: Path) -> str | None:
@@ -84,12 +121,8 @@ def _running_digest(manager: Manager, unit: dict[str, Any]) -> str | None:
     return None
 
 
-def _await_all(manager: Manager, units: list[dict[str, Any]]) -> None:
-    """Wait until each unit answers, all at once.
-
-    Raises:
-        HostError: those that did not, each with its reason and last log lines.
-    """
+def _await_all(manager: Manager, units: list[dict[str, Any]]) -> list[str]:
+    """Wait until each unit answers, all at once. Gives those that did not, each with its reason and last log lines."""
     started = time.monotonic()
     waiting = {unit["name"]: "" for unit in units}
 
@@ -98,7 +131,7 @@ def _await_all(manager: Manager, units: list[dict[str, Any]]) -> None:
         if unit["done_file"]:
             problem = _await_done(manager, unit, lambda status: waiting.update({name: f" ({status})"}))
         else:
-            problem = _await_ready(manager, unit)
+            problem = await_ready(manager, unit)
         del waiting[name]
         if problem is None:
             say(f"{name}: {'done' if unit['done_file'] else 'answers'} after {seconds(started)}")
@@ -106,21 +139,22 @@ def _await_all(manager: Manager, units: list[dict[str, Any]]) -> None:
 
     with (
         Progress("waiting", lambda: ", ".join(f"{name}{status}" for name, status in sorted(waiting.items()))),
-        ThreadPoolExecutor(max_workers=len(units)) as pool,
+        ThreadPoolExecutor(max_workers=len(units) or 1) as pool,
     ):
-        problems = [problem for problem in pool.map(wait, units) if problem]
-    if problems:
-        raise HostError("\n".join(problems))
+        return [problem for problem in pool.map(wait, units) if problem]
 
 
-def _await_ready(manager: Manager, unit: dict[str, Any]) -> str | None:
+def await_ready(manager: Manager, unit: dict[str, Any]) -> str | None:
     """None once the unit's own endpoint gives 200; else what went wrong."""
-    name, deadline = unit["name"], time.monotonic() + unit["timeout"]
+    name, deadline = unit["name"], time.monotonic() + unit["stop_timeout"] + unit["timeout"]
     restarts_before: int | None = None
     while True:
         state = manager.properties(name, *_STATE)
-        if state.get("ActiveState") == "active" and not _has_job(state) and _answers(unit["ready_url"]):
-            return None
+        if state.get("ActiveState") == "active" and not _has_job(state):
+            # What ran before it has ended: its own time begins.
+            deadline = min(deadline, time.monotonic() + unit["timeout"])
+            if _answers(unit["ready_url"]):
+                return None
         restarts = int(state.get("NRestarts") or 0)
         # A restart that was asked for sets the count back to 0, sooner or later.
         restarts_before = restarts if restarts_before is None else min(restarts, restarts_before)

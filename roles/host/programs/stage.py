@@ -1,0 +1,98 @@
+"""Trying out a new gateway beside the one that runs: on a spare port, out of its own generation, asked and taken down.
+
+Its unit is transient: it lies in memory, and it goes by itself should nobody be left to take it down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from roles.host.programs.activate import await_ready
+from roles.host.programs.console import HostError, Progress, say, seconds
+from roles.host.programs.systemd import Manager
+
+
+def main(request: dict[str, Any]) -> None:
+    manager = Manager(request["scope"])
+    folder, name = Path(request["folder"]), request["unit"]
+    file = manager.runtime / "systemd" / ("user" if request["scope"] == "user" else "system") / name
+    _take_down(manager, file)
+    port = _spare_port()
+    url = f"http://127.0.0.1:{port}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = request["text"].replace(request["folder_placeholder"], str(folder))
+    file.write_text(text.replace(request["port_placeholder"], str(port)))
+    started = time.monotonic()
+    try:
+        manager.call("daemon-reload")
+        manager.call("start", "--no-block", name)
+        say(f"{name}: started with generation {folder.name}")
+        with Progress(name, lambda: "not up yet"):
+            problem = await_ready(
+                manager,
+                {
+                    "name": name,
+                    "ready_url": url + request["ready_path"],
+                    "stop_timeout": 0,
+                    "timeout": request["timeout"],
+                },
+            )
+        problem = problem or _questioned(manager, request, folder, url)
+    finally:
+        _take_down(manager, file)
+    if problem:
+        raise HostError(
+            f"the new gateway does not do what it should, and the host was not switched to generation {folder.name}: "
+            f"it goes on with what it runs.\n{problem}"
+        )
+    say(f"{name}: does what it should, after {seconds(started)}")
+
+
+def _questioned(manager: Manager, request: dict[str, Any], folder: Path, url: str) -> str | None:
+    """None where the generation's own verifier finds the gateway right; else what it found."""
+    command = [f"{folder}/install/{request['environment']}/bin/python", "-m", "roles.verify"]
+    variables = {"PYTHONPATH": f"{folder}/install/{request['verifier']}", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [*command, "--config", str(folder), "--json", "--staged", url, "--stale", *request["stale"]],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **variables},
+    )
+    try:
+        checks = json.loads(done.stdout)["checks"]
+    except ValueError:
+        return f"It could not be asked: {done.stderr.strip()}"
+    broken = [check for check in checks if check["ok"] is not True]
+    if not broken:
+        asked = ", ".join(check["subject"] for check in checks if check["id"].startswith("route/"))
+        say(f"{request['unit']}: offers what is declared, and answers for {asked or 'no deployment: none is ready'}")
+        return None
+    found = [f"    {check['subject']} {check['claim']}: {check['seen']}, not {check['expected']}" for check in broken]
+    return "\n".join([*found, "It said last:", manager.last_log_lines(request["unit"])])
+
+
+def _take_down(manager: Manager, file: Path) -> None:
+    """Stop and remove the unit; also one that an earlier run has left."""
+    if not file.exists():
+        return
+    with contextlib.suppress(HostError):
+        manager.call("stop", file.name)
+    file.unlink(missing_ok=True)
+    with contextlib.suppress(HostError):
+        manager.call("reset-failed", file.name)
+    manager.call("daemon-reload")
+
+
+def _spare_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,53 @@
+"""The check of the front: that no instance of the gateway is left without requests, as by a run that was killed."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from roles.verify.generation import Front
+from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.verdict import Check
+
+_LONGEST_ANSWER = 10.0
+"""Seconds. HAProxy answers from memory."""
+
+
+async def front_check(front: Front, runtime: Path) -> Check:
+    """Whether HAProxy gives each instance requests.
+
+    Args:
+        runtime: where the manager of the scope makes each unit's `RuntimeDirectory=`.
+    """
+    expected = ", ".join(f"{server} UP" for server in front.servers)
+    return await Claim("gateway/servers", "gateway", "gives each instance requests", expected).prove(
+        _servers(front, runtime)
+    )
+
+
+async def _servers(front: Front, runtime: Path) -> str:
+    try:
+        async with asyncio.timeout(_LONGEST_ANSWER):
+            statuses = await _statuses(front, runtime / front.socket)
+    except (OSError, TimeoutError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no answer"
+        raise CannotCheck(f"{runtime / front.socket}: {reason}") from None
+    seen = ", ".join(f"{server} {statuses.get(server, 'missing')}" for server in front.servers)
+    # "UP 1/2" is one that has missed a health check and still gets requests.
+    if not all(statuses.get(server, "").startswith("UP") for server in front.servers):
+        raise Refuted(seen)
+    return seen
+
+
+async def _statuses(front: Front, socket: Path) -> Mapping[str, str]:
+    """Server → status, as HAProxy's `show stat` prints it."""
+    reader, writer = await asyncio.open_unix_connection(socket)
+    try:
+        writer.write(f"show stat {front.backend} 4 -1\n".encode())  # 4: servers, -1: all of them
+        await writer.drain()
+        table = (await reader.read()).decode().removeprefix("# ")
+    finally:
+        writer.close()
+    return {row["svname"]: row["status"] for row in csv.DictReader(table.strip().splitlines())}

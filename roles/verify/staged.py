@@ -1,0 +1,41 @@
+"""Questions to a gateway that is tried out beside the one that runs: does it offer what is declared, and answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from roles.verify.gateway import gateway_checks
+from roles.verify.generation import Deployment, Gateway, Generation, Route
+from roles.verify.routes import deployment_check
+from roles.verify.run import Beginning, gateway_client, key_holder, make_checks
+from roles.verify.verdict import Verdict
+
+
+async def verify_staged(generation: Generation, url: str, stale: Collection[str]) -> Verdict:
+    """Asks the gateway at `url` on behalf of a generation that the host does not run yet.
+
+    Each deployment is asked by its id, so that no fallback answers for it.
+
+    Args:
+        stale: units that do not run yet what the generation wants: the deployments that need them are not asked.
+    """
+    assert generation.gateway is not None, "nothing to try out"
+    began = Beginning()
+    gateway: Gateway = replace(generation.gateway, url=url)
+    async with gateway_client() as client:
+        api = key_holder(client, gateway)
+        checks = gateway_checks(client, gateway, generation.routes, api)
+        checks += [deployment_check(route, each, api) for route, each in _askable(generation, stale)]
+        return await make_checks(generation, checks, began=began)
+
+
+def _askable(generation: Generation, stale: Collection[str]) -> Iterator[tuple[Route, Deployment]]:
+    """Each deployment once, though several routes may share it."""
+    needed = {provider.name: {provider.service.unit, *provider.tasks} for provider in generation.providers}
+    asked = set()
+    for route in generation.routes:
+        for deployment in route.deployments:
+            if deployment.id not in asked and not needed[deployment.provider] & set(stale):
+                asked.add(deployment.id)
+                yield route, deployment
