@@ -111,7 +111,7 @@ def llama_cpp_stack(served: Served, *, grown: bool = False, carded: str | None =
         providers.append(
             LlamaServer(name="carded", port=8084, build=build, model=lab_model("native.gguf"), served_name="carded")
         )
-    return Stack(providers=providers, routes=routes, gateway=LiteLLM())
+    return Stack(providers=providers, routes=routes, gateway=LiteLLM(instances=1))
 
 
 def _route(provider: str, model: str, says: str | None, mode: Mode = "chat") -> Route:

@@ -30,7 +30,7 @@ def ollama(release, models, **options):
     routes = [Route(name=model.name, deployments=[Deployment(provider="ollama", model=model.name)]) for model in models]
     settings = {"num_parallel": 3, "max_queue": 7, "keep_alive": "9m", **options}
     provider = Ollama(release=OllamaRelease(**release), models=models, **settings)
-    return Stack(providers=[provider], routes=routes, gateway=LiteLLM(bind="0.0.0.0"))
+    return Stack(providers=[provider], routes=routes, gateway=LiteLLM(bind="0.0.0.0", instances=1))
 
 PARAMETERS = {"temperature": 0.5}
 MADE = OllamaModel(name="made:latest", gguf=lab_model("ollama.gguf"), system="Be brief.", parameters=PARAMETERS)

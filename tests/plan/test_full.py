@@ -15,7 +15,7 @@ def test_a_converged_host_gets_two_reads_and_nothing_else(tmp_path: Path) -> Non
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {PASS})]")
     assert run.status == 0, run.output
     assert run.programs() == ["fact", "verify"]
-    assert run.output.count("No changes") == 7
+    assert run.output.count("No changes") == 8
     assert "Success" not in run.output.split("Results")[0]
 
 
@@ -25,7 +25,7 @@ def test_each_of_several_hosts_gets_what_it_needs(tmp_path: Path) -> None:
     run = run_pyinfra(tmp_path, f"hosts = [{hosts}]")
     assert run.status == 0, run.output
     assert run.programs("@fake/one") == ["fact", "verify"]
-    assert [step for step in run.programs("@fake/two") if step != "fact"] == ["lock", "activate", "verify", "lock"]
+    assert [step for step in run.programs("@fake/two") if step != "fact"] == ["lock", "stage", "activate", "verify", "lock"]
 
 
 def test_a_fresh_host_gets_every_step_once_and_in_order(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_fresh_host_gets_every_step_once_and_in_order(tmp_path: Path) -> None:
 def test_a_host_that_runs_something_older_is_only_activated(tmp_path: Path) -> None:
     older = "lambda read: read['units']['litellm.service'].update(Digest='0lder')"
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {older}, {PASS})]")
-    assert [step for step in run.programs() if step != "fact"] == ["lock", "activate", "verify", "lock"]
+    assert [step for step in run.programs() if step != "fact"] == ["lock", "stage", "activate", "verify", "lock"]
     assert "activating, as litellm.service runs 0lder" in run.output
 
 

@@ -63,7 +63,7 @@ def test_the_process_carries_its_units_digest() -> None:
 
 
 def test_a_secret_is_in_its_0600_file_and_nowhere_else() -> None:
-    stack = small_stack(gateway=LiteLLM(master_key=EnvSecret("LITELLM_MASTER_KEY")))
+    stack = small_stack(gateway=LiteLLM(instances=1, master_key=EnvSecret("LITELLM_MASTER_KEY")))
     plan = plan_of(stack)
     generation = resolve(plan, PLATFORM, reveal=lambda _: KEY)
     holders = [path for path, file in generation.files.items() if KEY.encode() in file.content]
@@ -74,20 +74,20 @@ def test_a_secret_is_in_its_0600_file_and_nowhere_else() -> None:
 
 
 def test_another_secret_restarts_the_gateway_alone() -> None:
-    plan = plan_of(small_stack(gateway=LiteLLM(master_key=EnvSecret("LITELLM_MASTER_KEY"))))
+    plan = plan_of(small_stack(gateway=LiteLLM(instances=1, master_key=EnvSecret("LITELLM_MASTER_KEY"))))
     before = resolve(plan, PLATFORM, reveal=lambda _: KEY)
     after = resolve(plan, PLATFORM, reveal=lambda _: KEY + "2")
     assert changed_units(before, after) == {"litellm.service"}
 
 
 def test_compiling_reads_no_secret() -> None:
-    plan = plan_of(small_stack(gateway=LiteLLM(master_key=EnvSecret("SURELY_NOT_SET"))))
+    plan = plan_of(small_stack(gateway=LiteLLM(instances=1, master_key=EnvSecret("SURELY_NOT_SET"))))
     with pytest.raises(AssertionError, match="was read"):
         resolve(plan, PLATFORM, reveal=no_secret)
 
 
 def test_every_environment_file_is_0600_and_nothing_else_is_hidden() -> None:
-    stack = small_stack(gateway=LiteLLM(master_key=EnvSecret("LITELLM_MASTER_KEY")))
+    stack = small_stack(gateway=LiteLLM(instances=1, master_key=EnvSecret("LITELLM_MASTER_KEY")))
     modes = {path: file.mode for path, file in generation_of(stack).files.items()}
     assert {path for path, mode in modes.items() if mode == 0o600} == {"env/litellm.service.env"}
 
