@@ -48,7 +48,7 @@ Every check holds, after {seconds:.0f} s. The endpoint is http://{host.address}:
     -H 'Content-Type: application/json' \\
     -d '{{"model": "tiny-native", "messages": [{{"role": "user", "content": "Who are you?"}}]}}'
 
-  {ssh}            # look around: systemctl status litellm, /etc/ai-backend
+  {ssh}            # look around: systemctl status 'litellm@*', /etc/ai-backend
   pyinfra -y inventory/lab.py deploys/verify.py    # prove it again, at any time
   make down                                        # throw the host away
 """

@@ -17,7 +17,9 @@ SERVERS = [
     "vllm@tiny.service",
     "llama-cpp-python@python.service",
     "llama-server@native.service",
-    "litellm.service",
+    "ai-backend-front.service",
+    "litellm@a.service",
+    "litellm@b.service",
 ]
 SAY = {
     "tiny-ollama:latest": "This is a model that Ollama serves",

@@ -9,6 +9,7 @@ import pytest
 
 from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
 from roles.host.state import HostState
+from roles.litellm import LiteLLM
 from roles.plan import resolve
 from roles.rooms import plan_of
 from roles.spec import Gpus, Stack
@@ -165,3 +166,37 @@ def test_a_gpu_that_is_declared_and_not_there_is_told(gpus: dict[str, Any], uuid
 
 def test_a_host_without_the_declared_gpu_is_fine_when_nothing_needs_one() -> None:
     assert needs_after(lambda read: None, small_stack()) == []
+
+
+TWO = small_stack(gateway=LiteLLM(instances=2))
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "stack", "staged"),
+    [
+        ("nothing", lambda read: None, small_stack(), False),
+        ("a provider runs something older", _set(f"units|{NATIVE}|Digest", "0ld"), small_stack(), False),
+        ("the gateway runs something older", _set("units|litellm.service|Digest", "0ld"), small_stack(), True),
+        ("one of two runs something older", _set("units|litellm@a.service|Digest", "0ld"), TWO, True),
+        ("the gateway does not run", _set("units|litellm.service|Digest", ""), small_stack(), False),
+        ("one of two does not run", _set("units|litellm@b.service|Digest", ""), TWO, True),
+    ],
+)
+def test_a_new_gateway_is_tried_out_where_one_answers(
+    what: str, change: Callable[[dict[str, Any]], None], stack: Stack, staged: bool
+) -> None:
+    assert pending_after(change, stack).stage is staged
+
+
+def test_a_gateway_that_takes_the_place_of_another_number_of_instances_is_tried_out_too() -> None:
+    def one_instance_before(read: dict[str, Any]) -> None:
+        units = read["units"]
+        units["litellm.service"] = {**units["litellm@a.service"], "Id": "litellm.service", "Digest": "0ld"}
+        for name in ("litellm@a.service", "litellm@b.service", "ai-backend-front.service"):
+            units[name] = {**units[name], "Digest": ""}
+
+    assert pending_after(one_instance_before, TWO).stage
+
+
+def test_on_a_fresh_host_there_is_nothing_to_try_a_gateway_out_for() -> None:
+    assert not pending_after(_set("units", {})).stage

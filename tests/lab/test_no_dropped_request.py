@@ -1,0 +1,176 @@
+"""Changes of the gateway under a steady load: with two instances no request fails or is cut; with one there is a gap.
+
+And a gateway that does not do what it should is never switched to.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import OPERATIONS, ask, deploy, failures, inventory_file, main_pids, verdict
+from tests.lab.inventory import says
+from tests.lab.steady_load import RATE, Load, steady_load
+from tests.lab.traffic import Gateway
+from tests.labhost import LabHost
+
+SAYS = {"tiny-native": says("native.gguf")}
+FRONT = "ai-backend-front.service"
+INSTANCES = ["litellm@a.service", "litellm@b.service"]
+SOCKET = "/run/ai-backend-front/runtime.sock"
+
+LONGEST_GAP = 60.0
+"""Seconds in which one instance may answer nobody while it is replaced: its end, and its start under load."""
+
+STACK = "lab_stack(native={{'parallel': 8, 'threads': 1, 'context_size': 8192}}, gateway={gateway})"
+"""A native server that is quick and takes many requests at once, so that the load is the gateway's."""
+
+
+def stack(folder: Path, *before: str, **gateway: object) -> Path:
+    """An inventory with those options of the gateway; `before` are statements before it is made."""
+    hosts = f"hosts = [lab_host({STACK.format(gateway=gateway)})]"
+    return inventory_file(folder, "\n".join([*before, hosts]))
+
+
+REINSTALLED = (
+    "from roles.litellm import plan",
+    "made = plan.python_env",
+    "plan.python_env = lambda *names, **options: made(*names, environment={'LAB': 'another'}, **options)",
+)
+"""Another environment with the same LiteLLM in it: there is one release to be had here."""
+
+
+@pytest.fixture(scope="module")
+def host(new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> LabHost:
+    """A host with two instances."""
+    host = new_module_host("front")
+    deploy(host, inventory=stack(tmp_path_factory.mktemp("two"), instances=2)).must_pass()
+    return host
+
+
+def loaded(host: LabHost, inventory: Path) -> Load:
+    """What became of the requests while the inventory was deployed."""
+    with steady_load(Gateway(host), SAYS) as load:
+        run = deploy(host, inventory=inventory)
+    print(load)
+    run.must_pass()
+    assert len(load.answers) >= RATE * 55
+    return load
+
+
+def test_another_option_of_the_gateway_loses_and_cuts_no_request(host: LabHost, tmp_path: Path) -> None:
+    before = main_pids(host, [FRONT, *INSTANCES])
+    load = loaded(host, stack(tmp_path, instances=2, cooldown=20))
+    after = main_pids(host, [FRONT, *INSTANCES])
+    assert {unit for unit in after if before[unit] != after[unit]} == set(INSTANCES)
+    assert load.broken == []
+
+
+def test_another_installation_of_litellm_loses_and_cuts_no_request(host: LabHost, tmp_path: Path) -> None:
+    before = host.run("readlink /etc/ai-backend/install/litellm").stdout
+    load = loaded(host, stack(tmp_path, *REINSTALLED, instances=2))
+    assert host.run("readlink /etc/ai-backend/install/litellm").stdout != before
+    assert load.broken == []
+
+
+@pytest.mark.parametrize(
+    ("what", "before", "options", "said"),
+    [
+        ("too little memory", (), {"memory_max": "64M"}, "ai-backend-staged.service does not stay up"),
+        (
+            "a route of a mode that its provider does not have",
+            (
+                "from tests.lab import inventory",
+                "made = inventory.Route",
+                "inventory.Route = lambda **options: made(**{**options, 'mode': 'embedding'})",
+            ),
+            {},
+            "tiny-native@native answers: ",
+        ),
+        (
+            "a route that says something else",
+            ("from tests.lab import inventory", "inventory.Probe = lambda expects: Probe(expects='Nobody says this')"),
+            {},
+            'holds no "Nobody says this"',
+        ),
+    ],
+)
+def test_a_gateway_that_does_not_do_what_it_should_is_not_switched_to(
+    host: LabHost, tmp_path: Path, what: str, before: tuple[str, ...], options: dict[str, object], said: str
+) -> None:
+    deploy(host, inventory=stack(tmp_path, instances=2)).must_pass()
+    state = "readlink /etc/ai-backend; ls /run/systemd/system"
+    pids, there = main_pids(host, [FRONT, *INSTANCES]), host.run(state).stdout
+    # Another option too: words that a probe expects are no change of the gateway.
+    run = deploy(host, inventory=stack(tmp_path, *before, instances=2, cooldown=21, **options))
+    assert run.status == 1
+    assert "the new gateway does not do what it should, and the host was not switched to generation" in run.output
+    assert said in run.output
+    assert "Traceback" not in run.output
+    assert host.run(state).stdout == there
+    assert main_pids(host, [FRONT, *INSTANCES]) == pids
+    assert ask(host, "tiny-native") == SAYS["tiny-native"]
+    assert failures(verdict(host)) == []
+
+
+def test_a_staged_gateway_that_a_killed_run_left_is_removed_by_the_next(host: LabHost, tmp_path: Path) -> None:
+    changed = stack(tmp_path, instances=2, cooldown=22)
+    deploy(host, inventory=changed, at="ai-backend-staged.service: started")
+    host.run("pkill -KILL -f '[t]urn.one_at_a_time'", check=False)
+    assert host.run("systemctl is-active ai-backend-staged.service").stdout == "active\n"
+    deploy(host, inventory=changed).must_pass()
+    assert host.run("systemctl is-active ai-backend-staged.service", check=False).stdout == "inactive\n"
+    assert host.run("ls /run/systemd/system | grep staged", check=False).stdout == ""
+    assert failures(verdict(host)) == []
+
+
+def test_an_instance_that_a_killed_run_left_without_work_gets_it_back(host: LabHost, tmp_path: Path) -> None:
+    changed = stack(tmp_path, instances=2, cooldown=23)
+    deploy(host, inventory=changed, at="litellm@a.service: relieved of its work")
+    host.run("pkill -KILL -f '[t]urn.one_at_a_time'", check=False)
+    found = failures(verdict(host))
+    assert any(failure.startswith("gateway/servers: a DRAIN") for failure in found), found
+    assert ask(host, "tiny-native") == SAYS["tiny-native"]
+    deploy(host, inventory=changed).must_pass()
+    assert failures(verdict(host)) == []
+
+
+def test_an_instance_that_dies_costs_no_new_request(host: LabHost) -> None:
+    host.run("systemctl kill --signal KILL litellm@a.service")
+    assert {ask(host, "tiny-native") for _ in range(10)} == {SAYS["tiny-native"]}
+    assert failures(verdict(host)) == []
+
+
+def test_debians_own_haproxy_does_not_run(host: LabHost) -> None:
+    assert host.run("systemctl is-enabled haproxy.service", check=False).stdout == "masked\n"
+    assert host.run("pgrep -c haproxy").stdout == "1\n"
+
+
+def test_a_client_never_sees_the_pages_for_administrators(host: LabHost) -> None:
+    for path in ("/ui", "/ui/", "/%75i/", "/UI/login", "/litellm-asset-prefix/x"):
+        status = host.run(f"curl -s -o /dev/null -w '%{{http_code}}' 'http://127.0.0.1:4000{path}'").stdout
+        assert status == "404", path
+
+
+def test_a_second_run_changes_nothing(host: LabHost, tmp_path: Path) -> None:
+    inventory = stack(tmp_path, instances=2)
+    deploy(host, inventory=inventory).must_pass()
+    assert deploy(host, inventory=inventory).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
+
+
+def test_after_a_reboot_both_instances_take_requests(host: LabHost, tmp_path: Path) -> None:
+    host.reboot()
+    deploy(host, "verify.py", inventory=stack(tmp_path, instances=2)).must_pass()
+
+
+def test_one_instance_answers_nobody_while_it_is_replaced_and_cuts_no_request(host: LabHost, tmp_path: Path) -> None:
+    """The gap that `instances=1` costs: what is under way ends, and who comes meanwhile is refused."""
+    deploy(host, inventory=stack(tmp_path, instances=1)).must_pass()
+    assert host.run(f"systemctl is-active {FRONT}", check=False).stdout == "inactive\n"
+    load = loaded(host, stack(tmp_path, instances=1, cooldown=20))
+    refused = [answer for answer in load.answers if answer.status == 0]
+    assert refused
+    assert len(load.broken) == len([*refused, *(answer for answer in load.long if answer.status == 0)])
+    assert 1 < load.gap < LONGEST_GAP

@@ -1,0 +1,107 @@
+"""The plan of a gateway of two instances: what is shared, what differs, and what a change restarts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from roles.litellm import LiteLLM
+from roles.plan import STAGED_FOLDER, STAGED_PORT, Generation, HostPlan, resolve
+from roles.rooms import plan_of
+from roles.spec import EnvSecret, SpecError
+from tests.stacks import PLATFORM, native, python, small_stack
+
+FRONT, A, B = "ai-backend-front.service", "litellm@a.service", "litellm@b.service"
+
+
+def plan_with(**options: Any) -> HostPlan:
+    return plan_of(small_stack(gateway=LiteLLM(**options)))
+
+
+def generation_with(**options: Any) -> Generation:
+    return resolve(plan_with(**options), PLATFORM, reveal=lambda _: "sk-x")
+
+
+def changed_by(**options: Any) -> set[str]:
+    before, after = generation_with().unit_digests, generation_with(**options).unit_digests
+    return {unit for unit in {*before, *after} if before.get(unit) != after.get(unit)}
+
+
+def text_of(plan: HostPlan, unit: str) -> str:
+    return next(each.text for each in plan.units if each.name == unit)
+
+
+def test_the_instances_differ_by_their_port_alone() -> None:
+    plan = plan_with()
+    first, second = text_of(plan, A), text_of(plan, B)
+    assert first.replace(A, B).replace("--port 4001", "--port 4002") == second
+
+
+def test_the_front_has_the_endpoint_and_the_instances_have_loopback() -> None:
+    endpoints = {
+        unit.name: (unit.endpoint.bind, unit.endpoint.port) for unit in plan_with(bind="0.0.0.0").units if unit.endpoint
+    }
+    assert endpoints[FRONT] == ("0.0.0.0", 4000)
+    assert (endpoints[A], endpoints[B]) == (("127.0.0.1", 4001), ("127.0.0.1", 4002))
+
+
+@pytest.mark.parametrize("options", [{"retries": 1}, {"cooldown": 5}, {"drain_timeout": 5}, {"request_timeout": 60}])
+def test_an_option_of_the_gateway_leaves_the_front_and_the_providers_alone(options: dict[str, int]) -> None:
+    assert changed_by(**options) == {A, B}
+
+
+def test_another_number_of_instances_leaves_the_providers_alone() -> None:
+    assert changed_by(instances=1) == {FRONT, A, B, "litellm.service"}
+
+
+def test_one_instance_has_no_front_and_needs_no_haproxy() -> None:
+    plan = plan_with(instances=1)
+    assert {"haproxy", "front.cfg"}.isdisjoint({*plan.packages, *plan.files})
+    assert plan.keep_off == ()
+    assert all(unit.drain is None for unit in plan.units)
+
+
+def test_debians_own_haproxy_is_kept_off() -> None:
+    plan = plan_with()
+    assert "haproxy" in plan.packages
+    assert plan.keep_off == ("haproxy.service",)
+
+
+def test_the_staged_gateway_is_the_real_one_elsewhere() -> None:
+    plan = plan_with(master_key=EnvSecret("K"))
+    assert plan.staging is not None
+    staged = plan.staging.text.replace(f"{STAGED_FOLDER}/", "/etc/ai-backend/").replace(STAGED_PORT, "4001")
+    real = text_of(plan, A).splitlines()
+    assert [line for line in real if line not in staged.splitlines()] == [
+        "Description=LiteLLM gateway",
+        "Restart=always",
+        "RestartSec=3",
+    ]
+    assert "/etc/ai-backend" not in plan.staging.text
+
+
+def test_the_verifier_is_told_of_all_units_and_how_to_ask_the_front() -> None:
+    gateway = yaml.safe_load(plan_with().files["providers.yaml"])["gateway"]
+    assert gateway["unit"] == FRONT
+    assert [instance["unit"] for instance in gateway["instances"]] == [A, B]
+    assert gateway["front"] == {"socket": "ai-backend-front/runtime.sock", "backend": "gateways", "servers": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"port": 65534}, "end beyond 65535"),
+        ({"first_instance_port": 4000}, "one of which is the endpoint's own `port`"),
+        ({"first_instance_port": 3999}, "one of which is the endpoint's own `port`"),
+    ],
+)
+def test_ports_that_can_not_be_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        LiteLLM(**options)
+
+
+def test_a_provider_on_an_instances_port_is_refused() -> None:
+    with pytest.raises(SpecError, match='LlamaServer "native" both listen on port 4002'):
+        small_stack(providers=[native(port=4002), python()], gateway=LiteLLM())
