@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from roles.verify.generation import Front
 from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.verdict import Check
 
+_PATIENCE = 10.0
+"""Seconds in which HAProxy, which asks once a second, has seen that an instance answers again."""
+_PAUSE = 0.5
 _LONGEST_ANSWER = 10.0
 """Seconds. HAProxy answers from memory."""
 
@@ -28,26 +32,39 @@ async def front_check(front: Front, runtime: Path) -> Check:
 
 
 async def _servers(front: Front, runtime: Path) -> str:
-    try:
-        async with asyncio.timeout(_LONGEST_ANSWER):
-            statuses = await _statuses(front, runtime / front.socket)
-    except (OSError, TimeoutError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no answer"
-        raise CannotCheck(f"{runtime / front.socket}: {reason}") from None
-    seen = ", ".join(f"{server} {statuses.get(server, 'missing')}" for server in front.servers)
-    # "UP 1/2" is one that has missed a health check and still gets requests.
-    if not all(statuses.get(server, "").startswith("UP") for server in front.servers):
-        raise Refuted(seen)
-    return seen
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        statuses = await _statuses(front, runtime / front.socket)
+        seen = ", ".join(f"{server} {statuses.get(server, 'missing')}" for server in front.servers)
+        # "UP 1/2" is one that has missed a health check and still gets requests.
+        if all(statuses.get(server, "").startswith("UP") for server in front.servers):
+            return seen
+        # One that was taken out of work stays so until somebody gives it work again.
+        if time.monotonic() > deadline:
+            raise Refuted(seen)
+        await asyncio.sleep(_PAUSE)
 
 
 async def _statuses(front: Front, socket: Path) -> Mapping[str, str]:
-    """Server → status, as HAProxy's `show stat` prints it."""
+    """Server → status, as HAProxy's `show stat` prints it.
+
+    Raises:
+        CannotCheck: HAProxy can not be asked.
+    """
+    try:
+        async with asyncio.timeout(_LONGEST_ANSWER):
+            table = await _table(front, socket)
+    except (OSError, TimeoutError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no answer"
+        raise CannotCheck(f"{socket}: {reason}") from None
+    return {row["svname"]: row["status"] for row in csv.DictReader(table.strip().splitlines())}
+
+
+async def _table(front: Front, socket: Path) -> str:
     reader, writer = await asyncio.open_unix_connection(socket)
     try:
         writer.write(f"show stat {front.backend} 4 -1\n".encode())  # 4: servers, -1: all of them
         await writer.drain()
-        table = (await reader.read()).decode().removeprefix("# ")
+        return (await reader.read()).decode().removeprefix("# ")
     finally:
         writer.close()
-    return {row["svname"]: row["status"] for row in csv.DictReader(table.strip().splitlines())}

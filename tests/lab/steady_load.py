@@ -101,3 +101,4 @@ async def _long_streams(
     while not enough.is_set():
         body = {"max_tokens": _LONG_TOKENS, "ignore_eos": True}
         load.long.append(await gateway.ask(client, model, stream=True, **body))
+        await asyncio.sleep(1 / RATE)
