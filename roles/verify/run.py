@@ -52,6 +52,12 @@ async def verify(
         listening = await asyncio.to_thread(listeners, {service.port for service in services}, proc)
         api = key_holder(client, generation.gateway)
         runtime = runtime_folder(generation.scope)
+        # Before all that is asked through the front: it needs a moment to see that an instance answers again.
+        made = (
+            [await front_check(generation.gateway.front, runtime)]
+            if generation.gateway and generation.gateway.front
+            else []
+        )
         checks = [
             check for task in generation.tasks for check in task_checks(task, generation.scope, read_states, runtime)
         ]
@@ -59,10 +65,8 @@ async def verify(
         cooldown = generation.gateway.cooldown if generation.gateway else 0
         if generation.gateway:
             checks += gateway_checks(client, generation.gateway, generation.routes, api)
-            if generation.gateway.front:
-                checks.append(front_check(generation.gateway.front, runtime))
         checks += [check for route in generation.routes for check in route_checks(route, api, cooldown)]
-        return await make_checks(generation, checks, proc=proc, began=began)
+        return await make_checks(generation, checks, made, proc=proc, began=began)
 
 
 @dataclass(frozen=True)
@@ -81,19 +85,20 @@ def gateway_client() -> httpx.AsyncClient:
 async def make_checks(
     generation: Generation,
     checks: Sequence[Coroutine[Any, Any, Check]],
+    made: Sequence[Check] = (),
     *,
     proc: Path = Path("/proc"),
     began: Beginning,
 ) -> Verdict:
-    """The verdict that checks make, all at once."""
-    made = await asyncio.gather(*checks)
+    """The verdict of checks that are made now, all at once, and of those that were `made` before."""
+    all_checks = (*made, *await asyncio.gather(*checks))
     return Verdict(
         host=socket.gethostname(),
         time=began.time_of_day,
         boot_id=_boot_id(proc),
         generation=generation.name,
         seconds=round(time.monotonic() - began.moment, 3),
-        checks=tuple(made),
+        checks=all_checks,
     )
 
 
