@@ -44,7 +44,7 @@ def acquire_lock(*, pruning: bool = False) -> Generator[PyinfraCommand, None, No
             has not written its generation yet, would look unused.
     """
     target = Target.of(host)
-    anything = bool(target.unused_installs) if pruning else target.pending.anything
+    anything = bool(target.unused_installs or target.plan.prune_commands) if pruning else target.pending.anything
     if target.lock_id or not anything:
         host.noop("nothing to do, no lock needed")
         return
@@ -223,11 +223,21 @@ def activate_generation() -> Generator[PyinfraCommand, None, None]:
 
 @operation()
 def remove_unused_installs() -> Generator[PyinfraCommand, None, None]:
-    """Free the space of installs and models that neither a kept generation nor the inventory uses."""
+    """Free the space of installs and models that neither a kept generation nor the inventory uses.
+
+    A server that keeps models of its own, as Ollama does, is told to remove those that are not declared.
+    """
     target = Target.of(host)
-    unused = target.unused_installs
-    if not unused:
+    unused, commands = target.unused_installs, target.plan.prune_commands
+    if not unused and not commands:
         host.noop("every install is used")
         return
-    yield HostProgram("prune", {"state": target.plan.layout.state, "folders": list(unused)})
+    yield HostProgram(
+        "prune",
+        {
+            "state": target.plan.layout.state,
+            "folders": list(unused),
+            "commands": [list(command) for command in commands],
+        },
+    )
     target.changed()

@@ -56,6 +56,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
         units=tuple(unit for part in parts for unit in part.units),
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
         gpus=tuple(part.gpus for part in parts if part.gpus),
+        prune_commands=tuple(command for part in parts for command in part.prune_commands),
     )
 
 

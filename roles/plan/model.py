@@ -135,6 +135,8 @@ class ServicePlan:
     backend: Backend | None = None
     gpus: Gpus | None = None
     """The cards that it uses."""
+    prune_commands: tuple[tuple[str, ...], ...] = ()
+    """Commands that free what it keeps and nobody declares any more, and say what they freed."""
 
 
 @dataclass(frozen=True)
@@ -185,3 +187,5 @@ class HostPlan:
     generated_secrets: tuple[GeneratedVariable, ...]
     gpus: tuple[Gpus, ...]
     """The cards that the host must have, one entry a service that uses any."""
+    prune_commands: tuple[tuple[str, ...], ...]
+    """As in the service plans, of all of them."""

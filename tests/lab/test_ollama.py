@@ -177,3 +177,18 @@ def test_the_boot_does_not_wait_for_models(host: LabHost, lab: Lab, registry: Mo
     published(registry, tmp_path, "pulled-later", PULLED)
     deploy(host, inventory=stack(tmp_path, lab, OLDER, pulled(registry, "pulled-later"))).must_pass()
     assert ask(host, f"{registry.host}/library/pulled-later:latest") == PULLED
+
+
+def test_pruning_removes_models_that_are_no_longer_declared_and_nothing_did_before(
+    host: LabHost, lab: Lab, tmp_path: Path
+) -> None:
+    held = set(tags(host))
+    assert len(held) > 1
+    inventory = stack(tmp_path, lab, OLDER)
+    deploy(host, inventory=inventory).must_pass()
+    assert set(tags(host)) == held
+    run = deploy(host, "prune.py", inventory=inventory).must_pass()
+    assert set(tags(host)) == {"made:latest"}
+    for name in held - {"made:latest"}:
+        assert f"Ollama's model {name}: removed, " in run.output
+    assert ask(host, "made:latest") == MADE
