@@ -12,7 +12,7 @@ import pytest
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, main_pids, verdict
 from tests.lab.ollama import ollama_release
-from tests.labhost import Lab, LabHost
+from tests.labhost import Lab, LabError, LabHost
 from tests.labhost.paths import REPOSITORY
 
 RECORDING = REPOSITORY / "tests/unit/gpu_recordings/one_card"
@@ -106,7 +106,8 @@ def test_after_boot_services_wait_for_the_card_and_say_so(host: LabHost) -> None
 
 def test_the_wait_ends_and_the_verdict_names_it(host: LabHost, inventory: Path) -> None:
     install_driver(host, seconds=10_000)
-    host.reboot()
+    with pytest.raises(LabError, match=f"boots, but with failed units: {GPU_UNIT}"):
+        host.reboot()
     found = verdict(host)
     assert any(failure.startswith(f"unit/{GPU_UNIT}/done: failed") for failure in failures(found))
     said = host.run(f"journalctl -b -u {GPU_UNIT} -o cat --no-pager").stdout
