@@ -85,12 +85,11 @@ def rollback() -> None:
 
 def history() -> None:
     """List the generations that the host keeps, the newest first. Changes nothing."""
-    kept = _history(_target()).generations
-    for generation, before in zip(kept, [*kept[1:], None], strict=True):
-        host.log(_entry(generation))
-        for line in _difference(before, generation):
-            host.log(f"    {line}")
-    if not kept:
+    found = _history(_target())
+    for generation in found.generations:
+        for line in _entry(generation, found.before(generation)):
+            host.log(line)
+    if not found.generations:
         host.log("no generation is kept here")
 
 
@@ -101,18 +100,14 @@ def _history(target: Target) -> History:
     return found
 
 
-def _entry(generation: KeptGeneration) -> str:
-    marks = [f"verdict: {generation.verdict or 'none'}", *(["active"] if generation.active else [])]
-    gone = [f"gone: {', '.join(generation.missing_installs)}"] if generation.missing_installs else []
-    return (
-        f"{generation.time}  {generation.name}  by {generation.who or 'nobody known'}  ({', '.join([*marks, *gone])})"
-    )
-
-
-def _difference(before: KeptGeneration | None, generation: KeptGeneration) -> list[str]:
-    if before is None:
-        return ["the oldest that is kept"]
-    return changes(before, generation) or ["nothing that shows"]
+def _entry(generation: KeptGeneration, before: KeptGeneration | None) -> list[str]:
+    active = "  ACTIVE" if generation.active else ""
+    gone = [f"can not be activated: {name} is gone" for name in generation.missing_installs]
+    changed = changes(before, generation) or ["nothing that shows"] if before else ["the oldest that is kept"]
+    return [
+        f"{generation.time}  {generation.name}  by {generation.who or 'nobody that is remembered'}{active}",
+        *(f"    {line}" for line in [generation.outcome or "its proof is still to come", *gone, *changed]),
+    ]
 
 
 def prune() -> None:

@@ -21,7 +21,7 @@ class KeptGeneration:
     Attributes:
         time: when a deploy last activated it, or else when it was written: ISO 8601, UTC.
         who: whose deploy that was; empty = none that is remembered.
-        verdict: what its last proof found; empty = it never was proved.
+        outcome: how it last proved or failed to come up, for people; empty = its proof is still to come.
         held: it passed a proof, once.
         files: path → SHA-256.
         texts: path → text of the files that anybody may read.
@@ -33,7 +33,7 @@ class KeptGeneration:
     active: bool
     time: str
     who: str
-    verdict: str
+    outcome: str
     held: bool
     files: Mapping[str, str]
     texts: Mapping[str, str]
@@ -75,6 +75,11 @@ class History:
             )
         return chosen
 
+    def before(self, generation: KeptGeneration) -> KeptGeneration | None:
+        """What it was a change of: the one that held before it, or else any before it."""
+        older = [each for each in self.generations if each.time < generation.time]
+        return next((each for each in older if each.held), older[0] if older else None)
+
     def _named(self, wanted: str) -> KeptGeneration:
         found = [each for each in self.generations if each.name.startswith(wanted)]
         if len(found) != 1:
@@ -83,10 +88,10 @@ class History:
         return found[0]
 
     def _before_the_active(self) -> KeptGeneration:
-        active = next((each.time for each in self.generations if each.active), "")
-        for each in self.generations:
-            if each.held and each.time < active:
-                return each
+        active = next((each for each in self.generations if each.active), None)
+        before = self.before(active) if active else None
+        if before and before.held:
+            return before
         raise DeployError(
             "no generation that is kept was active before this one and held; name one with "
             f"`--data generation=…`; {self._names()}"
@@ -103,19 +108,25 @@ def _generation(
     own = [event for event in events if event["generation"] == entry["name"]]
     # Going back to it does not make it newer than what the host was taken back from.
     deploys = [event for event in own if event["event"] in ("activated", "failed")]
-    verdicts = [event["verdict"] for event in own if event["event"] == "verified"]
+    outcomes = [_outcome(event) for event in own if event["event"] in ("verified", "failed")]
     return KeptGeneration(
         name=entry["name"],
         active=entry["name"] == read["active"],
         time=deploys[-1]["time"] if deploys else entry["written"],
         who=deploys[-1]["who"] if deploys else "",
-        verdict=verdicts[-1] if verdicts else "",
-        held="pass" in verdicts,
+        outcome=outcomes[-1] if outcomes else "",
+        held=any(event.get("verdict") == "pass" for event in own),
         files=entry["files"],
         texts={path: read["texts"][digest] for path, digest in entry["files"].items() if digest in read["texts"]},
         installs={name: (folder, title) for name, (folder, title) in entry["installs"].items()},
         missing_installs=tuple(entry["missing_installs"]),
     )
+
+
+def _outcome(event: Mapping[str, Any]) -> str:
+    if event["event"] == "failed":
+        return f"did not come up: {event['reason']}"
+    return f"verdict {event['verdict']}: {event['summary']}"
 
 
 class HostHistory(FactBase[History]):

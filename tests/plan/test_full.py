@@ -25,7 +25,13 @@ def test_each_of_several_hosts_gets_what_it_needs(tmp_path: Path) -> None:
     run = run_pyinfra(tmp_path, f"hosts = [{hosts}]")
     assert run.status == 0, run.output
     assert run.programs("@fake/one") == ["fact", "verify"]
-    assert [step for step in run.programs("@fake/two") if step != "fact"] == ["lock", "forward", "verify", "record", "lock"]
+    assert [step for step in run.programs("@fake/two") if step != "fact"] == [
+        "lock",
+        "forward",
+        "verify",
+        "record",
+        "lock",
+    ]
 
 
 def test_a_fresh_host_gets_every_step_once_and_in_order(tmp_path: Path) -> None:

@@ -44,4 +44,4 @@ def note_verdict(state: str, who: str, generation: str, verdict: dict[str, Any])
 
 def first_line(reason: str) -> str:
     """A reason without the log lines that may follow, whatever a service wrote into them."""
-    return reason.partition("\n")[0].removesuffix(" It said last:")[:_REASON_LENGTH]
+    return reason.partition("\n")[0].removesuffix(". It said last:")[:_REASON_LENGTH]
