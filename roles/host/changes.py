@@ -31,12 +31,12 @@ def changes(before: KeptGeneration, after: KeptGeneration) -> list[str]:
 
 def _file_changes(path: str, before: KeptGeneration, after: KeptGeneration) -> Iterator[str]:
     folder, _, name = path.rpartition("/")
-    shown = name.removesuffix(".env") if folder == "env" else name if folder == "units" else path
+    if folder == "env":
+        yield f"{name.removesuffix('.env')}: its secrets changed"
+        return
+    shown = name if folder == "units" else path
     if path not in before.files or path not in after.files:
-        if folder != "env":
-            yield f"{shown}: {'added' if path in after.files else 'removed'}"
-    elif folder == "env":
-        yield f"{shown}: a secret changed"
+        yield f"{shown}: {'added' if path in after.files else 'removed'}"
     elif folder == "units":
         differences = _pairs(_unit_lines(before.texts[path]), _unit_lines(after.texts[path]))
         yield from (f"{shown}: {difference}" for difference in differences)

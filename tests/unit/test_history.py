@@ -121,6 +121,12 @@ def test_a_changed_option_is_one_line() -> None:
     assert line.endswith(" → 1024")
 
 
+def test_what_follows_from_a_change_is_not_told_again() -> None:
+    lines = changed(small_stack(), small_stack(providers=[native(port=8090), python()]))
+    assert "llama-server@native.service: --port 8080 → 8090" in lines
+    assert not [line for line in lines if "api_base" in line or "ready_url" in line or "model_list" in line]
+
+
 def test_a_changed_route_is_told_by_its_name() -> None:
     after = small_stack(routes=[route("n", "native"), route("p", "python")])
     assert 'model-mappings.yaml: models[n].fallbacks ["p"] → []' in changed(small_stack(), after)
@@ -136,7 +142,7 @@ def test_units_that_come_and_go_are_told() -> None:
 def test_a_changed_secret_is_told_and_not_shown() -> None:
     stack = small_stack(gateway=LiteLLM(master_key=EnvSecret("LITELLM_MASTER_KEY")))
     lines = changed(stack, stack, "first-secret-of-many", "other-secret-of-many")
-    assert lines == ["litellm.service: a secret changed"]
+    assert lines == ["litellm.service: its secrets changed"]
 
 
 def test_the_fact_shows_texts_that_anybody_may_read_and_of_secrets_a_digest(tmp_path: Path) -> None:

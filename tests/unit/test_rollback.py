@@ -62,7 +62,7 @@ def test_what_never_passed_its_proof_is_passed_over(tmp_path: Path, state: str) 
 def test_of_several_that_held_the_last_is_taken(tmp_path: Path, state: str) -> None:
     for name in ("new", "b", "a"):
         keep(tmp_path, name)
-    for name in ("b", "a", "b", "removed"):
+    for name in ("a", "b", "removed"):
         note_verdict(state, "alice@desk", name, PASS)
     assert target(tmp_path, state, found="new", failed="new") == tmp_path / "generations" / "b"
 
