@@ -37,14 +37,22 @@ def _file_changes(path: str, before: KeptGeneration, after: KeptGeneration) -> I
     shown = name if folder == "units" else path
     if path not in before.files or path not in after.files:
         yield f"{shown}: {'added' if path in after.files else 'removed'}"
-    elif folder == "units":
-        differences = _pairs(_unit_lines(before.texts[path]), _unit_lines(after.texts[path]))
-        yield from (f"{shown}: {difference}" for difference in differences)
-    elif path.endswith(".yaml") and path in before.texts and path in after.texts:
-        old, new = (dict(_flat("", yaml.safe_load(each.texts[path]))) for each in (before, after))
-        yield from (f"{shown}: {difference}" for difference in _pairs(old, new))
-    else:
-        yield f"{shown}: changed"
+        return
+    old, new = (_values(folder, path, each.texts.get(path)) for each in (before, after))
+    told = _pairs(old, new) if old and new else ["changed"]
+    yield from (f"{shown}: {line}" for line in told)
+
+
+def _values(folder: str, path: str, text: str | None) -> dict[str, str]:
+    """What a file says, item by item; empty where that can not be told, as of one that somebody edited."""
+    if text is None:
+        return {}
+    if folder == "units":
+        return _unit_lines(text)
+    try:
+        return dict(_flat("", yaml.safe_load(text))) if path.endswith(".yaml") else {}
+    except yaml.YAMLError:
+        return {}
 
 
 def _install_changes(name: str, old: tuple[str, str] | None, new: tuple[str, str] | None) -> Iterator[str]:

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,15 @@ def test_what_follows_from_a_change_is_not_told_again() -> None:
 def test_a_changed_route_is_told_by_its_name() -> None:
     after = small_stack(routes=[route("n", "native"), route("p", "python")])
     assert 'model-mappings.yaml: models[n].fallbacks ["p"] → []' in changed(small_stack(), after)
+
+
+def test_a_file_that_somebody_edited_is_told_as_changed() -> None:
+    whole = kept(resolve(plan_of(small_stack()), PLATFORM))
+    path = "providers.yaml"
+    broken = replace(whole, files={**whole.files, path: "0"}, texts={**whole.texts, path: "a: [broken"})
+    hidden = replace(whole, files={**whole.files, path: "1"}, texts={})  # it has another mode
+    for edited in (broken, hidden):
+        assert changes(whole, edited) == ["providers.yaml: changed"]
 
 
 def test_units_that_come_and_go_are_told() -> None:
