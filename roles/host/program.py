@@ -44,7 +44,8 @@ except console.HostError as error:
 
 _ORDER = (
     "console", "files", "turn", "processes", "systemd", "download", "hub", "uv_tool", "ggml", "python_env", "toolkits",
-    "source_build", "release", "receive", "install", "lock", "system", "generation", "activate", "prune",
+    "source_build", "release", "receive", "install", "lock", "system", "generation", "kept", "record", "activate",
+    "rollback", "forward", "prune",
 )  # fmt: skip
 """The programs, each after those it imports."""
 

@@ -1,7 +1,7 @@
 """Stack → host plan → generation: pure functions over plain data."""
 
 from roles.plan.compile import Context, Planner, compile_stack
-from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
+from roles.plan.generation import ACTIVATION, Generation, RenderedFile, ResolvedInstall, resolve
 from roles.plan.layout import Layout, layout_of
 from roles.plan.model import (
     MEGABYTE,
@@ -27,6 +27,7 @@ from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
 from roles.plan.verifier import verifier_command, verifier_install
 
 __all__ = [
+    "ACTIVATION",
     "DIGEST_VARIABLE",
     "GATEWAY_UNIT",
     "MEGABYTE",
