@@ -169,14 +169,18 @@ def test_a_model_that_the_registry_does_not_have_is_named(
 
 def test_the_boot_does_not_wait_for_models(host: LabHost, lab: Lab, registry: ModelRegistry, tmp_path: Path) -> None:
     """The loader works in vain, the registry being away, and the host is up all the same."""
+    published(registry, tmp_path, "pulled-later", PULLED)
+    inventory = stack(tmp_path, lab, OLDER, pulled(registry, "pulled-later"))
+    deploy(host, inventory=inventory).must_pass()
+    name = f"{registry.host}/library/pulled-later:latest"
+    host.run("curl -sS --fail -X DELETE http://127.0.0.1:11434/api/delete -d @-", input=json.dumps({"model": name}))
     registry.faults.refuse_manifest_with = 500
-    fails(deploy(host, inventory=stack(tmp_path, lab, OLDER, pulled(registry, "pulled-later"))), "pulled-later")
     host.reboot()  # waits for systemd to say that all has started
     assert host.run("systemctl is-active ollama litellm").stdout == "active\nactive\n"
+    assert name not in tags(host)
     registry.faults.refuse_manifest_with = None
-    published(registry, tmp_path, "pulled-later", PULLED)
-    deploy(host, inventory=stack(tmp_path, lab, OLDER, pulled(registry, "pulled-later"))).must_pass()
-    assert ask(host, f"{registry.host}/library/pulled-later:latest") == PULLED
+    deploy(host, inventory=inventory).must_pass()
+    assert ask(host, name) == PULLED
 
 
 def test_pruning_removes_models_that_are_no_longer_declared_and_nothing_did_before(
