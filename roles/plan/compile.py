@@ -51,6 +51,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     return HostPlan(
         layout=layout,
         packages=tuple(sorted({package for part in parts for package in part.packages})),
+        keep_off=tuple(sorted({unit for part in parts for unit in part.keep_off})),
         installs=_merged_installs(parts),
         files={path: text for part in parts for path, text in part.files.items()},
         units=tuple(unit for part in parts for unit in part.units),

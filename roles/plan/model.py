@@ -129,6 +129,8 @@ class ServicePlan:
     units: tuple[Unit, ...]
     installs: tuple[Install, ...] = ()
     packages: tuple[str, ...] = ()
+    keep_off: tuple[str, ...] = ()
+    """Units that those packages bring, enable and start, and that must not run: ours run instead of them."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Path below the generation → text."""
     generated_secrets: tuple[GeneratedVariable, ...] = ()
@@ -179,6 +181,8 @@ class HostPlan:
 
     layout: Layout
     packages: tuple[str, ...]
+    keep_off: tuple[str, ...]
+    """Units of those packages that must not run."""
     installs: tuple[Install, ...]
     files: Mapping[str, str]
     units: tuple[Unit, ...]
