@@ -17,8 +17,8 @@ SENTENCES = {name: f"This was said by number {name}" for name in ("one", "two", 
 PORTS = {"one": 8081, "two": 8082, "three": 8083, "wide": 8084, "ranker": 8085}
 NARROW, WIDE = 256, 2048
 """Tokens of context."""
-TIMEOUT = 2
-"""Seconds that the routes which a fault may befall wait for `one`."""
+TIMEOUT = 5
+"""Seconds that the routes which a fault may befall wait for `one`. A gateway that has just started may need some."""
 COOLDOWN = 5
 WEIGHT = 3
 RPM = 12

@@ -98,9 +98,9 @@ def write_tiny_reranker(path: Path, *, favours: str, name: str, seed: int = 0) -
     writer.add_chat_template([{"name": "rerank", "template": "{query} {document}"}])
     tensors = _tensors(vocabulary, np.random.default_rng(seed))
     favoured = vocabulary.pieces.index(favours)
-    tensors["token_embd.weight"][favoured] = np.eye(_WIDTH, dtype=np.float32)[1]
+    tensors["token_embd.weight"][favoured] = np.eye(_WIDTH, dtype=np.float32)[-1]
     tensors["cls.output.weight"] = np.zeros((2, _WIDTH), np.float32)
-    tensors["cls.output.weight"][0, 1] = tensors["cls.output.weight"][1, 0] = 1.0
+    tensors["cls.output.weight"][0, -1] = tensors["cls.output.weight"][1, 0] = 1.0
     for layer in range(_LAYERS):
         for norm in ("attn_q_norm", "attn_k_norm"):
             tensors[f"blk.{layer}.{norm}.weight"] = np.ones(_WIDTH // _HEADS, np.float32)

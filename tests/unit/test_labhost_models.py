@@ -9,7 +9,7 @@ import pytest
 from gguf import GGUFReader
 
 from tests.labhost.files import MODELS
-from tests.labhost.models import write_tiny_gguf
+from tests.labhost.models import write_tiny_gguf, write_tiny_reranker
 
 
 def written(folder: Path, says: str, name: str = "tiny") -> bytes:
