@@ -30,6 +30,8 @@ from roles.host import (
     remove_unused_installs,
     write_generation,
 )
+from roles.lint import lint
+from roles.litellm import LITELLM_CONFIG, LITELLM_VERSION
 from roles.plan import HostPlan
 from roles.rooms import plan_of
 from roles.spec import Secret, SpecError, Stack
@@ -147,6 +149,7 @@ def _plan(each: Host) -> HostPlan:
         )
     try:
         plan = plan_of(stack)
+        _lint(plan)
         secrets = [value for unit in plan.units for value in unit.environment.values() if isinstance(value, Secret)]
         secrets += [install.token for install in plan.installs if install.token]
         for secret in secrets:
@@ -154,6 +157,21 @@ def _plan(each: Host) -> HostPlan:
     except SpecError as error:
         raise DeployError(f'host "{each.name}": {error}') from None
     return plan
+
+
+def _lint(plan: HostPlan) -> None:
+    """Raises `SpecError` where LiteLLM would take what was rendered for it, and not work as declared."""
+    variables = {name for unit in plan.units if LITELLM_CONFIG in unit.reads for name in unit.environment}
+    variables |= {secret.variable for secret in plan.generated_secrets}
+    findings = lint(
+        plan.files[LITELLM_CONFIG],
+        version=LITELLM_VERSION,
+        environment=dict.fromkeys(variables, "set"),
+        name=LITELLM_CONFIG,
+    )
+    errors = [str(finding) for finding in findings if finding.severity == "error"]
+    if errors:
+        raise SpecError(f"what the inventory declares makes a gateway that does not work: {'; '.join(errors)}")
 
 
 class _ReleaseLockOnFailure(BaseStateCallback):

@@ -131,6 +131,7 @@ def prepare_system() -> Generator[PyinfraCommand, None, None]:
         {
             "state": layout.state,
             "packages": list(pending.packages),
+            "keep_off": list(target.plan.keep_off),
             "build_user": BUILD_USER if layout.scope == "system" else None,
             "cache": layout.cache,
             "folders": folders,

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from roles.litellm.config import MASTER_KEY_VARIABLE, litellm_config, mappings_file, providers_file
+from roles.litellm.config import (
+    CACHE_PASSWORD_VARIABLE,
+    MASTER_KEY_VARIABLE,
+    litellm_config,
+    mappings_file,
+    providers_file,
+)
 from roles.litellm.spec import LiteLLM
 from roles.plan import (
     GATEWAY_UNIT,
@@ -62,6 +68,8 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
     else:
         secrets = {MASTER_KEY_VARIABLE: gateway.master_key}
     secrets |= {backend.key_variable: backend.api_key for backend in context.backends if backend.api_key}
+    if context.cache and context.cache[0].password:
+        secrets[CACHE_PASSWORD_VARIABLE] = context.cache[0].password
     command = [
         f"{layout.install(environment.name)}/bin/litellm",
         "--config", f"{layout.config}/{CONFIG}",
@@ -94,7 +102,7 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         installs=(environment, verifier_install()),
         packages=("python3-venv",),
         files={
-            CONFIG: render(f"{CONFIG}.j2", config=litellm_config(gateway, context.routes, context.aliases)),
+            CONFIG: render(f"{CONFIG}.j2", config=litellm_config(gateway, context)),
             "providers.yaml": render(
                 "providers.yaml.j2",
                 providers=providers_file(gateway, unit, context, key_file),

@@ -25,8 +25,8 @@ from roles.plan import (
 _DIALECT = Dialect(
     kind="ollama",
     # `ollama/` would use /api/generate with a home-made prompt: tools and chat template lost. Over `/v1` an answer
-    # that breaks off in the middle looks whole.
-    litellm_prefix="ollama_chat",
+    # that breaks off in the middle looks whole. `ollama_chat/` does not know embeddings.
+    prefixes={"chat": "ollama_chat", "completion": "ollama_chat", "embedding": "ollama"},
     api_path="",
     ready_path="/api/version",
 )

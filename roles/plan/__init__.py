@@ -6,6 +6,7 @@ from roles.plan.layout import Layout, layout_of
 from roles.plan.model import (
     MEGABYTE,
     Backend,
+    DeploymentPlan,
     Endpoint,
     EnvValue,
     GeneratedVariable,
@@ -34,6 +35,7 @@ __all__ = [
     "VERIFIER_COMMAND",
     "Backend",
     "Context",
+    "DeploymentPlan",
     "Dialect",
     "Endpoint",
     "EnvValue",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from roles.plan.layout import Layout
-from roles.spec import Gpus, Mode, Secret
+from roles.spec import Deployment, Gpus, Mode, Route, Secret
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 EnvValue: TypeAlias = str | Secret
@@ -54,7 +54,7 @@ class Install:
 @dataclass(frozen=True)
 class Endpoint:
     """Where a unit listens: the TCP port that it must own on address `bind`, and an address on its own host that gives
-    status 200 once it can answer."""
+    status 200 once it can answer, or a `redis://` one that answers a PING."""
 
     bind: str
     port: int
@@ -102,8 +102,8 @@ class Backend:
 
     Attributes:
         unit: the unit that runs it.
-        litellm_prefix: LiteLLM's provider prefix that keeps tools and chat templates.
-        api_base: address as that prefix wants it, with or without `/v1`.
+        prefixes: LiteLLM's provider prefix for each mode that it has; for chats one that keeps tools and templates.
+        api_base: address as those prefixes want it, with or without `/v1`.
         models: the names that requests to it may carry.
         api_key: what requests to it must carry.
     """
@@ -111,7 +111,7 @@ class Backend:
     provider: str
     kind: str
     unit: Unit
-    litellm_prefix: str
+    prefixes: Mapping[Mode, str]
     api_base: str
     models: tuple[str, ...]
     api_key: Secret | None = None
@@ -129,6 +129,8 @@ class ServicePlan:
     units: tuple[Unit, ...]
     installs: tuple[Install, ...] = ()
     packages: tuple[str, ...] = ()
+    keep_off: tuple[str, ...] = ()
+    """Units that those packages bring, enable and start, and that must not run: ours run instead of them."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Path below the generation → text."""
     generated_secrets: tuple[GeneratedVariable, ...] = ()
@@ -155,20 +157,20 @@ class DeploymentPlan:
     id: str
     backend: Backend
     model: str
-    weight: int
-    order: int
+    options: Deployment
 
 
 @dataclass(frozen=True)
 class RoutePlan:
-    """A public name, resolved: who answers, what leads to it, where it falls back to, how it is proved."""
+    """A public name, resolved: who answers, what leads to it, where it falls back to."""
 
     name: str
-    mode: Mode
     deployments: tuple[DeploymentPlan, ...]
     aliases: tuple[str, ...]
     fallbacks: tuple[str, ...]
-    probe: Mapping[str, Json]
+    context_window_fallbacks: tuple[str, ...]
+    content_policy_fallbacks: tuple[str, ...]
+    options: Route
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,6 +183,8 @@ class HostPlan:
 
     layout: Layout
     packages: tuple[str, ...]
+    keep_off: tuple[str, ...]
+    """Units of those packages that must not run."""
     installs: tuple[Install, ...]
     files: Mapping[str, str]
     units: tuple[Unit, ...]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from roles.plan.compile import Context
 from roles.plan.model import Backend, Endpoint, EnvValue, Install, ServicePlan, Unit
 from roles.plan.unit_file import unit_file
-from roles.spec import Gpus, KeyedProvider, Provider
+from roles.spec import Gpus, KeyedProvider, Mode, Provider
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,14 @@ class Dialect:
 
     Attributes:
         kind: its name in `providers.yaml`.
-        litellm_prefix: LiteLLM's provider prefix that keeps tools and chat templates.
+        prefixes: LiteLLM's provider prefix for each mode that it has; for chats one that keeps tools and templates.
         api_path: what follows the address in `api_base`.
         ready_path: gives status 200, to anybody, once it can answer.
         key_variable: the variable from which it takes the key that it asks for.
     """
 
     kind: str
-    litellm_prefix: str
+    prefixes: Mapping[Mode, str]
     api_path: str
     ready_path: str
     key_variable: str | None = None
@@ -91,7 +91,7 @@ def provider_plan(
             provider=provider.name,
             kind=dialect.kind,
             unit=planned,
-            litellm_prefix=dialect.litellm_prefix,
+            prefixes=dialect.prefixes,
             api_base=address + dialect.api_path,
             models=provider.served(),
             api_key=api_key,

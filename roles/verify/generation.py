@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import yaml
 
@@ -14,7 +14,7 @@ from roles.verify.environment_file import parse_environment
 from roles.verify.proof import CannotCheck
 
 Scope: TypeAlias = Literal["system", "user"]
-Mode: TypeAlias = Literal["chat", "completion", "embedding"]
+Mode: TypeAlias = Literal["chat", "completion", "embedding", "rerank"]
 
 DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
 """Environment variable in which each process carries its unit's digest."""
@@ -103,12 +103,13 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Probe:
-    """The question that proves a route; `timeout` in seconds."""
+    """The question that proves a route; `timeout` in seconds. A reranker puts the `documents` in order."""
 
     prompt: str
     expects: str | None
     max_tokens: int
     timeout: float
+    documents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ class Route:
 
 @dataclass(frozen=True)
 class Generation:
-    """All that the verifier knows about a host. `gateway` is None on a host that runs providers only."""
+    """All that the verifier knows about a host. `gateway` is None on a host that runs providers only, `cache` on one
+    whose gateway remembers nothing."""
 
     name: str
     scope: Scope
@@ -136,10 +138,12 @@ class Generation:
     providers: tuple[Service, ...]
     routes: tuple[Route, ...]
     tasks: tuple[Task, ...] = ()
+    cache: Service | None = None
 
     @property
     def services(self) -> tuple[Service, ...]:
-        return (self.gateway.service, *self.providers) if self.gateway else self.providers
+        found = (self.gateway and self.gateway.service, self.cache, *self.providers)
+        return tuple(service for service in found if service)
 
 
 def load_generation(config: Path) -> Generation:
@@ -156,6 +160,7 @@ def load_generation(config: Path) -> Generation:
     providers = _Entry.of_file(config / "providers.yaml")
     mappings = _Entry.of_file(config / "model-mappings.yaml")
     gateway = providers.entry("gateway") if "gateway" in providers.values else None
+    cache = providers.entry("cache") if "cache" in providers.values else None
     return Generation(
         name=name,
         scope=cast(Scope, providers.choice("scope", ("system", "user"))),
@@ -163,6 +168,7 @@ def load_generation(config: Path) -> Generation:
         providers=tuple(_service(entry, config) for entry in providers.entries("providers")),
         routes=tuple(_route(entry) for entry in mappings.entries("models")),
         tasks=tuple(_task(entry, config) for entry in providers.entries("tasks")),
+        cache=_service(cache, config) if cache else None,
     )
 
 
@@ -203,7 +209,7 @@ def _route(entry: _Entry) -> Route:
     return Route(
         name=entry.text("name"),
         aliases=entry.texts("aliases"),
-        mode=cast(Mode, entry.choice("mode", ("chat", "completion", "embedding"))),
+        mode=cast(Mode, entry.choice("mode", get_args(Mode))),
         deployments=tuple(
             Deployment(id=deployment.text("id"), api_base=deployment.text("api_base"))
             for deployment in entry.entries("deployments")
@@ -213,6 +219,7 @@ def _route(entry: _Entry) -> Route:
             expects=None if probe.values.get("expects") is None else probe.text("expects"),
             max_tokens=int(probe.number("max_tokens")),
             timeout=probe.number("timeout"),
+            documents=probe.texts("documents") if "documents" in probe.values else (),
         ),
     )
 

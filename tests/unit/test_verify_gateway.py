@@ -48,6 +48,7 @@ class Manner:
     abort: bool = False
     delay: float = 0.0
     vector: Sequence[float] = (0.1, 0.2)
+    order: Sequence[int] = (1, 0)
 
 
 class Double(ThreadingHTTPServer):
@@ -58,6 +59,7 @@ class Double(ThreadingHTTPServer):
         names: the models that it offers.
         refusals: status by key; 200 = served like the right key.
         bodies: the requests that it answered.
+        cache: status and error of its cache.
     """
 
     request_queue_size = 64
@@ -69,6 +71,7 @@ class Double(ThreadingHTTPServer):
         self.names: Sequence[str] = NAMES
         self.refusals: dict[str | None, int] = {None: 401, WRONG_KEY: 400}
         self.bodies: list[dict[str, Any]] = []
+        self.cache = (200, "")
 
     def spoil(self, *names: str, **manner: Any) -> None:
         for name in names:
@@ -84,7 +87,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/ready":
             self._json(200, {})
-        elif not self._refused():
+        elif self._refused():
+            pass
+        elif self.path == "/cache/ping":
+            status, error = self.server.cache
+            self._json(status, {"error": {"message": error}} if error else {"status": "healthy"})
+        else:
             self._json(200, {"data": [{"id": name} for name in self.server.names]})
 
     def do_POST(self) -> None:
@@ -112,6 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _whole(self, manner: Manner) -> dict[str, Any]:
         if self.path == "/v1/embeddings":
             return {"data": [{"embedding": list(manner.vector)}]}
+        if self.path == "/v1/rerank":
+            return {"results": [{"index": index, "relevance_score": 0.5} for index in manner.order]}
         if self.path == "/v1/completions":
             return {"choices": [{"text": manner.words}]}
         message = {"content": manner.words or None, "reasoning_content": manner.thinking}
@@ -398,6 +408,44 @@ def test_a_spoilt_stream_fails_the_stream_alone(
 def test_a_vector_must_hold_numbers(proven: Proven, double: Double) -> None:
     double.spoil("vector", vector=())
     assert proven.red() == {"route/vector/embedding": "an empty vector"}
+
+
+RERANKER = Route(
+    name="order",
+    aliases=(),
+    mode="rerank",
+    deployments=(Deployment("order@backend", BASE),),
+    probe=Probe("Which?", "best", 64, timeout=1.0, documents=("the worst", "the BEST")),
+)
+
+
+@pytest.mark.parametrize(
+    ("order", "seen"),
+    [
+        ((1, 0), None),
+        ((0, 1), '"the worst" holds no "best"'),
+        ((7,), "document 7 of 2"),
+        ((), "no order of documents: 200"),
+    ],
+)
+def test_a_reranker_must_put_the_best_document_first(
+    proven: Proven, double: Double, order: Sequence[int], seen: str | None
+) -> None:
+    double.names = ["order"]
+    double.spoil("order", order=order)
+    red = proven.red(routes=(RERANKER,))
+    assert list(red) == ([] if seen is None else ["route/order/rerank"])
+    assert red.get("route/order/rerank", "").startswith(seen or "")
+    assert double.bodies[-1]["documents"] == ["the worst", "the BEST"]
+
+
+def test_a_gateway_that_does_not_reach_its_cache_fails(proven: Proven, double: Double, generation: Generation) -> None:
+    assert generation.gateway
+    cache = generation.gateway.service
+    assert proven.red(cache=cache) == {}
+    double.cache = (503, "Service Unhealthy")
+    assert proven.red(cache=cache) == {"gateway/cache": '503 "Service Unhealthy"'}
+    assert proven.red(cache=None) == {}
 
 
 def test_a_missing_and_an_unknown_model_are_both_named(proven: Proven, double: Double) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from roles.host.programs.console import HostError, Progress, say
 from roles.host.programs.files import make_folder
 from roles.host.programs.processes import give_tree_to, run, user_of
+from roles.host.programs.systemd import Manager
 
 _APT = ["apt-get", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
 
@@ -19,6 +20,7 @@ def main(request: dict[str, Any]) -> None:
     if request["lingering"]:
         _enable_lingering()
     if request["packages"]:
+        _keep_off(request["keep_off"])
         _install_packages(request["packages"])
     builder = request["build_user"]
     if builder:
@@ -31,6 +33,17 @@ def main(request: dict[str, Any]) -> None:
         account = user_of(builder)
         if account and folder.stat().st_uid != account.pw_uid:
             give_tree_to(builder, folder)
+
+
+def _keep_off(units: list[str]) -> None:
+    """Mask units before their package brings them: Debian's packages start what they install.
+
+    A unit that is there already is left alone: somebody has put it to use.
+    """
+    manager = Manager("system")
+    for unit in units:
+        if manager.properties(unit, "LoadState").get("LoadState") == "not-found":
+            manager.call("mask", unit)
 
 
 def _install_packages(packages: list[str]) -> None:
