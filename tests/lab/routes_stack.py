@@ -16,8 +16,9 @@ PASSWORD_VARIABLE = "LAB_REDIS_PASSWORD"
 SENTENCES = {name: f"This was said by number {name}" for name in ("one", "two", "three", "wide")}
 PORTS = {"one": 8081, "two": 8082, "three": 8083, "wide": 8084, "ranker": 8085}
 NARROW, WIDE = 256, 2048
-"""Tokens of context."""
-TIMEOUT = 5
+"""Tokens of context for one request."""
+PARALLEL = 4
+TIMEOUT = 8
 """Seconds that the routes which a fault may befall wait for `one`. A gateway that has just started may need some."""
 COOLDOWN = 5
 WEIGHT = 3
@@ -37,17 +38,17 @@ def routes_stack(served: Served, **gateway: Any) -> Stack:
             build=build,
             model=UrlFile(url=url, sha256=sha256),
             served_name=name,
-            **{"context_size": WIDE, "parallel": 4, "kv_unified": True, "metrics": True, **options},
+            **{"context_size": PARALLEL * WIDE, "parallel": PARALLEL, "metrics": True, **options},
         )
 
     frail = Deployment(provider="one", timeout=TIMEOUT)
     return Stack(
         providers=[
-            server("one", context_size=NARROW),
+            server("one", context_size=PARALLEL * NARROW),
             server("two"),
             server("three"),
             server("wide"),
-            server("ranker", reranking=True, kv_unified=None),
+            server("ranker", reranking=True),
         ],
         routes=[
             _chat("one", [frail], fallbacks=["three"], context_window_fallbacks=["wide"], context_size=NARROW),
@@ -73,7 +74,7 @@ def routes_stack(served: Served, **gateway: Any) -> Stack:
         ],
         aliases={"gpt-4o": "one"},
         cache=Redis(password=EnvSecret(PASSWORD_VARIABLE)),
-        gateway=LiteLLM(bind="0.0.0.0", request_timeout=20, cooldown=COOLDOWN, **gateway),
+        gateway=LiteLLM(bind="0.0.0.0", request_timeout=30, cooldown=COOLDOWN, **gateway),
     )
 
 

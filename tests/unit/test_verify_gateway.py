@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from roles.verify import Verdict, verify
+from roles.verify.cooldown import outlast_cooldown
 from roles.verify.gateway import WRONG_KEY
 from roles.verify.generation import Deployment, Gateway, Generation, Mode, Probe, Route, Scope, Service
-from roles.verify.proof import CannotCheck
+from roles.verify.proof import CannotCheck, Resting
 from roles.verify.systemd import UnitState
 
 KEY = "sk-0123456789abcdef"
@@ -505,3 +506,21 @@ def test_a_gateway_that_is_down_fails_every_check_and_hides_none(
     routes = CHATS | STREAMS | {"route/text/completion", "route/vector/embedding"}
     assert red.keys() >= routes | {"gateway/models", "gateway/no-key", "gateway/wrong-key", f"unit/{UNIT}/ready"}
     assert all("ConnectError" in red[route] for route in routes)
+
+
+def test_a_slow_first_answer_leaves_the_whole_cool_down_to_be_outlasted() -> None:
+    """A gateway that has just started is slow, and may have put to rest what it did not wait for long enough."""
+    tries = []
+
+    async def ask() -> str:
+        tries.append(time.monotonic())
+        if len(tries) == 1:
+            await asyncio.sleep(3.2)  # longer than the margin, and a cool-down of nothing
+        if len(tries) < 3:
+            raise Resting("attempted fallbacks: 1")
+        return "words"
+
+    async def is_well() -> bool:
+        return True
+
+    assert asyncio.run(outlast_cooldown(ask, is_well, 0)) == "words"
