@@ -40,6 +40,10 @@ _PROCESS_ENVIRONMENT = {
     # No `.env` from the working folder, no list of prices from the network: nothing but what the generation holds.
     "LITELLM_MODE": "PRODUCTION",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    # No connection to a backend is used twice: llama.cpp closes each after 100 requests or 5 idle seconds, the Python
+    # servers after the latter, and a request that LiteLLM sends at that moment is lost ("Server disconnected", "Cannot
+    # write to closing transport") and counts as a failure of the backend. Under load that made healthy backends rest.
+    "AIOHTTP_KEEPALIVE_TIMEOUT": "0",
     # These pages ask for no key.
     "NO_DOCS": "True",
     "NO_REDOC": "True",

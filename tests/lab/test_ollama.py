@@ -38,21 +38,24 @@ MADE = OllamaModel(name="made:latest", gguf=lab_model("ollama.gguf"), system="Be
 
 
 @pytest.fixture(scope="module")
-def registry(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelRegistry]:
+def bare(new_module_host: NewHost) -> LabHost:
+    """A host with nothing on it. The address that the registry listens on is there while a host is."""
+    return new_module_host("ollama")
+
+
+@pytest.fixture(scope="module")
+def registry(lab: Lab, bare: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelRegistry]:
     address = lab.mirror_url.removeprefix("http://").partition(":")[0]
     with ModelRegistry(tmp_path_factory.mktemp("registry"), address, other_host=BLOBS) as registry:
         yield registry
 
 
 @pytest.fixture(scope="module")
-def host(
-    lab: Lab, registry: ModelRegistry, new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory
-) -> LabHost:
+def host(lab: Lab, bare: LabHost, registry: ModelRegistry, tmp_path_factory: pytest.TempPathFactory) -> LabHost:
     """A host with the older release and one model that is made."""
-    host = new_module_host("ollama")
-    host.run(f"echo '{lab.mirror_url.removeprefix('http://').partition(':')[0]} {BLOBS}' >> /etc/hosts")
-    deploy(host, inventory=stack(tmp_path_factory.mktemp("first"), lab, OLDER)).must_pass()
-    return host
+    bare.run(f"echo '{lab.mirror_url.removeprefix('http://').partition(':')[0]} {BLOBS}' >> /etc/hosts")
+    deploy(bare, inventory=stack(tmp_path_factory.mktemp("first"), lab, OLDER)).must_pass()
+    return bare
 
 
 def stack(folder: Path, lab: Lab, packed: str = RECORDED_VERSION, *models: str, **release: str) -> Path:
