@@ -18,7 +18,7 @@ PORTS = {"one": 8081, "two": 8082, "three": 8083, "wide": 8084, "ranker": 8085}
 NARROW, WIDE = 256, 2048
 """Tokens of context for one request."""
 PARALLEL = 4
-TIMEOUT = 8
+TIMEOUT = 10
 """Seconds that the routes which a fault may befall wait for `one`. A gateway that has just started may need some."""
 COOLDOWN = 5
 WEIGHT = 3
