@@ -85,7 +85,7 @@ def provider_plan(
     return ServicePlan(
         units=(planned,),
         installs=tuple(installs),
-        packages=tuple(packages),
+        packages=(*packages, *_card_packages(gpus)),
         files=reads or {},
         backend=Backend(
             provider=provider.name,
@@ -98,6 +98,11 @@ def provider_plan(
         ),
         gpus=gpus,
     )
+
+
+def _card_packages(gpus: Gpus | None) -> tuple[str, ...]:
+    """Debian's udev makes the group `render` and gives it AMD's device files; without it the unit has no such group."""
+    return ("udev",) if gpus and gpus.vendor == "amd" else ()
 
 
 def _visible_cards(gpus: Gpus | None) -> dict[str, str]:
