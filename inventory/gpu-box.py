@@ -65,15 +65,30 @@ _stack = Stack(
         ),
     ],
     routes=[
-        Route(name="llama3.1:latest", deployments=[Deployment(provider="ollama", model="llama3.1:latest")]),
-        Route(name="qwen2.5-coder:7b", deployments=[Deployment(provider="ollama", model="qwen2.5-coder:7b")]),
+        Route(name="llama3.1:latest", deployments=[Deployment(provider="ollama", model="llama3.1:latest")], tools=True),
+        Route(
+            name="qwen2.5-coder:7b", deployments=[Deployment(provider="ollama", model="qwen2.5-coder:7b")], tools=True
+        ),
         Route(
             name="qwen-coder-vllm",
             deployments=[Deployment(provider="qwen-coder")],
             fallbacks=["qwen2.5-coder:7b"],
+            context_size=16384,
         ),
-        Route(name="qwen-python", deployments=[Deployment(provider="python")], fallbacks=["qwen-native"]),
-        Route(name="qwen-native", deployments=[Deployment(provider="native")], fallbacks=["qwen-python"]),
+        Route(
+            name="qwen-python",
+            deployments=[Deployment(provider="python")],
+            fallbacks=["qwen-native"],
+            context_window_fallbacks=["qwen-coder-vllm"],
+            context_size=4096,
+        ),
+        Route(
+            name="qwen-native",
+            deployments=[Deployment(provider="native")],
+            fallbacks=["qwen-python"],
+            context_window_fallbacks=["qwen-coder-vllm"],
+            context_size=4096,  # of its 8192 for each of 2 requests
+        ),
     ],
     aliases={"gpt-4o": "qwen-coder-vllm"},
     gateway=LiteLLM(master_key=EnvSecret("LITELLM_MASTER_KEY")),

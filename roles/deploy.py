@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pyinfra import host, state
@@ -11,10 +12,16 @@ from pyinfra.api.exceptions import DeployError
 from pyinfra.api.state import BaseStateCallback
 
 from roles.host import (
+    History,
+    HostHistory,
+    KeptGeneration,
     Target,
     acquire_lock,
     activate_generation,
     break_lock,
+    changes,
+    go_back,
+    history_request,
     make_installs,
     prepare_system,
     prove_routes,
@@ -24,6 +31,8 @@ from roles.host import (
     stage_gateway,
     write_generation,
 )
+from roles.lint import lint
+from roles.litellm import LITELLM_CONFIG, LITELLM_VERSION
 from roles.plan import HostPlan
 from roles.rooms import plan_of
 from roles.spec import Secret, SpecError, Stack
@@ -38,7 +47,7 @@ def full() -> None:
     write_generation(name="Write the generation")
     stage_gateway(name="Stage the gateway")
     activate_generation(name="Activate the generation")
-    prove_routes(name="Prove every route")
+    prove_routes(name="Prove every route", deploying=True)
     release_lock(name="Give the deploy lock back")
 
 
@@ -61,6 +70,7 @@ def preflight() -> None:
         *([f"write generation {target.generation.digest}"] if pending.write_generation else []),
         *(["try out the new gateway beside the one that answers"] if pending.stage else []),
         *(f"activate, as {reason}" for reason in pending.activate),
+        *(["prove the generation, which no run has done yet"] if pending.prove and not pending.activate else []),
     ]
     for step in steps:
         host.log(f"would {step}")
@@ -68,10 +78,47 @@ def preflight() -> None:
         host.log("nothing to do")
 
 
+def rollback() -> None:
+    """Go back to the generation that held before, or to the one that `--data generation=…` names, and prove it."""
+    target = _target()
+    to = _history(target).choose(host.data.get("generation"))
+    acquire_lock(name="Take the deploy lock", to="go back")
+    go_back(name="Go back to an earlier generation", to=to)
+    prove_routes(name="Prove every route", deploying=True)
+    release_lock(name="Give the deploy lock back")
+
+
+def history() -> None:
+    """List the generations that the host keeps, the newest first. Changes nothing."""
+    found = _history(_target())
+    for generation in found.generations:
+        for line in _entry(generation, found.before(generation)):
+            host.log(line)
+    if not found.generations:
+        host.log("no generation is kept here")
+
+
+def _history(target: Target) -> History:
+    found: History | None = host.get_fact(HostHistory, request=json.dumps(history_request(target.plan.layout)))
+    if found is None:
+        raise DeployError(f"{host.name}: its history can not be read, see above")
+    return found
+
+
+def _entry(generation: KeptGeneration, before: KeptGeneration | None) -> list[str]:
+    active = "  ACTIVE" if generation.active else ""
+    gone = [f"can not be activated: {name} is gone" for name in generation.missing_installs]
+    changed = changes(before, generation) or ["nothing that shows"] if before else ["the oldest that is kept"]
+    return [
+        f"{generation.time}  {generation.name}  by {generation.who or 'nobody that is remembered'}{active}",
+        *(f"    {line}" for line in [generation.outcome or "its proof is still to come", *gone, *changed]),
+    ]
+
+
 def prune() -> None:
     """Free the space of installs and models that neither a kept generation nor the inventory uses."""
     _target()
-    acquire_lock(name="Take the deploy lock", pruning=True)
+    acquire_lock(name="Take the deploy lock", to="prune")
     remove_unused_installs(name="Remove unused installs")
     release_lock(name="Give the deploy lock back")
 
@@ -105,6 +152,7 @@ def _plan(each: Host) -> HostPlan:
         )
     try:
         plan = plan_of(stack)
+        _lint(plan)
         secrets = [value for unit in plan.units for value in unit.environment.values() if isinstance(value, Secret)]
         secrets += [install.token for install in plan.installs if install.token]
         for secret in secrets:
@@ -112,6 +160,21 @@ def _plan(each: Host) -> HostPlan:
     except SpecError as error:
         raise DeployError(f'host "{each.name}": {error}') from None
     return plan
+
+
+def _lint(plan: HostPlan) -> None:
+    """Raises `SpecError` where LiteLLM would take what was rendered for it, and not work as declared."""
+    variables = {name for unit in plan.units if LITELLM_CONFIG in unit.reads for name in unit.environment}
+    variables |= {secret.variable for secret in plan.generated_secrets}
+    findings = lint(
+        plan.files[LITELLM_CONFIG],
+        version=LITELLM_VERSION,
+        environment=dict.fromkeys(variables, "set"),
+        name=LITELLM_CONFIG,
+    )
+    errors = [str(finding) for finding in findings if finding.severity == "error"]
+    if errors:
+        raise SpecError(f"what the inventory declares makes a gateway that does not work: {'; '.join(errors)}")
 
 
 class _ReleaseLockOnFailure(BaseStateCallback):

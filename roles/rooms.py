@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roles import litellm, llama_cpp, ollama, vllm
+from roles import litellm, llama_cpp, ollama, redis, vllm
 from roles.plan import HostPlan, Planner, compile_stack
 from roles.spec import Service, Stack
 
@@ -10,6 +10,7 @@ PLANNERS: dict[type[Service], Planner] = {
     **llama_cpp.PLANNERS,
     **ollama.PLANNERS,
     **vllm.PLANNERS,
+    **redis.PLANNERS,
     **litellm.PLANNERS,
 }
 

@@ -79,6 +79,8 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
         "build_user": True,
         "systemd": "252",
         "generation": generation.digest,
+        "proved": True,
+        "last_event": None,
         "files": files,
         "secrets": [secret.path for secret in plan.generated_secrets],
         "installs": sorted({install.folder for install in generation.installs}),

@@ -1,9 +1,12 @@
 """The only room that talks to hosts: one fact that reads everything, and the operations on it."""
 
+from roles.host.changes import changes
+from roles.host.history import History, HostHistory, KeptGeneration, history_request
 from roles.host.operations import (
     acquire_lock,
     activate_generation,
     break_lock,
+    go_back,
     make_installs,
     prepare_system,
     release_command,
@@ -16,10 +19,16 @@ from roles.host.proof import prove_routes
 from roles.host.target import Target
 
 __all__ = [
+    "History",
+    "HostHistory",
+    "KeptGeneration",
     "Target",
     "acquire_lock",
     "activate_generation",
     "break_lock",
+    "changes",
+    "go_back",
+    "history_request",
     "make_installs",
     "prepare_system",
     "prove_routes",

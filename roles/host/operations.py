@@ -12,13 +12,14 @@ import os
 import socket
 import uuid
 from collections.abc import Generator
-from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Literal
 
 from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from roles.host.history import KeptGeneration
 from roles.host.program import HostProgram
 from roles.host.sending import SendFile
 from roles.host.state import BUILD_USER
@@ -30,30 +31,36 @@ def lock_folder(layout: Layout) -> str:
     return f"{layout.state}/lock"
 
 
-def _me() -> str:
+def who_runs_this() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 @operation()
-def acquire_lock(*, pruning: bool = False) -> Generator[PyinfraCommand, None, None]:
+def acquire_lock(*, to: Literal["deploy", "prune", "go back"] = "deploy") -> Generator[PyinfraCommand, None, None]:
     """Take the host's deploy lock, if there is anything to do.
 
     A lock left behind by a run of the same person on the same machine whose process is gone is taken over.
 
     Args:
-        pruning: what is to do is to remove unused installs. Without the lock those of a deploy that is under way, and
-            has not written its generation yet, would look unused.
+        to: what for. Pruning needs it too: the installs of a deploy that is under way, and has not written its
+            generation yet, would look unused.
     """
     target = Target.of(host)
-    anything = bool(target.unused_installs) if pruning else target.pending.anything
+    match to:
+        case "deploy":
+            anything = target.pending.anything
+        case "prune":
+            anything = bool(target.unused_installs or target.plan.prune_commands)
+        case "go back":
+            anything = True
     if target.lock_id or not anything:
         host.noop("nothing to do, no lock needed")
         return
     present = target.state.lock
-    dead = present and present.get("who") == _me() and not _is_running(present.get("pid", ""))
+    dead = present and present.get("who") == who_runs_this() and not _is_running(present.get("pid", ""))
     holder: dict[str, Json] = {
         "id": uuid.uuid4().hex,
-        "who": _me(),
+        "who": who_runs_this(),
         "pid": str(os.getpid()),
         "since": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
     }
@@ -210,6 +217,7 @@ def stage_gateway() -> Generator[PyinfraCommand, None, None]:
             "verifier": staging.verifier,
             "ready_path": staging.ready_path,
             "timeout": staging.start_timeout,
+            "who": who_runs_this(),
             "stale": [
                 name
                 for name, digest in generation.unit_digests.items()
@@ -221,48 +229,75 @@ def stage_gateway() -> Generator[PyinfraCommand, None, None]:
 
 @operation()
 def activate_generation() -> Generator[PyinfraCommand, None, None]:
-    """Switch to the generation, restart exactly the units that run something else, and wait for their answers."""
+    """Switch to the generation, restart exactly the units that run something else, and wait for their answers.
+
+    Where it does not come up, the generation that held before is activated again, and the operation fails all the same.
+    """
     target = Target.of(host)
-    reasons, layout, generation = target.pending.activate, target.plan.layout, target.generation
+    reasons = target.pending.activate
     if not reasons:
         host.noop("the generation is active and every unit runs it")
         return
     for reason in reasons:
         host.log(f"activating, as {reason}")
-    yield HostProgram(
-        "activate",
-        {
-            "scope": layout.scope,
-            "config": layout.config,
-            "folder": generation.folder,
-            "state": layout.state,
-            "units_folder": layout.units,
-            "wanted_by": layout.wanted_by,
-            "linked_units": list(target.state.linked_units),
-            "units": [
-                {
-                    "name": unit.name,
-                    "digest": generation.unit_digests[unit.name],
-                    "ready_url": unit.endpoint.ready_url if unit.endpoint else None,
-                    "done_file": unit.done_file,
-                    "timeout": unit.start_timeout,
-                    "stop_timeout": unit.stop_timeout,
-                    "drain": asdict(unit.drain) if unit.drain else None,
-                }
-                for unit in target.plan.units
-            ],
-        },
-    )
+    yield from _go_to(target, target.generation.digest, by_hand=False)
+
+
+@operation()
+def go_back(*, to: KeptGeneration) -> Generator[PyinfraCommand, None, None]:
+    """Switch to a generation that is kept, likewise."""
+    target = Target.of(host)
+    if to.name == target.state.generation == target.state.activated:
+        host.noop(f"generation {to.name} is active")
+        return
+    yield from _go_to(target, to.name, by_hand=True)
+    host.log("the next deploys/full.py goes forward again, to what the inventory says")
+
+
+def _go_to(target: Target, generation: str, *, by_hand: bool) -> Generator[PyinfraCommand, None, None]:
+    found = target.state.generation
+    folder = f"{target.plan.layout.generations}/{generation}"
+    yield HostProgram("forward", {**activation_request(target, found), "folder": folder, "by_hand": by_hand})
+    target.found, target.activated = found, generation
     target.changed()
+
+
+def activation_request(target: Target, found: str | None) -> dict[str, Json]:
+    """What every activation needs to know, besides what lies in the generation's folder.
+
+    Args:
+        found: the generation that the run found to be the current one.
+    """
+    layout = target.plan.layout
+    return {
+        "scope": layout.scope,
+        "config": layout.config,
+        "generations": layout.generations,
+        "state": layout.state,
+        "units_folder": layout.units,
+        "wanted_by": layout.wanted_by,
+        "found": found,
+        "who": who_runs_this(),
+    }
 
 
 @operation()
 def remove_unused_installs() -> Generator[PyinfraCommand, None, None]:
-    """Free the space of installs and models that neither a kept generation nor the inventory uses."""
+    """Free the space of installs and models that neither a kept generation nor the inventory uses.
+
+    A server that keeps models of its own, as Ollama does, is told to remove those that are not declared.
+    """
     target = Target.of(host)
-    unused = target.unused_installs
-    if not unused:
+    unused, commands = target.unused_installs, target.plan.prune_commands
+    if not unused and not commands:
         host.noop("every install is used")
         return
-    yield HostProgram("prune", {"state": target.plan.layout.state, "folders": list(unused)})
+    yield HostProgram(
+        "prune",
+        {
+            "state": target.plan.layout.state,
+            "folders": list(unused),
+            "commands": [list(command) for command in commands],
+        },
+    )
     target.changed()

@@ -25,6 +25,8 @@ class Pending:
     """Whether the gateway is to be tried out before it takes the place of one that answers."""
     activate: tuple[str, ...]
     """Why the generation must be activated; empty = it runs already."""
+    prove: bool
+    """Whether what is current never passed its proof on this host: the run that was to prove it died."""
 
     @property
     def prepare(self) -> bool:
@@ -33,7 +35,7 @@ class Pending:
 
     @property
     def anything(self) -> bool:
-        return bool(self.prepare or self.write_generation or self.activate)
+        return bool(self.prepare or self.write_generation or self.activate or self.prove)
 
 
 def pending_steps(plan: HostPlan, generation: Generation, state: HostState) -> Pending:
@@ -49,6 +51,7 @@ def pending_steps(plan: HostPlan, generation: Generation, state: HostState) -> P
         write_generation=_must_be_written(plan, generation, state),
         stage=_must_be_staged(plan, generation, state),
         activate=tuple(_reasons_to_activate(plan, generation, state)),
+        prove=not state.proved,
     )
 
 
@@ -76,7 +79,7 @@ def _must_be_staged(plan: HostPlan, generation: Generation, state: HostState) ->
 def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:
     reasons = []
     if state.generation != generation.digest:
-        reasons.append(f"the host has generation {state.generation or 'none'}")
+        reasons.append(f"the host has generation {state.generation or 'none'}{_went_back(generation, state)}")
     if state.activated != generation.digest:
         reasons.append("it was not activated to its end")
     strangers = set(state.linked_units) - {unit.name for unit in plan.units}
@@ -92,6 +95,14 @@ def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostStat
         elif found.running_digest != generation.unit_digests[unit.name]:
             reasons.append(f"{unit.name} runs {found.running_digest or 'not'}")
     return reasons
+
+
+def _went_back(generation: Generation, state: HostState) -> str:
+    """Says so when the host was taken back from the very generation that is wanted: it is tried once more."""
+    last = state.last_event
+    if last is None or last["event"] != "rolled back" or last["from"] != generation.digest:
+        return ""
+    return f", to which {last['who']} went back from this one at {last['time']} ({last['reason']})"
 
 
 def unused_installs(generation: Generation, state: HostState) -> tuple[str, ...]:

@@ -44,8 +44,8 @@ except console.HostError as error:
 
 _ORDER = (
     "console", "files", "turn", "processes", "systemd", "download", "hub", "uv_tool", "ggml", "python_env", "toolkits",
-    "source_build", "release", "receive", "install", "lock", "system", "generation", "front",
-    "activate", "stage", "prune",
+    "source_build", "release", "receive", "install", "lock", "system", "generation", "kept", "record", "front",
+    "activate", "rollback", "forward", "stage", "prune",
 )  # fmt: skip
 """The programs, each after those it imports."""
 

@@ -52,6 +52,8 @@ class HostState:
     """A host as it was when the fact was read.
 
     Attributes:
+        proved: the current generation has passed its proof, once.
+        last_event: the last entry of the host's history that is no verdict.
         files: path below the current generation → [SHA-256 or link target, mode, owner's uid].
         installs: folders of the installs that are complete.
         used_installs: folders that some kept generation uses.
@@ -71,6 +73,8 @@ class HostState:
     build_user: bool
     systemd: str | None
     generation: str | None
+    proved: bool
+    last_event: Mapping[str, Any] | None
     files: Mapping[str, list[Any]]
     secrets: frozenset[str]
     installs: frozenset[str]
@@ -97,6 +101,8 @@ class HostState:
             build_user=read["build_user"],
             systemd=read["systemd"],
             generation=read["generation"],
+            proved=read["proved"],
+            last_event=read["last_event"],
             files=read["files"],
             secrets=frozenset(read["secrets"]),
             installs=frozenset(read["installs"]),

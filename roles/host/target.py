@@ -27,6 +27,10 @@ class Target:
         self.plan = plan
         self.lock_id: str | None = None
         """The lock that this run holds on the host."""
+        self.found: str | None = None
+        """The generation that was the current one when this run began to activate another, or the same."""
+        self.activated: str | None = None
+        """The generation that this run has activated."""
         self._state: HostState | None = None
         self._generation: Generation | None = None
 

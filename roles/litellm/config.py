@@ -2,67 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from roles.litellm.spec import LiteLLM
-from roles.plan import Context, Json, RoutePlan, Unit
+from roles.plan import Context, DeploymentPlan, Json, RoutePlan, Unit
+from roles.spec import Cache, Probe, Route
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
 
 
-def litellm_config(gateway: LiteLLM, routes: Sequence[RoutePlan], aliases: Mapping[str, str]) -> dict[str, Json]:
+CACHE_PASSWORD_VARIABLE = "CACHE_PASSWORD"
+_CACHE_SECONDS = 0.2
+"""How long the gateway waits for the cache. One that hangs costs each request that much for 5 seconds, as long as
+LiteLLM's circuit breaker takes to leave it out, and nothing after that. LiteLLM's own default is 5 s."""
+
+
+def litellm_config(gateway: LiteLLM, context: Context) -> dict[str, Json]:
     """`litellm-unified.yaml`: what LiteLLM runs with."""
-    fallbacks: list[Json] = [
-        {name: list(route.fallbacks)}
-        for route in routes
-        if route.fallbacks
-        # LiteLLM looks fallbacks up by the name that was asked for: an alias does not inherit those of its route.
-        for name in route.names
-    ]
+    routes = context.routes
     router_settings: dict[str, Json] = {
         "num_retries": gateway.retries,
         "allowed_fails": gateway.allowed_fails,
         "cooldown_time": gateway.cooldown,
+        "routing_strategy": gateway.routing_strategy,
     }
-    if aliases:
-        router_settings["model_group_alias"] = dict(aliases)
-    if fallbacks:
-        router_settings["fallbacks"] = fallbacks
+    if gateway.stream_timeout:
+        router_settings["stream_timeout"] = gateway.stream_timeout
+    options = [deployment.options for route in routes for deployment in route.deployments]
+    if gateway.routing_strategy == "simple-shuffle" and any(len(route.deployments) > 1 for route in routes):
+        # Without it a request that fails at one deployment is not tried at the next of the same order.
+        router_settings["enable_weighted_failover"] = True
+    if any(deployment.rpm or deployment.tpm for deployment in options):
+        # Without it they are shares of the requests, no limits.
+        router_settings["optional_pre_call_checks"] = ["enforce_model_rate_limits"]
+    if any(deployment.tags for deployment in options):
+        router_settings["enable_tag_filtering"] = True
+    if context.aliases:
+        router_settings["model_group_alias"] = dict(context.aliases)
     return {
         "model_list": [entry for route in routes for entry in _entries(route)],
-        "router_settings": router_settings,
+        "router_settings": {**router_settings, **_fallbacks(routes)},
         "litellm_settings": {
             "request_timeout": gateway.request_timeout,
-            "drop_params": True,
+            "drop_params": gateway.drop_params,
             "json_logs": True,
+            **(_cache(context.cache[0]) if context.cache else {}),
         },
         "general_settings": {"master_key": f"os.environ/{MASTER_KEY_VARIABLE}"},
     }
 
 
+def _fallbacks(routes: Sequence[RoutePlan]) -> dict[str, Json]:
+    """The lists of fallbacks. Where there is none for a kind of failure LiteLLM takes `fallbacks`, and where there is
+    one it looks nowhere else, for any route."""
+    usual = _fallback_list(routes, lambda route: route.fallbacks)
+    special = {
+        "context_window_fallbacks": _fallback_list(routes, lambda route: route.context_window_fallbacks),
+        "content_policy_fallbacks": _fallback_list(routes, lambda route: route.content_policy_fallbacks),
+    }
+    return {
+        **({"fallbacks": usual} if usual else {}),
+        **{name: own for name, own in special.items() if own and own != usual},
+    }
+
+
+def _fallback_list(routes: Sequence[RoutePlan], targets: Callable[[RoutePlan], Sequence[str]]) -> list[Json]:
+    # LiteLLM looks fallbacks up by the name that was asked for: an alias does not inherit those of its route.
+    return [{name: list(targets(route))} for route in routes if targets(route) for name in route.names]
+
+
+def _cache(cache: Cache) -> dict[str, Json]:
+    """The cache of answers. Through it gateways share the router's state too, without any further setting."""
+    parameters: dict[str, Json] = {
+        "type": "redis",
+        "host": cache.reachable_at,
+        "port": cache.port,
+        "ttl": cache.ttl,
+        "mode": "default_on" if cache.responses == "always" else "default_off",
+        "socket_timeout": _CACHE_SECONDS,
+        "socket_connect_timeout": _CACHE_SECONDS,
+    }
+    if cache.password:
+        parameters["password"] = f"os.environ/{CACHE_PASSWORD_VARIABLE}"
+    return {"cache": True, "cache_params": parameters}
+
+
 def _entries(route: RoutePlan) -> list[Json]:
-    entries: list[Json] = []
-    for deployment in route.deployments:
-        backend = deployment.backend
-        parameters: dict[str, Json] = {
-            "model": f"{backend.litellm_prefix}/{deployment.model}",
-            "api_base": backend.api_base,
+    alone = len(route.deployments) == 1 and not route.fallbacks
+    return [
+        {
+            "model_name": route.name,
+            "litellm_params": _parameters(route, deployment)
+            # To rest one that nobody can stand in for would turn one failed answer into many.
+            | ({"cooldown_time": 0} if alone else {}),
+            "model_info": {"id": deployment.id, "mode": route.options.mode, **_model_info(route.options)},
         }
-        if backend.api_key:
-            parameters["api_key"] = f"os.environ/{backend.key_variable}"
-        elif backend.litellm_prefix == "openai":
-            # LiteLLM refuses to call an OpenAI-compatible server without some key, also one that asks for none.
-            parameters["api_key"] = "none"
-        if len(route.deployments) > 1:
-            parameters |= {"weight": deployment.weight, "order": deployment.order}
-        entries.append(
-            {
-                "model_name": route.name,
-                "litellm_params": parameters,
-                "model_info": {"id": deployment.id, "mode": route.mode},
-            }
-        )
-    return entries
+        for deployment in route.deployments
+    ]
+
+
+def _parameters(route: RoutePlan, deployment: DeploymentPlan) -> dict[str, Json]:
+    backend, options = deployment.backend, deployment.options
+    prefix = backend.prefixes[route.options.mode]
+    parameters: dict[str, Json] = {"model": f"{prefix}/{deployment.model}", "api_base": backend.api_base}
+    if backend.api_key:
+        parameters["api_key"] = f"os.environ/{backend.key_variable}"
+    elif prefix == "openai":
+        # LiteLLM refuses to call an OpenAI-compatible server without some key, also one that asks for none.
+        parameters["api_key"] = "none"
+    if len(route.deployments) > 1:
+        parameters |= {"weight": options.weight, "order": options.order}
+    limits = ("rpm", "tpm", "max_parallel_requests", "timeout", "stream_timeout")
+    parameters |= {name: value for name in limits if (value := getattr(options, name)) is not None}
+    if options.tags:
+        parameters["tags"] = list(options.tags)
+    return parameters
+
+
+def _model_info(route: Route) -> dict[str, Json]:
+    """What clients are told of a model. It costs nothing: unless that is said, LiteLLM looks its name up in a list of
+    what others take for theirs."""
+    told: dict[str, Json] = {
+        "max_input_tokens": route.context_size,
+        "supports_function_calling": route.tools,
+        "supports_vision": route.vision,
+    }
+    known = {name: value for name, value in told.items() if value is not None}
+    return {**known, "input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
 
 
 def providers_file(
@@ -86,6 +152,7 @@ def providers_file(
             "instances": [_unit_entry(instance) for instance in instances],
             "front": front,
         },
+        **({"cache": _unit_entry(context.cache[1])} if context.cache else {}),
         "providers": [
             {
                 "name": backend.provider,
@@ -121,22 +188,28 @@ def mappings_file(routes: Sequence[RoutePlan]) -> dict[str, Json]:
         "models": [
             {
                 "name": route.name,
-                "mode": route.mode,
+                "mode": route.options.mode,
                 "deployments": [
                     {
                         "id": deployment.id,
                         "provider": deployment.backend.provider,
                         "model": deployment.model,
                         "api_base": deployment.backend.api_base,
-                        "weight": deployment.weight,
-                        "order": deployment.order,
+                        "weight": deployment.options.weight,
+                        "order": deployment.options.order,
                     }
                     for deployment in route.deployments
                 ],
                 "aliases": list(route.aliases),
                 "fallbacks": list(route.fallbacks),
-                "probe": dict(route.probe),
+                "context_window_fallbacks": list(route.context_window_fallbacks),
+                "content_policy_fallbacks": list(route.content_policy_fallbacks),
+                "probe": _probe(route.options.asked),
             }
             for route in routes
         ]
     }
+
+
+def _probe(probe: Probe) -> dict[str, Json]:
+    return probe.model_dump(mode="json", exclude=None if probe.documents else {"documents"})

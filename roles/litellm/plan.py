@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from roles.litellm.config import MASTER_KEY_VARIABLE, litellm_config, mappings_file, providers_file
+from roles.litellm.config import (
+    CACHE_PASSWORD_VARIABLE,
+    MASTER_KEY_VARIABLE,
+    litellm_config,
+    mappings_file,
+    providers_file,
+)
 from roles.litellm.front import drain_of, front_entry, front_plan
 from roles.litellm.spec import LiteLLM
 from roles.plan import (
@@ -81,6 +87,8 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
     else:
         secrets = {MASTER_KEY_VARIABLE: gateway.master_key}
     secrets |= {backend.key_variable: backend.api_key for backend in context.backends if backend.api_key}
+    if context.cache and context.cache[0].password:
+        secrets[CACHE_PASSWORD_VARIABLE] = context.cache[0].password
     process = _Process(gateway, layout, environment, secrets, [variable.path for variable in generated])
     if gateway.instance_ports:
         ports = dict(zip(GATEWAY_INSTANCES, gateway.instance_ports, strict=True))
@@ -104,7 +112,7 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         packages=("python3-venv", *front.packages),
         keep_off=front.keep_off,
         files={
-            CONFIG: render(f"{CONFIG}.j2", config=litellm_config(gateway, context.routes, context.aliases)),
+            CONFIG: render(f"{CONFIG}.j2", config=litellm_config(gateway, context)),
             "providers.yaml": render(
                 "providers.yaml.j2",
                 providers=providers_file(gateway, units, context, key_file, front_data),

@@ -76,9 +76,9 @@ def _build(build: LlamaCppBuild) -> Install:
         "targets": ["llama-server"],
         "output": "bin",
     }
-    if build.backend in _TARGETS:
-        recipe["toolkit"] = build.backend
     on_cards = build.backend != "cpu"
+    if on_cards:
+        recipe["toolkit"] = build.backend
     return Install(
         kind="source-build",
         name=build.name,

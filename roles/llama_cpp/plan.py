@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from roles.llama_cpp.arguments import arguments, model_path, model_settings, shown, switches, valued_options
 from roles.llama_cpp.builds import LlamaCppBuild
 from roles.llama_cpp.installs import native_install, packages, programs_folder, python_install
 from roles.llama_cpp.spec import LlamaCppPython, LlamaServer
 from roles.plan import Context, Dialect, Install, Json, ServicePlan, model_install, provider_plan
-from roles.spec import Gpus
+from roles.spec import Gpus, Mode
 
+_OPENAI: Mapping[Mode, str] = {"chat": "openai", "completion": "openai", "embedding": "openai"}
 _NATIVE = Dialect(
-    kind="llama-server", litellm_prefix="openai", api_path="/v1", ready_path="/health", key_variable="LLAMA_API_KEY"
+    kind="llama-server",
+    # `openai/` has no reranking; `hosted_vllm/` asks for `/v1/rerank`, whosever it is.
+    prefixes={**_OPENAI, "rerank": "hosted_vllm"},
+    api_path="/v1",
+    ready_path="/health",
+    key_variable="LLAMA_API_KEY",
 )
 _PYTHON = Dialect(
     # The list of models asks for the key; the page that describes the API does not.
     kind="llama-cpp-python",
-    litellm_prefix="openai",
+    prefixes=_OPENAI,
     api_path="/v1",
     ready_path="/openapi.json",
     # Read from there with a config file too.

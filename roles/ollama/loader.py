@@ -3,7 +3,9 @@
 Stands alone: it runs on the host with its own Python, as the unit `ollama-models`, at every boot and whenever the
 server restarts. What is there already costs one question. Progress shows in `systemctl status` and in the journal.
 
-    load-ollama-models REQUEST.json
+    load-ollama-models REQUEST.json [--prune]
+
+With `--prune` it brings nothing, and removes what is not in the request.
 
     {"server": "http://127.0.0.1:11434", "timeout": 300, "models": [
       {"name": "llama3.1:latest", "preload": true, "digest": null, "insecure": false},
@@ -45,6 +47,8 @@ class Interrupted(Exception):
 def main(arguments: list[str]) -> int:
     """Exit status 0 when every model is there; 1 with one message else."""
     request = json.loads(Path(arguments[0]).read_text())
+    if arguments[1:] == ["--prune"]:
+        return prune(Server(request["server"], request["timeout"]), [model["name"] for model in request["models"]])
     done = _folder("RUNTIME_DIRECTORY") / "done"
     done.unlink(missing_ok=True)
     notify("READY=1")
@@ -56,6 +60,20 @@ def main(arguments: list[str]) -> int:
         return 1
     _write(done, os.environ["AI_BACKEND_DIGEST"])
     say(f"all models are there: {', '.join(model['name'] for model in request['models'])}")
+    return 0
+
+
+def prune(server: Server, declared: list[str]) -> int:
+    """Remove the models that are not declared; a name without a tag means `latest`."""
+    wanted = {name if ":" in name.rpartition("/")[2] else f"{name}:latest" for name in declared}
+    try:
+        for model in server.ask("GET", "/api/tags")["models"]:
+            if model["name"] not in wanted:
+                server.ask("DELETE", "/api/delete", {"model": model["name"]})
+                print(f"Ollama's model {model['name']}: removed, {model['size'] / 1e6:.1f} MB", flush=True)
+    except (LoadError, Interrupted) as error:
+        print(f"{server.address}: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -25,8 +25,8 @@ from roles.plan import (
 _DIALECT = Dialect(
     kind="ollama",
     # `ollama/` would use /api/generate with a home-made prompt: tools and chat template lost. Over `/v1` an answer
-    # that breaks off in the middle looks whole.
-    litellm_prefix="ollama_chat",
+    # that breaks off in the middle looks whole. `ollama_chat/` does not know embeddings.
+    prefixes={"chat": "ollama_chat", "completion": "ollama_chat", "embedding": "ollama"},
     api_path="",
     ready_path="/api/version",
 )
@@ -59,6 +59,7 @@ def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
     made = {model.name: model_install(model.gguf) for model in ollama.declared if model.gguf}
     request = f"ollama/{ollama.name}.json"
     name = f"ollama-models{instance}.service"
+    load = ["/usr/bin/python3", f"{layout.config}/{_LOADER}", f"{layout.config}/{request}"]
     loader = Unit(
         name=name,
         text=unit_file(
@@ -66,7 +67,7 @@ def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
             layout=layout,
             unit=name,
             service=ollama,
-            command=["/usr/bin/python3", f"{layout.config}/{_LOADER}", f"{layout.config}/{request}"],
+            command=load,
             environment={"PYTHONUNBUFFERED": "1"},
             server_unit=server.units[0].name,
             runtime_folder=runtime_folder(name),
@@ -82,6 +83,7 @@ def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
     wanted: list[Json] = [_wanted(model, paths) for model in ollama.declared]
     return replace(
         server,
+        prune_commands=((*load, "--prune"),),
         units=(*server.units, loader),
         installs=(*server.installs, *{install.name: install for install in made.values()}.values()),
         files={

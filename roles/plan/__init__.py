@@ -1,13 +1,14 @@
 """Stack → host plan → generation: pure functions over plain data."""
 
 from roles.plan.compile import Context, Planner, compile_stack
-from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
+from roles.plan.generation import ACTIVATION, Generation, RenderedFile, ResolvedInstall, resolve
 from roles.plan.layout import Layout, layout_of
 from roles.plan.model import (
     MEGABYTE,
     STAGED_FOLDER,
     STAGED_PORT,
     Backend,
+    DeploymentPlan,
     Drain,
     Endpoint,
     EnvValue,
@@ -31,6 +32,7 @@ from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
 from roles.plan.verifier import verifier_command, verifier_install
 
 __all__ = [
+    "ACTIVATION",
     "DIGEST_VARIABLE",
     "GATEWAY_INSTANCES",
     "GATEWAY_UNIT",
@@ -40,6 +42,7 @@ __all__ = [
     "VERIFIER_COMMAND",
     "Backend",
     "Context",
+    "DeploymentPlan",
     "Dialect",
     "Drain",
     "Endpoint",

@@ -9,7 +9,7 @@ from typing import Any
 from roles.plan.gpu_unit import gpu_plan
 from roles.plan.layout import Layout, layout_of
 from roles.plan.model import Backend, DeploymentPlan, HostPlan, Install, RoutePlan, ServicePlan, Unit
-from roles.spec import Provider, Route, Service, SpecError, Stack
+from roles.spec import Cache, Deployment, Route, Service, SpecError, Stack
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Context:
     """Alias → public name, flattened."""
     tasks: tuple[Unit, ...] = ()
     """The units that do something and end; empty likewise."""
+    cache: tuple[Cache, Unit] | None = None
+    """What the gateway remembers answers in, and the unit that runs it."""
 
 
 Planner = Callable[[Any, Context], ServicePlan]
@@ -50,7 +52,11 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     if (cards := gpu_plan(layout, [part.gpus for part in parts if part.gpus])) is not None:
         parts.insert(0, cards)
     tasks = tuple(unit for part in parts for unit in part.units if unit.endpoint is None)
-    joined = Context(layout=layout, routes=routes, backends=backends, aliases=aliases, tasks=tasks)
+    cache = None
+    if stack.cache:
+        parts.append(_planner(stack.cache, planners)(stack.cache, alone))
+        cache = (stack.cache, parts[-1].units[0])
+    joined = Context(layout=layout, routes=routes, backends=backends, aliases=aliases, tasks=tasks, cache=cache)
     parts.append(_planner(stack.gateway, planners)(stack.gateway, joined))
     return HostPlan(
         layout=layout,
@@ -62,6 +68,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
         gpus=tuple(part.gpus for part in parts if part.gpus),
         staging=next((part.staging for part in parts if part.staging), None),
+        prune_commands=tuple(command for part in parts for command in part.prune_commands),
     )
 
 
@@ -91,26 +98,38 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
     by_provider = {backend.provider: backend for backend in backends}
     deployments = []
     for deployment in route.deployments:
-        model = deployment.model or _only_model(stack.provider(deployment.provider))
+        backend, model = by_provider[deployment.provider], _model_of(stack, deployment)
+        if route.mode not in backend.prefixes:
+            raise SpecError(
+                f'route "{route.name}": its mode is {route.mode}, and a {backend.kind} such as "{backend.provider}" '
+                f"has only {', '.join(backend.prefixes)}; take another provider"
+            )
+        same = f"{model}@{deployment.provider}"
+        first = next(other for other in stack.routes if same in _models_at_providers(stack, other))
         deployments.append(
             DeploymentPlan(
-                id=f"{model}@{deployment.provider}",
-                backend=by_provider[deployment.provider],
+                # Of each id LiteLLM keeps one record: two routes to the same model would share it.
+                id=same if route is first else f"{same}/{route.name}",
+                backend=backend,
                 model=model,
-                weight=deployment.weight,
-                order=deployment.order,
+                options=deployment,
             )
         )
     return RoutePlan(
         name=route.name,
-        mode=route.mode,
         deployments=tuple(deployments),
         aliases=tuple(alias for alias in stack.aliases if stack.public_name(alias) == route.name),
         fallbacks=stack.fallbacks_of(route),
-        probe=route.probe.model_dump(),
+        context_window_fallbacks=stack.context_window_fallbacks_of(route),
+        content_policy_fallbacks=stack.content_policy_fallbacks_of(route),
+        options=route,
     )
 
 
-def _only_model(provider: Provider) -> str:
-    (model,) = provider.served()
-    return model
+def _models_at_providers(stack: Stack, route: Route) -> list[str]:
+    return [f"{_model_of(stack, deployment)}@{deployment.provider}" for deployment in route.deployments]
+
+
+def _model_of(stack: Stack, deployment: Deployment) -> str:
+    # With several, the stack has made sure that one is named.
+    return deployment.model or stack.provider(deployment.provider).served()[0]

@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from roles.plan.model import EnvValue, HostPlan, Install, Json, PlatformKey, Unit
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
 from roles.spec import Secret
+
+ACTIVATION = "activation.json"
+"""Path, below the generation, of what its activation needs to know: it can be activated again without its plan."""
 
 _SHOWN_DIGITS = 16
 """Hexadecimal digits of a digest in folder names: 64 bits, for a few hundred folders on one host."""
@@ -87,6 +90,7 @@ def resolve(
         files[f"units/{unit.name}"] = RenderedFile(text.encode(), 0o644)
         if environment:
             files[f"env/{unit.name}.env"] = RenderedFile(environment_file(environment).encode(), 0o600)
+    files[ACTIVATION] = RenderedFile(_activation(plan.units, unit_digests), 0o644)
     links = {f"install/{name}": resolved.folder for name, resolved in installs.items()}
     digest = _digest(
         {
@@ -111,6 +115,23 @@ def environment_file(variables: Mapping[str, str]) -> str:
         escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`").replace("$", "\\$")
         lines.append(f'{name}="{escaped}"\n')
     return "".join(lines)
+
+
+def _activation(units: Sequence[Unit], digests: Mapping[str, str]) -> bytes:
+    """The units in the order of the plan, each with what its process must carry, and how it is stopped and awaited."""
+    entries = [
+        {
+            "name": unit.name,
+            "digest": digests[unit.name],
+            "ready_url": unit.endpoint.ready_url if unit.endpoint else None,
+            "done_file": unit.done_file,
+            "timeout": unit.start_timeout,
+            "stop_timeout": unit.stop_timeout,
+            "drain": asdict(unit.drain) if unit.drain else None,
+        }
+        for unit in units
+    ]
+    return f"{json.dumps({'units': entries}, indent=2)}\n".encode()
 
 
 def _value(value: EnvValue, reveal: Callable[[Secret], str]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from roles.plan.layout import Layout
-from roles.spec import Gpus, Mode, Secret
+from roles.spec import Deployment, Gpus, Mode, Route, Secret
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 EnvValue: TypeAlias = str | Secret
@@ -57,7 +57,7 @@ class Install:
 @dataclass(frozen=True)
 class Endpoint:
     """Where a unit listens: the TCP port that it must own on address `bind`, and an address on its own host that gives
-    status 200 once it can answer."""
+    status 200 once it can answer, or a `redis://` one that answers a PING."""
 
     bind: str
     port: int
@@ -154,8 +154,8 @@ class Backend:
     Attributes:
         unit: the unit that runs it.
         tasks: the units without which it does not serve all of its models.
-        litellm_prefix: LiteLLM's provider prefix that keeps tools and chat templates.
-        api_base: address as that prefix wants it, with or without `/v1`.
+        prefixes: LiteLLM's provider prefix for each mode that it has; for chats one that keeps tools and templates.
+        api_base: address as those prefixes want it, with or without `/v1`.
         models: the names that requests to it may carry.
         api_key: what requests to it must carry.
     """
@@ -163,7 +163,7 @@ class Backend:
     provider: str
     kind: str
     unit: Unit
-    litellm_prefix: str
+    prefixes: Mapping[Mode, str]
     api_base: str
     models: tuple[str, ...]
     api_key: Secret | None = None
@@ -192,6 +192,8 @@ class ServicePlan:
     """The cards that it uses."""
     staging: Staging | None = None
     """How the gateway is tried out."""
+    prune_commands: tuple[tuple[str, ...], ...] = ()
+    """Commands that free what it keeps and nobody declares any more, and say what they freed."""
 
 
 @dataclass(frozen=True)
@@ -210,20 +212,20 @@ class DeploymentPlan:
     id: str
     backend: Backend
     model: str
-    weight: int
-    order: int
+    options: Deployment
 
 
 @dataclass(frozen=True)
 class RoutePlan:
-    """A public name, resolved: who answers, what leads to it, where it falls back to, how it is proved."""
+    """A public name, resolved: who answers, what leads to it, where it falls back to."""
 
     name: str
-    mode: Mode
     deployments: tuple[DeploymentPlan, ...]
     aliases: tuple[str, ...]
     fallbacks: tuple[str, ...]
-    probe: Mapping[str, Json]
+    context_window_fallbacks: tuple[str, ...]
+    content_policy_fallbacks: tuple[str, ...]
+    options: Route
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -246,3 +248,5 @@ class HostPlan:
     """The cards that the host must have, one entry a service that uses any."""
     staging: Staging | None
     """How the gateway is tried out before the host is switched."""
+    prune_commands: tuple[tuple[str, ...], ...]
+    """As in the service plans, of all of them."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from roles.plan.compile import Context
 from roles.plan.model import STOP_SECONDS, Backend, Endpoint, EnvValue, Install, ServicePlan, Unit
 from roles.plan.unit_file import unit_file
-from roles.spec import Gpus, KeyedProvider, Provider
+from roles.spec import Gpus, KeyedProvider, Mode, Provider
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,14 @@ class Dialect:
 
     Attributes:
         kind: its name in `providers.yaml`.
-        litellm_prefix: LiteLLM's provider prefix that keeps tools and chat templates.
+        prefixes: LiteLLM's provider prefix for each mode that it has; for chats one that keeps tools and templates.
         api_path: what follows the address in `api_base`.
         ready_path: gives status 200, to anybody, once it can answer.
         key_variable: the variable from which it takes the key that it asks for.
     """
 
     kind: str
-    litellm_prefix: str
+    prefixes: Mapping[Mode, str]
     api_path: str
     ready_path: str
     key_variable: str | None = None
@@ -86,19 +86,24 @@ def provider_plan(
     return ServicePlan(
         units=(planned,),
         installs=tuple(installs),
-        packages=tuple(packages),
+        packages=(*packages, *_card_packages(gpus)),
         files=reads or {},
         backend=Backend(
             provider=provider.name,
             kind=dialect.kind,
             unit=planned,
-            litellm_prefix=dialect.litellm_prefix,
+            prefixes=dialect.prefixes,
             api_base=address + dialect.api_path,
             models=provider.served(),
             api_key=api_key,
         ),
         gpus=gpus,
     )
+
+
+def _card_packages(gpus: Gpus | None) -> tuple[str, ...]:
+    """Debian's udev makes the group `render` and gives it AMD's device files; without it the unit has no such group."""
+    return ("udev",) if gpus and gpus.vendor == "amd" else ()
 
 
 def _visible_cards(gpus: Gpus | None) -> dict[str, str]:

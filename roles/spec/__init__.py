@@ -3,9 +3,9 @@
 from roles.spec.errors import SpecError
 from roles.spec.gpus import Gpus, GpuUuid
 from roles.spec.options import Many, Options
-from roles.spec.routes import Deployment, Probe, Route
+from roles.spec.routes import RERANK_PROBE, Deployment, Probe, Route
 from roles.spec.secrets import EnvSecret, FileSecret, GeneratedSecret, Secret
-from roles.spec.service import Gateway, KeyedProvider, Provider, Service
+from roles.spec.service import Cache, Gateway, KeyedProvider, Provider, Service
 from roles.spec.sources import (
     GgufSource,
     HubFile,
@@ -22,7 +22,9 @@ from roles.spec.stack import Stack, SystemScope, UserScope
 from roles.spec.values import BindAddress, MemorySize, Mode, ModelName, Name, Port, Seconds, Sha256, Url
 
 __all__ = [
+    "RERANK_PROBE",
     "BindAddress",
+    "Cache",
     "Deployment",
     "EnvSecret",
     "FileSecret",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from roles.spec.options import Many, Options
 from roles.spec.values import Mode, ModelName, Name, Seconds
@@ -21,19 +21,42 @@ class Deployment(Options):
     """Share of the requests among the route's deployments of the same order."""
     order: Annotated[int, Field(ge=1)] = 1
     """Deployments of a higher order are used only while all of the lower ones fail."""
+    rpm: Annotated[int, Field(ge=1)] | None = None
+    """Requests that it may get within a minute; further ones go to the others, or are refused with 429."""
+    tpm: Annotated[int, Field(ge=1)] | None = None
+    """Tokens that it may be asked to take and give within a minute, likewise."""
+    max_parallel_requests: Annotated[int, Field(ge=1)] | None = None
+    """Requests that it may be answering at the same time, likewise: nothing waits for a free place."""
+    timeout: Seconds | None = None
+    """Seconds that an answer of it may take; none = the gateway's `request_timeout`."""
+    stream_timeout: Seconds | None = None
+    """Seconds that a streamed answer of it may pause, at its beginning or later; none = as `timeout`."""
+    tags: Many[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]] = ()
+    """It answers requests that carry one of these tags; with `default` also those that carry none."""
 
 
 class Probe(Options):
     """The question that the verifier asks a route."""
 
     prompt: str = "Who are you? Answer in one short sentence."
-    """What is asked."""
+    """What is asked; of a reranker, what the documents are compared with."""
+    documents: Many[str] = ()
+    """What a reranker is to put in order, in any order but the right one; for no other mode."""
     expects: str | None = None
-    """Words that the answer must hold (upper and lower case alike); none = any words will do."""
+    """Words that the answer (of a reranker, the best document) must hold, upper and lower case alike; none = any words
+    will do."""
     max_tokens: Annotated[int, Field(ge=1)] = 64
     """Longest answer, in tokens. Reasoning models need room to think before they speak."""
     timeout: Seconds = 120
     """Seconds that one answer may take."""
+
+
+RERANK_PROBE = Probe(
+    prompt="What is the capital of France?",
+    documents=["Bread is made of flour, water and salt.", "The sea is blue.", "The capital of France is Paris."],
+    expects="Paris",
+)
+"""What a reranker is asked unless the inventory says otherwise. One that does nothing leaves the best at the end."""
 
 
 class Route(Options):
@@ -44,8 +67,32 @@ class Route(Options):
     deployments: Annotated[Many[Deployment], Field(min_length=1)]
     """Who answers, in order."""
     fallbacks: Many[ModelName] = ()
-    """Public names that are asked, in order, when every deployment of this one fails."""
+    """Public names that are asked, in order, when every deployment of this one fails; none = the gateway's
+    `default_fallbacks`."""
+    context_window_fallbacks: Many[ModelName] = ()
+    """Public names that are asked, in order, when a request is too long for this one; none = `fallbacks`."""
+    content_policy_fallbacks: Many[ModelName] = ()
+    """Public names that are asked, in order, when this one refuses a request for its content; none = `fallbacks`."""
     mode: Mode = "chat"
     """What kind of requests it answers."""
-    probe: Probe = Probe()
-    """How the verifier proves it."""
+    context_size: Annotated[int, Field(ge=1)] | None = None
+    """Tokens that a request to it may have, as clients are told; none = they are not told."""
+    tools: bool | None = None
+    """Whether it can call tools, as clients are told; none = they are not told."""
+    vision: bool | None = None
+    """Whether it takes images, as clients are told; none = they are not told."""
+    probe: Probe | None = None
+    """How the verifier proves it; none = by a question that fits its mode."""
+
+    @property
+    def asked(self) -> Probe:
+        """The question that proves it."""
+        return self.probe or (RERANK_PROBE if self.mode == "rerank" else Probe())
+
+    @model_validator(mode="after")
+    def _probe_fits_the_mode(self) -> Route:
+        if self.mode == "rerank" and len(self.asked.documents) < 2:
+            raise ValueError("its probe asks a reranker, and needs at least two `documents` to put in order")
+        if self.mode != "rerank" and self.asked.documents:
+            raise ValueError('`documents` are for a reranker; set `mode="rerank"`, or remove them from the probe')
+        return self

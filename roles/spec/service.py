@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, SerializeAsAny
 
 from roles.spec.gpus import Gpus
-from roles.spec.options import Options
+from roles.spec.options import Many, Options
 from roles.spec.secrets import GeneratedSecret, Secret
 from roles.spec.values import BindAddress, MemorySize, ModelName, Name, Port, Seconds
 
@@ -77,3 +77,19 @@ class KeyedProvider(Provider):
 
 class Gateway(Service):
     """The one endpoint in front of all providers."""
+
+    default_fallbacks: Many[ModelName] = ()
+    """Public names that are asked, in order, when a route fails that names no `fallbacks` of its own; those of another
+    mode than the route's are left out."""
+
+
+class Cache(Service):
+    """What the gateway remembers answers in, and shares with other gateways: who rests, and who has had how much."""
+
+    password: Annotated[SerializeAsAny[Secret], AfterValidator(_made_here)] | None = None
+    """The password that requests to it must carry; none = it answers whoever reaches it."""
+    responses: Literal["always", "on-request"] = "always"
+    """Whether an answer is remembered and given again to the same request: unless the request says
+    `"cache": {"no-cache": true}`, or only if it says `"cache": {"use-cache": true}`."""
+    ttl: Seconds = 600
+    """Seconds that an answer is remembered."""

@@ -8,7 +8,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from roles.spec.options import Many, Options, nearest
 from roles.spec.routes import Route
-from roles.spec.service import Gateway, Provider, Service
+from roles.spec.service import Cache, Gateway, Provider, Service
 from roles.spec.values import ModelName
 
 
@@ -40,12 +40,14 @@ class Stack(Options):
     """The public model names."""
     aliases: dict[ModelName, ModelName] = Field(default_factory=dict)
     """Further public names: alias → public name or other alias."""
+    cache: SerializeAsAny[Cache] | None = None
+    """What the gateway remembers answers in; none = it asks a provider each time, and shares nothing."""
     scope: SystemScope | UserScope = SystemScope()
     """Whose systemd runs it."""
 
     @property
     def services(self) -> tuple[Service, ...]:
-        return (*self.providers, self.gateway)
+        return (*self.providers, *([self.cache] if self.cache else []), self.gateway)
 
     def provider(self, name: str) -> Provider:
         return next(provider for provider in self.providers if provider.name == name)
@@ -56,8 +58,29 @@ class Stack(Options):
             name = self.aliases[name]
         return name
 
+    def route(self, name: ModelName) -> Route:
+        """The route that a public name or alias leads to."""
+        return next(route for route in self.routes if route.name == self.public_name(name))
+
     def fallbacks_of(self, route: Route) -> tuple[ModelName, ...]:
-        return tuple(self.public_name(name) for name in route.fallbacks)
+        """The routes that are asked when all deployments of one fail."""
+        default = [name for name in self.gateway.default_fallbacks if self.route(name).mode == route.mode]
+        names = [self.public_name(name) for name in route.fallbacks or default]
+        return tuple(name for name in dict.fromkeys(names) if name != route.name)
+
+    def context_window_fallbacks_of(self, route: Route) -> tuple[ModelName, ...]:
+        """The routes that are asked when a request is too long for one: none that says of itself that it is no longer
+        than that one."""
+        names = route.context_window_fallbacks or self.fallbacks_of(route)
+        return tuple(self.public_name(name) for name in names if not self._is_no_longer(self.route(name), route))
+
+    def content_policy_fallbacks_of(self, route: Route) -> tuple[ModelName, ...]:
+        """The routes that are asked when one refuses a request for its content."""
+        return tuple(self.public_name(name) for name in route.content_policy_fallbacks or self.fallbacks_of(route))
+
+    @staticmethod
+    def _is_no_longer(other: Route, route: Route) -> bool:
+        return bool(other.context_size and route.context_size and other.context_size <= route.context_size)
 
     @model_validator(mode="after")
     def _services_do_not_collide(self) -> Stack:
@@ -76,6 +99,15 @@ class Stack(Options):
                         f"{service} and {other} both listen on port {port}; give one of them another `port`"
                     )
                 by_port[port] = (bind, service)
+        return self
+
+    @model_validator(mode="after")
+    def _a_cache_has_a_lock(self) -> Stack:
+        if self.cache and not self.cache.bind.startswith("127.") and self.cache.password is None:
+            raise ValueError(
+                f"{self.cache} listens on {self.cache.bind}, where others may reach it, without a password; "
+                'give it a `password`, or `bind="127.0.0.1"`'
+            )
         return self
 
     @model_validator(mode="after")
@@ -111,6 +143,12 @@ class Stack(Options):
             seen.add(route.name)
             for deployment in route.deployments:
                 self._check_deployment(route, deployment.provider, deployment.model)
+                same = [other for other in route.deployments if other.provider == deployment.provider]
+                if len({other.model for other in same}) < len(same):
+                    raise ValueError(
+                        f'route "{route.name}" names the same model of provider "{deployment.provider}" twice; '
+                        "remove one, or give the other more `weight`"
+                    )
         return self
 
     def _check_deployment(self, route: Route, provider_name: str, model: str | None) -> None:
@@ -154,14 +192,52 @@ class Stack(Options):
 
     @model_validator(mode="after")
     def _fallbacks_exist(self) -> Stack:
-        names = {route.name for route in self.routes} | set(self.aliases)
         for route in self.routes:
-            for fallback in route.fallbacks:
-                if fallback not in names:
+            for option in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
+                for fallback in getattr(route, option):
+                    self._check_fallback(route, option, fallback)
+        for fallback in self.gateway.default_fallbacks:
+            self._check_public_name(f"{self.gateway}: `default_fallbacks` names", fallback)
+        return self
+
+    def _check_fallback(self, route: Route, option: str, fallback: ModelName) -> None:
+        said = f'route "{route.name}" falls back to'
+        self._check_public_name(said, fallback)
+        other = self.route(fallback)
+        if other is route:
+            raise ValueError(f'{said} itself; remove "{fallback}" from `{option}`')
+        if other.mode != route.mode:
+            raise ValueError(
+                f'{said} "{fallback}", whose mode is {other.mode} and not {route.mode}; remove it from `{option}`'
+            )
+        if option == "context_window_fallbacks" and self._is_no_longer(other, route):
+            raise ValueError(
+                f'{said} "{fallback}" when a request is too long, and its `context_size` of {other.context_size} is '
+                f"no larger than {route.context_size}; name one with a larger context"
+            )
+
+    def _check_public_name(self, said: str, name: ModelName) -> None:
+        names = {route.name for route in self.routes} | set(self.aliases)
+        if name not in names:
+            raise ValueError(
+                f'{said} "{name}", which is no public name{nearest(name, names)} '
+                f"(public names: {', '.join(sorted(names))})"
+            )
+
+    @model_validator(mode="after")
+    def _context_windows_grow(self) -> Stack:
+        """A request that was too long for a route is too long for it when it comes back."""
+
+        def follow(path: tuple[ModelName, ...]) -> None:
+            for name in self.route(path[-1]).context_window_fallbacks:
+                target = self.public_name(name)
+                if target in path:
                     raise ValueError(
-                        f'route "{route.name}" falls back to "{fallback}", which is no public name'
-                        f"{nearest(fallback, names)} (public names: {', '.join(sorted(names))})"
+                        f"cycle of `context_window_fallbacks`: {' -> '.join([*path, target])}; "
+                        "let the one with the largest context have none"
                     )
-                if self.public_name(fallback) == route.name:
-                    raise ValueError(f'route "{route.name}" falls back to itself; remove "{fallback}"')
+                follow((*path, target))
+
+        for route in self.routes:
+            follow((route.name,))
         return self

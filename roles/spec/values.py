@@ -39,4 +39,4 @@ Url = Annotated[str, AfterValidator(_web_address)]
 MemorySize = Annotated[str, StringConstraints(pattern=r"^[0-9]+[KMGT]$")]
 """A size as systemd writes it: `512M`, `16G`."""
 
-Mode = Literal["chat", "completion", "embedding"]
+Mode = Literal["chat", "completion", "embedding", "rerank"]

@@ -43,6 +43,17 @@ def embedding_size(reply: Reply) -> int:
     return len(vector)
 
 
+def best_document(reply: Reply) -> int:
+    """Which of the documents a reranker puts first."""
+    try:
+        best = reply.json()["results"][0]["index"]
+    except (LookupError, TypeError):
+        raise Refuted(f"no order of documents: {reply.brief}") from None
+    if not isinstance(best, int):
+        raise Refuted(f"no number of a document: {reply.brief}")
+    return best
+
+
 def streamed_answer(reply: StreamReply) -> tuple[Answer, list[str]]:
     """What came, and what is wrong with how it came: a broken stream may well hold good words."""
     reply.require_ok()

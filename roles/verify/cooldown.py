@@ -20,16 +20,19 @@ _PAUSE = 1.0
 async def outlast_cooldown(
     ask: Callable[[], Awaitable[str]], is_well: Callable[[], Awaitable[bool]], cooldown: float
 ) -> str:
-    """What `ask` sees, asked again until `cooldown` seconds are over while the backend itself `is_well`.
+    """What `ask` sees, asked again while the backend itself `is_well`, until `cooldown` seconds after the first answer.
+
+    That answer may have been long in coming, and begun the cool-down itself: a gateway that has just started is slow.
 
     Raises:
         Refuted: what `ask` saw last.
     """
-    deadline = time.monotonic() + cooldown + _MARGIN
+    deadline: float | None = None
     while True:
         try:
             return await ask()
         except Resting:
+            deadline = deadline or time.monotonic() + cooldown + _MARGIN
             if time.monotonic() > deadline or not await is_well():
                 raise
         await asyncio.sleep(_PAUSE)

@@ -23,11 +23,12 @@ _SUBJECT = "gateway"
 
 _MODELS = Claim("gateway/models", _SUBJECT, "offers the declared models", "exactly the declared names")
 _NO_KEY = Claim("gateway/no-key", _SUBJECT, "refuses requests without a key", "400, 401 or 403")
+_CACHE = Claim("gateway/cache", _SUBJECT, "reaches its cache", "healthy")
 _WRONG_KEY = Claim("gateway/wrong-key", _SUBJECT, "refuses a wrong key", "400, 401 or 403")
 
 
 def gateway_checks(
-    client: httpx.AsyncClient, gateway: Gateway, routes: Sequence[Route], api: Api | CannotCheck
+    client: httpx.AsyncClient, gateway: Gateway, routes: Sequence[Route], api: Api | CannotCheck, has_cache: bool
 ) -> list[Coroutine[Any, Any, Check]]:
     """The checks of the gateway, to be awaited.
 
@@ -38,7 +39,22 @@ def gateway_checks(
         _MODELS.prove(_models(api, {name for route in routes for name in route.names})),
         _NO_KEY.prove(_refused(Api(client, gateway.url, None), routes)),
         _WRONG_KEY.prove(_refused(Api(client, gateway.url, WRONG_KEY), routes)),
+        *([_CACHE.prove(_cache(api))] if has_cache else []),
     ]
+
+
+async def _cache(api: Api | CannotCheck) -> str:
+    """It writes something there: with a wrong password, or to one that is frozen, it can not."""
+    if isinstance(api, CannotCheck):
+        raise api
+    reply = await api.get("/cache/ping", _TIMEOUT)
+    try:
+        status = str(reply.json()["status"])
+    except (LookupError, TypeError):
+        raise Refuted(reply.brief) from None
+    if status != "healthy":
+        raise Refuted(reply.brief)
+    return status
 
 
 async def _models(api: Api | CannotCheck, declared: set[str]) -> str:

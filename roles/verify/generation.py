@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import yaml
 
@@ -14,7 +14,7 @@ from roles.verify.environment_file import parse_environment
 from roles.verify.proof import CannotCheck
 
 Scope: TypeAlias = Literal["system", "user"]
-Mode: TypeAlias = Literal["chat", "completion", "embedding"]
+Mode: TypeAlias = Literal["chat", "completion", "embedding", "rerank"]
 
 DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
 """Environment variable in which each process carries its unit's digest."""
@@ -136,12 +136,13 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Probe:
-    """The question that proves a route; `timeout` in seconds."""
+    """The question that proves a route; `timeout` in seconds. A reranker puts the `documents` in order."""
 
     prompt: str
     expects: str | None
     max_tokens: int
     timeout: float
+    documents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,8 @@ class Route:
 
 @dataclass(frozen=True)
 class Generation:
-    """All that the verifier knows about a host. `gateway` is None on a host that runs providers only."""
+    """All that the verifier knows about a host. `gateway` is None on a host that runs providers only, `cache` on one
+    whose gateway remembers nothing."""
 
     name: str
     scope: Scope
@@ -169,11 +171,13 @@ class Generation:
     providers: tuple[Provider, ...]
     routes: tuple[Route, ...]
     tasks: tuple[Task, ...] = ()
+    cache: Service | None = None
 
     @property
     def services(self) -> tuple[Service, ...]:
         gateways = (self.gateway.service, *self.gateway.instances) if self.gateway else ()
-        return (*gateways, *(provider.service for provider in self.providers))
+        cache = (self.cache,) if self.cache else ()
+        return (*gateways, *cache, *(provider.service for provider in self.providers))
 
 
 def load_generation(config: Path) -> Generation:
@@ -189,6 +193,7 @@ def load_generation(config: Path) -> Generation:
     providers = _Entry.of_file(config / "providers.yaml")
     mappings = _Entry.of_file(config / "model-mappings.yaml")
     gateway = providers.entry("gateway") if "gateway" in providers.values else None
+    cache = providers.entry("cache") if "cache" in providers.values else None
     return Generation(
         name=name,
         scope=cast(Scope, providers.choice("scope", ("system", "user"))),
@@ -196,6 +201,7 @@ def load_generation(config: Path) -> Generation:
         providers=tuple(_provider(entry, config) for entry in providers.entries("providers")),
         routes=tuple(_route(entry) for entry in mappings.entries("models")),
         tasks=tuple(_task(entry, config) for entry in providers.entries("tasks")),
+        cache=_service(cache, config) if cache else None,
     )
 
 
@@ -246,7 +252,7 @@ def _route(entry: _Entry) -> Route:
     return Route(
         name=entry.text("name"),
         aliases=entry.texts("aliases"),
-        mode=cast(Mode, entry.choice("mode", ("chat", "completion", "embedding"))),
+        mode=cast(Mode, entry.choice("mode", get_args(Mode))),
         deployments=tuple(
             Deployment(
                 id=deployment.text("id"),
@@ -260,6 +266,7 @@ def _route(entry: _Entry) -> Route:
             expects=None if probe.values.get("expects") is None else probe.text("expects"),
             max_tokens=int(probe.number("max_tokens")),
             timeout=probe.number("timeout"),
+            documents=probe.texts("documents") if "documents" in probe.values else (),
         ),
     )
 

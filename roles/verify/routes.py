@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from roles.verify.answers import Answer, chat_answer, completion_answer, embedding_size, streamed_answer
+from roles.verify.answers import Answer, best_document, chat_answer, completion_answer, embedding_size, streamed_answer
 from roles.verify.api import Api
 from roles.verify.cooldown import outlast_cooldown
 from roles.verify.generation import Deployment, Probe, Route
@@ -32,9 +32,9 @@ def route_checks(route: Route, api: Api | CannotCheck, cooldown: float) -> list[
 
 def _name_checks(route: Route, name: str, api: Api | CannotCheck, cooldown: float) -> list[Coroutine[Any, Any, Check]]:
     origin = " or ".join(deployment.id for deployment in route.deployments)
-    words = f"words with {quoted(route.probe.expects)}" if route.probe.expects else "words"
+    wanted = f" with {quoted(route.probe.expects)}" if route.probe.expects else ""
 
-    def claim(kind: str, text: str, what: str = words) -> Claim:
+    def claim(kind: str, text: str, what: str = f"words{wanted}") -> Claim:
         return Claim(f"route/{name}/{kind}", name, text, f"{what} from {origin}")
 
     def asked(ask: _Ask) -> Awaitable[str]:
@@ -47,12 +47,14 @@ def _name_checks(route: Route, name: str, api: Api | CannotCheck, cooldown: floa
         ]
     if route.mode == "completion":
         return [claim("completion", "completes a text").prove(asked(_completion))]
+    if route.mode == "rerank":
+        return [claim("rerank", "puts the best document first", f"a document{wanted}").prove(asked(_reranking))]
     return [claim("embedding", "embeds a text", "a vector").prove(asked(_embedding))]
 
 
 def deployment_check(route: Route, deployment: Deployment, api: Api | CannotCheck) -> Coroutine[Any, Any, Check]:
     """The check that one deployment answers, asked by its id: past cool-downs, without fallbacks."""
-    ask = {"chat": _chat, "completion": _completion, "embedding": _embedding}[route.mode]
+    ask = {"chat": _chat, "completion": _completion, "embedding": _embedding, "rerank": _reranking}[route.mode]
     alone = replace(route, deployments=(deployment,))
     what = f"words with {quoted(route.probe.expects)}" if route.probe.expects else "an answer"
     claim = Claim(f"route/{deployment.id}/staged", deployment.id, "answers", f"{what} from {deployment.id}")
@@ -102,6 +104,17 @@ async def _embedding(route: Route, name: str, api: Api | CannotCheck) -> str:
     size = embedding_size(reply)
     problems = [] if size else ["an empty vector"]
     return _concluded(f"{size} numbers", problems, _origin_problems(reply.headers, route))
+
+
+async def _reranking(route: Route, name: str, api: Api | CannotCheck) -> str:
+    documents = route.probe.documents
+    body = {**_body(name), "query": route.probe.prompt, "documents": documents}
+    reply = await _given(api).post("/v1/rerank", body, route.probe.timeout)
+    best = best_document(reply)
+    if not 0 <= best < len(documents):
+        raise Refuted(f"document {best} of {len(documents)}")
+    answer = Answer(documents[best])
+    return _concluded(_shown(answer), _word_problems(answer, route.probe), _origin_problems(reply.headers, route))
 
 
 def _given(api: Api | CannotCheck) -> Api:

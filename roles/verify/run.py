@@ -64,7 +64,9 @@ async def verify(
         checks += [check for service in services for check in unit_checks(service, settled, listening, proc)]
         cooldown = generation.gateway.cooldown if generation.gateway else 0
         if generation.gateway:
-            checks += gateway_checks(client, generation.gateway, generation.routes, api)
+            checks += gateway_checks(
+                client, generation.gateway, generation.routes, api, has_cache=generation.cache is not None
+            )
         checks += [check for route in generation.routes for check in route_checks(route, api, cooldown)]
         return await make_checks(generation, checks, made, proc=proc, began=began)
 

@@ -25,7 +25,8 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
     gateway: Gateway = replace(generation.gateway, url=url)
     async with gateway_client() as client:
         api = key_holder(client, gateway)
-        checks = gateway_checks(client, gateway, generation.routes, api)
+        cache = generation.cache
+        checks = gateway_checks(client, gateway, generation.routes, api, bool(cache and cache.unit not in stale))
         checks += [deployment_check(route, each, api) for route, each in _askable(generation, stale)]
         return await make_checks(generation, checks, began=began)
 

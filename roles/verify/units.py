@@ -126,6 +126,8 @@ async def _states(
 
 
 async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[bool, str]:
+    if service.ready_url.startswith("redis://"):
+        return await _ask_redis(service.ready_url)
     try:
         response = await client.get(service.ready_url, timeout=_READY_ANSWER)
     except httpx.TimeoutException:
@@ -135,6 +137,24 @@ async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[bool,
     if response.status_code == httpx.codes.OK:
         return True, "200"
     return False, f"{response.status_code} {quoted(response.text)}"
+
+
+async def _ask_redis(url: str) -> tuple[bool, str]:
+    """A Redis is ready that says PONG, or that it wants a password first."""
+    host, _, port = url.removeprefix("redis://").rpartition(":")
+    try:
+        async with asyncio.timeout(_READY_ANSWER):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            try:
+                writer.write(b"PING\r\n")
+                answer = (await reader.readline()).decode(errors="replace").strip()
+            finally:
+                writer.close()
+    except TimeoutError:
+        return False, f"no answer within {_READY_ANSWER:.0f} s"
+    except OSError as error:
+        return False, f"no answer: {error.strerror}"
+    return answer.startswith(("+PONG", "-NOAUTH")), answer.split(" ")[0].lstrip("+-") or "no answer"
 
 
 def unit_checks(
@@ -149,7 +169,7 @@ def unit_checks(
     return [
         claim("active", "runs", "active").prove(_active(service, settled)),
         claim("enabled", "starts at boot", "enabled").prove(_enabled(service, settled)),
-        _ready_check(claim("ready", "is ready", f"200 from {service.ready_url}"), settled.readiness[unit]),
+        _ready_check(claim("ready", "is ready", f"an answer from {service.ready_url}"), settled.readiness[unit]),
         claim("digest", "runs what is deployed", _wanted_digest(service)).prove(_digest(service, settled, proc)),
         claim("port", "owns its port", f"{service.bind}:{service.port}").prove(_port(service, listening)),
     ]

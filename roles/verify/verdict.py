@@ -89,12 +89,16 @@ class Verdict:
     @property
     def summary(self) -> str:
         """One line for people, e.g. `2 of 18 checks fail. host gpu-box, generation 1f0c…, boot 6e1b…`."""
+        return f"{self.outcome}. host {self.host}, generation {self.generation}, boot {self.boot_id}"
+
+    @property
+    def outcome(self) -> str:
+        """How many checks hold, e.g. `2 of 18 checks fail`."""
         found, total = self.count, len(self.checks)
         parts = [f"{found['fail']} of {total} checks fail"] if found["fail"] else []
         if found["unknown"]:
             parts.append(f"{found['unknown']} of {total} checks could not be made")
-        outcome = ", ".join(parts) or f"{found['pass']} of {total} checks hold"
-        return f"{outcome}. host {self.host}, generation {self.generation}, boot {self.boot_id}"
+        return ", ".join(parts) or f"{found['pass']} of {total} checks hold"
 
     def to_json(self) -> str:
         """One JSON object on one line. `status` is in it for readers that do not want to count."""

@@ -17,7 +17,11 @@ from roles.plan import (
 from roles.vllm.spec import Vllm, VllmPackage
 
 _DIALECT = Dialect(
-    kind="vllm", litellm_prefix="hosted_vllm", api_path="/v1", ready_path="/health", key_variable="VLLM_API_KEY"
+    kind="vllm",
+    prefixes=dict.fromkeys(("chat", "completion", "embedding", "rerank"), "hosted_vllm"),
+    api_path="/v1",
+    ready_path="/health",
+    key_variable="VLLM_API_KEY",
 )
 _GPU_PACKAGES = ("gcc", "libc6-dev", "python3-dev")
 """Triton compiles launchers for its kernels, when the server starts."""

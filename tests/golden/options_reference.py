@@ -21,6 +21,7 @@ from roles.llama_cpp import (
     PythonWheel,
 )
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
+from roles.redis import Redis
 from roles.spec import (
     Deployment,
     EnvSecret,
@@ -46,7 +47,7 @@ from roles.vllm import Vllm, VllmPackage
 SECTIONS: dict[str, Sequence[type[Options]]] = {
     "The stack": (Stack, SystemScope, UserScope),
     "Routes": (Route, Deployment, Probe),
-    "The gateway": (LiteLLM,),
+    "The gateway": (LiteLLM, Redis),
     "Providers": (
         LlamaServer,
         LlamaCppPython,

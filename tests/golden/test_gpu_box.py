@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.plan import HostPlan, Json, PlatformKey, resolve
+from roles.plan import ACTIVATION, HostPlan, Json, PlatformKey, resolve
 from roles.rooms import plan_of
 from tests.inventories import load_stack
 
@@ -31,6 +31,7 @@ def _rendered() -> dict[str, str]:
         path = f"units/{unit}"
         assert texts[path].count(digest) == 1
         texts[path] = texts[path].replace(digest, "<digest of this unit>")
+        texts[ACTIVATION] = texts[ACTIVATION].replace(digest, f"<digest of {unit}>")
     for program in ("bin/gpu", "bin/load-ollama-models"):
         del texts[program]  # sources of the project, as they are
     return {**texts, "installs.json": _installs(plan)}

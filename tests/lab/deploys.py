@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,7 @@ def deploy(
     deploy: str = "full.py",
     *,
     inventory: Path | None = None,
+    data: Mapping[str, str] | None = None,
     at: str | None = None,
     do: Callable[[], object] | None = None,
 ) -> Run:
@@ -74,10 +75,12 @@ def deploy(
 
     Args:
         inventory: else the one of the small stack.
+        data: what `--data` sets for all hosts.
         at: what pyinfra prints when `do` is to be called; none to do = pyinfra is killed with SIGKILL.
     """
+    options = [option for key, value in (data or {}).items() for option in ("--data", f"{key}={value}")]
     process = subprocess.Popen(
-        [str(PYINFRA), "-y", str(inventory or SMALL), f"deploys/{deploy}"],
+        [str(PYINFRA), "-y", *options, str(inventory or SMALL), f"deploys/{deploy}"],
         cwd=REPOSITORY,
         env={**os.environ, "LAB_HOST": host.name, "PYINFRA_PROGRESS": "off", "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from roles.litellm import LiteLLM
-from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaCppRelease, LlamaServer, PythonServerModel
-from roles.spec import Deployment, EnvSecret, Mode, Probe, Provider, Route, Stack, UrlFile
+from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaCppRelease, LlamaServer, PythonServerModel, PythonWheel
+from roles.spec import Deployment, EnvSecret, Mode, Probe, Provider, Route, Stack, TextFile, UrlFile
 from tests.lab.inventory import LLAMA_CPP, lab_model
 
 KEYS = {"LAB_KEYED_KEY": "sk-lab-keyed-0123456789", "LAB_PYTHON_KEY": "sk-lab-python-0123456789"}
@@ -22,15 +22,22 @@ SENTENCES = {
 ARCHIVE = "llama-b1-bin-lab-x64.tar.gz"
 """A release, as the project packs its own: the build's programs and libraries below one top folder."""
 
+WHEEL = "llama_cpp_python-0.3.36-py3-none-any.whl"
+"""A wheel that carries its own llama.cpp, the bindings and the build's libraries in one."""
+
+LOCK = "llama-cpp-python-wheel.txt"
+"""Requirements that pin it."""
+
 Served = Mapping[str, tuple[str, str]]
 """File → address and digest."""
 
 
-def llama_cpp_stack(served: Served, *, grown: bool = False, carded: str | None = None) -> Stack:
+def llama_cpp_stack(served: Served, *, grown: str | None = None, carded: str | None = None) -> Stack:
     """Three native servers and a Python server with two models.
 
     Args:
-        grown: with a fourth native server, run from a release, and a third model of the Python server.
+        grown: with a fourth native server, run from a release, a third model of the Python server, and another Python
+            server, run from the wheel that this file of requirements pins.
         carded: with another native server that is to use the host's card: from a `release` that can not, or a `build`.
     """
 
@@ -95,6 +102,10 @@ def llama_cpp_stack(served: Served, *, grown: bool = False, carded: str | None =
         _route("python", "second", said["second"]),
     ]
     if grown:
+        wheel = PythonWheel(name="llama-cpp-wheel", version="0.3.36", requirements=TextFile(grown))
+        model = lab_model("python.gguf")
+        providers.append(LlamaCppPython(name="wheeled", port=8002, build=wheel, model=model, served_name="wheeled"))
+        routes.append(_route("wheeled", "wheeled", "This is the Python llama server"))
         url, sha256 = served[ARCHIVE]
         release = LlamaCppRelease(name="llama-cpp-b1", url=url, sha256=sha256)
         providers.append(

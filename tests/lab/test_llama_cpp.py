@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +17,12 @@ from typing import Any
 import pytest
 
 from roles.llama_cpp.arguments import CACHE_TYPES, model_settings, switches, valued_options
-from roles.plan import layout_of
+from roles.llama_cpp.spec import PYTHON_VERSION
+from roles.plan import layout_of, read_lock
 from roles.spec import SystemScope
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import Run, ask, deploy, failures, inventory_file, verdict
-from tests.lab.llama_cpp_stack import ARCHIVE, KEYS, SENTENCES, Served
+from tests.lab.llama_cpp_stack import ARCHIVE, KEYS, LOCK, SENTENCES, WHEEL, Served
 from tests.labhost import Lab, LabHost
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.models import write_tiny_gguf
@@ -29,6 +32,19 @@ PORTS = {"keyed": 8081, "python": 8000}
 NATIVE_UNITS = [f"llama-server@{name}.service" for name in ("plain", "keyed", "embedder")]
 PYTHON_UNIT = "llama-cpp-python@python.service"
 RECORDING = Path(__file__).parents[1] / "unit/gpu_recordings/one_card"
+
+
+PACK_WHEEL = """
+import pathlib, sys, zipfile
+packages = next(pathlib.Path("/etc/ai-backend/install/llama-cpp-python/lib").glob("python3.*")) / "site-packages"
+files = {path: path.relative_to(packages) for path in packages.glob("llama_cpp*/**/*") if path.is_file()}
+libraries = pathlib.Path("/etc/ai-backend/install/llama-cpp/bin").glob("lib*.so*")
+files |= {path: pathlib.Path("llama_cpp/lib", path.name) for path in libraries}
+with zipfile.ZipFile(sys.stdout.buffer, "w") as wheel:
+    for path, name in files.items():
+        if "__pycache__" not in name.parts:
+            wheel.write(path, name)
+"""
 
 
 class Deployed:
@@ -52,6 +68,18 @@ class Deployed:
         tar = f"tar --create --gzip --transform 's,^\\.,llama-b1,' --directory {folder} ."
         with (self._mirror.folder / ARCHIVE).open("wb") as archive:
             subprocess.run(self.host.ssh_command(tar), stdout=archive, check=True, timeout=60)
+
+    def pack_wheel(self) -> Path:
+        """Pack the bindings and the build's libraries as one wheel, and the requirements that pin it: their file."""
+        with (self._mirror.folder / WHEEL).open("wb") as wheel:
+            command = self.host.ssh_command("python3 -c", shlex.quote(PACK_WHEEL))
+            subprocess.run(command, stdout=wheel, check=True, timeout=60)
+        url, sha256 = self._served()[WHEEL]
+        pinned = f"llama-cpp-python[server] @ {url} --hash=sha256:{sha256}\n"
+        shipped = read_lock("llama_cpp", f"llama-cpp-python-{PYTHON_VERSION}")
+        lock = self._folder / LOCK
+        lock.write_text(re.sub(r"^llama-cpp-python(.*\\\n)*.*\n", pinned, shipped, flags=re.MULTILINE))
+        return lock
 
     def _served(self) -> Served:
         return {
@@ -210,13 +238,19 @@ def test_a_cuda_build_without_the_toolkit_is_refused(deployed: Deployed) -> None
     still_answers(deployed)
 
 
-def test_another_server_from_a_release_and_another_model_restart_nothing_else(deployed: Deployed) -> None:
+def test_servers_from_a_release_and_a_wheel_and_another_model_restart_nothing_else(deployed: Deployed) -> None:
+    lock = str(deployed.pack_wheel())
     before, python_before = main_pids(deployed.host, *NATIVE_UNITS), main_pids(deployed.host, PYTHON_UNIT)
-    deployed.deploy(grown=True).must_pass()
+    deployed.deploy(grown=lock).must_pass()
     assert main_pids(deployed.host, *NATIVE_UNITS) == before
     assert main_pids(deployed.host, PYTHON_UNIT) != python_before
     assert ask(deployed.host, "third") == SENTENCES["third.gguf"]
     assert ask(deployed.host, "released") == SENTENCES["third.gguf"]
+    assert ask(deployed.host, "wheeled") == "This is the Python llama server"
     (pid,) = main_pids(deployed.host, "llama-server@released.service")
     assert "/release/" in deployed.host.run(f"readlink /proc/{pid}/exe").stdout
-    assert set(deployed.deploy(grown=True).must_pass().results().values()) == {"No changes"}
+    (pid,) = main_pids(deployed.host, "llama-cpp-python@wheeled.service")
+    libraries = deployed.host.run(f"grep -o '/opt/.*libllama.so.*' /proc/{pid}/maps | sort -u").stdout.split()
+    assert libraries
+    assert all("/python-env/" in library for library in libraries)
+    assert set(deployed.deploy(grown=lock).must_pass().results().values()) == {"No changes"}

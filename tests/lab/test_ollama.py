@@ -38,21 +38,24 @@ MADE = OllamaModel(name="made:latest", gguf=lab_model("ollama.gguf"), system="Be
 
 
 @pytest.fixture(scope="module")
-def registry(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelRegistry]:
+def bare(new_module_host: NewHost) -> LabHost:
+    """A host with nothing on it. The address that the registry listens on is there while a host is."""
+    return new_module_host("ollama")
+
+
+@pytest.fixture(scope="module")
+def registry(lab: Lab, bare: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelRegistry]:
     address = lab.mirror_url.removeprefix("http://").partition(":")[0]
     with ModelRegistry(tmp_path_factory.mktemp("registry"), address, other_host=BLOBS) as registry:
         yield registry
 
 
 @pytest.fixture(scope="module")
-def host(
-    lab: Lab, registry: ModelRegistry, new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory
-) -> LabHost:
+def host(lab: Lab, bare: LabHost, registry: ModelRegistry, tmp_path_factory: pytest.TempPathFactory) -> LabHost:
     """A host with the older release and one model that is made."""
-    host = new_module_host("ollama")
-    host.run(f"echo '{lab.mirror_url.removeprefix('http://').partition(':')[0]} {BLOBS}' >> /etc/hosts")
-    deploy(host, inventory=stack(tmp_path_factory.mktemp("first"), lab, OLDER)).must_pass()
-    return host
+    bare.run(f"echo '{lab.mirror_url.removeprefix('http://').partition(':')[0]} {BLOBS}' >> /etc/hosts")
+    deploy(bare, inventory=stack(tmp_path_factory.mktemp("first"), lab, OLDER)).must_pass()
+    return bare
 
 
 def stack(folder: Path, lab: Lab, packed: str = RECORDED_VERSION, *models: str, **release: str) -> Path:
@@ -169,11 +172,30 @@ def test_a_model_that_the_registry_does_not_have_is_named(
 
 def test_the_boot_does_not_wait_for_models(host: LabHost, lab: Lab, registry: ModelRegistry, tmp_path: Path) -> None:
     """The loader works in vain, the registry being away, and the host is up all the same."""
+    published(registry, tmp_path, "pulled-later", PULLED)
+    inventory = stack(tmp_path, lab, OLDER, pulled(registry, "pulled-later"))
+    deploy(host, inventory=inventory).must_pass()
+    name = f"{registry.host}/library/pulled-later:latest"
+    host.run("curl -sS --fail -X DELETE http://127.0.0.1:11434/api/delete -d @-", input=json.dumps({"model": name}))
     registry.faults.refuse_manifest_with = 500
-    fails(deploy(host, inventory=stack(tmp_path, lab, OLDER, pulled(registry, "pulled-later"))), "pulled-later")
     host.reboot()  # waits for systemd to say that all has started
     assert host.run("systemctl is-active ollama litellm").stdout == "active\nactive\n"
+    assert name not in tags(host)
     registry.faults.refuse_manifest_with = None
-    published(registry, tmp_path, "pulled-later", PULLED)
-    deploy(host, inventory=stack(tmp_path, lab, OLDER, pulled(registry, "pulled-later"))).must_pass()
-    assert ask(host, f"{registry.host}/library/pulled-later:latest") == PULLED
+    deploy(host, inventory=inventory).must_pass()
+    assert ask(host, name) == PULLED
+
+
+def test_pruning_removes_models_that_are_no_longer_declared_and_nothing_did_before(
+    host: LabHost, lab: Lab, tmp_path: Path
+) -> None:
+    held = set(tags(host))
+    assert len(held) > 1
+    inventory = stack(tmp_path, lab, OLDER)
+    deploy(host, inventory=inventory).must_pass()
+    assert set(tags(host)) == held
+    run = deploy(host, "prune.py", inventory=inventory).must_pass()
+    assert set(tags(host)) == {"made:latest"}
+    for name in held - {"made:latest"}:
+        assert f"Ollama's model {name}: removed, " in run.output
+    assert ask(host, "made:latest") == MADE

@@ -74,7 +74,41 @@ def write_tiny_gguf(path: Path, *, says: str, name: str, seed: int = 0) -> None:
     Raises `ValueError` for a sentence that repeats a word: each word leads to one next word.
     """
     vocabulary = Vocabulary(says)
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = _begun(path, "llama", name)
+    _add_tokenizer(writer, vocabulary)
+    writer.add_chat_template(_CHAT_TEMPLATE)
+    _finish(writer, _tensors(vocabulary, np.random.default_rng(seed)))
+
+
+def write_tiny_reranker(path: Path, *, favours: str, name: str, seed: int = 0) -> None:
+    """Write a reranking model (Qwen 3's form) to which a document is the better if it ends with ``favours``.
+
+    Raises `ValueError` unless that is one printable character.
+    """
+    vocabulary = Vocabulary(name)
+    if len(favours) != 1 or favours not in vocabulary.pieces:
+        raise ValueError(f"a tiny reranker favours one printable character, not {favours!r}")
+    writer = _begun(path, "qwen3", name)
+    writer.add_key_length(_WIDTH // _HEADS)
+    writer.add_value_length(_WIDTH // _HEADS)
+    writer.add_pooling_type(gguf.PoolingType.RANK)
+    writer.add_classifier_output_labels(["yes", "no"])
+    _add_tokenizer(writer, vocabulary)
+    # What comes last is what the model looks at.
+    writer.add_chat_template([{"name": "rerank", "template": "{query} {document}"}])
+    tensors = _tensors(vocabulary, np.random.default_rng(seed))
+    favoured = vocabulary.pieces.index(favours)
+    tensors["token_embd.weight"][favoured] = np.eye(_WIDTH, dtype=np.float32)[-1]
+    tensors["cls.output.weight"] = np.zeros((2, _WIDTH), np.float32)
+    tensors["cls.output.weight"][0, -1] = tensors["cls.output.weight"][1, 0] = 1.0
+    for layer in range(_LAYERS):
+        for norm in ("attn_q_norm", "attn_k_norm"):
+            tensors[f"blk.{layer}.{norm}.weight"] = np.ones(_WIDTH // _HEADS, np.float32)
+    _finish(writer, tensors)
+
+
+def _begun(path: Path, architecture: str, name: str) -> gguf.GGUFWriter:
+    writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)
     writer.add_description("tiny generated model for tests")
     writer.add_license("mit")
@@ -88,8 +122,11 @@ def write_tiny_gguf(path: Path, *, says: str, name: str, seed: int = 0) -> None:
     writer.add_rope_dimension_count(_WIDTH // _HEADS)
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(1e-5)
-    _add_tokenizer(writer, vocabulary)
-    for tensor, values in _tensors(vocabulary, np.random.default_rng(seed)).items():
+    return writer
+
+
+def _finish(writer: gguf.GGUFWriter, tensors: dict[str, Floats]) -> None:
+    for tensor, values in tensors.items():
         writer.add_tensor(tensor, values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -110,7 +147,6 @@ def _add_tokenizer(writer: gguf.GGUFWriter, vocabulary: Vocabulary) -> None:
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(False)
-    writer.add_chat_template(_CHAT_TEMPLATE)
 
 
 def _tensors(vocabulary: Vocabulary, random: np.random.Generator) -> dict[str, Floats]:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,15 @@ from roles.rooms import plan_of
 from roles.spec import *
 from roles.litellm import LiteLLM
 
-def fake(name, stack, change=lambda read: None, verdict=None):
+def fake(name, stack, change=lambda read: None, verdict=None, history=None):
     plan = plan_of(stack)
     read = converged_state(plan, resolve(plan, PLATFORM))
     change(read)
     responses = {"_missing_packages": json.dumps(read)}
     if verdict:
         responses["bin/verify"] = verdict
+    if history:
+        responses["passed_proofs"] = json.dumps(history(read["generation"]))
     return (f"@fake/{name}", {"stack": stack, "fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": responses})
 """
 
@@ -43,25 +46,35 @@ class Run:
     commands: tuple[tuple[str, str], ...]
 
     def programs(self, to: str | None = None) -> list[str]:
-        """What was sent, to one host or to all, by short names: `fact`, `verify`, or the host program's name."""
+        """What was sent, to one host or to all, by short names: `fact`, `history`, `verify`, or the
+        host program's name."""
         return [_short(command) for name, command in self.commands if to in (None, name)]
 
 
 def _short(command: str) -> str:
     if "_missing_packages" in command:
         return "fact"
+    if "passed_proofs" in command:
+        return "history"
     if "bin/verify" in command:
         return "verify"
     return command.rstrip("'").split()[-1]
 
 
-def run_pyinfra(folder: Path, inventory: str, deploy: str = "full.py", **environment: str) -> Run:
-    """Write an inventory and run a deploy of the project's on it."""
+def run_pyinfra(
+    folder: Path, inventory: str, deploy: str = "full.py", *, options: Sequence[str] = (), **environment: str
+) -> Run:
+    """Write an inventory and run a deploy of the project's on it, with further options of pyinfra's."""
     file = folder / "inventory.py"
     file.write_text(PREAMBLE + inventory)
     project = INVENTORY.parent
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("pyinfra")), "--debug", "-y", str(file), str(project / "deploys" / deploy)],
+        [
+            str(Path(sys.executable).with_name("pyinfra")),
+            *("--debug", "-y", *options),
+            str(file),
+            str(project / "deploys" / deploy),
+        ],
         cwd=folder,  # nothing may depend on the working folder
         env={**os.environ, "PYTHONPATH": str(project), "PYINFRA_PROGRESS": "off", **environment},
         capture_output=True,

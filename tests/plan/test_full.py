@@ -28,8 +28,9 @@ def test_each_of_several_hosts_gets_what_it_needs(tmp_path: Path) -> None:
     assert [step for step in run.programs("@fake/two") if step != "fact"] == [
         "lock",
         "stage",
-        "activate",
+        "forward",
         "verify",
+        "record",
         "lock",
     ]
 
@@ -42,13 +43,20 @@ def test_a_fresh_host_gets_every_step_once_and_in_order(tmp_path: Path) -> None:
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {fresh}, {PASS})]")
     assert run.status == 0, run.output
     steps = [step for step in run.programs() if step != "fact"]
-    assert steps == ["lock", "system", *["install"] * 5, "generation", "activate", "verify", "lock"]
+    assert steps == ["lock", "system", *["install"] * 5, "generation", "forward", "verify", "record", "lock"]
 
 
 def test_a_host_that_runs_something_older_is_only_activated(tmp_path: Path) -> None:
     older = "lambda read: read['units']['litellm.service'].update(Digest='0lder')"
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {older}, {PASS})]")
-    assert [step for step in run.programs() if step != "fact"] == ["lock", "stage", "activate", "verify", "lock"]
+    assert [step for step in run.programs() if step != "fact"] == [
+        "lock",
+        "stage",
+        "forward",
+        "verify",
+        "record",
+        "lock",
+    ]
     assert "activating, as litellm.service runs 0lder" in run.output
 
 

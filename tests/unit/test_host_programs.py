@@ -272,7 +272,7 @@ def test_pruning_removes_what_it_is_told_and_says_how_much(tmp_path: Path, capsy
     for name in ("kept", "unused"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_bytes(b"x" * 3_000_000)
-    prune.main({"state": str(tmp_path), "folders": [str(tmp_path / "unused")]})
+    prune.main({"state": str(tmp_path), "folders": [str(tmp_path / "unused")], "commands": []})
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert "3.0 MB freed" in capsys.readouterr().out
 

@@ -9,7 +9,7 @@ import pytest
 from gguf import GGUFReader
 
 from tests.labhost.files import MODELS
-from tests.labhost.models import write_tiny_gguf
+from tests.labhost.models import write_tiny_gguf, write_tiny_reranker
 
 
 def written(folder: Path, says: str, name: str = "tiny") -> bytes:
@@ -43,3 +43,14 @@ def test_each_word_leads_to_the_next_and_the_last_to_the_end(tmp_path: Path) -> 
 def test_a_sentence_that_can_not_be_said_is_refused(tmp_path: Path, says: str) -> None:
     with pytest.raises(ValueError, match="a tiny model says 1 to 63 words, none of them twice"):
         written(tmp_path, says)
+
+
+def test_a_reranker_favours_one_character_alone(tmp_path: Path) -> None:
+    write_tiny_reranker(tmp_path / "ranker.gguf", favours="!", name="ranker")
+    reader = GGUFReader(tmp_path / "ranker.gguf")
+    vocabulary = reader.fields["tokenizer.ggml.tokens"].contents()
+    tensors = {tensor.name: tensor.data for tensor in reader.tensors}
+    scores = tensors["token_embd.weight"] @ tensors["cls.output.weight"].T
+    assert [vocabulary[token] for token in (scores[:, 0] > scores[:, 1]).nonzero()[0]] == ["!"]
+    with pytest.raises(ValueError, match="favours one printable character, not 'ab'"):
+        write_tiny_reranker(tmp_path / "other.gguf", favours="ab", name="other")

@@ -219,19 +219,25 @@ def test_further_cmake_options_are_passed_on() -> None:
     assert options["GGML_BLAS"] == "ON"
 
 
-@pytest.mark.parametrize(
-    ("backend", "name", "toolkit"), [("cuda", "CUDA", "cuda"), ("hip", "ROCm", "hip"), ("vulkan", "Vulkan", None)]
-)
-def test_a_build_for_cards_is_asked_for_its_backend(backend: Any, name: str, toolkit: str | None) -> None:
+@pytest.mark.parametrize(("backend", "name"), [("cuda", "CUDA"), ("hip", "ROCm"), ("vulkan", "Vulkan")])
+def test_a_build_for_cards_is_asked_for_its_backend(backend: Any, name: str) -> None:
     gpus = Gpus(vendor="amd") if backend == "vulkan" else None
     recipe = install_of(native(build=build_for(backend), gpus=gpus), "source-build").recipe
     assert recipe["backend"] == {"name": name, "libraries": "bin"}
-    assert recipe.get("toolkit") == toolkit
+    assert recipe["toolkit"] == backend
 
 
 def test_a_vulkan_build_takes_its_compiler_and_driver_from_debian() -> None:
     packages = plan_of(native(build=build_for("vulkan"), gpus=Gpus(vendor="amd"))).packages
     assert {"glslc", "libvulkan-dev", "spirv-headers", "mesa-vulkan-drivers"} <= set(packages)
+
+
+def test_a_unit_for_an_amd_card_brings_what_makes_its_groups() -> None:
+    """Without udev there is no group `render`, and systemd refuses the unit with 216/GROUP."""
+    plan = plan_of(native(build=build_for("vulkan"), gpus=Gpus(vendor="amd")))
+    assert any("SupplementaryGroups=video render" in unit.text for unit in plan.units)
+    assert "udev" in plan.packages
+    assert "udev" not in plan_of(native(build=build_for("vulkan"), gpus=Gpus(vendor="nvidia"))).packages
 
 
 def test_a_release_needs_no_compiler() -> None:

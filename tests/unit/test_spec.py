@@ -10,7 +10,8 @@ import pytest
 
 from roles.litellm import LiteLLM
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
-from roles.spec import Deployment, EnvSecret, FileSecret, GeneratedSecret, Gpus, SpecError, UrlArchive
+from roles.redis import Redis
+from roles.spec import Deployment, EnvSecret, FileSecret, GeneratedSecret, Gpus, Route, SpecError, UrlArchive
 from tests.stacks import native, python, route, small_stack, vllm
 
 RELEASE = OllamaRelease(version="0.32.15")
@@ -99,6 +100,52 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
         lambda: OllamaRelease(version="0.32.15", machine="aarch64", rocm=True),
         ["`rocm` is there for x86_64 only"],
     ),
+    "a fallback of another mode": (
+        lambda: small_stack(
+            routes=[route("n", "native", fallbacks=["p"]), route("p", "python", mode="embedding")], aliases={}
+        ),
+        ['route "n" falls back to "p"', "whose mode is embedding and not chat"],
+    ),
+    "a default fallback to nowhere": (
+        lambda: small_stack(gateway=LiteLLM(default_fallbacks=["pp"])),
+        ['LiteLLM "gateway": `default_fallbacks` names "pp"', 'did you mean "p"?'],
+    ),
+    "a context-window fallback that is no larger": (
+        lambda: small_stack(
+            routes=[
+                route("n", "native", context_window_fallbacks=["p"], context_size=8192),
+                route("p", "python", context_size=4096),
+            ]
+        ),
+        ['route "n" falls back to "p"', "`context_size` of 4096 is no larger than 8192", "name one with a larger"],
+    ),
+    "context-window fallbacks in a circle": (
+        lambda: small_stack(
+            routes=[
+                route("n", "native", context_window_fallbacks=["p"]),
+                route("p", "python", context_window_fallbacks=["gpt-4o"]),
+            ]
+        ),
+        ["cycle of `context_window_fallbacks`: n -> p -> n", "the largest context have none"],
+    ),
+    "one deployment twice": (
+        lambda: small_stack(
+            routes=[Route(name="n", deployments=[Deployment(provider="native"), Deployment(provider="native")])],
+            aliases={},
+        ),
+        ['route "n" names the same model of provider "native" twice', "`weight`"],
+    ),
+    "the number of failures that LiteLLM takes for none given": (
+        lambda: LiteLLM(allowed_fails=3),
+        ['option "allowed_fails"', "would then never rest", "take another number"],
+    ),
+    "an unknown strategy": (lambda: LiteLLM(**_any(routing_strategy="random")), ["routing_strategy", "least-busy"]),
+    "a cache that others reach, without a password": (
+        lambda: small_stack(cache=Redis(bind="0.0.0.0")),
+        ['Redis "redis" listens on 0.0.0.0', "give it a `password`"],
+    ),
+    "a cache on a server's port": (lambda: small_stack(cache=Redis(port=8080)), ["both listen on port 8080"]),
+    "a limit of no request": (lambda: Deployment(provider="native", rpm=0), ['option "rpm"', "greater than or equal"]),
     "short secret": (lambda: _short_secret(), ["fewer than 16 characters"]),
 }
 

@@ -75,3 +75,27 @@ def test_rocm_is_asked_where_it_lies(program_folder: Path) -> None:
     found = find_toolkit("hip", "llama.cpp")
     assert found.environment == {"HIPCXX": f"{root}/llvm/bin/clang", "HIP_PATH": str(root), "ROCM_PATH": str(root)}
     assert found.libraries == root / "lib"
+
+
+def has_vulkan_headers(folder: Path, monkeypatch: pytest.MonkeyPatch, minor: int, patch: int) -> None:
+    """As Khronos writes them."""
+    file = folder / "vulkan_core.h"
+    file.write_text(
+        f"// Version of this file\n#define VK_HEADER_VERSION {patch}\n\n// Complete version of this file\n"
+        f"#define VK_HEADER_VERSION_COMPLETE VK_MAKE_API_VERSION(0, 1, {minor}, VK_HEADER_VERSION)\n"
+    )
+    monkeypatch.setattr(toolkits, "VULKAN_HEADERS", file)
+
+
+def test_vulkan_headers_that_are_too_old_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    has_vulkan_headers(tmp_path, monkeypatch, 3, 239)
+    with pytest.raises(HostError, match=r"Vulkan headers are 1\.3\.239, and 1\.3\.275 or newer .* take a release"):
+        find_toolkit("vulkan", "llama.cpp")
+
+
+@pytest.mark.parametrize(("minor", "patch"), [(3, 275), (4, 100)])
+def test_newer_vulkan_headers_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minor: int, patch: int
+) -> None:
+    has_vulkan_headers(tmp_path, monkeypatch, minor, patch)
+    find_toolkit("vulkan", "llama.cpp")

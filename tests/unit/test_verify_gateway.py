@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from roles.verify import Verdict, verify
+from roles.verify.cooldown import outlast_cooldown
 from roles.verify.gateway import WRONG_KEY
 from roles.verify.generation import Deployment, Gateway, Generation, Mode, Probe, Provider, Route, Scope, Service
-from roles.verify.proof import CannotCheck
+from roles.verify.proof import CannotCheck, Resting
 from roles.verify.staged import verify_staged
 from roles.verify.systemd import UnitState
 
@@ -49,6 +50,7 @@ class Manner:
     abort: bool = False
     delay: float = 0.0
     vector: Sequence[float] = (0.1, 0.2)
+    order: Sequence[int] = (1, 0)
 
 
 class Double(ThreadingHTTPServer):
@@ -59,6 +61,7 @@ class Double(ThreadingHTTPServer):
         names: the models that it offers.
         refusals: status by key; 200 = served like the right key.
         bodies: the requests that it answered.
+        cache: status and error of its cache.
     """
 
     request_queue_size = 64
@@ -70,6 +73,7 @@ class Double(ThreadingHTTPServer):
         self.names: Sequence[str] = NAMES
         self.refusals: dict[str | None, int] = {None: 401, WRONG_KEY: 400}
         self.bodies: list[dict[str, Any]] = []
+        self.cache = (200, "")
 
     def spoil(self, *names: str, **manner: Any) -> None:
         for name in names:
@@ -85,7 +89,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/ready":
             self._json(200, {})
-        elif not self._refused():
+        elif self._refused():
+            pass
+        elif self.path == "/cache/ping":
+            status, error = self.server.cache
+            self._json(status, {"error": {"message": error}} if error else {"status": "healthy"})
+        else:
             self._json(200, {"data": [{"id": name} for name in self.server.names]})
 
     def do_POST(self) -> None:
@@ -113,6 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _whole(self, manner: Manner) -> dict[str, Any]:
         if self.path == "/v1/embeddings":
             return {"data": [{"embedding": list(manner.vector)}]}
+        if self.path == "/v1/rerank":
+            return {"results": [{"index": index, "relevance_score": 0.5} for index in manner.order]}
         if self.path == "/v1/completions":
             return {"choices": [{"text": manner.words}]}
         message = {"content": manner.words or None, "reasoning_content": manner.thinking}
@@ -401,6 +412,44 @@ def test_a_vector_must_hold_numbers(proven: Proven, double: Double) -> None:
     assert proven.red() == {"route/vector/embedding": "an empty vector"}
 
 
+RERANKER = Route(
+    name="order",
+    aliases=(),
+    mode="rerank",
+    deployments=(Deployment("order@backend", BASE, "backend"),),
+    probe=Probe("Which?", "best", 64, timeout=1.0, documents=("the worst", "the BEST")),
+)
+
+
+@pytest.mark.parametrize(
+    ("order", "seen"),
+    [
+        ((1, 0), None),
+        ((0, 1), '"the worst" holds no "best"'),
+        ((7,), "document 7 of 2"),
+        ((), "no order of documents: 200"),
+    ],
+)
+def test_a_reranker_must_put_the_best_document_first(
+    proven: Proven, double: Double, order: Sequence[int], seen: str | None
+) -> None:
+    double.names = ["order"]
+    double.spoil("order", order=order)
+    red = proven.red(routes=(RERANKER,))
+    assert list(red) == ([] if seen is None else ["route/order/rerank"])
+    assert red.get("route/order/rerank", "").startswith(seen or "")
+    assert double.bodies[-1]["documents"] == ["the worst", "the BEST"]
+
+
+def test_a_gateway_that_does_not_reach_its_cache_fails(proven: Proven, double: Double, generation: Generation) -> None:
+    assert generation.gateway
+    cache = generation.gateway.service
+    assert proven.red(cache=cache) == {}
+    double.cache = (503, "Service Unhealthy")
+    assert proven.red(cache=cache) == {"gateway/cache": '503 "Service Unhealthy"'}
+    assert proven.red(cache=None) == {}
+
+
 def test_a_missing_and_an_unknown_model_are_both_named(proven: Proven, double: Double) -> None:
     double.names = ("qwen", "text", "vector", "stray")
     assert proven.red() == {"gateway/models": "missing: gpt-4o; too much: stray"}
@@ -501,3 +550,21 @@ def test_a_staged_gateway_that_offers_too_much_or_says_nothing_is_found_out(
     double.spoil("qwen@backend", words="")
     found = staged_checks(elsewhere, double)
     assert {id for id, ok in found.items() if ok is not True} == {"gateway/models", "route/qwen@backend/staged"}
+
+
+def test_a_slow_first_answer_leaves_the_whole_cool_down_to_be_outlasted() -> None:
+    """A gateway that has just started is slow, and may have put to rest what it did not wait for long enough."""
+    tries = []
+
+    async def ask() -> str:
+        tries.append(time.monotonic())
+        if len(tries) == 1:
+            await asyncio.sleep(3.2)  # longer than the margin, and a cool-down of nothing
+        if len(tries) < 3:
+            raise Resting("attempted fallbacks: 1")
+        return "words"
+
+    async def is_well() -> bool:
+        return True
+
+    assert asyncio.run(outlast_cooldown(ask, is_well, 0)) == "words"

@@ -1,8 +1,13 @@
-"""Making a generation the one that runs: one link is switched, then the units that run something else restart."""
+"""Making a generation the one that runs: one link is switched, then the units that run something else restart.
+
+All that it must know of the generation lies in the generation's folder, so an old one is activated like a new one.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +19,7 @@ from typing import Any
 from roles.host.programs.console import HostError, Progress, say, seconds
 from roles.host.programs.files import link_atomic, make_folder, remove_tree, write_atomic
 from roles.host.programs.front import Server
+from roles.host.programs.kept import ACTIVATION, passed_proofs
 from roles.host.programs.systemd import Manager
 
 KEPT_GENERATIONS = 5
@@ -22,12 +28,20 @@ _DEATHS = 2
 """Automatic restarts of a unit before its first answer after which waiting longer is pointless."""
 
 
-def main(request: dict[str, Any]) -> None:
+def activate(request: dict[str, Any], folder: Path) -> None:
+    """Switch to the generation in `folder`, restart what runs something else, and wait for every unit's answer.
+
+    Args:
+        request: what is the same for all generations of a host: its layout.
+
+    Raises:
+        HostError: some unit does not stay up or does not answer. The generation is the current one all the same.
+    """
     manager = Manager(request["scope"])
-    config, folder = Path(request["config"]), Path(request["folder"])
-    units_folder = Path(request["units_folder"])
+    config, units_folder = Path(request["config"]), Path(request["units_folder"])
     wants = units_folder / f"{request['wanted_by']}.wants"
-    names = [unit["name"] for unit in request["units"]]
+    units: list[dict[str, Any]] = json.loads((folder / ACTIVATION).read_text())["units"]
+    names = [unit["name"] for unit in units]
     activated = Path(request["state"], "activated")
 
     # What only adds comes before the switch, what removes after it: a host whose power fails in between boots into
@@ -43,7 +57,7 @@ def main(request: dict[str, Any]) -> None:
             link_atomic(folder.parent / "previous", str(config.readlink()))
         link_atomic(config, str(folder))
         say(f"generation {folder.name}: switched to")
-    gone = [name for name in request["linked_units"] if name not in names]
+    gone = [name for name in _linked_units(units_folder, config) if name not in names]
     if gone:
         say(f"stopping {', '.join(gone)}: no longer declared")
         with contextlib.suppress(HostError):
@@ -53,9 +67,9 @@ def main(request: dict[str, Any]) -> None:
             (units_folder / name).unlink(missing_ok=True)
     manager.call("daemon-reload")
 
-    _replace(manager, request["units"])
+    _replace(manager, units)
     write_atomic(activated, folder.name.encode(), 0o644)
-    _forget_old_generations(folder)
+    _forget_old_generations(folder, request["state"])
 
 
 def _replace(manager: Manager, units: list[dict[str, Any]]) -> None:
@@ -102,6 +116,11 @@ def _restart(manager: Manager, units: list[dict[str, Any]]) -> None:
 
 def _target(link: Path) -> str | None:
     return str(link.readlink()) if link.is_symlink() else None
+
+
+def _linked_units(units_folder: Path, config: Path) -> list[str]:
+    """Names of the units that lead into the configuration: those of the generation that ran, and of a killed run."""
+    return sorted(path.name for path in units_folder.iterdir() if _target(path) == f"{config}/units/{path.name}")
 
 
 def _ensure_link(path: Path, target: str) -> None:
@@ -212,19 +231,27 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _answers(url: str) -> bool:
+    """Status 200, or of a Redis PONG, or its word that it wants a password first."""
     try:
+        if url.startswith("redis://"):
+            host, _, port = url.removeprefix("redis://").rpartition(":")
+            with socket.create_connection((host, int(port)), timeout=5) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(64).startswith((b"+PONG", b"-NOAUTH"))
         with _direct.open(url, timeout=5) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 
 
-def _forget_old_generations(current: Path) -> None:
-    """Keep the current generation, the one before, and a few more by age."""
+def _forget_old_generations(current: Path, state: str) -> None:
+    """Keep the current generation, the one before, the last that passed its proof, and a few more by age."""
     folders = [folder for folder in current.parent.iterdir() if folder.is_dir() and not folder.is_symlink()]
     folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
     previous = _target(current.parent / "previous")
-    kept = {current, *folders[:KEPT_GENERATIONS], *([Path(previous)] if previous else [])}
+    # The current one is not proved yet: should it fail, the last that passed is what the host goes back to.
+    passed = [current.parent / name for name in passed_proofs(state)[-1:]]
+    kept = {current, *folders[:KEPT_GENERATIONS], *([Path(previous)] if previous else []), *passed}
     for folder in folders:
         if folder not in kept:
             remove_tree(folder)

@@ -27,10 +27,14 @@ except (OSError, AttributeError) as error:
 for library in sorted(folder.glob("libggml-*.so")):
     try:
         ctypes.CDLL(str(library))
+        print("loads", library.name)
     except OSError as error:
         print("fails", error)
 """
-"""Works without a card, and for backends that are linked in as well as for those that are loaded at the start."""
+"""Finds backends that are linked in and those that are loaded at the start. CUDA's tells of itself without a card too,
+Vulkan's only where Vulkan finds a driver."""
+
+_LIBRARIES = {"CUDA": "libggml-cuda.so", "ROCm": "libggml-hip.so", "Vulkan": "libggml-vulkan.so"}
 
 
 def check_backend(recipe: dict[str, Any], folder: Path, title: str, user: str | None) -> None:
@@ -54,13 +58,21 @@ def check_backend(recipe: dict[str, Any], folder: Path, title: str, user: str | 
     said: list[str] = []
     what = f"{title}: asking which backends it has"
     run(["python3", "-I", "-c", _ASK, str(found[0].parent)], what=what, user=user, on_line=said.append)
-    backends = [line.removeprefix("has ") for line in said if line.startswith("has ")]
-    failures = [line.removeprefix("fails ") for line in said if line.startswith("fails ")]
+    backends, failures, libraries_that_load = (_after(word, said) for word in ("has ", "fails ", "loads "))
     if name in backends:
         return
-    cause = (
-        f"{'; '.join(dict.fromkeys(failures))}: install that on the host, or give it as `runtime` of a release"
-        if failures
-        else f"take one that is made for {name}, or mend `backend`"
-    )
+    if failures:
+        cause = f"{'; '.join(failures)}: install that on the host, or give it as `runtime` of a release"
+    elif _LIBRARIES.get(name) in libraries_that_load:
+        cause = (
+            f"its {_LIBRARIES[name]} is there and finds no driver: install the {name} part of the card's driver "
+            "(for Vulkan, `vulkaninfo --summary` shows what is there)"
+        )
+    else:
+        cause = f"take one that is made for {name}, or mend `backend`"
     raise HostError(f"{title}: it is to compute on {name}, and has only {', '.join(backends) or 'nothing'}: {cause}")
+
+
+def _after(word: str, lines: list[str]) -> list[str]:
+    """What follows a word at the start of lines, each once."""
+    return list(dict.fromkeys(line.removeprefix(word) for line in lines if line.startswith(word)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from roles.host.programs.console import megabytes, say
 from roles.host.programs.files import remove_tree
+from roles.host.programs.processes import run
 
 
 def main(request: dict[str, Any]) -> None:
@@ -19,6 +20,8 @@ def main(request: dict[str, Any]) -> None:
         say(f"{folder}: removed, {megabytes(size)}")
         freed += size
     say(f"{megabytes(freed)} freed")
+    for command in request["commands"]:
+        run(command, what="removing what a server keeps and nobody declares", on_line=say)
 
 
 def _size(folder: Path) -> int:

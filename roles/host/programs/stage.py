@@ -16,6 +16,7 @@ from typing import Any
 
 from roles.host.programs.activate import await_ready
 from roles.host.programs.console import HostError, Progress, say, seconds
+from roles.host.programs.record import first_line, note
 from roles.host.programs.systemd import Manager
 
 
@@ -48,6 +49,7 @@ def main(request: dict[str, Any]) -> None:
     finally:
         _take_down(manager, file)
     if problem:
+        note(request["state"], "refused", folder.name, request["who"], reason=first_line(problem.strip()))
         raise HostError(
             f"the new gateway does not do what it should, and the host was not switched to generation {folder.name}: "
             f"it goes on with what it runs.\n{problem}"

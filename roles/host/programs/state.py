@@ -27,6 +27,7 @@ def main(request: dict[str, Any]) -> None:
     linked = _linked_units(units_folder, config)
     names = sorted({*request["units"], *linked})
     gpus = _gpus(request["gpu_program"])
+    generation, history = _current_generation(config), _history(layout["state"])
     print(
         json.dumps(
             {
@@ -40,7 +41,11 @@ def main(request: dict[str, Any]) -> None:
                 "missing_packages": _missing_packages(request["packages"]),
                 "build_user": _user_exists(request["build_user"]),
                 "systemd": _systemd_version(layout["scope"]),
-                "generation": _current_generation(config),
+                "generation": generation,
+                "proved": any(
+                    event["generation"] == generation and event.get("verdict") == "pass" for event in history
+                ),
+                "last_event": next((event for event in reversed(history) if event["event"] != "verified"), None),
                 "files": _tree(config),
                 "secrets": [path for path in request["secrets"] if _is_private(Path(path))],
                 "installs": _complete_installs([layout["installs"], f"{layout['state']}/models"]),
@@ -129,6 +134,13 @@ def _systemd_version(scope: str) -> str | None:
 
 def _current_generation(config: Path) -> str | None:
     return config.readlink().name if config.is_symlink() else None
+
+
+def _history(state: str) -> list[dict[str, Any]]:
+    """What happened to generations here, oldest first."""
+    with contextlib.suppress(ValueError):
+        return [json.loads(line) for line in (_read(f"{state}/history.jsonl") or "").splitlines()]
+    return []
 
 
 def _tree(config: Path) -> dict[str, list[Any]]:

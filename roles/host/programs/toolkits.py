@@ -1,8 +1,9 @@
-"""Compilers for graphics cards: the administrator installs them, fit for the driver; here they are found."""
+"""What compiles for graphics cards: the host's administrator installs it, fit for the driver; here it is found."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from roles.host.programs.processes import run
 CUDA_FOLDER = "/usr/local/cuda/bin"
 """Where NVIDIA's packages put it, which is on nobody's PATH."""
 ROCM_FOLDER = "/opt/rocm/bin"
+VULKAN_HEADERS = Path("/usr/include/vulkan/vulkan_core.h")
+"""Where Debian's libvulkan-dev puts them."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,10 @@ def find_toolkit(name: str | None, title: str) -> Toolkit:
     """The toolkit that a build needs; none = it needs none.
 
     Args:
-        name: `cuda` or `hip`.
+        name: `cuda`, `hip` or `vulkan`.
 
     Raises:
-        HostError: the host does not have it.
+        HostError: the host does not have it, or has it too old.
     """
     match name:
         case "cuda":
@@ -41,6 +44,8 @@ def find_toolkit(name: str | None, title: str) -> Toolkit:
             root, clang = (_said(hipconfig, option, title) for option in ("--rocmpath", "--hipclangpath"))
             environment = {"HIPCXX": f"{clang}/clang", "HIP_PATH": root, "ROCM_PATH": root}
             return Toolkit(environment, _folder(Path(root, "lib")))
+        case "vulkan":
+            _check_vulkan_headers(title)
     return Toolkit()
 
 
@@ -49,6 +54,27 @@ _CUDA_MISSING = (
     "cuda-toolkit-<version>; Debian's, in its section non-free: nvidia-cuda-toolkit)"
 )
 _ROCM_MISSING = "install AMD's ROCm, 6.1 or newer, with its HIP SDK and hipBLAS (Debian 12 and 13 have older ones)"
+
+
+_OLDEST_VULKAN = (1, 3, 275)
+"""The oldest headers that llama.cpp's own tests build with, those of Ubuntu 24.04. With Debian 12's, 1.3.239, it fails
+after minutes of compiling."""
+
+
+def _check_vulkan_headers(title: str) -> None:
+    text = VULKAN_HEADERS.read_text()
+    version = re.search(r"VK_HEADER_VERSION_COMPLETE VK_MAKE_API_VERSION\(0, (\d+), (\d+),", text)
+    patch = re.search(r"#define VK_HEADER_VERSION (\d+)", text)
+    found = tuple(int(number) for match in (version, patch) if match for number in match.groups())
+    if found < _OLDEST_VULKAN:
+        raise HostError(
+            f"{title}: the host's Vulkan headers are {_dotted(found)}, and {_dotted(_OLDEST_VULKAN)} or newer are "
+            "needed, as Debian 13 and Ubuntu 24.04 have them: upgrade the host, or take a release"
+        )
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def _find(program: str, usual_folder: str, title: str, mend: str) -> Path:

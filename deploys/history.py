@@ -1,0 +1,5 @@
+"""List the generations that each host keeps: when, whose, what changed, how it proved. Changes nothing."""
+
+from roles.deploy import history
+
+history()

@@ -1,0 +1,5 @@
+"""Go back to the generation that held before, or to `--data generation=NAME`, and prove it."""
+
+from roles.deploy import rollback
+
+rollback()

@@ -1,0 +1,115 @@
+"""What is different between two generations, a line for each thing that a person would have changed. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from roles.host.history import KeptGeneration
+from roles.plan import ACTIVATION, DIGEST_VARIABLE
+
+_DERIVED = frozenset({"api_base", "ready_url", "model_list"})
+"""Keys that follow from something that is told elsewhere."""
+_IDENTITY = ("name", "model_name", "id", "unit")
+_LONGEST = 60
+
+
+def changes(before: KeptGeneration, after: KeptGeneration) -> list[str]:
+    """From one generation to another: units, their options, secrets, installs, routes and settings."""
+    told = []
+    for path in sorted({*before.files, *after.files}):
+        if before.files.get(path) == after.files.get(path) or path == ACTIVATION:
+            continue
+        told += list(_file_changes(path, before, after))
+    for name in sorted({*before.installs, *after.installs}):
+        told += list(_install_changes(name, before.installs.get(name), after.installs.get(name)))
+    return told
+
+
+def _file_changes(path: str, before: KeptGeneration, after: KeptGeneration) -> Iterator[str]:
+    folder, _, name = path.rpartition("/")
+    if folder == "env":
+        yield f"{name.removesuffix('.env')}: its secrets changed"
+        return
+    shown = name if folder == "units" else path
+    if path not in before.files or path not in after.files:
+        yield f"{shown}: {'added' if path in after.files else 'removed'}"
+        return
+    old, new = (_values(folder, path, each.texts.get(path)) for each in (before, after))
+    told = _pairs(old, new) if old and new else ["changed"]
+    yield from (f"{shown}: {line}" for line in told)
+
+
+def _values(folder: str, path: str, text: str | None) -> dict[str, str]:
+    """What a file says, item by item; empty where that can not be told, as of one that somebody edited."""
+    if text is None:
+        return {}
+    if folder == "units":
+        return _unit_lines(text)
+    try:
+        return dict(_flat("", yaml.safe_load(text))) if path.endswith(".yaml") else {}
+    except yaml.YAMLError:
+        return {}
+
+
+def _install_changes(name: str, old: tuple[str, str] | None, new: tuple[str, str] | None) -> Iterator[str]:
+    if old == new:
+        return
+    if old is None or new is None:
+        yield f"install {name}: {'removed' if new is None else f'added ({new[1]})'}"
+    elif old[1] != new[1]:
+        yield f"install {name}: {old[1]} → {new[1]}"
+    else:
+        yield f"install {name}: {new[1]}, made in another way"
+
+
+def _unit_lines(text: str) -> dict[str, str]:
+    """Option of the command line, variable or directive → its value; what repeats is told apart by "again"."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        content = line.strip().removesuffix("\\").strip()
+        if not content or content.startswith(("#", "[")) or DIGEST_VARIABLE in content:
+            continue
+        is_variable = content.startswith("Environment=")
+        separator = " " if line.startswith(" ") else "="
+        key, _, value = content.removeprefix("Environment=").partition("=" if is_variable else separator)
+        while key in found:
+            key += " again"
+        found[key] = value
+    return found
+
+
+def _flat(place: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Each leaf of a YAML document by its place; items of a list by their name, where they have one."""
+    match value:
+        case dict():
+            for key, item in value.items():
+                if key not in _DERIVED:
+                    yield from _flat(f"{place}.{key}" if place else str(key), item)
+        case [dict(), *_]:
+            for number, item in enumerate(value):
+                key = next((str(item[key]) for key in _IDENTITY if key in item), str(number))
+                yield from _flat(f"{place}[{key}]", item)
+        case _:
+            yield place, json.dumps(value, ensure_ascii=False)
+
+
+def _pairs(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    for key in dict.fromkeys([*before, *after]):
+        old, new = before.get(key), after.get(key)
+        if old == new:
+            continue
+        if old is None:
+            yield f"{key} {_short(new)} added".replace("  ", " ")
+        elif new is None:
+            yield f"{key} {_short(old)} removed".replace("  ", " ")
+        else:
+            yield f"{key} {_short(old)} → {_short(new)}"
+
+
+def _short(value: str | None) -> str:
+    text = value or ""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,0 +1,146 @@
+"""The generations that a host keeps, and where to go back to: who activated them, when, and how they proved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api.exceptions import DeployError
+
+from roles.host.program import program_text
+from roles.plan import Layout
+
+
+@dataclass(frozen=True)
+class KeptGeneration:
+    """A generation whose folder is still on the host.
+
+    Attributes:
+        time: when a deploy last tried to activate it, or else when it was written: ISO 8601, UTC.
+        who: whose deploy that was; empty = none that is remembered.
+        outcome: how it last proved or failed to come up, for people; empty = its proof is still to come.
+        held: it passed a proof, once.
+        files: path → SHA-256.
+        texts: path → text of the files that anybody may read.
+        installs: name → folder and title.
+        missing_installs: those that are gone: name and folder.
+    """
+
+    name: str
+    active: bool
+    time: str
+    who: str
+    outcome: str
+    held: bool
+    files: Mapping[str, str]
+    texts: Mapping[str, str]
+    installs: Mapping[str, tuple[str, str]]
+    missing_installs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class History:
+    """Attributes:
+    generations: those that are kept, the newest first.
+    events: what happened, the oldest first; each with `time`, `event`, `generation`, `who` and more.
+    """
+
+    generations: tuple[KeptGeneration, ...]
+    events: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def parse(cls, read: Mapping[str, Any]) -> History:
+        """From the JSON object that `programs/kept.py` prints."""
+        events = tuple(read["events"])
+        kept = [_generation(each, read, events) for each in read["generations"]]
+        return cls(tuple(sorted(kept, key=lambda each: each.time, reverse=True)), events)
+
+    def choose(self, wanted: str | None) -> KeptGeneration:
+        """The generation to go back to.
+
+        Args:
+            wanted: its name or how that begins; none = the one that held before the active one.
+
+        Raises:
+            DeployError: there is no such one, or it can not be activated any more.
+        """
+        chosen = self._named(wanted) if wanted else self._before_the_active()
+        if chosen.missing_installs:
+            raise DeployError(
+                f"generation {chosen.name} can not be activated: of its installs "
+                f"{', '.join(chosen.missing_installs)} are gone. Deploy the inventory that it was made from instead"
+            )
+        return chosen
+
+    def before(self, generation: KeptGeneration) -> KeptGeneration | None:
+        """What it was a change of: the one that held before it, or else any before it."""
+        older = [each for each in self.generations if each.time < generation.time]
+        return next((each for each in older if each.held), older[0] if older else None)
+
+    def _named(self, wanted: str) -> KeptGeneration:
+        found = [each for each in self.generations if each.name.startswith(wanted)]
+        if len(found) != 1:
+            what = "several generations begin" if found else "no generation that is kept begins"
+            raise DeployError(f'{what} with "{wanted}"; {self._names()}')
+        return found[0]
+
+    def _before_the_active(self) -> KeptGeneration:
+        active = next((each for each in self.generations if each.active), None)
+        before = self.before(active) if active else None
+        if before and before.held:
+            return before
+        raise DeployError(
+            "no generation that is kept was active before this one and held; name one with "
+            f"`--data generation=…`; {self._names()}"
+        )
+
+    def _names(self) -> str:
+        names = [f"{each.name}{' (active)' if each.active else ''}" for each in self.generations]
+        return f"there are: {', '.join(names)}" if names else "none is kept"
+
+
+def _generation(
+    entry: Mapping[str, Any], read: Mapping[str, Any], events: Sequence[Mapping[str, Any]]
+) -> KeptGeneration:
+    own = [event for event in events if event["generation"] == entry["name"]]
+    # Going back to it does not make it newer than what the host was taken back from.
+    deploys = [event for event in own if event["event"] in ("refused", "activated", "failed")]
+    outcomes = [_outcome(event) for event in own if event["event"] in ("refused", "verified", "failed")]
+    return KeptGeneration(
+        name=entry["name"],
+        active=entry["name"] == read["active"],
+        time=deploys[-1]["time"] if deploys else entry["written"],
+        who=deploys[-1]["who"] if deploys else "",
+        outcome=outcomes[-1] if outcomes else "",
+        held=any(event.get("verdict") == "pass" for event in own),
+        files=entry["files"],
+        texts={path: read["texts"][digest] for path, digest in entry["files"].items() if digest in read["texts"]},
+        installs={name: (folder, title) for name, (folder, title) in entry["installs"].items()},
+        missing_installs=tuple(entry["missing_installs"]),
+    )
+
+
+def _outcome(event: Mapping[str, Any]) -> str:
+    if event["event"] == "failed":
+        return f"did not come up: {event['reason']}"
+    if event["event"] == "refused":
+        return f"was tried out beside the active one, and not switched to: {event['reason']}"
+    return f"verdict {event['verdict']}: {event['summary']}"
+
+
+class HostHistory(FactBase[History]):
+    """The host's kept generations and its history. Reads only."""
+
+    def command(self, request: str) -> StringCommand:
+        """`request`: JSON of `history_request`."""
+        return StringCommand("python3 -c", QuoteString(program_text("kept")), QuoteString(request))
+
+    def process(self, output: list[str]) -> History:
+        return History.parse(json.loads(output[-1]))
+
+
+def history_request(layout: Layout) -> dict[str, str]:
+    return {"config": layout.config, "generations": layout.generations, "state": layout.state}

@@ -1,0 +1,33 @@
+"""Going to a generation, new or old; where it does not come up, back to the one that held."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from roles.host.programs.activate import activate
+from roles.host.programs.console import HostError
+from roles.host.programs.record import first_line, note
+from roles.host.programs.rollback import go_back
+
+
+def main(request: dict[str, Any]) -> None:
+    """Activate a generation.
+
+    Raises:
+        HostError: it did not come up. What held before is active again, or the message says why it is not.
+    """
+    state, who, folder = request["state"], request["who"], Path(request["folder"])
+    began = time.monotonic()
+    try:
+        activate(request, folder)
+    except (HostError, OSError) as error:
+        took = round(time.monotonic() - began, 1)
+        note(state, "failed", folder.name, who, reason=first_line(str(error)), seconds=took)
+        raise go_back(request, folder.name, str(error)) from None
+    took = round(time.monotonic() - began, 1)
+    if request["by_hand"]:
+        note(state, "rolled back", folder.name, who, **{"from": request["found"]}, reason="by hand", seconds=took)
+    else:
+        note(state, "activated", folder.name, who, seconds=took)

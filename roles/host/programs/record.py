@@ -1,0 +1,48 @@
+"""The history of a host: one JSON object a line for what became of a generation. Nothing in it is secret."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from roles.host.programs.console import say
+from roles.host.programs.files import write_atomic
+from roles.host.programs.kept import events, history_file
+
+KEPT_EVENTS = 200
+_REASON_LENGTH = 300
+
+
+def main(request: dict[str, Any]) -> None:
+    """Write down what the proof of a generation found."""
+    note_verdict(request["state"], request["who"], request["generation"], request["verdict"])
+
+
+def note(state: str, event: str, generation: str, who: str, **more: Any) -> None:
+    """Append an event.
+
+    Args:
+        event: `refused` (before the switch), `activated`, `failed` (did not come up), `verified` or `rolled back`
+            (activated again).
+        who: whose run it was: user@machine.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    line = {"time": now, "event": event, "generation": generation, "who": who, **more}
+    kept = [*events(state), line][-KEPT_EVENTS:]
+    try:
+        write_atomic(history_file(state), "".join(f"{json.dumps(each)}\n" for each in kept).encode(), 0o644)
+    except OSError as error:
+        # On a full disk the way back matters more than the record of it.
+        say(f"{history_file(state)} could not be written: {error.strerror}")
+
+
+def note_verdict(state: str, who: str, generation: str, verdict: dict[str, Any]) -> None:
+    """Append what a proof found: `status`, `summary` and `seconds`."""
+    more = {"verdict": verdict["status"], "summary": verdict["summary"], "seconds": verdict["seconds"]}
+    note(state, "verified", generation, who, **more)
+
+
+def first_line(reason: str) -> str:
+    """A reason without the log lines that may follow, whatever a service wrote into them."""
+    return reason.partition("\n")[0].removesuffix(". It said last:")[:_REASON_LENGTH]

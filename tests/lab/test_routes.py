@@ -1,0 +1,389 @@
+"""Routes on a real host, over llama.cpp servers alone: who answers, also when some do not; and what Redis adds."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import re
+import statistics
+import subprocess
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import Run, deploy, failures, inventory_file, verdict
+from tests.lab.inventory import LLAMA_CPP
+from tests.lab.llama_cpp import llama_cpp_bin
+from tests.lab.llama_cpp_stack import ARCHIVE
+from tests.lab.routes_stack import (
+    COOLDOWN,
+    NARROW,
+    PASSWORD,
+    PASSWORD_VARIABLE,
+    PORTS,
+    RPM,
+    SENTENCES,
+    STREAM_TIMEOUT,
+    TIMEOUT,
+    WEIGHT,
+    WIDE,
+)
+from tests.lab.traffic import Answer, send
+from tests.labhost import Lab, LabHost
+from tests.labhost.faulty_mirror import FaultyMirror
+from tests.labhost.models import write_tiny_gguf, write_tiny_reranker
+
+FRESH: dict[str, Any] = {"cache": {"no-cache": True}}
+REDIS = "ai-backend-redis.service"
+
+
+class Deployed:
+    """A host with the stack."""
+
+    def __init__(self, host: LabHost, mirror: FaultyMirror, folder: Path) -> None:
+        self.host = host
+        self._mirror = mirror
+        self._folder = folder
+
+    def deploy(self, **gateway: Any) -> Run:
+        served = {
+            file.name: (f"{self._mirror.url}/{file.name}", hashlib.sha256(file.read_bytes()).hexdigest())
+            for file in self._mirror.folder.iterdir()
+        }
+        text = (
+            "from tests.lab.routes_stack import routes_stack\n"
+            f"hosts = [lab_host(routes_stack({served!r}, **{gateway!r}))]\n"
+        )
+        return deploy(self.host, inventory=inventory_file(self._folder, text))
+
+    def ask(self, model: str, count: int = 1, concurrency: int = 1, **body: Any) -> list[Answer]:
+        """Good answers all, none of them out of the cache."""
+        answers = send(self.host, model, count, concurrency, **{**FRESH, **body})
+        assert [answer.problem for answer in answers if answer.problem] == []
+        return answers
+
+    def rested(self) -> None:
+        """Wait until nobody rests any more."""
+        time.sleep(COOLDOWN + 0.5)
+
+
+@pytest.fixture(scope="module")
+def deployed(lab: Lab, new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    folder = tmp_path_factory.mktemp("served")
+    for name, says in SENTENCES.items():
+        write_tiny_gguf(folder / f"{name}.gguf", says=says, name=name)
+    write_tiny_reranker(folder / "ranker.gguf", favours="!", name="ranker")
+    programs = llama_cpp_bin(lab, LLAMA_CPP)
+    pack = ["tar", "--create", "--gzip", "--transform", r"s,^\.,llama-b1,", "--file", str(folder / ARCHIVE)]
+    subprocess.run([*pack, "--directory", str(programs), "."], check=True, timeout=120)
+    # Nested: it may change its own firewall. The mirror's address is there while a host is.
+    host = new_module_host("routes", nested=True)
+    address = lab.mirror_url.removeprefix("http://").partition(":")[0]
+    with FaultyMirror(folder, address) as mirror, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PASSWORD_VARIABLE, PASSWORD)
+        deployed = Deployed(host, mirror, tmp_path_factory.mktemp("inventory"))
+        deployed.deploy().must_pass()
+        yield deployed
+
+
+def origins(answers: Sequence[Answer]) -> Counter[str]:
+    """Provider → how many of the answers it gave, by the sentence that is its own."""
+    said = {sentence: name for name, sentence in SENTENCES.items()}
+    return Counter(said[answer.words] for answer in answers)
+
+
+def seconds(answers: Sequence[Answer]) -> list[float]:
+    return [answer.seconds for answer in answers]
+
+
+# Who answers
+
+
+def test_every_route_is_proved_and_a_second_run_changes_nothing(deployed: Deployed) -> None:
+    found = verdict(deployed.host)
+    assert failures(found) == []
+    ids = {check["id"] for check in found["checks"]}
+    assert {"route/ranker/rerank", "gateway/cache", f"unit/{REDIS}/ready", "route/gpt-4o/stream"} <= ids
+    assert set(deployed.deploy().must_pass().results().values()) == {"No changes"}
+
+
+def test_a_thousand_requests_are_shared_out_by_weight(deployed: Deployed) -> None:
+    count, share = 1000, WEIGHT / (WEIGHT + 1)
+    found = origins(deployed.ask("pair", count, 8))
+    assert set(found) == {"one", "two"}
+    assert abs(found["one"] - count * share) <= 3 * math.sqrt(count * share * (1 - share)), found
+
+
+def test_a_higher_order_is_not_asked_while_a_lower_one_answers(deployed: Deployed) -> None:
+    assert set(origins(deployed.ask("ordered", 40, 4))) == {"one"}
+
+
+def test_an_alias_is_answered_by_its_route(deployed: Deployed) -> None:
+    (answer,) = deployed.ask("gpt-4o")
+    assert (answer.words, answer.origin) == (SENTENCES["one"], "one@one")
+
+
+def test_tags_choose_the_deployment(deployed: Deployed) -> None:
+    assert set(origins(deployed.ask("tagged", 10, tags=["fast"]))) == {"one"}
+    assert set(origins(deployed.ask("tagged", 10, tags=["slow"]))) == {"two"}
+    assert set(origins(deployed.ask("tagged", 10))) == {"two"}
+
+
+def test_no_more_requests_a_minute_pass_than_the_limit(deployed: Deployed) -> None:
+    time.sleep(60 - time.time() % 60 + 0.5)  # LiteLLM counts by the clock's minute
+    answers = send(deployed.host, "limited", 3 * RPM, 2, **FRESH)
+    assert Counter(answer.status for answer in answers) == {200: RPM, 429: 2 * RPM}
+
+
+@pytest.mark.parametrize("name", ["one", "gpt-4o"])
+def test_a_request_that_is_too_long_goes_to_the_larger_context(deployed: Deployed, name: str) -> None:
+    messages = [{"role": "user", "content": "word " * NARROW}]
+    (answer,) = deployed.ask(name, messages=messages)
+    assert answer.words == SENTENCES["wide"]
+
+
+def test_clients_are_told_what_a_model_can_do_and_that_it_costs_nothing(deployed: Deployed) -> None:
+    key = "$(cut -d'\"' -f2 /var/lib/ai-backend/secrets/master-key.env)"
+    command = f'curl -sS -H "Authorization: Bearer {key}" http://127.0.0.1:4000/model/info'
+    models = json.loads(deployed.host.run(command).stdout)["data"]
+    (told,) = [model["model_info"] for model in models if model["model_name"] == "wide"]
+    wanted = {
+        "max_input_tokens": WIDE,
+        "supports_function_calling": True,
+        "supports_vision": False,
+        "input_cost_per_token": 0.0,
+        "output_cost_per_token": 0.0,
+    }
+    assert {name: told[name] for name in wanted} == wanted
+
+
+# Who answers when one does not
+
+
+def restored(deployed: Deployed, command: str) -> None:
+    deployed.host.run(command)
+    deployed.host.run(f"timeout 20 sh -c 'until curl -sf http://127.0.0.1:{PORTS['one']}/health; do sleep 0.1; done'")
+
+
+def kill(deployed: Deployed) -> Callable[[], None]:
+    folder = "/run/systemd/system/llama-server@one.service.d"
+    deployed.host.run(f"mkdir -p {folder} && printf '[Service]\\nRestart=no\\n' > {folder}/dead.conf")
+    deployed.host.run("systemctl daemon-reload && systemctl kill --signal=KILL llama-server@one")
+    again = "systemctl daemon-reload && systemctl reset-failed llama-server@one && systemctl start llama-server@one"
+    return lambda: restored(deployed, f"rm -r {folder} && {again}")
+
+
+def stop(deployed: Deployed) -> Callable[[], None]:
+    deployed.host.run("systemctl stop llama-server@one")
+    return lambda: restored(deployed, "systemctl start llama-server@one")
+
+
+def freeze(deployed: Deployed) -> Callable[[], None]:
+    deployed.host.run("systemctl kill --signal=STOP llama-server@one")
+    return lambda: restored(deployed, "systemctl kill --signal=CONT llama-server@one")
+
+
+def drop(deployed: Deployed) -> Callable[[], None]:
+    port = PORTS["one"]
+    hook = "type filter hook input priority 0;"
+    rules = f"table inet fault {{ chain input {{ {hook} tcp dport {port} drop; tcp sport {port} drop; }}; }}\n"
+    deployed.host.run("command -v nft >/dev/null || apt-get -qq install -y nftables", timeout=120)
+    deployed.host.run("nft -f -", input=rules)
+    return lambda: restored(deployed, "nft delete table inet fault")
+
+
+@pytest.mark.parametrize("fault", [kill, stop, freeze, drop])
+def test_a_dead_primary_costs_one_time_out_and_then_nothing(
+    deployed: Deployed, fault: Callable[[Deployed], Callable[[], None]]
+) -> None:
+    """Each edge: by fallback, by alias and fallback, to the other of a pair, to the next order.
+
+    What the later requests cost is taken at the median: other lab hosts work on the same processors.
+    """
+    edges = {"one": "three", "gpt-4o": "three", "pair": "two", "ordered": "two"}
+    deployed.rested()
+    healthy = statistics.median(seconds([answer for name in edges for answer in deployed.ask(name, 5)]))
+    mend = fault(deployed)
+    with contextlib.ExitStack() as at_the_end:
+        at_the_end.callback(mend)
+        for name, expected in edges.items():
+            first, *later = deployed.ask(name, 8)
+            assert set(origins([first, *later])) == {expected}, name
+            assert first.seconds <= TIMEOUT + 1, name
+            assert statistics.median(seconds(later)) <= healthy + 0.1, (name, healthy, seconds([first, *later]))
+            print(f"{fault.__name__} {name}: healthy {healthy:.3f} s, then {seconds([first, *later])}")
+    began = time.monotonic()
+    waiting = {"one", "gpt-4o", "ordered", "pair"}
+    while waiting:
+        assert time.monotonic() - began <= COOLDOWN + 1, waiting
+        waiting -= {name for name in waiting if "one" in origins(deployed.ask(name, 2))}
+
+
+def test_a_stream_waits_for_its_own_time_out(deployed: Deployed) -> None:
+    deployed.rested()
+    mend = freeze(deployed)
+    try:
+        (answer,) = deployed.ask("hasty", stream=True)
+    finally:
+        mend()
+    assert answer.words == SENTENCES["three"]
+    assert STREAM_TIMEOUT - 1 <= answer.seconds <= STREAM_TIMEOUT + 1
+
+
+# The strategies
+
+
+def test_the_least_busy_goes_round_one_that_hangs(deployed: Deployed) -> None:
+    deployed.deploy(routing_strategy="least-busy").must_pass()
+    deployed.ask("pair", 10, 2)
+    deployed.host.run("systemctl kill --signal=STOP llama-server@two")
+    thaw = threading.Timer(4, lambda: deployed.host.run("systemctl kill --signal=CONT llama-server@two"))
+    thaw.start()
+    try:
+        answers = deployed.ask("pair", 40, 4)
+    finally:
+        thaw.join()
+    # By chance all four that ask would soon be waiting for it.
+    assert origins(answers)["two"] <= 4, origins(answers)
+    assert origins(answers)["one"] >= 36
+
+
+def test_by_latency_the_faster_is_asked(deployed: Deployed) -> None:
+    deployed.deploy(routing_strategy="latency-based-routing").must_pass()
+    ((favourite, _),) = origins(deployed.ask("pair", 20)).most_common(1)
+    for _ in range(5):  # each slow answer weighs a tenth
+        deployed.host.run(f"systemctl kill --signal=STOP llama-server@{favourite}")
+        thaw = threading.Timer(2, lambda: deployed.host.run(f"systemctl kill --signal=CONT llama-server@{favourite}"))
+        thaw.start()
+        try:
+            deployed.ask("pair")
+        finally:
+            thaw.join()
+    found = origins(deployed.ask("pair", 20))
+    assert found[favourite] <= 2, (favourite, found)
+
+
+def test_by_usage_each_gets_as_many_tokens(deployed: Deployed) -> None:
+    deployed.deploy(routing_strategy="usage-based-routing-v2").must_pass()
+    found = origins(deployed.ask("pair", 40))
+    assert abs(found["one"] - 20) <= 4, found
+
+
+def test_the_first_strategy_comes_back(deployed: Deployed) -> None:
+    deployed.deploy().must_pass()
+    assert failures(verdict(deployed.host)) == []
+
+
+# Redis
+
+
+def prompts_seen(host: LabHost, name: str) -> float:
+    """Tokens of prompts that a server has worked on, by its own count."""
+    metrics = host.run(f"curl -s http://127.0.0.1:{PORTS[name]}/metrics").stdout
+    found = re.search(r"^llamacpp:prompt_tokens_total (\S+)", metrics, re.MULTILINE)
+    assert found, metrics
+    return float(found[1])
+
+
+FIXED: dict[str, Any] = {"messages": [{"role": "user", "content": "Who is it that never changes?"}]}
+
+
+def new_question() -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": f"Who are you, {uuid.uuid4()}?"}]}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_same_request_is_answered_from_the_cache(deployed: Deployed, stream: bool) -> None:
+    question = new_question()
+    before = prompts_seen(deployed.host, "three")
+    (first,) = send(deployed.host, "three", stream=stream, **question)
+    time.sleep(0.5)  # an answer is remembered just after it was given
+    asked = prompts_seen(deployed.host, "three")
+    (second,) = send(deployed.host, "three", stream=stream, **question)
+    assert (first.words, second.words) == (SENTENCES["three"], SENTENCES["three"])
+    assert asked > before
+    assert prompts_seen(deployed.host, "three") == asked
+    assert "x-litellm-cache-key" in second.headers
+    assert "x-litellm-cache-key" not in first.headers
+
+
+def redis_cli(deployed: Deployed, command: str) -> str:
+    return deployed.host.run(f"read -r REDISCLI_AUTH; export REDISCLI_AUTH; redis-cli {command}", input=PASSWORD).stdout
+
+
+def test_redis_answers_nobody_without_the_password(deployed: Deployed) -> None:
+    assert deployed.host.run("redis-cli ping").stdout == "NOAUTH Authentication required.\n\n"
+    assert redis_cli(deployed, "ping") == "PONG\n"
+    for place in ("journalctl --no-pager -o cat", "cat /proc/[0-9]*/cmdline", "cat /etc/ai-backend/redis/redis.conf"):
+        assert "pass word" not in deployed.host.run(place, check=False).stdout
+
+
+def test_debians_own_redis_does_not_run(deployed: Deployed) -> None:
+    assert deployed.host.run("systemctl is-enabled redis-server", check=False).stdout == "masked\n"
+    assert deployed.host.run("pgrep -c redis-server").stdout == "1\n"
+
+
+def keep_coming(deployed: Deployed, healthy: float, extra: float) -> list[float]:
+    """Answers to new questions while something is wrong with Redis: how long each took."""
+    taken = []
+    for _ in range(25):
+        (answer,) = send(deployed.host, "three", **new_question())
+        assert (answer.words, answer.problem) == (SENTENCES["three"], None)
+        taken.append(answer.seconds)
+    assert statistics.median(taken) <= healthy + extra, (healthy, taken)
+    return taken
+
+
+def usual(deployed: Deployed) -> float:
+    """How long an answer takes while Redis is in use. LiteLLM leaves one that failed alone for a minute."""
+    deadline = time.monotonic() + 70
+    while not any("x-litellm-cache-key" in send(deployed.host, "three", **FIXED)[0].headers for _ in range(2)):
+        assert time.monotonic() < deadline, "Redis is not used again"
+        time.sleep(2)
+    return statistics.median(seconds([send(deployed.host, "three", **new_question())[0] for _ in range(10)]))
+
+
+def test_answers_keep_coming_while_redis_is_dead(deployed: Deployed) -> None:
+    healthy = usual(deployed)
+    deployed.host.run(f"systemctl stop {REDIS}")
+    try:
+        print("dead", healthy, keep_coming(deployed, healthy, 0.1))
+    finally:
+        deployed.host.run(f"systemctl start {REDIS}")
+    assert failures(verdict(deployed.host)) == []
+
+
+def test_answers_keep_coming_while_redis_is_frozen(deployed: Deployed) -> None:
+    healthy = usual(deployed)
+    deployed.host.run(f"systemctl kill --signal=STOP {REDIS}")
+    try:
+        print("frozen", healthy, keep_coming(deployed, healthy, 0.5))
+        seen = failures(verdict(deployed.host))
+        print("frozen, then", keep_coming(deployed, healthy, 0.1))
+    finally:
+        deployed.host.run(f"systemctl kill --signal=CONT {REDIS}")
+    assert {failure.split(":")[0] for failure in seen} == {f"unit/{REDIS}/ready", "gateway/cache"}
+
+
+def test_answers_keep_coming_while_redis_is_full(deployed: Deployed) -> None:
+    healthy = usual(deployed)
+    redis_cli(deployed, "config set maxmemory 1")
+    try:
+        print("full", healthy, keep_coming(deployed, healthy, 0.1))
+    finally:
+        redis_cli(deployed, "config set maxmemory 256mb")
+
+
+def test_redis_forgets_the_oldest_when_it_is_full(deployed: Deployed) -> None:
+    assert redis_cli(deployed, "config get maxmemory-policy") == "maxmemory-policy\nallkeys-lru\n"
+    assert redis_cli(deployed, "config get maxmemory") == f"maxmemory\n{256 * 2**20}\n"
+    assert redis_cli(deployed, "config get save") == "save\n\n"

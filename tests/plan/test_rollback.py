@@ -1,0 +1,93 @@
+"""What going back sends to a host, told by pyinfra's fake connector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.plan.fake import passing_verdict, run_pyinfra
+
+PASS = f"verdict={passing_verdict()!r}"
+FAIL = f"verdict={passing_verdict(ok=False, seen='n alone')!r}"
+OLDER = "lambda read: read['units']['litellm.service'].update(Digest='0lder')"
+UNPROVED = "lambda read: read.update(proved=False)"
+HISTORY = """
+def history(active):
+    def entry(name):
+        empty = {"files": {}, "installs": {}, "missing_installs": []}
+        return {"name": name, "written": "2026-11-24T11:00:00+00:00", **empty}
+    def deployed(name, minute):
+        common = {"time": f"2026-11-24T12:0{minute}:00+00:00", "generation": name, "who": "alice@desk"}
+        verdict = {"event": "verified", "verdict": "pass", "summary": "24 of 24 checks hold"}
+        return [{"event": "activated", **common}, {**common, **verdict}]
+    events = [*deployed("0ld", 1), *deployed(active, 2)]
+    return {"active": active, "generations": [entry("0ld"), entry(active)], "texts": {}, "events": events}
+"""
+
+
+def steps(programs: list[str]) -> list[str]:
+    return [step for step in programs if step != "fact"]
+
+
+def test_what_was_activated_and_does_not_hold_is_taken_back(tmp_path: Path) -> None:
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {OLDER}, {FAIL})]")
+    assert steps(run.programs()) == ["lock", "stage", "forward", "verify", "rollback", "lock"]
+
+
+def test_what_held_before_and_was_not_touched_is_only_told(tmp_path: Path) -> None:
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {FAIL})]")
+    assert run.status == 1
+    assert steps(run.programs()) == ["verify"]
+
+
+def test_a_proof_that_an_earlier_run_owed_is_made_and_written_down(tmp_path: Path) -> None:
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {UNPROVED}, {PASS})]")
+    assert run.status == 0, run.output
+    assert steps(run.programs()) == ["lock", "verify", "record", "lock"]
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {UNPROVED}, {FAIL})]")
+    assert steps(run.programs()) == ["lock", "verify", "rollback", "lock"]
+
+
+def test_proving_alone_writes_nothing_down_and_takes_nothing_back(tmp_path: Path) -> None:
+    for verdict in (PASS, FAIL):
+        run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {UNPROVED}, {verdict})]", "verify.py")
+        assert steps(run.programs()) == ["verify"]
+
+
+def test_going_back_by_hand_activates_proves_and_says_what_comes_next(tmp_path: Path) -> None:
+    run = run_pyinfra(
+        tmp_path, f"{HISTORY}hosts = [fake('box', small_stack(), {PASS}, history=history)]", "rollback.py"
+    )
+    assert run.status == 0, run.output
+    assert steps(run.programs()) == ["history", "lock", "forward", "verify", "record", "lock"]
+    assert "the next deploys/full.py goes forward again, to what the inventory says" in run.output
+
+
+def test_going_back_to_an_unknown_generation_is_refused_before_anything_is_changed(tmp_path: Path) -> None:
+    inventory = f"{HISTORY}hosts = [fake('box', small_stack(), {PASS}, history=history)]"
+    run = run_pyinfra(tmp_path, inventory, "rollback.py", options=["--data", "generation=no-such"])
+    assert run.status == 1
+    assert steps(run.programs()) == ["history"]
+    assert 'no generation that is kept begins with "no-such"; there are: ' in run.output
+    assert "Traceback" not in run.output
+
+
+def test_the_history_is_one_read_and_no_operation(tmp_path: Path) -> None:
+    run = run_pyinfra(tmp_path, f"{HISTORY}hosts = [fake('box', small_stack(), history=history)]", "history.py")
+    assert run.status == 0, run.output
+    assert run.programs() == ["history"]
+    newer, older = (
+        run.output.index("2026-11-24T12:02:00"),
+        run.output.index("2026-11-24T12:01:00+00:00  0ld  by alice@desk"),
+    )
+    assert newer < older
+    assert "ACTIVE" in run.output[newer:older]
+    assert "verdict pass: 24 of 24 checks hold" in run.output
+
+
+def test_a_host_that_was_taken_back_is_told_so_when_it_goes_forward_again(tmp_path: Path) -> None:
+    back = (
+        "lambda read: read.update(last_event={'event': 'rolled back', 'from': read['generation'], 'who': 'carol@desk',"
+        " 'time': 'noon', 'reason': 'by hand'}, generation='0ld')"
+    )
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {back}, {PASS})]", "preflight.py")
+    assert "the host has generation 0ld, to which carol@desk went back from this one at noon (by hand)" in run.output

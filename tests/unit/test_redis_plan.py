@@ -1,0 +1,113 @@
+"""Redis's unit and configuration, and that it can be told to be ready."""
+
+from __future__ import annotations
+
+import asyncio
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from roles.host.programs.activate import _answers
+from roles.plan import HostPlan, Unit, resolve
+from roles.redis import Redis
+from roles.rooms import plan_of
+from roles.spec import EnvSecret, UserScope
+from roles.verify.generation import Service
+from roles.verify.units import _ask_ready
+from tests.stacks import PLATFORM, small_stack
+
+SECRET = EnvSecret("LAB_REDIS_PASSWORD")
+
+
+def planned(**options: Any) -> tuple[HostPlan, Unit]:
+    plan = plan_of(small_stack(cache=Redis(**options)))
+    return plan, next(unit for unit in plan.units if unit.name == "ai-backend-redis.service")
+
+
+def test_it_runs_under_a_unit_of_its_own_and_debians_is_kept_off() -> None:
+    plan, unit = planned()
+    assert "redis-server" in plan.packages
+    assert plan.keep_off == ("redis-server.service",)
+    assert "\nExecStart=/usr/bin/redis-server \\\n    /etc/ai-backend/redis/redis.conf\n" in unit.text
+    assert "\nDynamicUser=yes\n" in unit.text
+    assert "\nBefore=litellm.service litellm@a.service litellm@b.service\n" in unit.text
+    assert not unit.environment
+
+
+def test_what_it_keeps_is_bounded_and_in_memory_only() -> None:
+    plan, unit = planned(maxmemory="64M")
+    assert unit.reads == ("redis/redis.conf",)
+    lines = plan.files["redis/redis.conf"].splitlines()
+    assert {'save ""', "appendonly no", "maxmemory 64mb", "maxmemory-policy allkeys-lru", "bind 127.0.0.1"} <= {*lines}
+
+
+def test_the_password_is_in_0600_files_alone() -> None:
+    plan, _ = planned(password=SECRET)
+    generation = resolve(plan, PLATFORM, reveal=lambda secret: "the-password-itself")
+    holding = {path: file.mode for path, file in generation.files.items() if b"the-password-itself" in file.content}
+    assert holding == {"env/ai-backend-redis.service.env": 0o600, "env/litellm.service.env": 0o600}
+
+
+def test_without_a_cache_there_is_no_trace_of_one() -> None:
+    plan = plan_of(small_stack())
+    assert not any("redis" in text.lower() for text in (*plan.files.values(), *(unit.text for unit in plan.units)))
+    assert (plan.keep_off, "redis-server" in plan.packages) == ((), False)
+
+
+def test_in_user_scope_it_reads_its_configuration_from_the_users_tree() -> None:
+    plan = plan_of(small_stack(cache=Redis(), scope=UserScope(user="alice")))
+    (unit,) = [unit for unit in plan.units if "redis" in unit.name]
+    assert "/home/alice/.config/ai-backend/redis/redis.conf" in unit.text
+
+
+@contextmanager
+def saying(answer: bytes) -> Iterator[str]:
+    """A server that answers a PING so, and nothing else."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            if self.rfile.readline() == b"PING\r\n":
+                self.wfile.write(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"redis://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def ask_ready(url: str) -> tuple[bool, str]:
+    async def ask() -> tuple[bool, str]:
+        async with httpx.AsyncClient() as client:
+            return await _ask_ready(client, Service("redis.service", "127.0.0.1", 1, url, 5, Path("none")))
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("answer", "ready", "seen"),
+    [
+        (b"+PONG\r\n", True, "PONG"),
+        (b"-NOAUTH Authentication required.\r\n", True, "NOAUTH"),
+        (b"-LOADING Redis is loading the dataset in memory\r\n", False, "LOADING"),
+        (b"", False, "no answer"),
+    ],
+)
+def test_a_redis_is_ready_once_it_answers_a_ping(answer: bytes, ready: bool, seen: str) -> None:
+    with saying(answer) as url:
+        assert _answers(url) is ready
+        assert ask_ready(url) == (ready, seen)
+
+
+def test_where_nobody_listens_no_redis_is_ready() -> None:
+    with saying(b"") as url:
+        pass
+    assert not _answers(url)
+    assert ask_ready(url)[0] is False

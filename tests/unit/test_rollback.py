@@ -1,0 +1,160 @@
+"""Where a host goes back to, and what it remembers: the programs, on folders as they lie on a host."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roles.host.programs import record, rollback
+from roles.host.programs.console import HostError
+from roles.host.programs.kept import ACTIVATION, events, history_file, passed_proofs
+from roles.host.programs.record import first_line, note, note_verdict
+
+PASS = {"status": "pass", "summary": "24 of 24 checks hold", "seconds": 1.5}
+FAIL = {"status": "fail", "summary": "1 of 24 checks fail", "seconds": 1.5}
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> str:
+    (tmp_path / "state").mkdir()
+    return str(tmp_path / "state")
+
+
+def keep(folder: Path, name: str) -> Path:
+    """A generation with one install, which is whole."""
+    install = folder / "installs" / f"of-{name}"
+    install.mkdir(parents=True)
+    (install / ".install.json").write_text('{"title": "something"}')
+    generation = folder / "generations" / name
+    (generation / "install").mkdir(parents=True)
+    (generation / "install" / "it").symlink_to(install)
+    (generation / ACTIVATION).write_text('{"units": []}')
+    return generation
+
+
+def target(folder: Path, state: str, *, found: str | None, failed: str) -> Path | str:
+    request = {"state": state, "generations": str(folder / "generations"), "found": found}
+    return rollback._generation_that_held(request, failed)
+
+
+def test_a_host_goes_back_to_what_it_was_found_with(tmp_path: Path, state: str) -> None:
+    for name in ("old", "found", "new"):
+        keep(tmp_path, name)
+    for name in ("found", "old"):
+        note_verdict(state, "alice@desk", name, PASS)
+    assert target(tmp_path, state, found="found", failed="new") == tmp_path / "generations" / "found"
+
+
+def test_what_never_passed_its_proof_is_passed_over(tmp_path: Path, state: str) -> None:
+    for name in ("old", "unproved", "failed", "new"):
+        keep(tmp_path, name)
+    note_verdict(state, "alice@desk", "old", PASS)
+    note(state, "activated", "unproved", "alice@desk")
+    note_verdict(state, "alice@desk", "failed", FAIL)
+    for found in ("unproved", "failed", "new", None):
+        assert target(tmp_path, state, found=found, failed="new") == tmp_path / "generations" / "old"
+
+
+def test_of_several_that_held_the_last_is_taken(tmp_path: Path, state: str) -> None:
+    for name in ("new", "b", "a"):
+        keep(tmp_path, name)
+    for name in ("a", "b", "removed"):
+        note_verdict(state, "alice@desk", name, PASS)
+    assert target(tmp_path, state, found="new", failed="new") == tmp_path / "generations" / "b"
+
+
+def test_the_first_generation_has_nothing_to_go_back_to(tmp_path: Path, state: str) -> None:
+    keep(tmp_path, "new")
+    assert target(tmp_path, state, found=None, failed="new") == "no generation that is kept here has held before"
+
+
+def test_a_generation_that_held_before_is_not_left_for_an_older_one(tmp_path: Path, state: str) -> None:
+    """What broke is something else on the host, and an older configuration is not what its owner wants."""
+    for name in ("old", "same"):
+        keep(tmp_path, name)
+        note_verdict(state, "alice@desk", name, PASS)
+    told = target(tmp_path, state, found="same", failed="same")
+    assert isinstance(told, str)
+    assert "this very generation held before" in told
+
+
+def test_a_generation_without_its_installs_is_no_way_back_and_they_are_named(tmp_path: Path, state: str) -> None:
+    for name in ("found", "new"):
+        keep(tmp_path, name)
+    note_verdict(state, "alice@desk", "found", PASS)
+    (tmp_path / "installs" / "of-found" / ".install.json").unlink()
+    folder = tmp_path / "installs" / "of-found"
+    told = target(tmp_path, state, found="found", failed="new")
+    assert told == f"generation found held before, but of its installs it ({folder}) are gone"
+
+
+def test_a_failed_proof_is_written_down_and_told_before_that_there_is_no_way_back(tmp_path: Path, state: str) -> None:
+    keep(tmp_path, "new")
+    request = {
+        "state": state,
+        "generations": str(tmp_path / "generations"),
+        "found": None,
+        "failed": "new",
+        "who": "alice@desk",
+        "reason": "1 of 24 checks fail\n    route/x: no words",
+        "verdict": FAIL,
+    }
+    with pytest.raises(HostError) as told:
+        rollback.main(request)
+    reason, check, way_back = str(told.value).splitlines()
+    assert reason == "generation new did not hold: 1 of 24 checks fail"
+    assert "route/x: no words" in check
+    assert way_back.startswith("There is nothing to go back to: ")
+    (event,) = events(state)
+    assert (event["event"], event["generation"], event["verdict"]) == ("verified", "new", "fail")
+
+
+def test_when_going_back_fails_too_both_reasons_are_told(tmp_path: Path, state: str) -> None:
+    for name in ("found", "new"):
+        keep(tmp_path, name)
+    note_verdict(state, "alice@desk", "found", PASS)
+    request: dict[str, Any] = {
+        "state": state,
+        "generations": str(tmp_path / "generations"),
+        "found": "found",
+        "who": "alice@desk",
+        "scope": "system",
+        "config": str(tmp_path / "config"),
+        "units_folder": str(tmp_path / "a file/units"),
+        "wanted_by": "multi-user.target",
+    }
+    (tmp_path / "a file").write_text("where a folder is to be")
+    told = str(rollback.go_back(request, "new", "no-such-flag"))
+    assert told.index("generation new did not hold: no-such-flag") < told.index(
+        "GOING BACK FAILED TOO: generation found"
+    )
+    assert "a file/units" in told
+
+
+def test_the_history_is_bounded_public_and_whole(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "KEPT_EVENTS", 3)
+    for name in "abcde":
+        note(state, "activated", name, "alice@desk", seconds=1.0)
+    assert [event["generation"] for event in events(state)] == ["c", "d", "e"]
+    assert stat.S_IMODE(history_file(state).stat().st_mode) == 0o644
+    assert [path.name for path in Path(state).iterdir()] == ["history.jsonl"]
+    assert all(json.loads(line) for line in history_file(state).read_text().splitlines())
+
+
+def test_a_history_that_can_not_be_written_stops_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    note(str(tmp_path / "not there"), "activated", "a", "alice@desk")
+    assert "history.jsonl could not be written: No such file or directory" in capsys.readouterr().out
+
+
+def test_a_history_that_somebody_broke_counts_as_none(state: str) -> None:
+    history_file(state).write_text("{broken")
+    assert passed_proofs(state) == []
+
+
+def test_log_lines_of_a_service_are_not_written_down() -> None:
+    reason = "x.service does not stay up (failed). It said last:\n    key=sk-secret"
+    assert first_line(reason) == "x.service does not stay up (failed)"
