@@ -32,7 +32,7 @@ from roles.host import (
     write_generation,
 )
 from roles.lint import lint
-from roles.litellm import LITELLM_CONFIG, LITELLM_VERSION
+from roles.litellm import LITELLM_CONFIG, LITELLM_VARIABLES, LITELLM_VERSION
 from roles.plan import HostPlan
 from roles.rooms import plan_of
 from roles.spec import Secret, SpecError, Stack
@@ -165,7 +165,7 @@ def _plan(each: Host) -> HostPlan:
 def _lint(plan: HostPlan) -> None:
     """Raises `SpecError` where LiteLLM would take what was rendered for it, and not work as declared."""
     variables = {name for unit in plan.units if LITELLM_CONFIG in unit.reads for name in unit.environment}
-    variables |= {secret.variable for secret in plan.generated_secrets}
+    variables |= LITELLM_VARIABLES | {secret.variable for secret in plan.generated_secrets}
     findings = lint(
         plan.files[LITELLM_CONFIG],
         version=LITELLM_VERSION,

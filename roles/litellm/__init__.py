@@ -1,6 +1,7 @@
 """The LiteLLM gateway."""
 
 from roles.litellm.plan import CONFIG as LITELLM_CONFIG
+from roles.litellm.plan import PUBLIC_VARIABLES as LITELLM_VARIABLES
 from roles.litellm.plan import VERSION as LITELLM_VERSION
 from roles.litellm.plan import plan_gateway
 from roles.litellm.spec import LiteLLM
@@ -9,4 +10,4 @@ from roles.spec import Service
 
 PLANNERS: dict[type[Service], Planner] = {LiteLLM: plan_gateway}
 
-__all__ = ["LITELLM_CONFIG", "LITELLM_VERSION", "PLANNERS", "LiteLLM"]
+__all__ = ["LITELLM_CONFIG", "LITELLM_VARIABLES", "LITELLM_VERSION", "PLANNERS", "LiteLLM"]

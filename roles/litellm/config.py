@@ -12,6 +12,8 @@ MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
 
 
 CACHE_PASSWORD_VARIABLE = "CACHE_PASSWORD"
+CACHE_NAMESPACE_VARIABLE = "CACHE_NAMESPACE"
+"""What the names of all that a gateway keeps in the cache begin with."""
 _CACHE_SECONDS = 0.2
 """How long the gateway waits for the cache. One that hangs costs each request that much for 5 seconds, as long as
 LiteLLM's circuit breaker takes to leave it out, and nothing after that. LiteLLM's own default is 5 s."""
@@ -77,6 +79,7 @@ def _cache(cache: Cache) -> dict[str, Json]:
         "type": "redis",
         "host": cache.reachable_at,
         "port": cache.port,
+        "namespace": f"os.environ/{CACHE_NAMESPACE_VARIABLE}",
         "ttl": cache.ttl,
         "mode": "default_on" if cache.responses == "always" else "default_off",
         "socket_timeout": _CACHE_SECONDS,

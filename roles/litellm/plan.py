@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from roles.litellm.config import (
+    CACHE_NAMESPACE_VARIABLE,
     CACHE_PASSWORD_VARIABLE,
     MASTER_KEY_VARIABLE,
     litellm_config,
@@ -64,6 +65,8 @@ _PROCESS_ENVIRONMENT = {
     "NO_REDOC": "True",
     "NO_OPENAPI": "True",
 }
+PUBLIC_VARIABLES = frozenset({*_PROCESS_ENVIRONMENT, CACHE_NAMESPACE_VARIABLE})
+"""Names of the variables that a process of the gateway may have besides its secrets."""
 
 
 def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
@@ -89,7 +92,9 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
     secrets |= {backend.key_variable: backend.api_key for backend in context.backends if backend.api_key}
     if context.cache and context.cache[0].password:
         secrets[CACHE_PASSWORD_VARIABLE] = context.cache[0].password
-    process = _Process(gateway, layout, environment, secrets, [variable.path for variable in generated])
+    process = _Process(
+        gateway, layout, environment, secrets, [variable.path for variable in generated], bool(context.cache)
+    )
     if gateway.instance_ports:
         ports = dict(zip(GATEWAY_INSTANCES, gateway.instance_ports, strict=True))
         servers = {name: name.removeprefix("litellm@").removesuffix(".service") for name in ports}
@@ -136,6 +141,7 @@ class _Process:
     environment: Install
     secrets: Mapping[str, EnvValue]
     environment_files: Sequence[str]
+    has_cache: bool
 
     def unit(self, name: str, bind: str, port: int) -> Unit:
         address = self.gateway.reachable_at if bind == self.gateway.bind else bind
@@ -151,12 +157,20 @@ class _Process:
         )
 
     def text(
-        self, name: str, layout: Layout, template: str, bind: str, port: str, longest_run: int | None = None
+        self,
+        name: str,
+        layout: Layout,
+        template: str,
+        bind: str,
+        port: str,
+        cache_namespace: str = "gateway",
+        longest_run: int | None = None,
     ) -> str:
         """The unit file of the process.
 
         Args:
             layout: where it finds its generation.
+            cache_namespace: whom it shares with what it keeps in the cache.
             longest_run: seconds after which systemd stops it; none = it runs for ever.
         """
         command = [
@@ -165,13 +179,14 @@ class _Process:
             "--host", bind,
             "--port", port,
         ]  # fmt: skip
+        namespace = {CACHE_NAMESPACE_VARIABLE: cache_namespace} if self.has_cache else {}
         return unit_file(
             template,
             layout=layout,
             unit=name,
             service=self.gateway,
             command=command,
-            environment=_PROCESS_ENVIRONMENT,
+            environment={**_PROCESS_ENVIRONMENT, **namespace},
             secrets=self.secrets,
             memory_max=self.gateway.memory_max,
             # LiteLLM ends once the requests under way have ended, and takes no new ones meanwhile.
@@ -193,6 +208,8 @@ def _staging(process: _Process, gateways: Sequence[str]) -> Staging:
             "litellm-staged.service.j2",
             "127.0.0.1",
             STAGED_PORT,
+            # What it puts to rest, because its new configuration is wrong, is not to rest for those that answer.
+            cache_namespace="staged",
             longest_run=start_timeout + _LONGEST_QUESTIONS,
         ),
         environment=process.environment.name,

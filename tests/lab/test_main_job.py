@@ -21,8 +21,8 @@ def host(request: pytest.FixtureRequest, new_module_host: NewHost) -> LabHost:
     """A host that the stack was deployed to once, from nothing."""
     host = new_module_host(request.param, release=request.param)
     run = deploy(host).must_pass()
-    assert set(run.results()) == set(OPERATIONS)
-    assert set(run.results().values()) == {"Success"}
+    # No gateway answers yet beside which one could be tried out.
+    assert run.results() == {**dict.fromkeys(OPERATIONS, "Success"), "Stage the gateway": "No changes"}
     return host
 
 

@@ -175,6 +175,7 @@ def test_a_cache_is_rendered_with_short_time_outs_and_no_password() -> None:
         "type": "redis",
         "host": "127.0.0.1",
         "port": 6379,
+        "namespace": "os.environ/CACHE_NAMESPACE",
         "ttl": 60,
         "mode": "default_off",
         "socket_timeout": 0.2,

@@ -47,6 +47,14 @@ def test_what_it_keeps_is_bounded_and_in_memory_only() -> None:
     assert {'save ""', "appendonly no", "maxmemory 64mb", "maxmemory-policy allkeys-lru", "bind 127.0.0.1"} <= {*lines}
 
 
+def test_a_gateway_that_is_tried_out_puts_nothing_to_rest_for_those_that_answer() -> None:
+    plan, _ = planned()
+    running = next(unit for unit in plan.units if unit.name == "litellm.service")
+    assert "\nEnvironment=CACHE_NAMESPACE=gateway\n" in running.text
+    assert plan.staging
+    assert "\nEnvironment=CACHE_NAMESPACE=staged\n" in plan.staging.text
+
+
 def test_the_password_is_in_0600_files_alone() -> None:
     plan, _ = planned(password=SECRET)
     generation = resolve(plan, PLATFORM, reveal=lambda secret: "the-password-itself")
