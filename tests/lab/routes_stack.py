@@ -18,9 +18,10 @@ PORTS = {"one": 8081, "two": 8082, "three": 8083, "wide": 8084, "ranker": 8085}
 NARROW, WIDE = 256, 2048
 """Tokens of context for one request."""
 PARALLEL = 4
-TIMEOUT = 10
-"""Seconds that the routes which a fault may befall wait for `one`. A gateway that has just started may need some."""
-STREAM_TIMEOUT = 6
+TIMEOUT = 4
+"""Seconds that the routes which a fault may befall wait for `one`. Those of 5 or more end up to a second later: LiteLLM's
+HTTP client, aiohttp, has them end on a whole second of its clock."""
+STREAM_TIMEOUT = 3
 COOLDOWN = 5
 WEIGHT = 3
 RPM = 12

@@ -239,6 +239,22 @@ def test_a_stream_waits_for_its_own_time_out(deployed: Deployed) -> None:
     assert STREAM_TIMEOUT - 1 <= answer.seconds <= STREAM_TIMEOUT + 1
 
 
+def test_two_instances_tell_each_other_who_is_to_rest(deployed: Deployed) -> None:
+    """Through Redis. Each would pay for a time-out of its own otherwise."""
+    deployed.deploy(instances=2).must_pass()
+    healthy = statistics.median(seconds(deployed.ask("one", 10)))
+    mend = freeze(deployed)
+    try:
+        first = deployed.ask("one")[0].seconds
+        time.sleep(1)  # as often an instance looks there
+        later = seconds(deployed.ask("one", 10))
+    finally:
+        mend()
+    assert TIMEOUT - 1 <= first <= TIMEOUT + 1
+    assert max(later) <= healthy + 0.5, later
+    deployed.deploy().must_pass()
+
+
 # The strategies
 
 
