@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.errors import BenchError
-from tests.labhost import LabHost
+from tests.labhost import Lab, LabError, LabHost
 from tests.labhost.paths import REPOSITORY
 
 _PROGRAMS = Path(sys.executable).parent
@@ -65,12 +66,9 @@ class BenchHost:
         """The least that anything over SSH can cost: a connection of its own, and `true`."""
         return self._measure(self.host.ssh_command("true"), {}, lambda _: 0)
 
-    def deploy(self, context_size: int | None = None) -> Run:
-        """`deploys/full.py` with the lab's inventory; given a context size, with that option changed."""
-        inventory, environment = "tests/lab/small.py", {"LAB_HOST": self.host.name}
-        if context_size is not None:
-            inventory = "tests/bench/changed.py"
-            environment["BENCH_CONTEXT_SIZE"] = str(context_size)
+    def deploy(self, inventory: str = "tests/lab/small.py", **variables: str) -> Run:
+        """`deploys/full.py` with that inventory; `variables` are what it reads from its environment."""
+        environment = {"LAB_HOST": self.host.name, **variables}
         command = [str(_PROGRAMS / "pyinfra"), "-y", inventory, "deploys/full.py"]
         return self._measure(command, environment, _changed_operations)
 
@@ -115,6 +113,17 @@ class BenchHost:
 
     def _sessions(self) -> int:
         return int(self.host.run(_COUNT_SESSIONS).stdout)
+
+
+@contextlib.contextmanager
+def new_host(lab: Lab, name: str) -> Iterator[BenchHost]:
+    """A host that is there while the block runs."""
+    host = lab.create(f"bench-{name}-{os.getpid()}", owner=os.getpid())
+    try:
+        yield BenchHost(host)
+    finally:
+        with contextlib.suppress(LabError):  # a slow end; at the latest it goes with this process
+            host.destroy()
 
 
 def _changed_operations(said: str) -> int:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from tests.bench.host import BenchHost, Run
+from tests.bench.host import BenchHost, Run, new_host
 from tests.bench.playbook import render_for_ansible
-from tests.labhost import Lab, LabError
+from tests.labhost import Lab
 
 ROUND_TRIPS = (0, 40)
 """Milliseconds added to each round trip: a host next door, and one on the same continent."""
@@ -62,11 +60,8 @@ def _range(values: list[int]) -> str:
     return str(low) if low == high else f"{low}-{high}"
 
 
-def measure(lab: Lab, say: Callable[[str], None]) -> tuple[str, list[Row]]:
+def measure(lab: Lab, say: Callable[[str], None]) -> list[Row]:
     """Make the hosts and measure every row.
-
-    Returns:
-        The system that the hosts run, in words, and the rows.
 
     Raises:
         BenchError: a run failed.
@@ -78,9 +73,8 @@ def measure(lab: Lab, say: Callable[[str], None]) -> tuple[str, list[Row]]:
         rows.append(row := Row(what, round_trip, runs))
         say(f"{what}, +{round_trip} ms: {row.channels} channels, {row.seconds} s, {row.changed} changed")
 
-    with _new_host(lab, "steady") as host:
-        release = host.release()
-        say(f"filling the caches with a first run that does not count, on {release}")
+    with new_host(lab, "steady") as host:
+        say(f"filling the caches with a first run that does not count, on {host.release()}")
         host.deploy()
         with tempfile.TemporaryDirectory(prefix="ai-backend-bench-") as folder:  # made with mode 0700
             host.prepare_for_ansible()
@@ -93,22 +87,16 @@ def measure(lab: Lab, say: Callable[[str], None]) -> tuple[str, list[Row]]:
                 add(What.PLAYBOOK, round_trip, *(host.play(variables) for _ in range(_PLAYS)))
         for round_trip in ROUND_TRIPS:
             host.set_round_trip(round_trip)
-            add(What.CHANGE, round_trip, *(host.deploy(context_size=size) for size in _CONTEXT_SIZES[round_trip]))
+            add(What.CHANGE, round_trip, *(_change(host, size) for size in _CONTEXT_SIZES[round_trip]))
     for round_trip in ROUND_TRIPS:
-        with _new_host(lab, f"first{round_trip}") as host:
+        with new_host(lab, f"first{round_trip}") as host:
             host.set_round_trip(round_trip)
             add(What.FIRST, round_trip, host.deploy())
-    return release, sorted(rows, key=lambda row: (list(What).index(row.what), row.round_trip))
+    return sorted(rows, key=lambda row: (list(What).index(row.what), row.round_trip))
 
 
-@contextlib.contextmanager
-def _new_host(lab: Lab, name: str) -> Iterator[BenchHost]:
-    host = lab.create(f"bench-{name}-{os.getpid()}", owner=os.getpid())
-    try:
-        yield BenchHost(host)
-    finally:
-        with contextlib.suppress(LabError):  # a slow end; at the latest it goes with this process
-            host.destroy()
+def _change(host: BenchHost, context_size: int) -> Run:
+    return host.deploy("tests/bench/changed.py", BENCH_CONTEXT_SIZE=str(context_size))
 
 
 def broken_promises(rows: list[Row]) -> list[str]:

@@ -18,8 +18,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from roles.litellm import LITELLM_VERSION
 from tests.bench.errors import BenchError
+from tests.bench.gateway import PLACES
 from tests.bench.measure import Row
+from tests.bench.overhead import Overhead
+
+_HOSTS = "Debian 12"
+"""What lab hosts run unless something else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -62,30 +68,55 @@ class Setting:
         )
 
 
-def print_report(setting: Setting, release: str, rows: Sequence[Row]) -> None:
-    """A Markdown table and what it was measured with, on standard output."""
-    table = Table(box=box.MARKDOWN)
-    table.add_column("run")
-    for title in ("added round trip", "SSH channels", "seconds: median (min-max)", "changed"):
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(row.what, f"{row.round_trip} ms", row.channels, row.seconds, row.changed)
+def print_report(setting: Setting, rows: Sequence[Row], overheads: Sequence[Overhead]) -> None:
+    """Markdown tables and what they were measured with, on standard output."""
     console = Console(file=sys.stdout, width=120, highlight=False)
-    with console.capture() as printed:
-        console.print(table)
-    print(printed.get().strip(), end="\n\n")  # rich frames a Markdown table with lines of spaces
+    if rows:
+        _print_table(
+            console,
+            ("run", "added round trip", "SSH channels", "seconds: median (min-max)", "changed"),
+            [(row.what, f"{row.round_trip} ms", row.channels, row.seconds, row.changed) for row in rows],
+        )
+    if overheads:
+        _print_table(
+            console,
+            ("the same chat, by way of", "p50", "p95", f"p95, {PLACES} at once", "answers/s (min-max)", "memory"),
+            [_overhead_cells(each) for each in overheads],
+        )
     console.print(
-        f"{setting.date}, `{setting.command}`. Lab host: {release}. Machine: {setting.cores} cores of "
+        f"{setting.date}, `{setting.command}`. Lab hosts: {_HOSTS}. Machine: {setting.cores} cores of "
         f"{setting.processor}, kernel {setting.kernel}, load {setting.load} before the run. "
-        f"Python {setting.python}, pyinfra {setting.pyinfra}, ansible-core {setting.ansible_core}.",
+        f"Python {setting.python}, pyinfra {setting.pyinfra}, ansible-core {setting.ansible_core}, LiteLLM "
+        f"{LITELLM_VERSION}.",
         soft_wrap=True,
         markup=False,
     )
 
 
-def as_json(setting: Setting, release: str, rows: Sequence[Row]) -> dict[str, Any]:
+def _print_table(console: Console, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=box.MARKDOWN)
+    table.add_column(titles[0])
+    for title in titles[1:]:
+        table.add_column(title, justify="right")
+    for cells in rows:
+        table.add_row(*cells)
+    with console.capture() as printed:
+        console.print(table)
+    print(printed.get().strip(), end="\n\n")  # rich frames a Markdown table with lines of spaces
+
+
+def _overhead_cells(overhead: Overhead) -> Sequence[str]:
+    return (
+        overhead.way,
+        *(f"{seconds * 1000:.1f} ms" for seconds in (overhead.p50, overhead.p95, overhead.busy_p95)),
+        f"{overhead.rate:.0f} ({min(overhead.rates):.0f}-{max(overhead.rates):.0f})",
+        f"{overhead.memory / 2**20:.0f} MB",
+    )
+
+
+def as_json(setting: Setting, rows: Sequence[Row], overheads: Sequence[Overhead]) -> dict[str, Any]:
     return {
-        "setting": {**asdict(setting), "lab_host": release},
+        "setting": {**asdict(setting), "lab_host": _HOSTS},
         "rows": [
             {
                 "what": row.what.name.lower(),
@@ -94,4 +125,5 @@ def as_json(setting: Setting, release: str, rows: Sequence[Row]) -> dict[str, An
             }
             for row in rows
         ],
+        "overheads": [{**asdict(each), "way": each.way.name.lower()} for each in overheads],
     }

@@ -19,8 +19,8 @@ NARROW, WIDE = 256, 2048
 """Tokens of context for one request."""
 PARALLEL = 4
 TIMEOUT = 4
-"""Seconds that the routes which a fault may befall wait for `one`. Those of 5 or more end up to a second later: LiteLLM's
-HTTP client, aiohttp, has them end on a whole second of its clock."""
+"""Seconds that the routes which a fault may befall wait for `one`. Those of 5 or more end up to a second later:
+LiteLLM's HTTP client, aiohttp, has them end on a whole second of its clock."""
 STREAM_TIMEOUT = 3
 COOLDOWN = 5
 WEIGHT = 3
