@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pyinfra import host, state
+from pyinfra import host, logger, state
 from pyinfra.api import Host, State
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 from pyinfra.api.exceptions import DeployError
@@ -172,9 +172,15 @@ def _lint(plan: HostPlan) -> None:
         environment=dict.fromkeys(variables, "set"),
         name=LITELLM_CONFIG,
     )
-    errors = [str(finding) for finding in findings if finding.severity == "error"]
-    if errors:
-        raise SpecError(f"what the inventory declares makes a gateway that does not work: {'; '.join(errors)}")
+    wrong = [str(finding) for finding in findings if finding.rule not in _CHOSEN]
+    if wrong:
+        raise SpecError(f"what the inventory declares makes a gateway that does not work: {'; '.join(wrong)}")
+    for finding in findings:
+        logger.warning(str(finding))
+
+
+_CHOSEN = frozenset({"fallback-smaller-context"})
+"""Rules of the lint whose warnings an inventory can have reasons for. All others hold for whatever is rendered."""
 
 
 class _ReleaseLockOnFailure(BaseStateCallback):
