@@ -49,7 +49,7 @@ def small_stack(**options: Any) -> Stack:
         "providers": [native(), python()],
         "routes": [route("n", "native", fallbacks=["p"]), route("p", "python")],
         "aliases": {"gpt-4o": "n"},
-        "gateway": LiteLLM(instances=1),
+        "gateway": LiteLLM(instances=1, canary=False),
     }
     return Stack(**{**defaults, **options})
 

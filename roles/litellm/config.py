@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from roles.litellm.spec import LiteLLM
 from roles.plan import Context, DeploymentPlan, Json, RoutePlan, Unit
-from roles.spec import Cache, Probe, Route
+from roles.spec import Cache, Probe, Route, SpecError
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
 
+
+CANARY = "ai-backend-canary"
+"""A model whose only deployment is dead. The verifier asks for it: that it is answered proves that fallbacks work, and
+no real backend has to fail for that."""
+_DEAD = "http://127.0.0.1:9/v1"
+"""Nobody listens on the port of the old `discard` service, and connections are refused at once."""
 
 CACHE_PASSWORD_VARIABLE = "CACHE_PASSWORD"
 CACHE_NAMESPACE_VARIABLE = "CACHE_NAMESPACE"
@@ -19,9 +25,35 @@ _CACHE_SECONDS = 0.2
 LiteLLM's circuit breaker takes to leave it out, and nothing after that. LiteLLM's own default is 5 s."""
 
 
+def staged_config(config: dict[str, Json]) -> dict[str, Json]:
+    """The same for a gateway that is tried out: there a request may ask to be made to fail. Nobody may ask that of the
+    one that clients talk to."""
+    general = {**_mapping(config["general_settings"]), "dangerously_allow_mock_testing_request_params": True}
+    return {**config, "general_settings": general}
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    assert isinstance(value, Mapping)
+    return value
+
+
+def canary_target(gateway: LiteLLM, routes: Sequence[RoutePlan]) -> RoutePlan | None:
+    """The route that the canary falls back to.
+
+    Raises:
+        SpecError: somebody else has its name.
+    """
+    if not gateway.canary:
+        return None
+    if any(CANARY in (route.name, *route.aliases) for route in routes):
+        raise SpecError(f'"{CANARY}" is the name of the gateway\'s canary; take another, or set `canary=False`')
+    return next((route for route in routes if route.options.mode == "chat"), None)
+
+
 def litellm_config(gateway: LiteLLM, context: Context) -> dict[str, Json]:
     """`litellm-unified.yaml`: what LiteLLM runs with."""
     routes = context.routes
+    canary = canary_target(gateway, routes)
     router_settings: dict[str, Json] = {
         "num_retries": gateway.retries,
         "allowed_fails": gateway.allowed_fails,
@@ -42,8 +74,8 @@ def litellm_config(gateway: LiteLLM, context: Context) -> dict[str, Json]:
     if context.aliases:
         router_settings["model_group_alias"] = dict(context.aliases)
     return {
-        "model_list": [entry for route in routes for entry in _entries(route)],
-        "router_settings": {**router_settings, **_fallbacks(routes)},
+        "model_list": [*(entry for route in routes for entry in _entries(route)), *([_CANARY_ENTRY] if canary else [])],
+        "router_settings": {**router_settings, **_fallbacks(routes, canary)},
         "litellm_settings": {
             "request_timeout": gateway.request_timeout,
             "drop_params": gateway.drop_params,
@@ -54,7 +86,15 @@ def litellm_config(gateway: LiteLLM, context: Context) -> dict[str, Json]:
     }
 
 
-def _fallbacks(routes: Sequence[RoutePlan]) -> dict[str, Json]:
+_CANARY_ENTRY: Json = {
+    "model_name": CANARY,
+    # It does not rest, so that it fails anew each time.
+    "litellm_params": {"model": "openai/none", "api_base": _DEAD, "api_key": "none", "timeout": 5, "cooldown_time": 0},
+    "model_info": {"id": CANARY, "mode": "chat", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
+}
+
+
+def _fallbacks(routes: Sequence[RoutePlan], canary: RoutePlan | None) -> dict[str, Json]:
     """The lists of fallbacks. Where there is none for a kind of failure LiteLLM takes `fallbacks`, and where there is
     one it looks nowhere else, for any route."""
     usual = _fallback_list(routes, lambda route: route.fallbacks)
@@ -62,8 +102,9 @@ def _fallbacks(routes: Sequence[RoutePlan]) -> dict[str, Json]:
         "context_window_fallbacks": _fallback_list(routes, lambda route: route.context_window_fallbacks),
         "content_policy_fallbacks": _fallback_list(routes, lambda route: route.content_policy_fallbacks),
     }
+    of_the_canary: list[Json] = [{CANARY: [canary.name]}] if canary else []
     return {
-        **({"fallbacks": usual} if usual else {}),
+        **({"fallbacks": [*usual, *of_the_canary]} if usual or canary else {}),
         **{name: own for name, own in special.items() if own and own != usual},
     }
 
@@ -128,6 +169,7 @@ def _model_info(route: Route) -> dict[str, Json]:
     told: dict[str, Json] = {
         "max_input_tokens": route.context_size,
         "supports_function_calling": route.tools,
+        "supports_response_schema": route.structured_outputs,
         "supports_vision": route.vision,
     }
     known = {name: value for name, value in told.items() if value is not None}
@@ -144,6 +186,7 @@ def providers_file(
         front: how to ask the front about its instances; none = there is none.
     """
     endpoint, *instances = units
+    canary = canary_target(gateway, context.routes)
     return {
         "scope": context.layout.scope,
         "gateway": {
@@ -151,6 +194,7 @@ def providers_file(
             "key_file": key_file,
             "key_variable": MASTER_KEY_VARIABLE,
             "cooldown": gateway.cooldown,
+            "canary": {"name": CANARY, "route": canary.name} if canary else None,
             **_unit_entry(endpoint),
             "instances": [_unit_entry(instance) for instance in instances],
             "front": front,
@@ -185,7 +229,7 @@ def _unit_entry(unit: Unit) -> dict[str, Json]:
     }
 
 
-def mappings_file(routes: Sequence[RoutePlan]) -> dict[str, Json]:
+def mappings_file(gateway: LiteLLM, routes: Sequence[RoutePlan]) -> dict[str, Json]:
     """`model-mappings.yaml`: public name → deployments, aliases, fallbacks, probe."""
     return {
         "models": [
@@ -204,6 +248,9 @@ def mappings_file(routes: Sequence[RoutePlan]) -> dict[str, Json]:
                     for deployment in route.deployments
                 ],
                 "aliases": list(route.aliases),
+                "tools": bool(route.options.tools),
+                "structured_outputs": bool(route.options.structured_outputs),
+                "balance": _is_shared_out(gateway, route),
                 "fallbacks": list(route.fallbacks),
                 "context_window_fallbacks": list(route.context_window_fallbacks),
                 "content_policy_fallbacks": list(route.content_policy_fallbacks),
@@ -212,6 +259,15 @@ def mappings_file(routes: Sequence[RoutePlan]) -> dict[str, Json]:
             for route in routes
         ]
     }
+
+
+def _is_shared_out(gateway: LiteLLM, route: RoutePlan) -> bool:
+    """Whether each request goes to any of the first deployments by their weights alone. Limits are not to be used up by
+    a proof of that."""
+    options = [deployment.options for deployment in route.deployments]
+    first = [each for each in options if each.order == min(other.order for other in options)]
+    plain = not any(each.rpm or each.tpm or each.max_parallel_requests or each.tags for each in options)
+    return gateway.routing_strategy == "simple-shuffle" and len(first) > 1 and plain
 
 
 def _probe(probe: Probe) -> dict[str, Json]:

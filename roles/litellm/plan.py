@@ -12,6 +12,7 @@ from roles.litellm.config import (
     litellm_config,
     mappings_file,
     providers_file,
+    staged_config,
 )
 from roles.litellm.front import drain_of, front_entry, front_plan
 from roles.litellm.spec import LiteLLM
@@ -45,6 +46,7 @@ VERSION = "1.106.2"
 CVE-2026-47101, CVE-2026-49468), never 1.82.7 or 1.82.8 (compromised on the package index)."""
 
 CONFIG = "litellm-unified.yaml"
+STAGED_CONFIG = "litellm-staged.yaml"
 
 _READY_PATH = "/health/liveliness"
 _STAGED_UNIT = "ai-backend-staged.service"
@@ -110,6 +112,7 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         front = ServicePlan(units=())
         units = instances
         front_data = None
+    config = litellm_config(gateway, context)
     key_file = generated[0].path if generated else f"{layout.config}/env/{instances[0].name}.env"
     return ServicePlan(
         units=units,
@@ -117,14 +120,15 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         packages=("python3-venv", *front.packages),
         keep_off=front.keep_off,
         files={
-            CONFIG: render(f"{CONFIG}.j2", config=litellm_config(gateway, context)),
+            CONFIG: render(f"{CONFIG}.j2", config=config),
+            STAGED_CONFIG: render(f"{CONFIG}.j2", config=staged_config(config)),
             "providers.yaml": render(
                 "providers.yaml.j2",
                 providers=providers_file(gateway, units, context, key_file, front_data),
             ),
             # The verifier runs with the gateway's packages: it needs an HTTP client and YAML, as the gateway does.
             VERIFIER_COMMAND: verifier_command(layout, environment.name),
-            "model-mappings.yaml": render("model-mappings.yaml.j2", mappings=mappings_file(context.routes)),
+            "model-mappings.yaml": render("model-mappings.yaml.j2", mappings=mappings_file(gateway, context.routes)),
             **front.files,
         },
         generated_secrets=generated,
@@ -163,6 +167,7 @@ class _Process:
         template: str,
         bind: str,
         port: str,
+        config: str = CONFIG,
         cache_namespace: str = "gateway",
         longest_run: int | None = None,
     ) -> str:
@@ -170,12 +175,13 @@ class _Process:
 
         Args:
             layout: where it finds its generation.
+            config: what it is configured with there.
             cache_namespace: whom it shares with what it keeps in the cache.
             longest_run: seconds after which systemd stops it; none = it runs for ever.
         """
         command = [
             f"{layout.install(self.environment.name)}/bin/litellm",
-            "--config", f"{layout.config}/{CONFIG}",
+            "--config", f"{layout.config}/{config}",
             "--host", bind,
             "--port", port,
         ]  # fmt: skip
@@ -210,6 +216,7 @@ def _staging(process: _Process, gateways: Sequence[str]) -> Staging:
             STAGED_PORT,
             # What it puts to rest, because its new configuration is wrong, is not to rest for those that answer.
             cache_namespace="staged",
+            config=STAGED_CONFIG,
             longest_run=start_timeout + _LONGEST_QUESTIONS,
         ),
         environment=process.environment.name,

@@ -52,6 +52,9 @@ class LiteLLM(Gateway):
     """Seconds that a failing deployment rests."""
     start_timeout: Seconds = 180
     """Seconds that it may take from start to its first answer (6-18 on an idle machine, more under load)."""
+    canary: bool = True
+    """Offer a model `ai-backend-canary` whose only deployment is dead: asking for it proves that fallbacks work, at any
+    time, without touching a real one. Clients see it in the list of models; off = that is not proved."""
     instances: Literal[1, 2] = 2
     """Processes of LiteLLM. Two stand behind HAProxy and are replaced one after the other: a change loses no request.
     One saves some 330 MB of memory, and nobody answers while it is replaced."""

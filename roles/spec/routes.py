@@ -78,7 +78,10 @@ class Route(Options):
     context_size: Annotated[int, Field(ge=1)] | None = None
     """Tokens that a request to it may have, as clients are told; none = they are not told."""
     tools: bool | None = None
-    """Whether it can call tools, as clients are told; none = they are not told."""
+    """Whether it can call tools, as clients are told; none = they are not told. What is promised is proved."""
+    structured_outputs: bool | None = None
+    """Whether it answers by a JSON schema where a request asks for that, as clients are told; none = they are not told.
+    What is promised is proved."""
     vision: bool | None = None
     """Whether it takes images, as clients are told; none = they are not told."""
     probe: Probe | None = None
@@ -93,6 +96,8 @@ class Route(Options):
     def _probe_fits_the_mode(self) -> Route:
         if self.mode == "rerank" and len(self.asked.documents) < 2:
             raise ValueError("its probe asks a reranker, and needs at least two `documents` to put in order")
+        if self.mode != "chat" and (self.tools or self.structured_outputs):
+            raise ValueError('`tools` and `structured_outputs` are for chats; remove them, or set `mode="chat"`')
         if self.mode != "rerank" and self.asked.documents:
             raise ValueError('`documents` are for a reranker; set `mode="rerank"`, or remove them from the probe')
         return self

@@ -27,6 +27,18 @@ def chat_answer(reply: Reply) -> Answer:
     return _answer(reply.json(), "message", reply.brief)
 
 
+def tool_call(reply: Reply) -> tuple[str, Any]:
+    """Name and arguments of the first tool that the model calls."""
+    message = _first_choice(reply.json(), reply.brief).get("message")
+    try:
+        function = message["tool_calls"][0]["function"]  # type: ignore[index]
+        return str(function["name"]), json.loads(function["arguments"])
+    except (LookupError, TypeError):
+        raise Refuted(f"no tool call: {reply.brief}") from None
+    except ValueError:
+        raise Refuted(f"a tool call whose arguments are no JSON: {reply.brief}") from None
+
+
 def completion_answer(reply: Reply) -> Answer:
     choice = _first_choice(reply.json(), reply.brief)
     return Answer(words=str(choice.get("text") or ""))

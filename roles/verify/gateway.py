@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 
 from roles.verify.api import Api
-from roles.verify.generation import Gateway, Route
+from roles.verify.generation import Canary, Gateway, Route
 from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.routes import fallback_check
 from roles.verify.verdict import Check
 
 WRONG_KEY = "sk-no-such-key-of-the-verifier"
@@ -28,19 +29,38 @@ _WRONG_KEY = Claim("gateway/wrong-key", _SUBJECT, "refuses a wrong key", "400, 4
 
 
 def gateway_checks(
-    client: httpx.AsyncClient, gateway: Gateway, routes: Sequence[Route], api: Api | CannotCheck, has_cache: bool
+    client: httpx.AsyncClient,
+    gateway: Gateway,
+    routes: Sequence[Route],
+    api: Api | CannotCheck,
+    has_cache: bool,
 ) -> list[Coroutine[Any, Any, Check]]:
     """The checks of the gateway, to be awaited.
 
     Args:
         api: the gateway as seen with the right key, or why that can not be had.
     """
+    declared = {name for route in routes for name in route.names}
+    if gateway.canary:
+        declared.add(gateway.canary.name)
     return [
-        _MODELS.prove(_models(api, {name for route in routes for name in route.names})),
+        _MODELS.prove(_models(api, declared)),
         _NO_KEY.prove(_refused(Api(client, gateway.url, None), routes)),
         _WRONG_KEY.prove(_refused(Api(client, gateway.url, WRONG_KEY), routes)),
         *([_CACHE.prove(_cache(api))] if has_cache else []),
     ]
+
+
+def canary_check(
+    canary: Canary, routes: Sequence[Route], api: Api | CannotCheck, cooldown: float
+) -> Coroutine[Any, Any, Check]:
+    """The check that a request to a dead deployment goes on to its fallback. It disturbs nobody.
+
+    Args:
+        cooldown: seconds for which the gateway passes over a deployment after a failure.
+    """
+    (target,) = [route for route in routes if route.name == canary.route]
+    return fallback_check("gateway/fallback", _SUBJECT, canary.name, target, api, cooldown)
 
 
 async def _cache(api: Api | CannotCheck) -> str:

@@ -96,6 +96,14 @@ class Front:
 
 
 @dataclass(frozen=True)
+class Canary:
+    """A model of the gateway whose only deployment is dead, and the route that it falls back to."""
+
+    name: str
+    route: str
+
+
+@dataclass(frozen=True)
 class Gateway:
     """The endpoint that clients talk to.
 
@@ -112,6 +120,7 @@ class Gateway:
     cooldown: float
     instances: tuple[Service, ...] = ()
     front: Front | None = None
+    canary: Canary | None = None
 
     def key(self) -> str:
         """The master key.
@@ -127,11 +136,14 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Deployment:
-    """One backend of a route: `id` and `api_base` are what the gateway's answers name as their origin."""
+    """One backend of a route: `id` and `api_base` are what the gateway's answers name as their origin. Those of the
+    lowest `order` share the requests; others wait for these to fail."""
 
     id: str
     api_base: str
     provider: str
+    weight: float = 1
+    order: int = 1
 
 
 @dataclass(frozen=True)
@@ -147,17 +159,36 @@ class Probe:
 
 @dataclass(frozen=True)
 class Route:
-    """A public name and who may answer it."""
+    """A public name and who may answer it.
+
+    Attributes:
+        fallbacks: names of the routes that are asked, in order, when all of the deployments fail.
+        context_window_fallbacks: the same when a request is too long for them.
+        content_policy_fallbacks: the same when they refuse a request for its content.
+        balance: requests are shared out among the deployments of the lowest order by their weights alone.
+    """
 
     name: str
     aliases: tuple[str, ...]
     mode: Mode
     deployments: tuple[Deployment, ...]
     probe: Probe
+    tools: bool = False
+    structured_outputs: bool = False
+    balance: bool = False
+    fallbacks: tuple[str, ...] = ()
+    context_window_fallbacks: tuple[str, ...] = ()
+    content_policy_fallbacks: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.aliases)
+
+    @property
+    def sharers(self) -> tuple[Deployment, ...]:
+        """Those among which the gateway shares out the requests while all are well."""
+        first = min(deployment.order for deployment in self.deployments)
+        return tuple(deployment for deployment in self.deployments if deployment.order == first)
 
 
 @dataclass(frozen=True)
@@ -214,7 +245,12 @@ def _gateway(entry: _Entry, config: Path) -> Gateway:
         cooldown=entry.number("cooldown"),
         instances=tuple(_service(instance, config) for instance in entry.entries("instances")),
         front=None if entry.values.get("front") is None else _front(entry.entry("front")),
+        canary=None if entry.values.get("canary") is None else _canary(entry.entry("canary")),
     )
+
+
+def _canary(entry: _Entry) -> Canary:
+    return Canary(name=entry.text("name"), route=entry.text("route"))
 
 
 def _front(entry: _Entry) -> Front:
@@ -258,6 +294,8 @@ def _route(entry: _Entry) -> Route:
                 id=deployment.text("id"),
                 api_base=deployment.text("api_base"),
                 provider=deployment.text("provider"),
+                weight=deployment.number("weight"),
+                order=int(deployment.number("order")),
             )
             for deployment in entry.entries("deployments")
         ),
@@ -268,6 +306,12 @@ def _route(entry: _Entry) -> Route:
             timeout=probe.number("timeout"),
             documents=probe.texts("documents") if "documents" in probe.values else (),
         ),
+        tools=entry.flag("tools"),
+        structured_outputs=entry.flag("structured_outputs"),
+        balance=entry.flag("balance"),
+        fallbacks=entry.texts("fallbacks"),
+        context_window_fallbacks=entry.texts("context_window_fallbacks"),
+        content_policy_fallbacks=entry.texts("content_policy_fallbacks"),
     )
 
 
@@ -299,6 +343,12 @@ class _Entry:
 
     def number(self, key: str) -> float:
         return cast(float, self._value(key, (int, float), "a number"))
+
+    def flag(self, key: str) -> bool:
+        value = self.values.get(key)
+        if not isinstance(value, bool):
+            raise ConfigError(f"{self.place} {key} is {value!r}, not true or false")
+        return value
 
     def choice(self, key: str, choices: Sequence[str]) -> str:
         value = self.text(key)

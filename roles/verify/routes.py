@@ -1,23 +1,70 @@
-"""Checks of the routes: every public name answers, and the answer comes from the backend that it should."""
+"""Checks of the routes: every public name does what it is declared to do, and the answer comes from the backend that it
+should."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import asyncio
+import json
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import httpx
 
-from roles.verify.answers import Answer, best_document, chat_answer, completion_answer, embedding_size, streamed_answer
-from roles.verify.api import Api
+from roles.verify.answers import (
+    Answer,
+    best_document,
+    chat_answer,
+    completion_answer,
+    embedding_size,
+    streamed_answer,
+    tool_call,
+)
+from roles.verify.api import Api, Reply
 from roles.verify.cooldown import outlast_cooldown
-from roles.verify.generation import Deployment, Probe, Route
+from roles.verify.generation import Deployment, Mode, Probe, Route
 from roles.verify.proof import CannotCheck, Claim, Refuted, Resting
 from roles.verify.quoting import quoted
 from roles.verify.verdict import Check
 
 _SHOWN_WORDS = 60
 """Characters of a good answer that a report shows: enough to see that it is one."""
+
+_ASKED_AT_ONCE = 4
+_FALSE_ALARM = 1e-9
+"""How likely a well shared route may be told as one that is not."""
+
+_TOOL = "report_weather"
+_CITY = "Paris"
+_TOOLS = {
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": _TOOL,
+                "description": "Tells what the weather is like in a city",
+                "parameters": {
+                    "type": "object",
+                    # A choice of one keeps what is to be written short, also for a model that has nothing to say.
+                    "properties": {"city": {"type": "string", "enum": [_CITY]}},
+                    "required": ["city"],
+                },
+            },
+        }
+    ],
+    "tool_choice": "required",
+}
+_SCHEMA = {
+    "type": "object",
+    "properties": {"capital": {"type": "string", "enum": [_CITY]}},
+    "required": ["capital"],
+    "additionalProperties": False,
+}
+_STRUCTURED = {
+    "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": _SCHEMA, "strict": True}}
+}
 
 
 def route_checks(route: Route, api: Api | CannotCheck, cooldown: float) -> list[Coroutine[Any, Any, Check]]:
@@ -27,38 +74,105 @@ def route_checks(route: Route, api: Api | CannotCheck, cooldown: float) -> list[
         api: the gateway as seen with the right key, or why that can not be had.
         cooldown: seconds for which the gateway passes over a deployment after a failure.
     """
-    return [check for name in route.names for check in _name_checks(route, name, api, cooldown)]
+    checks = [check for name in route.names for check in _name_checks(route, name, api, cooldown)]
+    if len(route.deployments) > 1:
+        # One that never answers may hide behind the others for ever.
+        checks += [deployment_check(route, each, api, "alone") for each in route.deployments]
+    if route.balance:
+        checks.append(_balance_check(route, api, cooldown))
+    return checks
 
 
 def _name_checks(route: Route, name: str, api: Api | CannotCheck, cooldown: float) -> list[Coroutine[Any, Any, Check]]:
     origin = " or ".join(deployment.id for deployment in route.deployments)
     wanted = f" with {quoted(route.probe.expects)}" if route.probe.expects else ""
 
-    def claim(kind: str, text: str, what: str = f"words{wanted}") -> Claim:
-        return Claim(f"route/{name}/{kind}", name, text, f"{what} from {origin}")
-
-    def asked(ask: _Ask) -> Awaitable[str]:
-        return outlast_cooldown(lambda: ask(route, name, api), lambda: _backend_is_well(ask, route, api), cooldown)
+    def check(kind: str, text: str, ask: _Ask, what: str = f"words{wanted}") -> Coroutine[Any, Any, Check]:
+        claim = Claim(f"route/{name}/{kind}", name, text, f"{what} from {origin}")
+        return claim.prove(
+            outlast_cooldown(lambda: ask(route, name, api), lambda: _backend_is_well(ask, route, api), cooldown)
+        )
 
     if route.mode == "chat":
-        return [
-            claim("chat", "answers a chat").prove(asked(_chat)),
-            claim("stream", "streams a chat").prove(asked(_streamed_chat)),
-        ]
+        checks = [check("chat", "answers a chat", _plain), check("stream", "streams a chat", _streamed_chat)]
+        if route.tools:
+            checks.append(check("tools", "calls a tool", _tool_call, f"a call of {_TOOL}"))
+        if route.structured_outputs:
+            checks.append(check("schema", "answers by a JSON schema", _structured_chat, "JSON of that schema"))
+        return checks
     if route.mode == "completion":
-        return [claim("completion", "completes a text").prove(asked(_completion))]
+        return [check("completion", "completes a text", _plain)]
     if route.mode == "rerank":
-        return [claim("rerank", "puts the best document first", f"a document{wanted}").prove(asked(_reranking))]
-    return [claim("embedding", "embeds a text", "a vector").prove(asked(_embedding))]
+        return [check("rerank", "puts the best document first", _plain, f"a document{wanted}")]
+    return [check("embedding", "embeds a text", _plain, "a vector")]
 
 
-def deployment_check(route: Route, deployment: Deployment, api: Api | CannotCheck) -> Coroutine[Any, Any, Check]:
-    """The check that one deployment answers, asked by its id: past cool-downs, without fallbacks."""
-    ask = {"chat": _chat, "completion": _completion, "embedding": _embedding, "rerank": _reranking}[route.mode]
+def deployment_check(
+    route: Route, deployment: Deployment, api: Api | CannotCheck, kind: str
+) -> Coroutine[Any, Any, Check]:
+    """The check that one deployment answers, asked by its id: past cool-downs, without fallbacks.
+
+    Args:
+        kind: the end of the check's id.
+    """
     alone = replace(route, deployments=(deployment,))
     what = f"words with {quoted(route.probe.expects)}" if route.probe.expects else "an answer"
-    claim = Claim(f"route/{deployment.id}/staged", deployment.id, "answers", f"{what} from {deployment.id}")
-    return claim.prove(ask(alone, deployment.id, api))
+    claim = Claim(f"route/{deployment.id}/{kind}", deployment.id, "answers", f"{what} from {deployment.id}")
+    return claim.prove(_plain(alone, deployment.id, api))
+
+
+def _balance_check(route: Route, api: Api | CannotCheck, cooldown: float) -> Coroutine[Any, Any, Check]:
+    """The check that each of those that share a route's requests gets some, asked by the route's name."""
+    names = ", ".join(each.id for each in route.sharers)
+    claim = Claim(f"route/{route.name}/balance", route.name, "shares out its requests", f"answers from each of {names}")
+
+    async def all_are_well() -> bool:
+        alone = [replace(route, deployments=(each,)) for each in route.sharers]
+        wells = [_backend_is_well(_plain, each, api) for each in alone]
+        return all(await asyncio.gather(*wells))
+
+    return claim.prove(outlast_cooldown(lambda: _shared_out(route, api), all_are_well, cooldown))
+
+
+def fallback_check(
+    id: str, subject: str, name: str, target: Route, api: Api | CannotCheck, cooldown: float, **more: object
+) -> Coroutine[Any, Any, Check]:
+    """The check that a request goes on to a fallback.
+
+    Args:
+        name: that is asked for, of a route whose deployments fail.
+        target: the route that has to answer.
+        more: what else the request says.
+    """
+    ids = " or ".join(deployment.id for deployment in target.deployments)
+    claim = Claim(id, subject, f"falls back to {target.name}", f"an answer from {ids} after 1 fallback")
+    return claim.prove(
+        outlast_cooldown(
+            lambda: _plain(target, name, api, fallbacks=1, **more),
+            lambda: _backend_is_well(_plain, target, api),
+            cooldown,
+        )
+    )
+
+
+async def _shared_out(route: Route, api: Api | CannotCheck) -> str:
+    """Asks until each has answered, and so often that chance alone can hardly have left one out."""
+    smallest = min(each.weight for each in route.sharers) / sum(each.weight for each in route.sharers)
+    enough = math.ceil(math.log(_FALSE_ALARM) / math.log(1 - smallest))
+    wanted, seen = {each.id for each in route.sharers}, Counter[str]()
+    while seen.total() < enough and not wanted <= set(seen):
+        replies = await asyncio.gather(*(_shortest(route, api) for _ in range(_ASKED_AT_ONCE)))
+        seen.update(reply.headers.get("x-litellm-model-id", "nobody that is named") for reply in replies)
+    if missing := sorted(wanted - set(seen)):
+        raise Resting(f"of {seen.total()} requests none went to {', '.join(missing)}")
+    return ", ".join(f"{id}: {count}" for id, count in sorted(seen.items()))
+
+
+async def _shortest(route: Route, api: Api | CannotCheck) -> Reply:
+    """An answer as short as can be had: only who gives it counts."""
+    reply = await _post(replace(route, probe=replace(route.probe, max_tokens=1)), route.name, api)
+    reply.require_ok()
+    return reply
 
 
 _Ask = Callable[[Route, str, "Api | CannotCheck"], Awaitable[str]]
@@ -75,14 +189,22 @@ async def _backend_is_well(ask: _Ask, route: Route, api: Api | CannotCheck) -> b
     return False
 
 
-async def _chat(route: Route, name: str, api: Api | CannotCheck) -> str:
-    reply = await _given(api).post("/v1/chat/completions", _chat_body(route.probe, name), route.probe.timeout)
-    answer = chat_answer(reply)
-    return _concluded(_shown(answer), _word_problems(answer, route.probe), _origin_problems(reply.headers, route))
+async def _plain(route: Route, name: str, api: Api | CannotCheck, *, fallbacks: int = 0, **more: object) -> str:
+    """What the answer to the probe says.
+
+    Args:
+        route: whose probe is asked, and who has to answer it.
+        name: by which it is asked.
+        fallbacks: how many the gateway has to go on to.
+        more: what else the request says.
+    """
+    reply = await _post(route, name, api, **more)
+    seen, problems = _READERS[route.mode](reply, route.probe)
+    return _concluded(seen, problems, _origin_problems(reply.headers, route, fallbacks))
 
 
 async def _streamed_chat(route: Route, name: str, api: Api | CannotCheck) -> str:
-    reply = await _given(api).stream("/v1/chat/completions", _chat_body(route.probe, name), route.probe.timeout)
+    reply = await _given(api).stream(_PATHS["chat"], _body(route, name), route.probe.timeout)
     answer, problems = streamed_answer(reply)
     if not problems:
         # Of a stream that was cut, missing words are a consequence.
@@ -90,47 +212,86 @@ async def _streamed_chat(route: Route, name: str, api: Api | CannotCheck) -> str
     return _concluded(_shown(answer), problems, _origin_problems(reply.headers, route))
 
 
-async def _completion(route: Route, name: str, api: Api | CannotCheck) -> str:
-    probe = route.probe
-    body = {**_body(name), "prompt": probe.prompt, "temperature": 0, "max_tokens": probe.max_tokens}
-    reply = await _given(api).post("/v1/completions", body, probe.timeout)
+async def _tool_call(route: Route, name: str, api: Api | CannotCheck) -> str:
+    question = f"What is the weather like in {_CITY}? Ask your tool."
+    reply = await _post(replace(route, probe=replace(route.probe, prompt=question)), name, api, **_TOOLS)
+    called, arguments = tool_call(reply)
+    seen = quoted(f"{called}({json.dumps(arguments, ensure_ascii=False)})", _SHOWN_WORDS)
+    problems = [] if (called, arguments) == (_TOOL, {"city": _CITY}) else [f"{seen} was called"]
+    return _concluded(seen, problems, _origin_problems(reply.headers, route))
+
+
+async def _structured_chat(route: Route, name: str, api: Api | CannotCheck) -> str:
+    question = f"Which city is the capital of France? Answer by this JSON schema: {json.dumps(_SCHEMA)}"
+    reply = await _post(replace(route, probe=replace(route.probe, prompt=question)), name, api, **_STRUCTURED)
+    answer = chat_answer(reply)
+    try:
+        problems = [] if json.loads(answer.words) == {"capital": _CITY} else [f"{_shown(answer)} is not by the schema"]
+    except ValueError:
+        problems = [f"{_shown(answer)} is no JSON"]
+    return _concluded(_shown(answer), problems, _origin_problems(reply.headers, route))
+
+
+def _read_chat(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
+    answer = chat_answer(reply)
+    return _shown(answer), _word_problems(answer, probe)
+
+
+def _read_completion(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
     answer = completion_answer(reply)
-    return _concluded(_shown(answer), _word_problems(answer, probe), _origin_problems(reply.headers, route))
+    return _shown(answer), _word_problems(answer, probe)
 
 
-async def _embedding(route: Route, name: str, api: Api | CannotCheck) -> str:
-    body = {**_body(name), "input": route.probe.prompt}
-    reply = await _given(api).post("/v1/embeddings", body, route.probe.timeout)
+def _read_embedding(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
     size = embedding_size(reply)
-    problems = [] if size else ["an empty vector"]
-    return _concluded(f"{size} numbers", problems, _origin_problems(reply.headers, route))
+    return f"{size} numbers", [] if size else ["an empty vector"]
 
 
-async def _reranking(route: Route, name: str, api: Api | CannotCheck) -> str:
-    documents = route.probe.documents
-    body = {**_body(name), "query": route.probe.prompt, "documents": documents}
-    reply = await _given(api).post("/v1/rerank", body, route.probe.timeout)
+def _read_order(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
     best = best_document(reply)
-    if not 0 <= best < len(documents):
-        raise Refuted(f"document {best} of {len(documents)}")
-    answer = Answer(documents[best])
-    return _concluded(_shown(answer), _word_problems(answer, route.probe), _origin_problems(reply.headers, route))
+    if not 0 <= best < len(probe.documents):
+        raise Refuted(f"document {best} of {len(probe.documents)}")
+    answer = Answer(probe.documents[best])
+    return _shown(answer), _word_problems(answer, probe)
+
+
+_READERS: Mapping[Mode, Callable[[Reply, Probe], tuple[str, list[str]]]] = {
+    "chat": _read_chat,
+    "completion": _read_completion,
+    "embedding": _read_embedding,
+    "rerank": _read_order,
+}
+_PATHS: Mapping[Mode, str] = {
+    "chat": "/v1/chat/completions",
+    "completion": "/v1/completions",
+    "embedding": "/v1/embeddings",
+    "rerank": "/v1/rerank",
+}
+
+
+async def _post(route: Route, name: str, api: Api | CannotCheck, **more: object) -> Reply:
+    """The answer to the probe; `more` is what else the request says."""
+    return await _given(api).post(_PATHS[route.mode], {**_body(route, name), **more}, route.probe.timeout)
+
+
+def _body(route: Route, name: str) -> dict[str, object]:
+    probe = route.probe
+    # A cached answer proves no backend.
+    body: dict[str, object] = {"model": name, "cache": {"no-cache": True}}
+    if route.mode == "embedding":
+        return {**body, "input": probe.prompt}
+    if route.mode == "rerank":
+        return {**body, "query": probe.prompt, "documents": probe.documents}
+    question: dict[str, object] = {"prompt": probe.prompt}
+    if route.mode == "chat":
+        question = {"messages": [{"role": "user", "content": probe.prompt}]}
+    return {**body, **question, "temperature": 0, "max_tokens": probe.max_tokens}
 
 
 def _given(api: Api | CannotCheck) -> Api:
     if isinstance(api, CannotCheck):
         raise api
     return api
-
-
-def _body(name: str) -> dict[str, object]:
-    # A cached answer proves no backend.
-    return {"model": name, "cache": {"no-cache": True}}
-
-
-def _chat_body(probe: Probe, name: str) -> dict[str, object]:
-    messages = [{"role": "user", "content": probe.prompt}]
-    return {**_body(name), "messages": messages, "temperature": 0, "max_tokens": probe.max_tokens}
 
 
 def _concluded(seen: str, problems: Sequence[str], origin_problems: Sequence[str]) -> str:
@@ -158,7 +319,7 @@ def _word_problems(answer: Answer, probe: Probe) -> list[str]:
     return []
 
 
-def _origin_problems(headers: httpx.Headers, route: Route) -> list[str]:
+def _origin_problems(headers: httpx.Headers, route: Route, wanted_fallbacks: int = 0) -> list[str]:
     """By its headers LiteLLM tells who answered: also when it asked a fallback and says nothing in the body."""
     problems = []
     bases = {deployment.id: deployment.api_base for deployment in route.deployments}
@@ -171,6 +332,6 @@ def _origin_problems(headers: httpx.Headers, route: Route) -> list[str]:
         problems.append(f"answered by {quoted(origin)} at {base or 'no named address'}")
     elif base.rstrip("/") != bases[origin].rstrip("/"):
         problems.append(f"{origin} answered at {base or 'no named address'}, not {bases[origin]}")
-    if fallbacks != "0":
+    if fallbacks != str(wanted_fallbacks):
         problems.append(f"attempted fallbacks: {fallbacks}")
     return problems

@@ -15,7 +15,7 @@ import httpx
 
 from roles.verify.api import Api
 from roles.verify.front import front_check
-from roles.verify.gateway import gateway_checks
+from roles.verify.gateway import canary_check, gateway_checks
 from roles.verify.generation import Gateway, Generation
 from roles.verify.proof import CannotCheck
 from roles.verify.routes import route_checks
@@ -67,6 +67,8 @@ async def verify(
             checks += gateway_checks(
                 client, generation.gateway, generation.routes, api, has_cache=generation.cache is not None
             )
+            if generation.gateway.canary:
+                checks.append(canary_check(generation.gateway.canary, generation.routes, api, cooldown))
         checks += [check for route in generation.routes for check in route_checks(route, api, cooldown)]
         return await make_checks(generation, checks, made, proc=proc, began=began)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from roles.verify.gateway import gateway_checks
 from roles.verify.generation import Deployment, Gateway, Generation, Route
-from roles.verify.routes import deployment_check
+from roles.verify.routes import deployment_check, fallback_check
 from roles.verify.run import Beginning, gateway_client, key_holder, make_checks
 from roles.verify.verdict import Verdict
 
@@ -27,16 +27,57 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
         api = key_holder(client, gateway)
         cache = generation.cache
         checks = gateway_checks(client, gateway, generation.routes, api, bool(cache and cache.unit not in stale))
-        checks += [deployment_check(route, each, api) for route, each in _askable(generation, stale)]
+        checks += [deployment_check(route, each, api, "staged") for route, each in _askable(generation, stale)]
+        checks += [
+            fallback_check(
+                f"route/{edge.route}/{edge.kind}", edge.route, edge.route, edge.target, api, 0, **{edge.parameter: True}
+            )
+            for edge in _edges(generation)
+            if not _needed(generation, edge.target.deployments) & set(stale)
+        ]
         return await make_checks(generation, checks, began=began)
+
+
+@dataclass(frozen=True)
+class _Edge:
+    """From one route to that which is asked first when it fails.
+
+    Attributes:
+        kind: of failure, as a check's id ends.
+        parameter: by which a request asks LiteLLM to fail so.
+    """
+
+    route: str
+    target: Route
+    kind: str
+    parameter: str
+
+
+def _edges(generation: Generation) -> Iterator[_Edge]:
+    routes = {route.name: route for route in generation.routes}
+    for route in generation.routes:
+        kinds = (
+            ("fallback", route.fallbacks, "mock_testing_fallbacks"),
+            ("context-window-fallback", route.context_window_fallbacks, "mock_testing_context_fallbacks"),
+            ("content-policy-fallback", route.content_policy_fallbacks, "mock_testing_content_policy_fallbacks"),
+        )
+        for kind, targets, parameter in kinds:
+            if targets:
+                yield _Edge(route.name, routes[targets[0]], kind, parameter)
+
+
+def _needed(generation: Generation, deployments: Collection[Deployment]) -> set[str]:
+    """The units without which those deployments do not answer."""
+    names = {deployment.provider for deployment in deployments}
+    providers = [provider for provider in generation.providers if provider.name in names]
+    return {unit for provider in providers for unit in (provider.service.unit, *provider.tasks)}
 
 
 def _askable(generation: Generation, stale: Collection[str]) -> Iterator[tuple[Route, Deployment]]:
     """Each deployment once, though several routes may share it."""
-    needed = {provider.name: {provider.service.unit, *provider.tasks} for provider in generation.providers}
     asked = set()
     for route in generation.routes:
         for deployment in route.deployments:
-            if deployment.id not in asked and not needed[deployment.provider] & set(stale):
+            if deployment.id not in asked and not _needed(generation, [deployment]) & set(stale):
                 asked.add(deployment.id)
                 yield route, deployment

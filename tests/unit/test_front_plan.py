@@ -76,6 +76,7 @@ def test_the_staged_gateway_is_the_real_one_elsewhere() -> None:
     real = text_of(plan, A).splitlines()
     assert [line for line in real if line not in staged.splitlines()] == [
         "Description=LiteLLM gateway",
+        "    --config /etc/ai-backend/litellm-unified.yaml \\",
         "Restart=always",
         "RestartSec=3",
     ]

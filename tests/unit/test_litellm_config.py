@@ -10,6 +10,7 @@ import yaml
 
 from roles.deploy import _lint
 from roles.litellm import LITELLM_CONFIG, LiteLLM
+from roles.litellm.config import CANARY
 from roles.ollama import Ollama, OllamaRelease
 from roles.plan import HostPlan
 from roles.redis import Redis
@@ -50,7 +51,9 @@ def everything() -> Stack:
             Route(name="e", deployments=[Deployment(provider="ollama", model="e")], mode="embedding"),
         ],
         cache=Redis(bind="0.0.0.0", password=EnvSecret("REDIS_PASSWORD"), responses="on-request", ttl=60),
-        gateway=LiteLLM(default_fallbacks=["p", "gpt-4o"], stream_timeout=20, retries=1, drop_params=False),
+        gateway=LiteLLM(
+            default_fallbacks=["p", "gpt-4o"], stream_timeout=20, retries=1, drop_params=False, canary=False
+        ),
     )
 
 
@@ -108,6 +111,28 @@ def test_a_request_too_long_is_not_sent_to_a_route_that_declares_no_larger_conte
     settings = config(stack)["router_settings"]
     assert settings["fallbacks"] == [{"n": ["p"]}, {"gpt-4o": ["p"]}, {"p": ["n"]}]
     assert settings["context_window_fallbacks"] == [{"n": ["p"]}, {"gpt-4o": ["p"]}]
+
+
+def test_the_canary_is_dead_never_rests_and_falls_back_to_the_first_chat() -> None:
+    rendered = config(small_stack(gateway=LiteLLM()))
+    (canary,) = [entry for entry in rendered["model_list"] if entry["model_name"] == CANARY]
+    assert canary["litellm_params"]["api_base"] == "http://127.0.0.1:9/v1"
+    assert canary["litellm_params"]["cooldown_time"] == 0
+    assert rendered["router_settings"]["fallbacks"][-1] == {CANARY: ["n"]}
+    # A list of them for another kind of failure would leave the others without.
+    assert "content_policy_fallbacks" not in rendered["router_settings"]
+
+
+def test_the_canary_has_its_name_alone() -> None:
+    with pytest.raises(SpecError, match=f'"{CANARY}" is the name of the gateway\'s canary'):
+        plan_of(small_stack(gateway=LiteLLM(), aliases={CANARY: "n"}))
+
+
+def test_only_a_gateway_that_is_tried_out_fails_on_request() -> None:
+    files = plan_of(small_stack()).files
+    running, staged = yaml.safe_load(files[LITELLM_CONFIG]), yaml.safe_load(files["litellm-staged.yaml"])
+    assert staged["general_settings"].pop("dangerously_allow_mock_testing_request_params") is True
+    assert staged == running
 
 
 def test_limits_are_rendered_together_with_what_makes_litellm_keep_them() -> None:

@@ -51,6 +51,10 @@ class Manner:
     delay: float = 0.0
     vector: Sequence[float] = (0.1, 0.2)
     order: Sequence[int] = (1, 0)
+    tool: str | None = "report_weather"
+    tool_arguments: str = '{"city": "Paris"}'
+    structured: str = '{"capital": "Paris"}'
+    origins: Sequence[str] = ()
 
 
 class Double(ThreadingHTTPServer):
@@ -110,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif body.get("stream"):
             self._stream(model, manner)
         else:
-            self._json(200, self._whole(manner), self._origin(model, manner))
+            self._json(200, self._whole(manner, body), self._origin(model, manner))
 
     def _refused(self) -> bool:
         key = self.headers.get("authorization", "").removeprefix("Bearer ") or None
@@ -119,14 +123,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(status, {"error": {"message": "No connected db."}})
         return status != 200
 
-    def _whole(self, manner: Manner) -> dict[str, Any]:
+    def _whole(self, manner: Manner, body: Mapping[str, Any]) -> dict[str, Any]:
         if self.path == "/v1/embeddings":
             return {"data": [{"embedding": list(manner.vector)}]}
         if self.path == "/v1/rerank":
             return {"results": [{"index": index, "relevance_score": 0.5} for index in manner.order]}
         if self.path == "/v1/completions":
             return {"choices": [{"text": manner.words}]}
-        message = {"content": manner.words or None, "reasoning_content": manner.thinking}
+        message: dict[str, Any] = {"content": manner.words or None, "reasoning_content": manner.thinking}
+        if "tools" in body and manner.tool:
+            function = {"name": manner.tool, "arguments": manner.tool_arguments}
+            message = {"content": None, "tool_calls": [{"type": "function", "function": function}]}
+        if "response_format" in body:
+            message = {"content": manner.structured}
         return {"choices": [{"message": message}]}
 
     def _stream(self, model: str, manner: Manner) -> None:
@@ -150,6 +159,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _origin(self, model: str, manner: Manner) -> dict[str, str]:
         # A request may name a deployment by its id: then just that one answers.
         deployment = f"{'qwen' if model == 'gpt-4o' else model.removesuffix('@backend')}@backend"
+        if manner.origins:
+            # As many were asked for so far, so far it has come round.
+            deployment = manner.origins[len(self.server.bodies) % len(manner.origins)]
         origin = {"x-litellm-model-id": manner.origin or deployment}
         origin["x-litellm-model-api-base"] = manner.base
         if manner.fallbacks is not None:
@@ -410,6 +422,87 @@ def test_a_spoilt_stream_fails_the_stream_alone(
 def test_a_vector_must_hold_numbers(proven: Proven, double: Double) -> None:
     double.spoil("vector", vector=())
     assert proven.red() == {"route/vector/embedding": "an empty vector"}
+
+
+def promising(generation: Generation) -> tuple[Route, ...]:
+    """The generation's routes, of which the chat promises all that a chat can."""
+    chat, *others = generation.routes
+    return (replace(chat, tools=True, structured_outputs=True), *others)
+
+
+def test_what_a_chat_promises_is_proved_by_each_of_its_names(proven: Proven) -> None:
+    verdict = proven.verdict(routes=promising(proven.generation))
+    assert verdict.status == "pass"
+    for name in ("qwen", "gpt-4o"):
+        assert {f"route/{name}/tools", f"route/{name}/schema"} <= {check.id for check in verdict.checks}
+
+
+@pytest.mark.parametrize(
+    ("manner", "kind", "seen"),
+    [
+        ({"tool": None}, "tools", "no tool call: 200 "),
+        ({"tool_arguments": "Paris"}, "tools", "a tool call whose arguments are no JSON"),
+        ({"tool": "something"}, "tools", "was called"),
+        ({"structured": "Paris, of course."}, "schema", '"Paris, of course." is no JSON'),
+        ({"structured": '{"capital": "Lyon"}'}, "schema", "is not by the schema"),
+        ({"structured": ""}, "schema", "is no JSON"),
+    ],
+)
+def test_a_promise_that_is_not_kept_is_told(
+    proven: Proven, double: Double, manner: dict[str, Any], kind: str, seen: str
+) -> None:
+    double.spoil("qwen", **manner)
+    found = proven.red(routes=promising(proven.generation))
+    assert set(found) == {f"route/qwen/{kind}"}
+    assert seen in found[f"route/qwen/{kind}"]
+
+
+def shared(*weights: float, **options: Any) -> Route:
+    """A route over deployments `one`, `two`, …; the double answers for each by its id."""
+    names = ("one", "two", "three")
+    deployments = tuple(
+        Deployment(f"{name}@backend", BASE, "backend", weight=weight)
+        for name, weight in zip(names, weights, strict=False)
+    )
+    probe = Probe("Who are you?", "model", 64, timeout=1.0)
+    return Route("shared", (), "chat", deployments, probe, **{"balance": True, **options})
+
+
+def test_each_of_several_deployments_is_asked_alone_and_gets_its_share(proven: Proven, double: Double) -> None:
+    double.names = ("shared",)
+    double.spoil("shared", origins=["one@backend", "two@backend"])
+    verdict = proven.verdict(routes=(shared(1, 1),))
+    assert [check.seen for check in verdict.checks if not check.ok] == []
+    ids = {check.id for check in verdict.checks}
+    assert {"route/one@backend/alone", "route/two@backend/alone", "route/shared/balance"} <= ids
+
+
+def test_a_deployment_that_hides_behind_another_is_found(proven: Proven, double: Double) -> None:
+    double.names = ("shared",)
+    double.spoil("shared", origin="one@backend")
+    double.spoil("two@backend", status=500, error="out of memory")
+    found = proven.red(routes=(shared(1, 1),))
+    assert set(found) == {"route/two@backend/alone", "route/shared/balance"}
+    assert "out of memory" in found["route/two@backend/alone"]
+
+
+@pytest.mark.parametrize(("weights", "asked"), [((1, 1), 32), ((3, 1), 76)])
+def test_a_share_is_missed_only_after_so_many_requests_that_chance_can_not_be_the_cause(
+    proven: Proven, double: Double, weights: Sequence[float], asked: int
+) -> None:
+    double.names = ("shared",)
+    double.spoil("shared", origin="one@backend")
+    double.spoil("two@backend", status=500, error="out of memory")
+    found = proven.red(routes=(shared(*weights),))
+    assert found["route/shared/balance"] == f"of {asked} requests none went to two@backend"
+
+
+def test_a_route_whose_requests_are_not_shared_out_by_weight_is_not_asked_for_it(
+    proven: Proven, double: Double
+) -> None:
+    double.names = ("shared",)
+    double.spoil("shared", origin="one@backend")
+    assert proven.red(routes=(shared(1, 1, balance=False),)) == {}
 
 
 RERANKER = Route(

@@ -51,7 +51,12 @@ models:
   - {id: qwen-coder-vllm@qwen-coder, provider: qwen-coder, model: qwen-coder-vllm,
      api_base: "http://127.0.0.1:8001/v1", weight: 1, order: 1}
   aliases: [gpt-4o]
+  tools: true
+  structured_outputs: false
+  balance: false
   fallbacks: []
+  context_window_fallbacks: []
+  content_policy_fallbacks: [other]
   probe: {prompt: "Who are you?", expects: null, max_tokens: 64, timeout: 120}
 """
 
@@ -92,6 +97,8 @@ def test_a_generation_is_read_as_it_lies_there(config: Path) -> None:
             mode="chat",
             deployments=(Deployment("qwen-coder-vllm@qwen-coder", "http://127.0.0.1:8001/v1", "qwen-coder"),),
             probe=Probe("Who are you?", None, 64, 120),
+            tools=True,
+            content_policy_fallbacks=("other",),
         ),
     )
 
