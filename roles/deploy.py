@@ -25,6 +25,7 @@ from roles.host import (
     make_installs,
     prepare_system,
     prove_routes,
+    reboot_host,
     release_command,
     release_lock,
     remove_unused_installs,
@@ -55,6 +56,14 @@ def verify() -> None:
     """Prove the host as it is. Changes nothing."""
     _target()
     prove_routes(name="Prove every route")
+
+
+def reboot() -> None:
+    """Reboot the hosts, one after the other or (`--data at_once=yes`) all at once; tell how soon each route answers;
+    prove them."""
+    _target()
+    one_by_one = host.data.get("at_once") is None
+    reboot_host(name="Reboot and prove every route", one_by_one=one_by_one, _serial=one_by_one)
 
 
 def preflight() -> None:

@@ -16,6 +16,7 @@ from roles.host.operations import (
     write_generation,
 )
 from roles.host.proof import prove_routes
+from roles.host.rebooting import reboot_host
 from roles.host.target import Target
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "make_installs",
     "prepare_system",
     "prove_routes",
+    "reboot_host",
     "release_command",
     "release_lock",
     "remove_unused_installs",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from roles.verify.first_answers import first_answers
 from roles.verify.generation import ConfigError, load_generation
 from roles.verify.report import print_report
 from roles.verify.run import verify
@@ -31,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
     parser.add_argument("--staged", metavar="URL", help="ask the gateway there, which is tried out, and it alone")
     parser.add_argument("--stale", metavar="UNIT", nargs="*", default=[], help="units that do not run yet as deployed")
+    parser.add_argument("--first-answers", action="store_true", help="print how soon each route answers after the boot")
     options = parser.parse_args(arguments)
     try:
         generation = load_generation(options.config)
@@ -38,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"verify: {error}", file=sys.stderr)
         return _UNKNOWN
     try:
+        if options.first_answers:
+            print(json.dumps(asyncio.run(first_answers(generation))))
+            return 0
         if options.staged:
             verdict = asyncio.run(verify_staged(generation, options.staged, options.stale))
         else:

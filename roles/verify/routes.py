@@ -94,17 +94,17 @@ def _name_checks(route: Route, name: str, api: Api | CannotCheck, cooldown: floa
         )
 
     if route.mode == "chat":
-        checks = [check("chat", "answers a chat", _plain), check("stream", "streams a chat", _streamed_chat)]
+        checks = [check("chat", "answers a chat", ask_plainly), check("stream", "streams a chat", _streamed_chat)]
         if route.tools:
             checks.append(check("tools", "calls a tool", _tool_call, f"a call of {_TOOL}"))
         if route.structured_outputs:
             checks.append(check("schema", "answers by a JSON schema", _structured_chat, "JSON of that schema"))
         return checks
     if route.mode == "completion":
-        return [check("completion", "completes a text", _plain)]
+        return [check("completion", "completes a text", ask_plainly)]
     if route.mode == "rerank":
-        return [check("rerank", "puts the best document first", _plain, f"a document{wanted}")]
-    return [check("embedding", "embeds a text", _plain, "a vector")]
+        return [check("rerank", "puts the best document first", ask_plainly, f"a document{wanted}")]
+    return [check("embedding", "embeds a text", ask_plainly, "a vector")]
 
 
 def deployment_check(
@@ -118,7 +118,7 @@ def deployment_check(
     alone = replace(route, deployments=(deployment,))
     what = f"words with {quoted(route.probe.expects)}" if route.probe.expects else "an answer"
     claim = Claim(f"route/{deployment.id}/{kind}", deployment.id, "answers", f"{what} from {deployment.id}")
-    return claim.prove(_plain(alone, deployment.id, api))
+    return claim.prove(ask_plainly(alone, deployment.id, api))
 
 
 def _balance_check(route: Route, api: Api | CannotCheck, cooldown: float) -> Coroutine[Any, Any, Check]:
@@ -128,7 +128,7 @@ def _balance_check(route: Route, api: Api | CannotCheck, cooldown: float) -> Cor
 
     async def all_are_well() -> bool:
         alone = [replace(route, deployments=(each,)) for each in route.sharers]
-        wells = [_backend_is_well(_plain, each, api) for each in alone]
+        wells = [_backend_is_well(ask_plainly, each, api) for each in alone]
         return all(await asyncio.gather(*wells))
 
     return claim.prove(outlast_cooldown(lambda: _shared_out(route, api), all_are_well, cooldown))
@@ -148,8 +148,8 @@ def fallback_check(
     claim = Claim(id, subject, f"falls back to {target.name}", f"an answer from {ids} after 1 fallback")
     return claim.prove(
         outlast_cooldown(
-            lambda: _plain(target, name, api, fallbacks=1, **more),
-            lambda: _backend_is_well(_plain, target, api),
+            lambda: ask_plainly(target, name, api, fallbacks=1, **more),
+            lambda: _backend_is_well(ask_plainly, target, api),
             cooldown,
         )
     )
@@ -189,7 +189,7 @@ async def _backend_is_well(ask: _Ask, route: Route, api: Api | CannotCheck) -> b
     return False
 
 
-async def _plain(route: Route, name: str, api: Api | CannotCheck, *, fallbacks: int = 0, **more: object) -> str:
+async def ask_plainly(route: Route, name: str, api: Api | CannotCheck, *, fallbacks: int = 0, **more: object) -> str:
     """What the answer to the probe says.
 
     Args:

@@ -1,0 +1,5 @@
+"""Reboot the hosts of the inventory one by one (`--data at_once=yes`: all), and prove each."""
+
+from roles.deploy import reboot
+
+reboot()

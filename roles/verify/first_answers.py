@@ -1,0 +1,55 @@
+"""After a boot: how soon each route gives its first good answer, asked from the first moment on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from roles.verify.generation import Generation
+from roles.verify.proof import CannotCheck, Refuted
+from roles.verify.routes import ask_plainly
+from roles.verify.run import gateway_client, key_holder
+
+_PAUSE = 0.5
+_MARGIN = 20.0
+"""Seconds beyond the services' own start time-outs that a first answer is waited for."""
+_START_TIME_FIELD = 22
+"""Of /proc/PID/stat, see proc(5): when the process started, in clock ticks since the machine's boot."""
+
+
+async def first_answers(generation: Generation, *, proc: Path = Path("/proc")) -> Mapping[str, float | None]:
+    """Route → seconds from the host's boot to its first good answer, at most half a second late; None = it gave none
+    within the longest start time-out of the services.
+
+    Args:
+        proc: where the proc file system is mounted.
+    """
+    deadline = time.monotonic() + _MARGIN + max(service.start_timeout for service in generation.services)
+    booted = _boot_time(proc)
+
+    async with gateway_client() as client:
+
+        async def first(name: str) -> float | None:
+            (route,) = [route for route in generation.routes if route.name == name]
+            while time.monotonic() < deadline:
+                try:
+                    # The key may be made, and readable, only in a moment.
+                    await ask_plainly(route, name, key_holder(client, generation.gateway))
+                except (Refuted, CannotCheck):
+                    await asyncio.sleep(_PAUSE)
+                else:
+                    return round(time.clock_gettime(time.CLOCK_BOOTTIME) - booted, 1)
+            return None
+
+        names = [route.name for route in generation.routes]
+        return dict(zip(names, await asyncio.gather(*(first(name) for name in names)), strict=True))
+
+
+def _boot_time(proc: Path) -> float:
+    """When the host's first process started, on the clock CLOCK_BOOTTIME: of a container that is not the machine's."""
+    # The second field is the command's name in parentheses, and may hold anything.
+    fields = (proc / "1/stat").read_text().rpartition(")")[2].split()
+    return int(fields[_START_TIME_FIELD - 3]) / os.sysconf("SC_CLK_TCK")
