@@ -194,15 +194,23 @@ class Route:
 @dataclass(frozen=True)
 class Generation:
     """All that the verifier knows about a host. `gateway` is None on a host that runs providers only, `cache` on one
-    whose gateway remembers nothing."""
+    whose gateway remembers nothing.
 
-    name: str
+    Attributes:
+        folder: where it lies, below its own name.
+    """
+
+    folder: Path
     scope: Scope
     gateway: Gateway | None
     providers: tuple[Provider, ...]
     routes: tuple[Route, ...]
     tasks: tuple[Task, ...] = ()
     cache: Service | None = None
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -218,7 +226,7 @@ def load_generation(config: Path) -> Generation:
         ConfigError: when a file is missing, unreadable, or lacks what the verifier needs.
     """
     try:
-        name = config.resolve(strict=True).name
+        folder = config.resolve(strict=True)
     except OSError as error:
         raise ConfigError(f"{config}: {error.strerror}") from None
     providers = _Entry.of_file(config / "providers.yaml")
@@ -226,7 +234,7 @@ def load_generation(config: Path) -> Generation:
     gateway = providers.entry("gateway") if "gateway" in providers.values else None
     cache = providers.entry("cache") if "cache" in providers.values else None
     return Generation(
-        name=name,
+        folder=folder,
         scope=cast(Scope, providers.choice("scope", ("system", "user"))),
         gateway=_gateway(gateway, config) if gateway else None,
         providers=tuple(_provider(entry, config) for entry in providers.entries("providers")),

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from roles.verify.api import Api
+from roles.verify.files import files_check
 from roles.verify.front import front_check
 from roles.verify.gateway import canary_check, gateway_checks
 from roles.verify.generation import Gateway, Generation
@@ -61,6 +62,7 @@ async def verify(
         checks = [
             check for task in generation.tasks for check in task_checks(task, generation.scope, read_states, runtime)
         ]
+        checks.append(files_check(generation.folder))
         checks += [check for service in services for check in unit_checks(service, settled, listening, proc)]
         cooldown = generation.gateway.cooldown if generation.gateway else 0
         if generation.gateway:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import threading
 import time
@@ -26,6 +27,8 @@ KEY = "sk-0123456789abcdef"
 UNIT = "litellm.service"
 DIGEST = "0123456789abcdef"
 PID = 4242
+EMPTY = hashlib.sha256(b'{"files":{},"links":{}}').hexdigest()[:16]
+"""The name of a generation without files."""
 BASE = "http://127.0.0.1:8001/v1"
 
 NAMES = ("qwen", "gpt-4o", "text", "vector")
@@ -198,8 +201,10 @@ def generation(double: Double, tmp_path: Path) -> Generation:
     unit_file.write_text(f"[Service]\nEnvironment=AI_BACKEND_DIGEST={DIGEST}\n")
     url = f"http://127.0.0.1:{double.server_port}"
     service = Service(UNIT, "127.0.0.1", double.server_port, f"{url}/ready", 5, unit_file)
+    folder = tmp_path / EMPTY
+    folder.mkdir()
     return Generation(
-        name="1f0c",
+        folder=folder,
         scope="system",
         gateway=Gateway(service, url, key_file, "LITELLM_MASTER_KEY", cooldown=0),
         providers=(),
@@ -275,6 +280,7 @@ def test_a_healthy_host_passes_every_check(proven: Proven) -> None:
     assert [check for check in verdict.checks if not check.ok] == []
     assert verdict.status == "pass"
     assert [check.id for check in verdict.checks] == [
+        "generation/files",
         "unit/litellm.service/active",
         "unit/litellm.service/enabled",
         "unit/litellm.service/ready",
@@ -579,7 +585,7 @@ def test_an_unreadable_key_leaves_unknown_what_needs_it(proven: Proven, generati
 
 def test_without_a_gateway_no_route_can_be_proved(proven: Proven) -> None:
     verdict = proven.verdict(gateway=None)
-    assert {check.ok for check in verdict.checks} == {None}
+    assert {check.ok for check in verdict.checks if check.id != "generation/files"} == {None}
     assert verdict.exit_status == 2
 
 
