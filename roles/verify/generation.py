@@ -53,12 +53,27 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Gpus:
+    """The cards that a provider uses: those of the UUIDs; none given = those of the host that it needs."""
+
+    vendor: str
+    uuids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Provider:
-    """A model server: its unit, and the names of the tasks without which it does not serve all of its models."""
+    """A model server: its unit, and the names of the tasks without which it does not serve all of its models.
+
+    Attributes:
+        kind: what it runs, e.g. `vllm`.
+        gpus: none = it computes on the processor.
+    """
 
     name: str
     service: Service
     tasks: tuple[str, ...]
+    kind: str = ""
+    gpus: Gpus | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +178,12 @@ class Route:
 @dataclass(frozen=True)
 class Generation:
     """All that the verifier knows about a host. `gateway` is None on a host that runs providers only, `cache` on one
-    whose gateway remembers nothing."""
+    whose gateway remembers nothing.
+
+    Attributes:
+        folder: the link to it, where its files are.
+        disks: folders on whose file systems the stack writes.
+    """
 
     name: str
     scope: Scope
@@ -172,6 +192,8 @@ class Generation:
     routes: tuple[Route, ...]
     tasks: tuple[Task, ...] = ()
     cache: Service | None = None
+    folder: Path = Path()
+    disks: tuple[Path, ...] = ()
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -202,6 +224,8 @@ def load_generation(config: Path) -> Generation:
         routes=tuple(_route(entry) for entry in mappings.entries("models")),
         tasks=tuple(_task(entry, config) for entry in providers.entries("tasks")),
         cache=_service(cache, config) if cache else None,
+        folder=config,
+        disks=tuple(map(Path, providers.texts("disks"))),
     )
 
 
@@ -222,7 +246,14 @@ def _front(entry: _Entry) -> Front:
 
 
 def _provider(entry: _Entry, config: Path) -> Provider:
-    return Provider(name=entry.text("name"), service=_service(entry, config), tasks=entry.texts("tasks"))
+    gpus = None if entry.values.get("gpus") is None else entry.entry("gpus")
+    return Provider(
+        name=entry.text("name"),
+        service=_service(entry, config),
+        tasks=entry.texts("tasks"),
+        kind=entry.text("kind"),
+        gpus=Gpus(gpus.text("vendor"), gpus.texts("uuids")) if gpus else None,
+    )
 
 
 def _service(entry: _Entry, config: Path) -> Service:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from roles.verify.api import Api
 from roles.verify.front import front_check
 from roles.verify.gateway import gateway_checks
 from roles.verify.generation import Gateway, Generation
+from roles.verify.host import host_checks
 from roles.verify.proof import CannotCheck
 from roles.verify.routes import route_checks
 from roles.verify.sockets import listeners
@@ -36,6 +37,7 @@ async def verify(
     *,
     read_states: ReadStates = read_unit_states,
     progress: Progress = lambda _: None,
+    deep: bool = False,
     proc: Path = Path("/proc"),
 ) -> Verdict:
     """Proves a generation on the host that this runs on.
@@ -43,6 +45,7 @@ async def verify(
     Args:
         read_states: asks systemd; replaced in tests.
         progress: is told what a long run waits for.
+        deep: read every model's files, also those that look untouched.
         proc: where the proc file system is mounted.
     """
     began = Beginning()
@@ -58,17 +61,25 @@ async def verify(
             if generation.gateway and generation.gateway.front
             else []
         )
-        checks = [
+        tasks = _begun(
             check for task in generation.tasks for check in task_checks(task, generation.scope, read_states, runtime)
+        )
+        checks: list[Awaitable[Check]] = [
+            check for service in services for check in unit_checks(service, settled, listening, proc)
         ]
-        checks += [check for service in services for check in unit_checks(service, settled, listening, proc)]
         cooldown = generation.gateway.cooldown if generation.gateway else 0
         if generation.gateway:
             checks += gateway_checks(
                 client, generation.gateway, generation.routes, api, has_cache=generation.cache is not None
             )
-        checks += [check for route in generation.routes for check in route_checks(route, api, cooldown)]
-        return await make_checks(generation, checks, made, proc=proc, began=began)
+        routes = _begun(check for route in generation.routes for check in route_checks(route, api, cooldown))
+        checks += await host_checks(generation, settled, client, brought=tasks, asked=routes, deep=deep, proc=proc)
+        return await make_checks(generation, [*tasks, *checks, *routes], made, proc=proc, began=began)
+
+
+def _begun(checks: Iterable[Coroutine[Any, Any, Check]]) -> list[asyncio.Task[Check]]:
+    """Checks that others wait for."""
+    return [asyncio.create_task(check) for check in checks]
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ def gateway_client() -> httpx.AsyncClient:
 
 async def make_checks(
     generation: Generation,
-    checks: Sequence[Coroutine[Any, Any, Check]],
+    checks: Sequence[Awaitable[Check]],
     made: Sequence[Check] = (),
     *,
     proc: Path = Path("/proc"),

@@ -184,6 +184,7 @@ def generation(double: Double, tmp_path: Path) -> Generation:
     key_file.write_text(f'LITELLM_MASTER_KEY="{KEY}"\n')
     unit_file = tmp_path / "unit.service"
     unit_file.write_text(f"[Service]\nEnvironment=AI_BACKEND_DIGEST={DIGEST}\n")
+    (tmp_path / "providers.yaml").touch()
     url = f"http://127.0.0.1:{double.server_port}"
     service = Service(UNIT, "127.0.0.1", double.server_port, f"{url}/ready", 5, unit_file)
     return Generation(
@@ -192,6 +193,7 @@ def generation(double: Double, tmp_path: Path) -> Generation:
         gateway=Gateway(service, url, key_file, "LITELLM_MASTER_KEY", cooldown=0),
         providers=(),
         routes=(_route("qwen", "chat", "gpt-4o"), _route("text", "completion"), _route("vector", "embedding")),
+        folder=tmp_path,
     )
 
 
@@ -271,6 +273,11 @@ def test_a_healthy_host_passes_every_check(proven: Proven) -> None:
         "gateway/models",
         "gateway/no-key",
         "gateway/wrong-key",
+        "host/disk",
+        "host/clock",
+        "host/listeners",
+        "unit/litellm.service/restarts",
+        "unit/litellm.service/memory",
         "route/qwen/chat",
         "route/qwen/stream",
         "route/gpt-4o/chat",
@@ -469,7 +476,8 @@ def test_a_foreign_digest_and_a_foreign_socket_fail(proven: Proven) -> None:
     (process / "environ").write_text("AI_BACKEND_DIGEST=fedcba9876543210\0")
     (process / "cgroup").write_text("1:name=systemd:/system.slice/other.service\n")
     red = proven.red()
-    assert red.keys() == {f"unit/{UNIT}/digest", f"unit/{UNIT}/port"}
+    assert red.keys() == {f"unit/{UNIT}/digest", f"unit/{UNIT}/port", f"unit/{UNIT}/memory"}
+    assert red[f"unit/{UNIT}/memory"] == "no process runs"
     assert red[f"unit/{UNIT}/digest"] == "fedcba9876543210"
     assert red[f"unit/{UNIT}/port"].endswith(f"process {PID} (litellm) of other.service")
 
@@ -486,14 +494,14 @@ def test_an_unreadable_key_leaves_unknown_what_needs_it(proven: Proven, generati
 
 def test_without_a_gateway_no_route_can_be_proved(proven: Proven) -> None:
     verdict = proven.verdict(gateway=None)
-    assert {check.ok for check in verdict.checks} == {None}
+    assert {check.ok for check in verdict.checks if check.group == "route"} == {None}
     assert verdict.exit_status == 2
 
 
 def test_without_systemd_the_rest_is_checked_all_the_same(generation: Generation, proc: Path) -> None:
     verdict = asyncio.run(verify(generation, read_states=_no_systemd, proc=proc))
     unknown = {check.id for check in verdict.checks if check.ok is None}
-    assert unknown == {f"unit/{UNIT}/{name}" for name in ("active", "enabled", "digest")}
+    assert unknown == {f"unit/{UNIT}/{name}" for name in ("active", "enabled", "digest", "restarts", "memory")}
     assert verdict.exit_status == 2
 
 
