@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 from pyinfra import host
 from pyinfra.api import FactBase, Host, QuoteString, State, StringCommand, operation
@@ -11,6 +12,7 @@ from pyinfra.api.command import PyinfraCommand
 from rich.console import Console
 
 from roles.host.operations import activation_request, who_runs_this
+from roles.host.outside import outside_checks
 from roles.host.program import HostProgram
 from roles.host.target import Target
 from roles.plan import Json
@@ -66,6 +68,7 @@ def prove_routes(*, deploying: bool = False) -> Generator[PyinfraCommand, None, 
         _success_exit_codes=[0, 1, 2],
     )
     if verdict is not None:
+        verdict = replace(verdict, checks=(*verdict.checks, *outside_checks(host, target.plan)))
         console = Console(stderr=True)
         if not console.is_terminal:
             console.width = _LOG_WIDTH

@@ -189,6 +189,7 @@ def providers_file(
     canary = canary_target(gateway, context.routes)
     return {
         "scope": context.layout.scope,
+        "disks": list(context.layout.disks),
         "gateway": {
             "url": f"http://{gateway.reachable_at}:{gateway.port}",
             "key_file": key_file,
@@ -206,6 +207,7 @@ def providers_file(
                 "kind": backend.kind,
                 "api_base": backend.api_base,
                 "models": list(backend.models),
+                "gpus": {"vendor": backend.gpus.vendor, "uuids": list(backend.gpus.uuids)} if backend.gpus else None,
                 "tasks": list(backend.tasks),
                 **_unit_entry(backend.unit),
             }

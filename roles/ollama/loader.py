@@ -51,13 +51,15 @@ def main(arguments: list[str]) -> int:
         return prune(Server(request["server"], request["timeout"]), [model["name"] for model in request["models"]])
     done = _folder("RUNTIME_DIRECTORY") / "done"
     done.unlink(missing_ok=True)
+    server = Server(request["server"], request["timeout"])
     notify("READY=1")
     try:
-        loader = Loader(Server(request["server"], request["timeout"]), _folder("STATE_DIRECTORY"))
-        loader.load(request["models"])
+        held = Loader(server, _folder("STATE_DIRECTORY")).load(request["models"])
     except LoadError as error:
         say(str(error))
         return 1
+    # For the verifier, which tells by it that somebody has changed a model since.
+    _write(done.with_name("digests.json"), json.dumps(held))
     _write(done, os.environ["AI_BACKEND_DIGEST"])
     say(f"all models are there: {', '.join(model['name'] for model in request['models'])}")
     return 0
@@ -175,14 +177,19 @@ class Loader:
         self._memory = memory / "made.json"
         self._progress = Progress()
 
-    def load(self, models: list[dict[str, Any]]) -> None:
-        """Raises `LoadError` at the first model that can not be brought; those before it stay."""
+    def load(self, models: list[dict[str, Any]]) -> dict[str, str | None]:
+        """The digests of the models, by name, once all are there.
+
+        Raises:
+            LoadError: at the first that can not be brought; those before it stay.
+        """
         self._server.wait()
         for model in models:
             self._bring(model)
         for model in models:
             if model["preload"]:
                 self._patiently(model["name"], lambda model=model: self._into_memory(model["name"]))
+        return {model["name"]: self._digest_of(model["name"]) for model in models}
 
     def _bring(self, model: dict[str, Any]) -> None:
         name = model["name"]

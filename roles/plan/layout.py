@@ -38,6 +38,11 @@ class Layout:
         return f"{self.state}/secrets"
 
     @property
+    def disks(self) -> tuple[str, ...]:
+        """The folders that may lie on file systems of their own, and must not fill up."""
+        return (self.generations, self.installs, self.state, self.cache)
+
+    @property
     def wanted_by(self) -> str:
         """The target that starts the units at boot (system) or with the user's manager (user)."""
         return "multi-user.target" if self.scope == "system" else "default.target"

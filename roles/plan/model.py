@@ -154,6 +154,7 @@ class Backend:
     Attributes:
         unit: the unit that runs it.
         tasks: the units without which it does not serve all of its models.
+        gpus: the cards that it uses.
         prefixes: LiteLLM's provider prefix for each mode that it has; for chats one that keeps tools and templates.
         api_base: address as those prefixes want it, with or without `/v1`.
         models: the names that requests to it may carry.
@@ -168,6 +169,7 @@ class Backend:
     models: tuple[str, ...]
     api_key: Secret | None = None
     tasks: tuple[str, ...] = ()
+    gpus: Gpus | None = None
 
     @property
     def key_variable(self) -> str:

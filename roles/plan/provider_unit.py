@@ -96,6 +96,7 @@ def provider_plan(
             api_base=address + dialect.api_path,
             models=provider.served(),
             api_key=api_key,
+            gpus=gpus,
         ),
         gpus=gpus,
     )

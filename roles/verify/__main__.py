@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--config", type=Path, required=True, help="link to the generation, e.g. /etc/ai-backend")
     parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
+    parser.add_argument("--deep", action="store_true", help="read every model's files, and compare their digests")
     parser.add_argument("--staged", metavar="URL", help="ask the gateway there, which is tried out, and it alone")
     parser.add_argument("--stale", metavar="UNIT", nargs="*", default=[], help="units that do not run yet as deployed")
     parser.add_argument("--first-answers", action="store_true", help="print how soon each route answers after the boot")
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.staged:
             verdict = asyncio.run(verify_staged(generation, options.staged, options.stale))
         else:
-            verdict = asyncio.run(verify(generation, progress=lambda text: print(text, file=sys.stderr, flush=True)))
+            verdict = asyncio.run(verify(generation, progress=_tell, deep=options.deep))
     except KeyboardInterrupt:
         print("verify: interrupted", file=sys.stderr)
         return _INTERRUPTED
@@ -59,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print_report(verdict, Console())
     return verdict.exit_status
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -53,12 +53,27 @@ class Service:
 
 
 @dataclass(frozen=True)
+class Gpus:
+    """The cards that a provider uses: those of the UUIDs; none given = those of the host that it needs."""
+
+    vendor: str
+    uuids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Provider:
-    """A model server: its unit, and the names of the tasks without which it does not serve all of its models."""
+    """A model server: its unit, and the names of the tasks without which it does not serve all of its models.
+
+    Attributes:
+        kind: what it runs, e.g. `vllm`.
+        gpus: none = it computes on the processor.
+    """
 
     name: str
     service: Service
     tasks: tuple[str, ...]
+    kind: str = ""
+    gpus: Gpus | None = None
 
 
 @dataclass(frozen=True)
@@ -198,6 +213,7 @@ class Generation:
 
     Attributes:
         folder: where it lies, below its own name.
+        disks: folders on whose file systems the stack writes.
     """
 
     folder: Path
@@ -207,6 +223,7 @@ class Generation:
     routes: tuple[Route, ...]
     tasks: tuple[Task, ...] = ()
     cache: Service | None = None
+    disks: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -241,6 +258,7 @@ def load_generation(config: Path) -> Generation:
         routes=tuple(_route(entry) for entry in mappings.entries("models")),
         tasks=tuple(_task(entry, config) for entry in providers.entries("tasks")),
         cache=_service(cache, config) if cache else None,
+        disks=tuple(map(Path, providers.texts("disks"))),
     )
 
 
@@ -266,7 +284,14 @@ def _front(entry: _Entry) -> Front:
 
 
 def _provider(entry: _Entry, config: Path) -> Provider:
-    return Provider(name=entry.text("name"), service=_service(entry, config), tasks=entry.texts("tasks"))
+    gpus = None if entry.values.get("gpus") is None else entry.entry("gpus")
+    return Provider(
+        name=entry.text("name"),
+        service=_service(entry, config),
+        tasks=entry.texts("tasks"),
+        kind=entry.text("kind"),
+        gpus=Gpus(gpus.text("vendor"), gpus.texts("uuids")) if gpus else None,
+    )
 
 
 def _service(entry: _Entry, config: Path) -> Service:

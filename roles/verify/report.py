@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import groupby
 
 from rich import box
 from rich.console import Console
@@ -12,7 +11,13 @@ from rich.text import Text
 
 from roles.verify.verdict import Check, Status, Verdict
 
-_GROUPS: Mapping[str, str] = {"unit": "Units", "gateway": "Gateway", "route": "Routes"}
+_GROUPS: Mapping[str, str] = {
+    "host": "Host",
+    "unit": "Units",
+    "model": "Models",
+    "gateway": "Gateway",
+    "route": "Routes",
+}
 _MARKS: Mapping[Status, str] = {"pass": "ok", "fail": "FAIL", "unknown": "?"}
 _STYLES: Mapping[Status, str] = {"pass": "green", "fail": "bold red", "unknown": "bold yellow"}
 _WORST_FIRST: tuple[Status, ...] = ("fail", "unknown", "pass")
@@ -34,12 +39,14 @@ def print_report(verdict: Verdict, console: Console) -> None:
 
 def _add_group(table: Table, title: str, checks: Iterable[Check]) -> None:
     """A heading for the group, one for each subject, a row for each check."""
-    by_subject = [list(found) for _, found in groupby(checks, key=lambda check: check.subject)]
+    by_subject: dict[str, list[Check]] = {}
+    for check in checks:
+        by_subject.setdefault(check.subject, []).append(check)
     if not by_subject:
         return
     table.add_section()
     table.add_row(Text(title, style="bold underline"))
-    for found in sorted(by_subject, key=lambda found: min(map(_rank, found))):
+    for found in sorted(by_subject.values(), key=lambda found: min(map(_rank, found))):
         table.add_row(Text(found[0].subject, style="bold"))
         for check in sorted(found, key=_rank):
             style = _STYLES[check.status]

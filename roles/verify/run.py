@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from roles.verify.files import files_check
 from roles.verify.front import front_check
 from roles.verify.gateway import canary_check, gateway_checks
 from roles.verify.generation import Gateway, Generation
+from roles.verify.host import host_checks
 from roles.verify.proof import CannotCheck
 from roles.verify.routes import route_checks
 from roles.verify.sockets import listeners
@@ -37,6 +38,7 @@ async def verify(
     *,
     read_states: ReadStates = read_unit_states,
     progress: Progress = lambda _: None,
+    deep: bool = False,
     proc: Path = Path("/proc"),
 ) -> Verdict:
     """Proves a generation on the host that this runs on.
@@ -44,6 +46,7 @@ async def verify(
     Args:
         read_states: asks systemd; replaced in tests.
         progress: is told what a long run waits for.
+        deep: read every model's files, also those that look untouched.
         proc: where the proc file system is mounted.
     """
     began = Beginning()
@@ -59,10 +62,10 @@ async def verify(
             if generation.gateway and generation.gateway.front
             else []
         )
-        checks = [
+        tasks = _begun(
             check for task in generation.tasks for check in task_checks(task, generation.scope, read_states, runtime)
-        ]
-        checks.append(files_check(generation.folder))
+        )
+        checks: list[Awaitable[Check]] = [files_check(generation.folder)]
         checks += [check for service in services for check in unit_checks(service, settled, listening, proc)]
         cooldown = generation.gateway.cooldown if generation.gateway else 0
         if generation.gateway:
@@ -71,8 +74,14 @@ async def verify(
             )
             if generation.gateway.canary:
                 checks.append(canary_check(generation.gateway.canary, generation.routes, api, cooldown))
-        checks += [check for route in generation.routes for check in route_checks(route, api, cooldown)]
-        return await make_checks(generation, checks, made, proc=proc, began=began)
+        routes = _begun(check for route in generation.routes for check in route_checks(route, api, cooldown))
+        checks += await host_checks(generation, settled, client, brought=tasks, asked=routes, deep=deep, proc=proc)
+        return await make_checks(generation, [*tasks, *checks, *routes], made, proc=proc, began=began)
+
+
+def _begun(checks: Iterable[Coroutine[Any, Any, Check]]) -> list[asyncio.Task[Check]]:
+    """Checks that others wait for."""
+    return [asyncio.create_task(check) for check in checks]
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ def gateway_client() -> httpx.AsyncClient:
 
 async def make_checks(
     generation: Generation,
-    checks: Sequence[Coroutine[Any, Any, Check]],
+    checks: Sequence[Awaitable[Check]],
     made: Sequence[Check] = (),
     *,
     proc: Path = Path("/proc"),

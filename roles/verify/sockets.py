@@ -7,10 +7,12 @@ A process owns a socket when one of its descriptors leads to it: `/proc/net/tcp`
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+
+from roles.verify.processes import units_of
 
 _LISTEN = "0A"
 """TCP_LISTEN as `/proc/net/tcp` writes it. Source: include/net/tcp_states.h of Linux."""
@@ -43,13 +45,13 @@ class Listener:
         return f"{f'[{self.address}]' if ':' in self.address else self.address}:{self.port}"
 
 
-def listeners(ports: Collection[int], proc: Path = Path("/proc")) -> tuple[Listener, ...]:
-    """All listening sockets on `ports`, whatever their address."""
+def listeners(ports: Collection[int] | None, proc: Path = Path("/proc")) -> tuple[Listener, ...]:
+    """All listening sockets on `ports`, whatever their address; none given = on any port."""
     found = [
         (address, port, inode)
         for table in ("tcp", "tcp6")
         for address, port, inode in _listening(proc / "net" / table)
-        if port in ports
+        if ports is None or port in ports
     ]
     holders: dict[str, list[Holder]] = {inode: [] for _, _, inode in found}
     for process in proc.glob("[0-9]*"):
@@ -99,10 +101,20 @@ def _sockets_of(process: Path) -> set[str]:
 def _holder(process: Path) -> Holder:
     try:
         command = (process / "comm").read_text().strip()
-        groups = (process / "cgroup").read_text().splitlines()
+        return Holder(int(process.name), command, units_of(process))
     except OSError:
         return Holder(int(process.name), "ended meanwhile", ())
-    # One line a hierarchy (several under cgroup v1), each `id:controllers:/path/of/groups`.
-    paths = [line.split(":", 2)[2] for line in groups]
-    units = dict.fromkeys(part for path in paths for part in path.split("/") if part.endswith((".service", ".scope")))
-    return Holder(int(process.name), command, tuple(units))
+
+
+def is_at(listener: Listener, bind: str) -> bool:
+    """Whether it is what a server opens that is told to listen on `bind`."""
+    # Go programs (Ollama) that are told 0.0.0.0 open one socket on [::] for both families.
+    return listener.address == bind or (bind == "0.0.0.0" and listener.address == "::")
+
+
+def described(found: Sequence[Listener]) -> str:
+    """Listening sockets and who holds them, for people."""
+    return "; ".join(
+        f"{listener}, {' and '.join(map(str, listener.holders)) or 'nobody that this user may see'}"
+        for listener in found
+    )

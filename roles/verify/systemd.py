@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from roles.verify.commands import output_of
 from roles.verify.generation import Scope
-from roles.verify.proof import CannotCheck
-from roles.verify.quoting import quoted
 
 _PROPERTIES = (
     "Id",
@@ -21,6 +19,10 @@ _PROPERTIES = (
     "MainPID",
     "Job",
     "ActiveEnterTimestampMonotonic",
+    "InactiveExitTimestampMonotonic",
+    "NRestarts",
+    "ControlGroup",
+    "MemoryMax",
 )
 _LONGEST_ANSWER = 20.0
 """Seconds. A systemd that takes longer than that (it reloads, it hangs) is not there for us."""
@@ -37,6 +39,10 @@ class UnitState:
         main_pid: 0 when no process runs.
         active_since: when it last became active, on the clock of `time.monotonic`; 0 = never in this boot.
         has_job: systemd has yet to start or stop it, as right after boot.
+        restarts: how often systemd has started it again by itself since somebody started it last.
+        began: when its last start began, on the same clock.
+        control_group: its path below the hierarchy of control groups; empty when no process of it runs.
+        memory_max: bytes that its processes may take; none = no bound is declared.
     """
 
     name: str
@@ -48,6 +54,10 @@ class UnitState:
     main_pid: int
     active_since: float
     has_job: bool
+    restarts: int = 0
+    began: float = 0
+    control_group: str = ""
+    memory_max: int | None = None
 
     def __str__(self) -> str:
         if self.loaded != "loaded":
@@ -70,21 +80,7 @@ async def read_unit_states(units: Sequence[str], scope: Scope) -> dict[str, Unit
     command = ["systemctl", *(["--user"] if scope == "user" else []), "show", "--no-pager"]
     command += [f"--property={','.join(_PROPERTIES)}", "--", *units]
     environment = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **os.environ, "LC_ALL": "C"}
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
-        )
-    except OSError as error:
-        raise CannotCheck(f"systemctl can not be run: {error.strerror}") from None
-    try:
-        output, errors = await asyncio.wait_for(process.communicate(), _LONGEST_ANSWER)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise CannotCheck(f"systemctl show gave no answer within {_LONGEST_ANSWER:.0f} s") from None
-    if process.returncode != 0:
-        raise CannotCheck(f"systemctl show: exit status {process.returncode}, {quoted(errors.decode())}")
-    return parse_show(output.decode())
+    return parse_show(await output_of("systemctl show", command, _LONGEST_ANSWER, environment))
 
 
 def parse_show(output: str) -> dict[str, UnitState]:
@@ -106,8 +102,18 @@ def _state(properties: Mapping[str, str]) -> UnitState:
         sub=properties.get("SubState", ""),
         result=properties.get("Result", ""),
         enabled=properties.get("UnitFileState", ""),
-        main_pid=int(properties.get("MainPID") or 0),
+        main_pid=_number(properties, "MainPID"),
         # CLOCK_MONOTONIC in microseconds; Python's time.monotonic() reads the same clock on Linux.
-        active_since=int(properties.get("ActiveEnterTimestampMonotonic") or 0) / 1e6,
+        active_since=_number(properties, "ActiveEnterTimestampMonotonic") / 1e6,
         has_job=(properties.get("Job") or "0") != "0",
+        restarts=_number(properties, "NRestarts"),
+        began=_number(properties, "InactiveExitTimestampMonotonic") / 1e6,
+        control_group=properties.get("ControlGroup", ""),
+        memory_max=_number(properties, "MemoryMax") or None,
     )
+
+
+def _number(properties: Mapping[str, str], name: str) -> int:
+    """0 for a property that is missing, or has no figure: `infinity`, `[not set]`."""
+    value = properties.get(name, "")
+    return int(value) if value.isdigit() else 0

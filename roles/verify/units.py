@@ -15,7 +15,7 @@ from roles.verify.environment_file import parse_environment_block
 from roles.verify.generation import DIGEST_VARIABLE, Scope, Service
 from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.quoting import quoted
-from roles.verify.sockets import Listener
+from roles.verify.sockets import Listener, described, is_at
 from roles.verify.systemd import UnitState
 from roles.verify.verdict import Check
 
@@ -230,21 +230,9 @@ async def _port(service: Service, listening: Sequence[Listener]) -> str:
     if not own:
         if any(not listener.holders for listener in here):
             raise CannotCheck("this user may not see who listens there")
-        raise Refuted(_described(here) or f"nothing listens on port {service.port}")
-    wrong = [listener for listener in own if not _is_at(listener, service.bind)]
-    strange = [listener for listener in here if listener not in own and _is_at(listener, service.bind)]
+        raise Refuted(described(here) or f"nothing listens on port {service.port}")
+    wrong = [listener for listener in own if not is_at(listener, service.bind)]
+    strange = [listener for listener in here if listener not in own and is_at(listener, service.bind)]
     if wrong or strange:
-        raise Refuted(_described([*wrong, *strange]))
-    return _described(own)
-
-
-def _is_at(listener: Listener, bind: str) -> bool:
-    # Go programs (Ollama) that are told 0.0.0.0 open one socket on [::] for both families.
-    return listener.address == bind or (bind == "0.0.0.0" and listener.address == "::")
-
-
-def _described(found: Sequence[Listener]) -> str:
-    return "; ".join(
-        f"{listener}, {' and '.join(map(str, listener.holders)) or 'nobody that this user may see'}"
-        for listener in found
-    )
+        raise Refuted(described([*wrong, *strange]))
+    return described(own)

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -97,10 +99,10 @@ def digest_of(mirror: FaultyMirror) -> str:
     return hashlib.sha256((mirror.folder / "another.gguf").read_bytes()).hexdigest()
 
 
-def still_answers(host: LabHost) -> None:
-    """The stack that was there before the broken run is whole."""
+def still_answers(host: LabHost, but_for: Sequence[str] = ()) -> None:
+    """The stack that was there before the broken run is whole, but for some checks of the host."""
     assert ask(host, "tiny-native") == "This is the native llama server"
-    assert failures(verdict(host)) == []
+    assert [failure.partition(":")[0] for failure in failures(verdict(host))] == [*but_for]
 
 
 def test_a_wrong_digest_is_refused_and_the_stack_answers(host: LabHost, tmp_path: Path, mirror: FaultyMirror) -> None:
@@ -153,7 +155,7 @@ def test_a_unit_that_dies_says_why_and_what_was_there_answers(host: LabHost, tmp
     assert "llama-server@native.service does not stay up" in run.output
     assert "error: invalid argument: --no-such-flag" in run.output
     assert "Traceback" not in run.output
-    assert "is active again: 24 of 24 checks hold" in run.output
+    assert re.search(r"is active again: (\d+) of \1 checks hold", run.output)
     still_answers(host)
     deploy(host).must_pass()
 
@@ -188,14 +190,14 @@ def test_a_full_disk_ends_in_a_clear_error_and_the_stack_answers(host: LabHost, 
     run = deploy(host, inventory=other_build)
     assert run.status == 1
     assert "/opt/ai-backend need 120 MB for what is to be installed, and 8 MB are free: make room" in run.output
-    still_answers(host)
+    still_answers(host, but_for=["host/disk"])
     host.run("rm /opt/ai-backend/filler")
     # Full in the middle of it.
     run = deploy(host, inventory=other_build, at="compiling with", do=lambda: fill(leaving=4 << 20))
     assert run.status == 1
     assert "No space left on device" in run.output
     assert "Traceback" not in run.output
-    still_answers(host)
+    still_answers(host, but_for=["host/disk"])
     host.run("rm /opt/ai-backend/filler")
     deploy(host, inventory=other_build).must_pass()
     assert failures(verdict(host)) == []

@@ -210,11 +210,11 @@ def test_history_tells_what_changed_and_how_it_proved_and_changes_nothing(host: 
     (output,) = outputs
     newest, *_ = re.split(r"\] \d{4}-", output[output.index(active(host)) :])
     assert " ACTIVE\n" in newest
-    assert "verdict pass: 24 of 24 checks hold" in newest
+    assert re.search(r"verdict pass: (\d+) of \1 checks hold", newest)
     assert "llama-server@native.service: --ctx-size 0 → 1024" in newest
     assert "did not come up: llama-server@native.service does not stay up" in output
     assert "llama-server@native.service: --no-such-flag added" in output
-    assert "verdict fail: 4 of 24 checks fail" in output
+    assert re.search(r"verdict fail: 4 of \d+ checks fail", output)
     deploy(host).must_pass()
 
 

@@ -27,8 +27,9 @@ KEY = "sk-0123456789abcdef"
 UNIT = "litellm.service"
 DIGEST = "0123456789abcdef"
 PID = 4242
-EMPTY = hashlib.sha256(b'{"files":{},"links":{}}').hexdigest()[:16]
-"""The name of a generation without files."""
+_FILES = {"files": {"providers.yaml": [hashlib.sha256(b"").hexdigest(), 0o644]}, "links": {}}
+GENERATION = hashlib.sha256(json.dumps(_FILES, separators=(",", ":")).encode()).hexdigest()[:16]
+"""The name of a generation with one empty file."""
 BASE = "http://127.0.0.1:8001/v1"
 
 NAMES = ("qwen", "gpt-4o", "text", "vector")
@@ -201,8 +202,10 @@ def generation(double: Double, tmp_path: Path) -> Generation:
     unit_file.write_text(f"[Service]\nEnvironment=AI_BACKEND_DIGEST={DIGEST}\n")
     url = f"http://127.0.0.1:{double.server_port}"
     service = Service(UNIT, "127.0.0.1", double.server_port, f"{url}/ready", 5, unit_file)
-    folder = tmp_path / EMPTY
+    folder = tmp_path / GENERATION
     folder.mkdir()
+    (folder / "providers.yaml").touch()
+    (folder / "providers.yaml").chmod(0o644)
     return Generation(
         folder=folder,
         scope="system",
@@ -289,6 +292,11 @@ def test_a_healthy_host_passes_every_check(proven: Proven) -> None:
         "gateway/models",
         "gateway/no-key",
         "gateway/wrong-key",
+        "host/disk",
+        "host/clock",
+        "host/listeners",
+        "unit/litellm.service/restarts",
+        "unit/litellm.service/memory",
         "route/qwen/chat",
         "route/qwen/stream",
         "route/gpt-4o/chat",
@@ -568,7 +576,8 @@ def test_a_foreign_digest_and_a_foreign_socket_fail(proven: Proven) -> None:
     (process / "environ").write_text("AI_BACKEND_DIGEST=fedcba9876543210\0")
     (process / "cgroup").write_text("1:name=systemd:/system.slice/other.service\n")
     red = proven.red()
-    assert red.keys() == {f"unit/{UNIT}/digest", f"unit/{UNIT}/port"}
+    assert red.keys() == {f"unit/{UNIT}/digest", f"unit/{UNIT}/port", f"unit/{UNIT}/memory"}
+    assert red[f"unit/{UNIT}/memory"] == "no process runs"
     assert red[f"unit/{UNIT}/digest"] == "fedcba9876543210"
     assert red[f"unit/{UNIT}/port"].endswith(f"process {PID} (litellm) of other.service")
 
@@ -585,14 +594,14 @@ def test_an_unreadable_key_leaves_unknown_what_needs_it(proven: Proven, generati
 
 def test_without_a_gateway_no_route_can_be_proved(proven: Proven) -> None:
     verdict = proven.verdict(gateway=None)
-    assert {check.ok for check in verdict.checks if check.id != "generation/files"} == {None}
+    assert {check.ok for check in verdict.checks if check.group == "route"} == {None}
     assert verdict.exit_status == 2
 
 
 def test_without_systemd_the_rest_is_checked_all_the_same(generation: Generation, proc: Path) -> None:
     verdict = asyncio.run(verify(generation, read_states=_no_systemd, proc=proc))
     unknown = {check.id for check in verdict.checks if check.ok is None}
-    assert unknown == {f"unit/{UNIT}/{name}" for name in ("active", "enabled", "digest")}
+    assert unknown == {f"unit/{UNIT}/{name}" for name in ("active", "enabled", "digest", "restarts", "memory")}
     assert verdict.exit_status == 2
 
 

@@ -15,6 +15,7 @@ from roles.verify.proof import CannotCheck
 
 PROVIDERS = """
 scope: user
+disks: [/home/alice/.local/share/ai-backend]
 gateway:
   url: http://127.0.0.1:4000/
   key_file: {folder}/key.env

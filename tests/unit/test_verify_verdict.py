@@ -93,7 +93,7 @@ def test_the_exit_status_is_that_of_the_verdict(
 ) -> None:
     verdict = replace(VERDICT, checks=checks)
 
-    async def verify(generation: object, progress: object) -> Verdict:
+    async def verify(generation: object, progress: object, deep: bool) -> Verdict:
         return verdict
 
     monkeypatch.setattr(command, "load_generation", lambda config: None)

@@ -82,11 +82,14 @@ def _listed_file(entry: dict[str, Any]) -> _File:
     return _File(entry["path"], int(entry["size"]), digest)
 
 
-def fetch_from_hub(recipe: dict[str, Any], folder: Path, title: str, token: str | None) -> None:
+def fetch_from_hub(recipe: dict[str, Any], folder: Path, title: str, token: str | None) -> dict[str, Digest]:
     """Fetch the wanted files of one commit into `folder`. What is there and right is not fetched again.
 
     Args:
         recipe: endpoint, repository, revision, `files` (patterns as of a shell), and `sha256` of the only file or none.
+
+    Returns:
+        Path below `folder` → what the file holds.
     """
     hub = Hub(recipe["endpoint"], recipe["repository"], token)
     commit = hub.commit(recipe["revision"])
@@ -112,3 +115,4 @@ def fetch_from_hub(recipe: dict[str, Any], folder: Path, title: str, token: str 
         target.chmod(0o644)
     record = {"repository": recipe["repository"], "revision": recipe["revision"], "commit": commit}
     write_atomic(folder / REVISION_FILE, json.dumps(record).encode(), 0o644)
+    return {file.path: file.digest for file in wanted}

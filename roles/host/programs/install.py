@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +28,38 @@ def main(request: dict[str, Any]) -> None:
         return  # a step that outlived its run made it
     started = time.monotonic()
     try:
-        _make(request, folder)
+        digests = _make(request, folder)
     except OSError as error:
         raise HostError(f"{request['title']}: {error.filename or folder}: {error.strerror}") from None
     made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     os.sync()
-    write_atomic(folder / MARK, json.dumps({"title": request["title"], "made": made}).encode(), 0o644)
+    mark = {"title": request["title"], "made": made, "files": _record(folder, digests)}
+    write_atomic(folder / MARK, json.dumps(mark).encode(), 0o644)
     say(f"{request['title']}: ready after {seconds(started)}")
 
 
-def _make(request: dict[str, Any], folder: Path) -> None:
+def _record(folder: Path, digests: Mapping[str, Digest]) -> dict[str, Any]:
+    """What the verifier holds a model's files against: their digests, and what shows that nobody has touched them."""
+    record = {}
+    for path, digest in digests.items():
+        found = (folder / path).stat()
+        record[path] = {
+            "digest": [digest.kind, digest.hexadecimal],
+            "size": found.st_size,
+            "mtime_ns": found.st_mtime_ns,
+            "inode": found.st_ino,
+        }
+    return record
+
+
+def _make(request: dict[str, Any], folder: Path) -> Mapping[str, Digest]:
+    """Gives the digests of a model's files, by their paths; of other installs none."""
     recipe = request["recipe"]
     make_folder(folder.parent)
     if request["kind"] in ("model", "hub-model", "sent-model"):
         # Not removed first: what was fetched before a cut lies in it.
         make_folder(folder)
-        _fetch_model(request, folder)
-        return
+        return _fetch_model(request, folder)
     remove_tree(folder)
     make_folder(folder)
     match request["kind"]:
@@ -59,16 +75,17 @@ def _make(request: dict[str, Any], folder: Path) -> None:
                 write_atomic(folder / path, text.encode(), 0o644)
         case kind:
             raise HostError(f"{request['title']}: nothing here installs a {kind}")
+    return {}
 
 
-def _fetch_model(request: dict[str, Any], folder: Path) -> None:
+def _fetch_model(request: dict[str, Any], folder: Path) -> Mapping[str, Digest]:
     recipe, title = request["recipe"], request["title"]
     if request["kind"] == "hub-model":
-        fetch_from_hub(recipe, folder, title, request["token"])
-        return
+        return fetch_from_hub(recipe, folder, title, request["token"])
     digest, target = Digest("sha256", recipe["sha256"]), folder / recipe["filename"]
     if request["kind"] == "model":
         download(recipe["url"], digest, target, title)
     else:
         accept_sent(target, digest, title)
     target.chmod(0o644)
+    return {recipe["filename"]: digest}

@@ -1,0 +1,140 @@
+"""Checks from elsewhere: ports that are to be closed to other machines are, as seen from here and from another host."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from pyinfra.api import FactBase, Host, QuoteString, StringCommand
+from pyinfra.connectors.ssh import SSHConnector
+
+from roles.host.program import program_text
+from roles.host.programs.reach import LONGEST_ANSWER, OPEN, REFUSED, SILENT, reach
+from roles.plan import HostPlan
+from roles.verify import Check
+
+_SEEN = {OPEN: "takes connections", REFUSED: "refused", SILENT: f"no answer within {LONGEST_ANSWER:.0f} s"}
+
+
+@dataclass(frozen=True)
+class _Port:
+    """A port of the stack at the address by which other machines know its host."""
+
+    unit: str
+    address: str
+    number: int
+    closed: bool
+
+
+class Reached(FactBase[list[str]]):
+    """What a host of the inventory reaches, as `reach` gives it."""
+
+    def command(self, addresses: str) -> StringCommand:
+        """`addresses`: JSON, a list of address and port each."""
+        return StringCommand("python3", "-c", QuoteString(program_text("reach")), QuoteString(addresses))
+
+    def process(self, output: list[str]) -> list[str]:
+        found: list[str] = json.loads("\n".join(output))
+        return found
+
+
+class Addresses(FactBase[list[str]]):
+    """The host's own addresses."""
+
+    def command(self) -> StringCommand:
+        return StringCommand("hostname", "-I")
+
+    def process(self, output: list[str]) -> list[str]:
+        return " ".join(output).split()
+
+
+def outside_checks(host: Host, plan: HostPlan) -> tuple[Check, ...]:
+    """The ports of a host, as seen from the control machine and from another host of the inventory, if there is one.
+
+    None where that is not another machine: on the control machine itself, and through a tunnel to it.
+    """
+    address = _address_of(host)
+    if address is None:
+        return ()
+    ports = list(_ports(plan, address))
+    began = time.monotonic()
+    checks = _checks(host, ports, reach((port.address, port.number) for port in ports), "", began)
+    other = _another(host, address)
+    if other is None:
+        return tuple(checks)
+    began = time.monotonic()
+    wanted = json.dumps([[port.address, port.number] for port in ports])
+    found: list[str] | None = other.get_fact(Reached, addresses=wanted)
+    if found is None:
+        return tuple(checks)
+    return (*checks, *_checks(host, ports, found, other.name, began))
+
+
+def _address_of(host: Host) -> str | None:
+    """The address that the host's connection goes to; none where nobody else would reach it there."""
+    connector = host.connector
+    if not isinstance(connector, SSHConnector) or connector.client is None:
+        return None
+    transport = connector.client.get_transport()
+    # Through a jump host the connection is no socket of this machine.
+    if transport is None or not isinstance(transport.sock, socket.socket):
+        return None
+    address: str = transport.sock.getpeername()[0]
+    return None if ip_address(address).is_loopback else address
+
+
+def _ports(plan: HostPlan, address: str) -> Iterator[_Port]:
+    for unit in plan.units:
+        if unit.endpoint:
+            bind = ip_address(unit.endpoint.bind)
+            special = not bind.is_loopback and not bind.is_unspecified
+            yield _Port(unit.name, str(bind) if special else address, unit.endpoint.port, bind.is_loopback)
+
+
+def _another(host: Host, address: str) -> Host | None:
+    """The next host of the inventory that this run has a connection to, and that is another machine."""
+    hosts = list(host.state.inventory)
+    begin = hosts.index(host) + 1
+    for other in (*hosts[begin:], *hosts[:begin]):
+        if other is not host and other in host.state.active_hosts and _address_of(other) not in (None, address):
+            return other
+    return None
+
+
+def _checks(host: Host, ports: Sequence[_Port], found: Sequence[str], other: str, began: float) -> list[Check]:
+    """What was found by another host of the inventory; `other` is empty where it was the control machine."""
+    seconds = round(time.monotonic() - began, 3)
+    here = other or f"the control machine {socket.gethostname()}"
+    checks = []
+    for port, state in zip(ports, found, strict=True):
+        ok, seen = _judged(host, port, state)
+        checks.append(
+            Check(
+                id=f"host/outside/{other or 'control'}/{port.number}",
+                subject=f"from {here}",
+                claim=f"{port.unit} is {'closed' if port.closed else 'reached'}",
+                expected=f"{'nothing' if port.closed else 'a connection'} at {port.address}:{port.number}",
+                seen=seen,
+                ok=ok,
+                seconds=seconds,
+            )
+        )
+    return checks
+
+
+def _judged(host: Host, port: _Port, state: str) -> tuple[bool, str]:
+    """Whether it is as it should be, and what was seen. A port that is open for others may be behind a firewall that
+    lets only some of them through: that is told, and no fault."""
+    seen = _SEEN.get(state, state)
+    if state == OPEN:
+        if not port.closed:
+            return True, seen
+        own: list[str] | None = host.get_fact(Addresses)
+        if own is not None and port.address not in own:
+            return True, f"{seen}, but {port.address} is no address of the host: another machine may answer there"
+        return False, seen
+    return True, seen if port.closed else f"{seen}: a firewall is before it"

@@ -1,0 +1,41 @@
+"""Which TCP ports of an address take connections from here.
+
+Stands alone (imports no other program), as its text is the command of a fact, which changes nothing and prints one JSON
+object.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+OPEN, REFUSED, SILENT = "open", "refused", "silent"
+
+LONGEST_ANSWER = 1.0
+"""Seconds for a connection. A firewall that drops says nothing for ever."""
+
+
+def reach(addresses: Iterable[tuple[str, int]]) -> list[str]:
+    """For each address and port `open`, `refused`, `silent`, or why it can not be tried; all are tried at once."""
+    wanted = list(addresses)
+    with ThreadPoolExecutor(max_workers=len(wanted) or 1) as pool:
+        return list(pool.map(_try, wanted))
+
+
+def _try(address: tuple[str, int]) -> str:
+    try:
+        with socket.create_connection(address, timeout=LONGEST_ANSWER):
+            return OPEN
+    except ConnectionRefusedError:
+        return REFUSED
+    except TimeoutError:
+        return SILENT
+    except OSError as error:
+        return error.strerror or type(error).__name__
+
+
+if __name__ == "__main__":
+    print(json.dumps(reach((address, port) for address, port in json.loads(sys.argv[1]))))

@@ -1,0 +1,165 @@
+"""Checks of the graphics cards: their driver is one, and each engine works on the cards that are its own.
+
+What the host has is asked of the generation's own `bin/gpu`, by which its units wait for their cards too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from roles.verify.commands import output_of
+from roles.verify.generation import Generation, Gpus, Provider
+from roles.verify.processes import processes_of
+from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.sizes import size
+from roles.verify.verdict import Check
+
+_LONGEST_ANSWER = 120.0
+"""Seconds: `bin/gpu` asks the driver up to three times, and with many cards each takes ten."""
+_LONGEST_LIST = 10.0
+_IDLE_CARD = 64 << 20
+"""Bytes that are in use on a card that nobody computes on: a display's at most."""
+_LOADS_ON_DEMAND = "ollama"
+"""The kind of provider that holds no memory while nobody asks it."""
+_FILLS_ALL = "vllm"
+"""The kind that puts a part of its model on each of its cards."""
+
+Facts = Mapping[str, Any]
+"""What `bin/gpu facts` prints."""
+
+
+def card_checks(
+    generation: Generation, client: httpx.AsyncClient, proc: Path, asked: Sequence[Awaitable[Check]]
+) -> list[Coroutine[Any, Any, Check]]:
+    """The checks of a host with cards, to be awaited; none on a host whose providers use none.
+
+    Args:
+        asked: the checks that make engines load their models: what they hold is looked at after those.
+    """
+    users = [(provider, provider.gpus) for provider in generation.providers if provider.gpus]
+    if not users:
+        return []
+
+    facts: list[asyncio.Task[Facts]] = []
+
+    async def told() -> Facts:
+        """Asked once for all checks."""
+        if not facts:
+            facts.append(asyncio.ensure_future(_facts_after(generation, asked)))
+        return await asyncio.shield(facts[0])
+
+    driver = Claim("host/driver", "host", "has one driver", "the kernel's part and the library agree")
+    return [
+        driver.prove(_driver(told)),
+        *(_memory_check(provider, gpus, told, client, proc) for provider, gpus in users),
+    ]
+
+
+async def _facts_after(generation: Generation, asked: Sequence[Awaitable[Check]]) -> Facts:
+    await asyncio.gather(*asked)
+    program = str(generation.folder / "bin/gpu")
+    output = await output_of("bin/gpu facts", [sys.executable, program, "facts"], _LONGEST_ANSWER)
+    facts: Facts = json.loads(output)
+    return facts
+
+
+async def _driver(told: Callable[[], Awaitable[Facts]]) -> str:
+    facts = await told()
+    if facts["problem"]:
+        raise Refuted(facts["problem"])
+    driver = facts["driver"]
+    versions = f"kernel {driver['kernel'] or 'unknown'}, library {driver['library'] or 'unknown'}"
+    if not driver["agree"]:
+        raise Refuted(f"{versions}: reboot the host")
+    return versions
+
+
+def _memory_check(
+    provider: Provider,
+    gpus: Gpus,
+    told: Callable[[], Awaitable[Facts]],
+    client: httpx.AsyncClient,
+    proc: Path,
+) -> Coroutine[Any, Any, Check]:
+    unit = provider.service.unit
+    wanted = f"memory of {' and '.join(gpus.uuids) or 'a card'}"
+    claim = Claim(f"unit/{unit}/gpu-memory", unit, "works on its cards", wanted)
+    return claim.prove(_memory(provider, gpus, told, client, proc))
+
+
+async def _memory(
+    provider: Provider,
+    gpus: Gpus,
+    told: Callable[[], Awaitable[Facts]],
+    client: httpx.AsyncClient,
+    proc: Path,
+) -> str:
+    facts = await told()
+    if facts["problem"]:
+        raise CannotCheck("the driver does not work, see host/driver")
+    unit = provider.service.unit
+    cards = facts["cards"]
+    missing = [uuid for uuid in gpus.uuids if uuid not in {card["uuid"] for card in cards}]
+    if missing:
+        raise Refuted(f"{' and '.join(missing)} is not on this host")
+    processes = (await asyncio.to_thread(processes_of, [unit], proc))[unit]
+    held = {card["index"]: _held(card, processes) for card in cards}
+    wanted = [card for card in cards if not gpus.uuids or card["uuid"] in gpus.uuids]
+    others = [card for card in cards if card not in wanted and held[card["index"]]]
+    if others:
+        raise Refuted(f"it also holds memory of {_names(others)}")
+    users = [card for card in wanted if held[card["index"]]]
+    idle = [card for card in wanted if card not in users]
+    if users and idle and gpus.uuids and provider.kind == _FILLS_ALL:
+        raise Refuted(f"no memory of {_names(idle)}")
+    # The others take as many of their cards as a model needs.
+    if users:
+        return "; ".join(f"{_name(card)}: {held[card['index']]}" for card in users)
+    if provider.kind == _LOADS_ON_DEMAND and not await _has_loaded(provider, client):
+        return "no model is in memory, as nobody asked for one lately"
+    if all(not card["processes"] and _used(card) > _IDLE_CARD for card in wanted):
+        # WSL, and containers with process numbers of their own.
+        return f"the driver does not tell whose memory it is; {'; '.join(map(_in_use, wanted))}"
+    raise Refuted(f"no memory of {_names(wanted)}: it computes on the processor, or nothing is loaded")
+
+
+def _held(card: Mapping[str, Any], processes: Collection[int]) -> str:
+    """What these processes hold of the card, for people; empty = nothing."""
+    sizes = [process["memory"] for process in card["processes"] if process["pid"] in processes]
+    if not sizes:
+        return ""
+    return "of unknown size" if None in sizes else size(sum(sizes))
+
+
+def _used(card: Mapping[str, Any]) -> int:
+    total, free = card["memory_total"], card["memory_free"]
+    return total - free if total is not None and free is not None else 0
+
+
+def _in_use(card: Mapping[str, Any]) -> str:
+    return f"{_name(card)}: {size(_used(card))} in use"
+
+
+def _name(card: Mapping[str, Any]) -> str:
+    return f"GPU {card['index']} ({card['name']})"
+
+
+def _names(cards: Sequence[Mapping[str, Any]]) -> str:
+    return " and ".join(map(_name, cards))
+
+
+async def _has_loaded(provider: Provider, client: httpx.AsyncClient) -> bool:
+    """Whether Ollama holds any model in memory."""
+    address = httpx.URL(provider.service.ready_url)
+    try:
+        reply = await client.get(address.copy_with(path="/api/ps"), timeout=_LONGEST_LIST)
+        return bool(reply.json()["models"])
+    except (httpx.HTTPError, ValueError, LookupError) as error:
+        raise CannotCheck(f"it can not be asked what it has loaded: {type(error).__name__}") from None

@@ -1,0 +1,54 @@
+"""The checks of the host itself, and of what its services take of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from roles.verify.cards import card_checks
+from roles.verify.clock import clock_check
+from roles.verify.disks import disk_check
+from roles.verify.generation import Generation
+from roles.verify.memory import memory_check
+from roles.verify.models import model_checks, ollama_checks
+from roles.verify.open_ports import open_ports_check
+from roles.verify.processes import processes_of
+from roles.verify.restarts import restart_check
+from roles.verify.tasks import runtime_folder
+from roles.verify.units import Settled
+from roles.verify.verdict import Check
+
+
+async def host_checks(
+    generation: Generation,
+    settled: Settled,
+    client: httpx.AsyncClient,
+    *,
+    brought: Sequence[Awaitable[Check]],
+    asked: Sequence[Awaitable[Check]],
+    deep: bool,
+    proc: Path,
+) -> list[Coroutine[Any, Any, Check]]:
+    """All of them, to be awaited.
+
+    Args:
+        brought: the checks of the tasks, which wait until models are there.
+        asked: the checks of the routes, which make engines load models.
+        deep: read every model's files.
+    """
+    processes = await asyncio.to_thread(processes_of, [service.unit for service in generation.services], proc)
+    runtime = runtime_folder(generation.scope)
+    return [
+        disk_check(generation.disks),
+        clock_check(generation.folder / "providers.yaml", proc),
+        open_ports_check(generation, proc),
+        *card_checks(generation, client, proc, asked),
+        *(restart_check(service, settled, generation.scope) for service in generation.services),
+        *(memory_check(service, settled, processes[service.unit], proc) for service in generation.services),
+        *model_checks(generation, deep=deep),
+        *ollama_checks(generation, client, runtime, brought),
+    ]

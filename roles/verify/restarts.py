@@ -1,0 +1,84 @@
+"""The check that a service does not keep dying: one that systemd started again once and that runs since is well.
+
+systemd counts the restarts that it made by itself since somebody started the unit. When each of them was, and why, only
+the journal tells; where it is kept from this user, the count stands for the last hour too.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from roles.verify.commands import output_of
+from roles.verify.generation import Scope, Service
+from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.sizes import ago
+from roles.verify.units import Settled
+from roles.verify.verdict import Check
+
+WINDOW = 3600.0
+"""Seconds. Restarts before that are told and are no fault any more: what was wrong has passed."""
+_TOO_MANY = 2
+"""Restarts within the window. A single one is what `Restart=` is for: it costs seconds, and nobody can mend it."""
+_LONGEST_ANSWER = 20.0
+"""Seconds for a question to the journal."""
+
+_SCHEDULED = "5eb03494b6584870a536b337290809b3"
+_EXITED = "98e322203f7a4ed290d09fe03c09fe15"
+_FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
+"""The journal's names of what systemd says: a restart is scheduled; a process has exited; the unit has failed.
+Source: sd-messages.h of systemd 252."""
+
+
+def restart_check(service: Service, settled: Settled, scope: Scope) -> Coroutine[Any, Any, Check]:
+    """The check of one service, to be awaited."""
+    unit = service.unit
+    claim = Claim(f"unit/{unit}/restarts", unit, "does not keep dying", f"under {_TOO_MANY} restarts in an hour")
+    return claim.prove(_restarts(unit, settled, scope))
+
+
+async def _restarts(unit: str, settled: Settled, scope: Scope) -> str:
+    state = settled.state(unit)
+    if not state.restarts:
+        return "none"
+    runs, since = state.active == "active", time.monotonic() - state.began
+    counted = f"{'once' if state.restarts == 1 else f'{state.restarts} times'} since somebody started it"
+    if runs and since > WINDOW:
+        return f"{counted}, last {ago(since)} ago"
+    told = await _told_by_journal(unit, scope)
+    lately = min(told.restarts, state.restarts) or state.restarts
+    seen = f"{counted}, {lately} of them in the last hour, last {ago(since)} ago{told.cause}"
+    if lately >= _TOO_MANY or not runs:
+        raise Refuted(seen)
+    return seen
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the journal tells of a unit in the window: how often it was started again, and what ended it last."""
+
+    restarts: int = 0
+    cause: str = ""
+
+
+async def _told_by_journal(unit: str, scope: Scope) -> _Told:
+    field = "UNIT" if scope == "system" else "USER_UNIT"
+    names = [f"MESSAGE_ID={name}" for name in (_SCHEDULED, _EXITED, _FAILED)]
+    command = ["journalctl", "--no-pager", "--quiet", "--boot", f"--since=-{WINDOW:.0f}s", "--output=json"]
+    try:
+        output = await output_of("journalctl", [*command, f"{field}={unit}", *names], _LONGEST_ANSWER)
+        entries = [json.loads(line) for line in output.splitlines()]
+    except (CannotCheck, ValueError):
+        return _Told()
+    restarts, cause = 0, ""
+    for entry in entries:
+        if entry["MESSAGE_ID"] == _SCHEDULED:
+            restarts += 1
+        elif entry["MESSAGE_ID"] == _EXITED:
+            cause = f": {entry.get('EXIT_CODE')}, status {entry.get('EXIT_STATUS')}"
+        elif entry.get("UNIT_RESULT") == "oom-kill":
+            cause = ": killed by the kernel for lack of memory"
+    return _Told(restarts, cause)
