@@ -146,6 +146,7 @@ def providers_file(
     endpoint, *instances = units
     return {
         "scope": context.layout.scope,
+        "state": context.layout.state,
         "gateway": {
             "url": f"http://{gateway.reachable_at}:{gateway.port}",
             "key_file": key_file,

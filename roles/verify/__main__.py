@@ -1,4 +1,4 @@
-"""`python -m roles.verify --config FOLDER [--json]`: exit status 0 = all checks hold, 1 = some fail, 2 = unknown."""
+"""`python -m roles.verify --config FOLDER`: exit status 0 = all checks hold, 1 = some fail, 2 = unknown."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from roles.verify.generation import ConfigError, load_generation
-from roles.verify.report import print_report
+from roles.verify.generation import ConfigError, Generation, load_generation
+from roles.verify.kept import keep, read_kept
+from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.run import verify
 from roles.verify.staged import verify_staged
+from roles.verify.verdict import Verdict
 
 _UNKNOWN = 2
 _INTERRUPTED = 130
@@ -28,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Exit status: 0 all checks hold, 1 some fail, 2 some or all could not be made.",
     )
     parser.add_argument("--config", type=Path, required=True, help="link to the generation, e.g. /etc/ai-backend")
-    parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
+    forms = parser.add_mutually_exclusive_group()
+    for name, form in FORMS.items():
+        forms.add_argument(f"--{name}", dest="form", action="store_const", const=form, help=f"print {form.what}")
+    parser.add_argument("--keep", action="store_true", help="keep the verdict in the state folder, beside earlier ones")
     parser.add_argument("--staged", metavar="URL", help="ask the gateway there, which is tried out, and it alone")
     parser.add_argument("--stale", metavar="UNIT", nargs="*", default=[], help="units that do not run yet as deployed")
     options = parser.parse_args(arguments)
@@ -45,14 +50,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("verify: interrupted", file=sys.stderr)
         return _INTERRUPTED
+    earlier = read_kept(generation.state, EARLIER) if generation.state else ()
+    if options.keep:
+        _keep(verdict, generation)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Models answer in any script; the terminal may know only one.
         sys.stdout.reconfigure(errors="backslashreplace")
-    if options.json:
-        print(verdict.to_json())
+    if options.form:
+        sys.stdout.write(options.form.write(verdict, earlier))
     else:
-        print_report(verdict, Console())
+        print_report(verdict, Console(), earlier)
     return verdict.exit_status
+
+
+def _keep(verdict: Verdict, generation: Generation) -> None:
+    """A verdict that can not be kept is one all the same."""
+    if generation.state is None:
+        return
+    try:
+        keep(verdict, generation.state)
+    except OSError as error:
+        print(
+            f"verify: the verdict is not kept: {error.filename or generation.state}: {error.strerror}", file=sys.stderr
+        )
 
 
 if __name__ == "__main__":

@@ -54,11 +54,17 @@ class Service:
 
 @dataclass(frozen=True)
 class Provider:
-    """A model server: its unit, and the names of the tasks without which it does not serve all of its models."""
+    """A model server: its unit, and the names of the tasks without which it does not serve all of its models.
+
+    What it is (`kind`), where the gateway asks it, and its `models` are told in reports and not checked.
+    """
 
     name: str
     service: Service
     tasks: tuple[str, ...]
+    kind: str = ""
+    api_base: str = ""
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,6 +160,7 @@ class Route:
     mode: Mode
     deployments: tuple[Deployment, ...]
     probe: Probe
+    fallbacks: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -162,8 +169,14 @@ class Route:
 
 @dataclass(frozen=True)
 class Generation:
-    """All that the verifier knows about a host. `gateway` is None on a host that runs providers only, `cache` on one
-    whose gateway remembers nothing."""
+    """All that the verifier knows about a host.
+
+    Attributes:
+        gateway: None on a host that runs providers only.
+        cache: None on a host whose gateway remembers nothing.
+        config: the folder that it was read from, by its lasting name.
+        state: the folder of the host's history and of its kept verdicts.
+    """
 
     name: str
     scope: Scope
@@ -172,6 +185,8 @@ class Generation:
     routes: tuple[Route, ...]
     tasks: tuple[Task, ...] = ()
     cache: Service | None = None
+    config: Path | None = None
+    state: Path | None = None
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -202,6 +217,8 @@ def load_generation(config: Path) -> Generation:
         routes=tuple(_route(entry) for entry in mappings.entries("models")),
         tasks=tuple(_task(entry, config) for entry in providers.entries("tasks")),
         cache=_service(cache, config) if cache else None,
+        config=config,
+        state=Path(providers.text("state")),
     )
 
 
@@ -222,7 +239,14 @@ def _front(entry: _Entry) -> Front:
 
 
 def _provider(entry: _Entry, config: Path) -> Provider:
-    return Provider(name=entry.text("name"), service=_service(entry, config), tasks=entry.texts("tasks"))
+    return Provider(
+        name=entry.text("name"),
+        service=_service(entry, config),
+        tasks=entry.texts("tasks"),
+        kind=entry.text("kind"),
+        api_base=entry.text("api_base"),
+        models=entry.texts("models"),
+    )
 
 
 def _service(entry: _Entry, config: Path) -> Service:
@@ -268,6 +292,7 @@ def _route(entry: _Entry) -> Route:
             timeout=probe.number("timeout"),
             documents=probe.texts("documents") if "documents" in probe.values else (),
         ),
+        fallbacks=entry.texts("fallbacks"),
     )
 
 
