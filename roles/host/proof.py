@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import contextlib
+from collections.abc import Generator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from pyinfra import host
 from pyinfra.api import FactBase, Host, QuoteString, State, StringCommand, operation
@@ -16,7 +18,7 @@ from roles.host.outside import outside_checks
 from roles.host.program import HostProgram
 from roles.host.target import Target
 from roles.plan import Json
-from roles.verify import Verdict, print_report
+from roles.verify import EARLIER, FORMS, VERDICTS, Verdict, print_report
 
 _LOG_WIDTH = 140
 """Columns of the table where it goes to a file or a pipe."""
@@ -25,14 +27,35 @@ _NO_VERDICT = "the verifier gave no verdict"
 
 
 class HostVerdict(FactBase[Verdict]):
-    """What the host's own verifier finds. Reads only: it asks the endpoint, systemd and /proc."""
+    """What the host's own verifier finds: it asks the endpoint, systemd and /proc. It keeps the verdict there, and
+    changes nothing else."""
 
     def command(self, verifier: str) -> StringCommand:
         """`verifier`: path of the generation's `bin/verify`."""
-        return StringCommand(QuoteString(verifier), "--json")
+        return StringCommand(QuoteString(verifier), "--json", "--keep")
 
     def process(self, output: list[str]) -> Verdict:
         return Verdict.from_json("\n".join(output))
+
+
+class KeptVerdicts(FactBase[tuple[Verdict, ...]]):
+    """The last verdicts that the host keeps, the oldest first. Reads only."""
+
+    def command(self, state: str) -> StringCommand:
+        """`state`: the layout's state folder."""
+        # One line a file, whose names sort by time.
+        return StringCommand(
+            *("cd", QuoteString(f"{state}/{VERDICTS}"), "2>/dev/null || exit 0;"),
+            *("ls | grep '[.]json$' | sort | tail -n", str(EARLIER), "| xargs -r cat"),
+        )
+
+    def process(self, output: list[str]) -> tuple[Verdict, ...]:
+        verdicts = []
+        for line in output:
+            # One of another version's schema tells this one nothing.
+            with contextlib.suppress(ValueError):
+                verdicts.append(Verdict.from_json(line))
+        return tuple(verdicts)
 
 
 class Refusal(PyinfraCommand):
@@ -51,16 +74,22 @@ class Refusal(PyinfraCommand):
 
 
 @operation()
-def prove_routes(*, deploying: bool = False) -> Generator[PyinfraCommand, None, None]:
+def prove_routes(*, deploying: bool = False, report: str | None = None) -> Generator[PyinfraCommand, None, None]:
     """Run the verifier on the host and print its table. A pass changes nothing; anything else fails the operation.
 
     Args:
         deploying: the run is to leave a host that holds. A verdict on what it has activated is written down there, and
-            where that does not hold the generation that held before is activated again.
+            where that does not hold the generation that held before is activated again. Else it is a look at the host,
+            which also says what changed since the last one.
+        report: folder on this machine for the verdict in all its forms, in a folder of the host's name.
     """
     if not host.state.is_executing:
         return  # nothing can be proved before the operations above have run
     target = Target.of(host)
+    earlier: tuple[Verdict, ...] = ()
+    if not deploying:
+        # Before the verifier runs, which keeps what it finds.
+        earlier = host.get_fact(KeptVerdicts, state=target.plan.layout.state) or ()
     verdict = host.get_fact(
         HostVerdict,
         verifier=f"{target.plan.layout.config}/bin/verify",
@@ -72,8 +101,14 @@ def prove_routes(*, deploying: bool = False) -> Generator[PyinfraCommand, None, 
         console = Console(stderr=True)
         if not console.is_terminal:
             console.width = _LOG_WIDTH
-        print_report(verdict, console)
-    summary = verdict.summary if verdict else f"{_NO_VERDICT}: is the stack deployed?"
+        print_report(verdict, console, earlier)
+    if verdict is not None and report is not None:
+        try:
+            host.log(f"written: {_write_report(verdict, earlier, Path(report).expanduser() / _folder_name(host))}")
+        except OSError as error:
+            yield Refusal(f"the report can not be written: {error.filename or report}: {error.strerror}")
+            return
+    summary = verdict.summary if verdict else f"{_NO_VERDICT}: is the stack deployed, and by this version?"
     # What held before, and was not touched by this run, leaves nothing to be written down and nothing to go back from.
     if deploying and (target.activated or not target.state.proved):
         yield _consequence(target, verdict)
@@ -81,6 +116,18 @@ def prove_routes(*, deploying: bool = False) -> Generator[PyinfraCommand, None, 
         host.noop(summary)
     else:
         yield Refusal(summary)
+
+
+def _folder_name(host: Host) -> str:
+    """A host's name that leads nowhere else, as `@docker/image` would."""
+    return host.name.replace("/", "-").lstrip(".") or "host"
+
+
+def _write_report(verdict: Verdict, earlier: Sequence[Verdict], folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for form in FORMS.values():
+        (folder / form.file).write_text(form.write(verdict, earlier), encoding="utf-8")
+    return folder
 
 
 def _consequence(target: Target, verdict: Verdict | None) -> HostProgram:

@@ -190,6 +190,7 @@ def providers_file(
     return {
         "scope": context.layout.scope,
         "disks": list(context.layout.disks),
+        "state": context.layout.state,
         "gateway": {
             "url": f"http://{gateway.reachable_at}:{gateway.port}",
             "key_file": key_file,

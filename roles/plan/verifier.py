@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from roles.plan.layout import Layout
 from roles.plan.model import Install, Json
@@ -12,11 +14,17 @@ COMMAND = "bin/verify"
 
 
 def verifier_install() -> Install:
-    sources: dict[str, Json] = {"roles/__init__.py": ""}
-    for source in sorted((files("roles") / "verify").iterdir(), key=lambda source: source.name):
-        if source.name.endswith(".py"):
-            sources[f"roles/verify/{source.name}"] = source.read_text()
+    sources: dict[str, Json] = {"roles/__init__.py": "", **dict(_sources(files("roles") / "verify", "roles/verify"))}
     return Install(kind="files", name="verifier", title="the verifier", recipe={"files": sources})
+
+
+def _sources(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
+    """Path → text of the programs, templates and styles in a folder and below it."""
+    for source in sorted(folder.iterdir(), key=lambda source: source.name):
+        if source.is_dir():
+            yield from _sources(source, f"{path}/{source.name}")
+        elif source.name.endswith((".py", ".j2", ".css")):
+            yield f"{path}/{source.name}", source.read_text(encoding="utf-8")
 
 
 def verifier_command(layout: Layout, environment: str) -> str:

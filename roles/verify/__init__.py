@@ -1,13 +1,24 @@
 """The verifier: proves that what is deployed on a host runs and that every route answers, from where it should.
 
 It runs on the host (`python -m roles.verify --config FOLDER`) with what the gateway's environment holds, and reads
-only the files of the generation: it checks what is deployed, not what was meant. `Verdict` and the report are of use
+only the files of the generation: it checks what is deployed, not what was meant. `Verdict` and the reports are of use
 on the control machine too.
 """
 
 from roles.verify.generation import ConfigError, load_generation
-from roles.verify.report import print_report
+from roles.verify.kept import VERDICTS
+from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.run import verify
 from roles.verify.verdict import Check, Verdict
 
-__all__ = ["Check", "ConfigError", "Verdict", "load_generation", "print_report", "verify"]
+__all__ = [
+    "EARLIER",
+    "FORMS",
+    "VERDICTS",
+    "Check",
+    "ConfigError",
+    "Verdict",
+    "load_generation",
+    "print_report",
+    "verify",
+]

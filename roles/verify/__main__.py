@@ -1,4 +1,4 @@
-"""`python -m roles.verify --config FOLDER [--json]`: exit status 0 = all checks hold, 1 = some fail, 2 = unknown."""
+"""`python -m roles.verify --config FOLDER`: exit status 0 = all checks hold, 1 = some fail, 2 = unknown."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from pathlib import Path
 from rich.console import Console
 
 from roles.verify.first_answers import first_answers
-from roles.verify.generation import ConfigError, load_generation
-from roles.verify.report import print_report
+from roles.verify.generation import ConfigError, Generation, load_generation
+from roles.verify.kept import keep, read_kept
+from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.run import verify
 from roles.verify.staged import verify_staged
+from roles.verify.verdict import Verdict
 
 _UNKNOWN = 2
 _INTERRUPTED = 130
@@ -30,8 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Exit status: 0 all checks hold, 1 some fail, 2 some or all could not be made.",
     )
     parser.add_argument("--config", type=Path, required=True, help="link to the generation, e.g. /etc/ai-backend")
-    parser.add_argument("--json", action="store_true", help="print the verdict as one JSON object")
     parser.add_argument("--deep", action="store_true", help="read every model's files, and compare their digests")
+    forms = parser.add_mutually_exclusive_group()
+    for name, form in FORMS.items():
+        forms.add_argument(f"--{name}", dest="form", action="store_const", const=form, help=f"print {form.what}")
+    parser.add_argument("--keep", action="store_true", help="keep the verdict in the state folder, beside earlier ones")
     parser.add_argument("--staged", metavar="URL", help="ask the gateway there, which is tried out, and it alone")
     parser.add_argument("--stale", metavar="UNIT", nargs="*", default=[], help="units that do not run yet as deployed")
     parser.add_argument("--first-answers", action="store_true", help="print how soon each route answers after the boot")
@@ -52,18 +57,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("verify: interrupted", file=sys.stderr)
         return _INTERRUPTED
+    earlier = read_kept(generation.state, EARLIER)
+    if options.keep:
+        _keep(verdict, generation)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Models answer in any script; the terminal may know only one.
         sys.stdout.reconfigure(errors="backslashreplace")
-    if options.json:
-        print(verdict.to_json())
+    if options.form:
+        sys.stdout.write(options.form.write(verdict, earlier))
     else:
-        print_report(verdict, Console())
+        print_report(verdict, Console(), earlier)
     return verdict.exit_status
 
 
 def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _keep(verdict: Verdict, generation: Generation) -> None:
+    """A verdict that can not be kept is one all the same."""
+    try:
+        keep(verdict, generation.state)
+    except OSError as error:
+        _tell(f"verify: the verdict is not kept: {error.filename or generation.state}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ class Provider:
 
     Attributes:
         kind: what it runs, e.g. `vllm`.
+        api_base: where the gateway asks it; told in reports, as its `models` are, and not checked.
         gpus: none = it computes on the processor.
     """
 
@@ -73,6 +74,8 @@ class Provider:
     service: Service
     tasks: tuple[str, ...]
     kind: str = ""
+    api_base: str = ""
+    models: tuple[str, ...] = ()
     gpus: Gpus | None = None
 
 
@@ -208,15 +211,21 @@ class Route:
 
 @dataclass(frozen=True)
 class Generation:
-    """All that the verifier knows about a host. `gateway` is None on a host that runs providers only, `cache` on one
-    whose gateway remembers nothing.
+    """All that the verifier knows about a host.
+
 
     Attributes:
         folder: where it lies, below its own name.
+        gateway: None on a host that runs providers only.
+        cache: None on a host whose gateway remembers nothing.
         disks: folders on whose file systems the stack writes.
+        config: the folder that it was read from, by its lasting name.
+        state: the folder of the host's history and of its kept verdicts.
     """
 
     folder: Path
+    config: Path
+    state: Path
     scope: Scope
     gateway: Gateway | None
     providers: tuple[Provider, ...]
@@ -259,6 +268,8 @@ def load_generation(config: Path) -> Generation:
         tasks=tuple(_task(entry, config) for entry in providers.entries("tasks")),
         cache=_service(cache, config) if cache else None,
         disks=tuple(map(Path, providers.texts("disks"))),
+        config=config,
+        state=Path(providers.text("state")),
     )
 
 
@@ -291,6 +302,8 @@ def _provider(entry: _Entry, config: Path) -> Provider:
         tasks=entry.texts("tasks"),
         kind=entry.text("kind"),
         gpus=Gpus(gpus.text("vendor"), gpus.texts("uuids")) if gpus else None,
+        api_base=entry.text("api_base"),
+        models=entry.texts("models"),
     )
 
 

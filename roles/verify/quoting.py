@@ -8,8 +8,12 @@ LONGEST = 200
 
 def quoted(text: str, limit: int = LONGEST) -> str:
     """The beginning of `text` on one line, in quotes. Control characters, which could drive a terminal, are dropped."""
-    line = " ".join(text.split())
-    shown = "".join(character for character in line if character.isprintable())
+    shown = printable(" ".join(text.split()))
     if len(shown) > limit:
         shown = shown[:limit].rstrip() + "…"
     return f'"{shown}"'
+
+
+def printable(text: str) -> str:
+    """Without the characters that could drive a terminal, turn the direction of what follows, or break an XML file."""
+    return "".join(character for character in text if character.isprintable() or character == "\n")

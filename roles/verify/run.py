@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 
 from roles.verify.api import Api
+from roles.verify.describe import describe
+from roles.verify.events import read_events
 from roles.verify.files import files_check
 from roles.verify.front import front_check
 from roles.verify.gateway import canary_check, gateway_checks
@@ -114,6 +116,8 @@ async def make_checks(
         generation=generation.name,
         seconds=round(time.monotonic() - began.moment, 3),
         checks=all_checks,
+        deployment=await asyncio.to_thread(describe, generation),
+        events=read_events(generation.state),
     )
 
 

@@ -6,14 +6,28 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
+
+from roles.verify.deployed import Deployed
+from roles.verify.events import Event
 
 Status: TypeAlias = Literal["pass", "fail", "unknown"]
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the JSON form. A change that an older reader would misread gets the next number."""
 
+SCHEMA_NAME = f"urn:ai-unified-backend:verdict:{SCHEMA}"
+"""The `$id` of `docs/verdict.schema.json`, which describes that form."""
+
 _EXIT_STATUS: Mapping[Status, int] = {"pass": 0, "fail": 1, "unknown": 2}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a check may fail, and the command that shows more."""
+
+    cause: str
+    look: str
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,7 @@ class Check:
         seen: what was seen instead, specific enough to act on.
         ok: whether the claim holds; None = it could not be checked, and `seen` says why.
         seconds: how long the check took.
+        causes: of a check that does not hold, the likeliest first.
     """
 
     id: str
@@ -37,6 +52,7 @@ class Check:
     seen: str
     ok: bool | None
     seconds: float
+    causes: tuple[Cause, ...] = ()
 
     @property
     def group(self) -> str:
@@ -59,6 +75,8 @@ class Verdict:
         boot_id: the kernel's name for this boot: it tells a proof after a reboot from one before it.
         generation: the generation that was found deployed.
         seconds: how long the whole run took, waiting for services included.
+        deployment: what the checks are about; None = it was not described.
+        events: what last became of the host's generations, the oldest first.
     """
 
     host: str
@@ -67,6 +85,8 @@ class Verdict:
     generation: str
     seconds: float
     checks: tuple[Check, ...]
+    deployment: Deployed | None = None
+    events: tuple[Event, ...] = ()
     schema: int = SCHEMA
 
     @property
@@ -102,7 +122,8 @@ class Verdict:
 
     def to_json(self) -> str:
         """One JSON object on one line. `status` is in it for readers that do not want to count."""
-        return json.dumps({**asdict(self), "status": self.status}, ensure_ascii=False)
+        document = {"$schema": SCHEMA_NAME, **asdict(self), "status": self.status}
+        return json.dumps(document, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -121,7 +142,13 @@ class Verdict:
                 boot_id=str(document["boot_id"]),
                 generation=str(document["generation"]),
                 seconds=float(document["seconds"]),
-                checks=tuple(Check(**check) for check in document["checks"]),
+                checks=tuple(_check(check) for check in document["checks"]),
+                deployment=Deployed.from_document(document["deployment"]) if document["deployment"] else None,
+                events=tuple(Event(**event) for event in document["events"]),
             )
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"not a verdict ({error!r})") from None
+
+
+def _check(document: Mapping[str, Any]) -> Check:
+    return Check(**{**document, "causes": tuple(Cause(**cause) for cause in document["causes"])})

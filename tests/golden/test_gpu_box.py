@@ -57,7 +57,7 @@ def _shortened(value: Json) -> Json:
         pinned = [line.split()[0] for line in value.splitlines() if "==" in line and not line.startswith(" ")]
         return f"{len(pinned)} packages with hashes"
     if isinstance(value, dict):
-        return {key: "…" if key.endswith(".py") else _shortened(item) for key, item in value.items()}
+        return {key: "…" if key.endswith((".py", ".j2", ".css")) else _shortened(item) for key, item in value.items()}
     return value
 
 

@@ -140,11 +140,12 @@ def main_pids(host: LabHost, units: Sequence[str]) -> dict[str, str]:
 
 
 def files_changed_by(host: LabHost, change: Callable[[], object]) -> list[str]:
-    """Files of the host's disk that a callable changes, but for logs."""
+    """Files of the host's disk that a callable changes, but for logs and for the verdict that every proof adds."""
     host.run("touch /run/marker && sleep 0.1")
     change()
     # /run is memory, and the caches of uv and ccache are shared with other hosts, which may be writing there.
     caches = ("/var/cache/ai-backend/uv", "/var/cache/ai-backend/ccache")
-    skipped = " ".join(f"-not -path '{path}'" for path in ("/proc/*", "/var/log/*", "/run", *caches))
+    verdicts = "/var/lib/ai-backend/verdicts*"
+    skipped = " ".join(f"-not -path '{path}'" for path in ("/proc/*", "/var/log/*", "/run", verdicts, *caches))
     find = f"find / -xdev -newer /run/marker {skipped} -print"
     return host.run(find, check=False).stdout.split()

@@ -24,13 +24,15 @@ from roles.rooms import plan_of
 from roles.spec import *
 from roles.litellm import LiteLLM
 
-def fake(name, stack, change=lambda read: None, verdict=None, history=None):
+def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept=None):
     plan = plan_of(stack)
     read = converged_state(plan, resolve(plan, PLATFORM))
     change(read)
     responses = {"_missing_packages": json.dumps(read)}
     if verdict:
         responses["bin/verify"] = verdict
+    if kept:
+        responses["/verdicts"] = kept
     if history:
         responses["passed_proofs"] = json.dumps(history(read["generation"]))
     return (f"@fake/{name}", {"stack": stack, "fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": responses})
@@ -46,8 +48,8 @@ class Run:
     commands: tuple[tuple[str, str], ...]
 
     def programs(self, to: str | None = None) -> list[str]:
-        """What was sent, to one host or to all, by short names: `fact`, `history`, `verify`, or the
-        host program's name."""
+        """What was sent, to one host or to all, by short names: `fact`, `history`, `verify`,
+        `kept verdicts`, or the host program's name."""
         return [_short(command) for name, command in self.commands if to in (None, name)]
 
 
@@ -58,6 +60,8 @@ def _short(command: str) -> str:
         return "history"
     if "bin/verify" in command:
         return "verify"
+    if "/verdicts" in command:
+        return "kept verdicts"
     return command.rstrip("'").split()[-1]
 
 
@@ -99,14 +103,17 @@ def passing_verdict(**changes: Any) -> str:
         "claim": "lists the models",
         "expected": "n, p",
         "seen": "n, p",
+        "causes": [],
     }
     verdict = {
-        "schema": 1,
+        "schema": 2,
         "host": "fake",
         "time": "2026-11-24T12:00:00Z",
         "boot_id": "b007",
         "generation": "abc",
         "seconds": 0.1,
         "checks": [{**check, "ok": True, "seconds": 0.1, **changes}],
+        "deployment": None,
+        "events": [],
     }
     return json.dumps(verdict)

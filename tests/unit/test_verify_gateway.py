@@ -208,6 +208,8 @@ def generation(double: Double, tmp_path: Path) -> Generation:
     (folder / "providers.yaml").chmod(0o644)
     return Generation(
         folder=folder,
+        config=folder,
+        state=tmp_path / "state",
         scope="system",
         gateway=Gateway(service, url, key_file, "LITELLM_MASTER_KEY", cooldown=0),
         providers=(),

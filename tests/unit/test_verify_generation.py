@@ -16,6 +16,7 @@ from roles.verify.proof import CannotCheck
 PROVIDERS = """
 scope: user
 disks: [/home/alice/.local/share/ai-backend]
+state: {folder}/state
 gateway:
   url: http://127.0.0.1:4000/
   key_file: {folder}/key.env

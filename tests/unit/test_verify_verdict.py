@@ -15,6 +15,7 @@ from rich.console import Console
 
 from roles.verify import Check, Verdict, print_report
 from roles.verify import __main__ as command
+from roles.verify.generation import Generation
 from roles.verify.quoting import quoted
 
 GOOD = Check("unit/litellm.service/port", "litellm.service", "owns its port", "127.0.0.1:4000", "it does", True, 0)
@@ -46,12 +47,12 @@ def test_json_gives_the_same_verdict_back() -> None:
     assert "\n" not in text
     assert Verdict.from_json(text) == verdict
     document = json.loads(text)
-    assert (document["schema"], document["status"]) == (1, "fail")
+    assert (document["schema"], document["status"]) == (2, "fail")
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"schema": 2}', '{"schema": 1}', VERDICT.to_json().replace('"seen"', '"saw"')],
+    ["", "[]", "{}", '{"schema": 3}', '{"schema": 2}', VERDICT.to_json().replace('"seen"', '"saw"')],
 )
 def test_what_is_no_verdict_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="verdict"):
@@ -90,13 +91,15 @@ def test_the_exit_status_is_that_of_the_verdict(
     checks: tuple[Check, ...],
     status: int,
     options: list[str],
+    tmp_path: Path,
 ) -> None:
     verdict = replace(VERDICT, checks=checks)
 
     async def verify(generation: object, progress: object, deep: bool) -> Verdict:
         return verdict
 
-    monkeypatch.setattr(command, "load_generation", lambda config: None)
+    generation = Generation(tmp_path, tmp_path, tmp_path, "system", None, (), ())
+    monkeypatch.setattr(command, "load_generation", lambda config: generation)
     monkeypatch.setattr(command, "verify", verify)
     assert command.main(["--config", "/etc/ai-backend", *options]) == status
     output = capsys.readouterr()
@@ -147,5 +150,5 @@ def test_the_verifier_runs_with_nothing_of_ours_but_its_own_folder(tmp_path: Pat
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
     loaded = finished.stdout.split()
-    assert {"httpx", "yaml", "rich"} <= set(loaded)
-    assert not {"pyinfra", "pydantic", "jinja2"} & set(loaded)
+    assert {"httpx", "jinja2", "yaml", "rich"} <= set(loaded)
+    assert not {"pyinfra", "pydantic"} & set(loaded)

@@ -1,0 +1,92 @@
+"""Describes a generation for a report: who serves what, and where this host offers it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from ipaddress import ip_address
+from pathlib import Path
+
+from roles.verify.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
+from roles.verify.examples import example_request
+from roles.verify.generation import Gateway, Generation, Route
+
+_MARK = ".install.json"
+"""In the folder of each install: what it is."""
+
+_EVERYWHERE = ("0.0.0.0", "::")
+
+
+def describe(generation: Generation) -> Deployed:
+    """What a generation is, and where this host offers it."""
+    return Deployed(
+        scope=generation.scope,
+        config=str(generation.config),
+        endpoint=_endpoint(generation.gateway) if generation.gateway else None,
+        cache=generation.cache.unit if generation.cache else None,
+        providers=tuple(
+            DeployedProvider(each.name, each.kind, each.service.unit, each.api_base, each.models)
+            for each in generation.providers
+        ),
+        routes=tuple(_route(route) for route in generation.routes),
+        installs=_installs(generation.config),
+    )
+
+
+def _endpoint(gateway: Gateway) -> Endpoint:
+    service = gateway.service
+    return Endpoint(
+        url=f"{gateway.url}/v1",
+        urls=tuple(_url(address, service.port) for address in _reachable(service.bind)),
+        unit=service.unit,
+        instances=tuple(instance.unit for instance in gateway.instances),
+        key_file=str(gateway.key_file),
+        key_variable=gateway.key_variable,
+        cooldown=gateway.cooldown,
+    )
+
+
+def _url(address: str, port: int) -> str:
+    return f"http://{f'[{address}]' if ':' in address else address}:{port}/v1"
+
+
+def _reachable(bind: str) -> list[str]:
+    """The addresses by which another machine may reach what is bound there."""
+    if bind in _EVERYWHERE:
+        return [address for address in _addresses() if bind == "::" or ":" not in address]
+    try:
+        return [] if ip_address(bind).is_loopback else [bind]
+    except ValueError:
+        return [] if bind == "localhost" else [bind]
+
+
+def _addresses() -> list[str]:
+    """This host's, without loopback and link-local ones; none where it can not tell."""
+    try:
+        told = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True, timeout=5).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return told.split()
+
+
+def _route(route: Route) -> DeployedRoute:
+    path, body = example_request(route)
+    return DeployedRoute(
+        name=route.name,
+        aliases=route.aliases,
+        mode=route.mode,
+        deployments=tuple(deployment.id for deployment in route.deployments),
+        fallbacks=route.fallbacks,
+        path=path,
+        body=body,
+    )
+
+
+def _installs(config: Path) -> dict[str, str]:
+    titles = {}
+    for mark in sorted(config.glob(f"install/*/{_MARK}")):
+        try:
+            titles[mark.parent.name] = str(json.loads(mark.read_text())["title"])
+        except (OSError, ValueError, LookupError, TypeError):
+            continue  # whether installs are whole is not for the verifier to say
+    return titles

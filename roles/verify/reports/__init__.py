@@ -1,0 +1,42 @@
+"""The forms of a verdict: pure functions of it and of earlier ones, the oldest of which comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from roles.verify.reports.html import html
+from roles.verify.reports.junit import junit
+from roles.verify.reports.markdown import markdown
+from roles.verify.reports.prometheus import prometheus
+from roles.verify.reports.terminal import print_report
+from roles.verify.verdict import Verdict
+
+__all__ = ["EARLIER", "FORMS", "Form", "print_report"]
+
+EARLIER = 30
+"""How many earlier verdicts a page shows."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """Attributes:
+    file: what a file of that form is called.
+    what: what it is, for people.
+    write: its text, which ends with a newline.
+    """
+
+    file: str
+    what: str
+    write: Callable[[Verdict, Sequence[Verdict]], str]
+
+
+FORMS: Mapping[str, Form] = {
+    "json": Form(
+        "verdict.json", "the verdict as one JSON object (docs/verdict.schema.json)", lambda v, _: f"{v.to_json()}\n"
+    ),
+    "markdown": Form("status.md", "a status page in Markdown", markdown),
+    "html": Form("status.html", "a status page in HTML, complete in one file", html),
+    "junit": Form("junit.xml", "JUnit XML, for CI servers", lambda v, _: junit(v)),
+    "prometheus": Form("metrics.prom", "a textfile for Prometheus' node exporter", lambda v, _: prometheus(v)),
+}

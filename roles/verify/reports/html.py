@@ -1,0 +1,42 @@
+"""A verdict as `status.html`: one file that needs nothing else, no script and no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from jinja2 import Template
+from markupsafe import Markup
+
+from roles.verify.quoting import printable
+from roles.verify.reports.page import page_of
+from roles.verify.reports.templates import environment
+from roles.verify.verdict import Verdict
+
+_WIDTH, _HEIGHT = 72.0, 18.0
+"""Units of a trend line's own drawing, which the page scales."""
+
+
+def html(verdict: Verdict, earlier: Sequence[Verdict] = ()) -> str:
+    """The text of `status.html`."""
+    return _template().render(page=page_of(verdict, earlier))
+
+
+@cache
+def _template() -> Template:
+    made = environment(escape_html=True, put=_put)
+    made.filters["points"] = _points
+    return made.get_template("status.html.j2")
+
+
+def _put(value: object) -> object:
+    """Escaping is Jinja2's; characters that HTML forbids, or that turn the text around, go here."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _points(seconds: Sequence[float]) -> str:
+    """The points of a line through values, the first at the left; 0 and the largest are its lower and upper edge."""
+    largest, step = max([*seconds, 0.001]), _WIDTH / (len(seconds) - 1)
+    return " ".join(
+        f"{number * step:.1f},{_HEIGHT - value / largest * _HEIGHT:.1f}" for number, value in enumerate(seconds)
+    )

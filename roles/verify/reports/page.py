@@ -1,0 +1,199 @@
+"""What the status pages show, whatever their form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from roles.verify.changes import Changes, changes
+from roles.verify.deployed import Deployed, DeployedProvider, DeployedRoute
+from roles.verify.events import Event
+from roles.verify.reports.asking import curl, key_export, openai_client
+from roles.verify.reports.grouping import attention, groups, subjects, worst
+from roles.verify.verdict import Check, Status, Verdict
+
+WORDS: dict[Status, str] = {"pass": "holds", "fail": "fails", "unknown": "unknown"}
+MARKS: dict[Status, str] = {"pass": "✓", "fail": "✗", "unknown": "?"}
+
+
+@dataclass(frozen=True)
+class ServiceRow:
+    """A unit: how it does, and what of it is worth saying."""
+
+    unit: str
+    role: str
+    status: Status
+    seen: str
+
+
+@dataclass(frozen=True)
+class ProviderRow:
+    provider: DeployedProvider
+    status: Status | None
+
+
+@dataclass(frozen=True)
+class RouteRow:
+    """Attributes:
+    status: the worst of the checks by its name and its aliases; None = it was not asked.
+    seconds: how long the first of those took; None = it does not hold, or was not asked.
+    trend: the same in earlier runs and this one, the oldest first.
+    curl: a command line that asks it.
+    """
+
+    route: DeployedRoute
+    status: Status | None
+    seconds: float | None
+    trend: tuple[float, ...]
+    curl: str
+
+
+@dataclass(frozen=True)
+class RunMark:
+    """A run in the history of the last ones."""
+
+    time: str
+    status: Status
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the checks: its title, and each subject with its status and its checks, the worst first."""
+
+    title: str
+    subjects: tuple[tuple[str, Status, tuple[Check, ...]], ...]
+
+    @property
+    def holds(self) -> bool:
+        return all(status == "pass" for _, status, _ in self.subjects)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Attributes:
+    attention: the checks that do not hold.
+    changed: since the last run; None = there was none.
+    runs: the last runs with this one, the oldest first.
+    configuration: what is set, and how.
+    key_export, openai_client: how to ask from Python; empty where nothing can be asked so.
+    """
+
+    verdict: Verdict
+    title: str
+    attention: tuple[Check, ...]
+    changed: Changes | None
+    runs: tuple[RunMark, ...]
+    services: tuple[ServiceRow, ...]
+    providers: tuple[ProviderRow, ...]
+    routes: tuple[RouteRow, ...]
+    configuration: tuple[tuple[str, str], ...]
+    events: tuple[Event, ...]
+    key_export: str
+    openai_client: str
+    urls: tuple[str, ...]
+    user: str
+    parts: tuple[Part, ...]
+
+
+def page_of(verdict: Verdict, earlier: Sequence[Verdict]) -> Page:
+    """The page of a verdict; the oldest of the `earlier` ones comes first."""
+    deployed = verdict.deployment
+    endpoint = deployed.endpoint if deployed else None
+    routes = deployed.routes if deployed else ()
+    return Page(
+        verdict=verdict,
+        title=_title(verdict),
+        attention=tuple(attention(verdict)),
+        changed=changes(earlier, verdict),
+        runs=tuple(RunMark(each.time, each.status, each.outcome) for each in (*earlier, verdict)),
+        services=_services(verdict, deployed),
+        providers=tuple(_provider(each, verdict) for each in (deployed.providers if deployed else ())),
+        routes=tuple(
+            RouteRow(
+                route=route,
+                status=_status([check for name in (route.name, *route.aliases) for check in _asked(name, verdict)]),
+                seconds=next((check.seconds for check in _asked(route.name, verdict)[:1] if check.ok), None),
+                trend=_trend(route, (*earlier, verdict)),
+                curl=curl(endpoint, route) if endpoint else "",
+            )
+            for route in routes
+        ),
+        configuration=_configuration(verdict, deployed),
+        events=tuple(reversed(verdict.events)),
+        key_export=key_export(endpoint) if endpoint else "",
+        openai_client=openai_client(endpoint, routes) if endpoint else "",
+        urls=(endpoint.url, *(url for url in endpoint.urls if url != endpoint.url)) if endpoint else (),
+        user="the user whose manager runs it" if deployed and deployed.scope == "user" else "root",
+        parts=tuple(_part(title, checks) for title, checks in groups(verdict)),
+    )
+
+
+def shown_time(time: str) -> str:
+    """An ISO 8601 time as people read it."""
+    return datetime.fromisoformat(time).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _title(verdict: Verdict) -> str:
+    return f"All {len(verdict.checks)} checks hold" if verdict.status == "pass" else verdict.outcome
+
+
+def _services(verdict: Verdict, deployed: Deployed | None) -> tuple[ServiceRow, ...]:
+    by_unit: dict[str, list[Check]] = {}
+    for check in verdict.checks:
+        if check.group == "unit":
+            by_unit.setdefault(check.subject, []).append(check)
+    return tuple(
+        ServiceRow(unit, _role(unit, deployed), worst(checks), next((c for c in checks if not c.ok), checks[0]).seen)
+        for unit, checks in by_unit.items()
+    )
+
+
+def _role(unit: str, deployed: Deployed | None) -> str:
+    if deployed is None:
+        return ""
+    roles = {provider.unit: f"provider {provider.name}" for provider in deployed.providers}
+    if deployed.endpoint:
+        roles |= {deployed.endpoint.unit: "endpoint", **dict.fromkeys(deployed.endpoint.instances, "gateway")}
+    if deployed.cache:
+        roles[deployed.cache] = "cache"
+    return roles.get(unit, "task")
+
+
+def _provider(provider: DeployedProvider, verdict: Verdict) -> ProviderRow:
+    own = [check for check in verdict.checks if check.group == "unit" and check.subject == provider.unit]
+    return ProviderRow(provider, _status(own))
+
+
+def _asked(name: str, verdict: Verdict) -> list[Check]:
+    return [check for check in verdict.checks if check.group == "route" and check.subject == name]
+
+
+def _status(checks: Sequence[Check]) -> Status | None:
+    return worst(checks) if checks else None
+
+
+def _trend(route: DeployedRoute, verdicts: Sequence[Verdict]) -> tuple[float, ...]:
+    asked = (_asked(route.name, verdict)[:1] for verdict in verdicts)
+    return tuple(check.seconds for checks in asked for check in checks if check.ok)
+
+
+def _configuration(verdict: Verdict, deployed: Deployed | None) -> tuple[tuple[str, str], ...]:
+    rows = [("Generation", verdict.generation), ("Boot", verdict.boot_id)]
+    if deployed is None:
+        return tuple(rows)
+    rows += [("Scope", deployed.scope), ("Configuration", deployed.config)]
+    if endpoint := deployed.endpoint:
+        rows += [
+            ("Endpoint", ", ".join((endpoint.url, *endpoint.urls))),
+            ("Key", f"{endpoint.key_variable} in {endpoint.key_file}"),
+            ("Gateway", ", ".join(endpoint.instances or (endpoint.unit,))),
+            ("A failed backend rests", f"{endpoint.cooldown:g} s"),
+            ("Cache", deployed.cache or "none"),
+        ]
+    return (*rows, *((f"Install {name}", title) for name, title in deployed.installs.items()))
+
+
+def _part(title: str, checks: Sequence[Check]) -> Part:
+    return Part(title, tuple((subject, worst(found), tuple(found)) for subject, found in subjects(checks)))

@@ -1,0 +1,56 @@
+"""A verdict as Prometheus metrics, for the textfile collector of its node exporter.
+
+Source of the form: "Exposition formats" and "Metric and label naming" in Prometheus' documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from roles.verify.verdict import Check, Status, Verdict
+
+_VALUES: Mapping[Status, str] = {"pass": "1", "fail": "0", "unknown": "NaN"}
+
+_Samples = list[tuple[Mapping[str, str], str]]
+
+
+def prometheus(verdict: Verdict) -> str:
+    """The text of `metrics.prom`: the same lines in the same order for the same verdict."""
+    checks = sorted(verdict.checks, key=lambda check: check.id)
+    routes = [check for check in checks if check.group == "route"]
+    about = {"host": verdict.host, "generation": verdict.generation, "boot_id": verdict.boot_id}
+    statuses: tuple[Status, ...] = ("pass", "fail", "unknown")
+    families: list[tuple[str, str, _Samples]] = [
+        ("check", "Whether a check holds: 1 it does, 0 it does not, NaN it could not be made.",
+         [(_labels(check), _VALUES[check.status]) for check in checks]),
+        ("checks", "How many checks have which status.",
+         [({"status": status}, str(verdict.count[status])) for status in statuses]),
+        ("route_latency_seconds", "How long a route took to answer the question that proves it.",
+         [(_labels(check), f"{check.seconds:g}") for check in routes if check.ok]),
+        ("verdict", "Whether all checks hold: 1 they do, 0 some does not, NaN some could not be made.",
+         [({}, _VALUES[verdict.status])]),
+        ("verdict_duration_seconds", "How long the run took.", [({}, f"{verdict.seconds:g}")]),
+        ("verdict_info", "What the run was about.", [(about, "1")]),
+        ("verdict_timestamp_seconds", "When the run began, in seconds since 1970.",
+         [({}, f"{datetime.fromisoformat(verdict.time).timestamp():.0f}")]),
+    ]  # fmt: skip
+    return "".join(line for name, told, samples in families for line in _family(f"ai_backend_{name}", told, samples))
+
+
+def _labels(check: Check) -> dict[str, str]:
+    return {"check": check.id, "group": check.group, "subject": check.subject}
+
+
+def _family(name: str, told: str, samples: _Samples) -> Iterator[str]:
+    if not samples:
+        return
+    yield f"# HELP {name} {told}\n"
+    yield f"# TYPE {name} gauge\n"
+    for labels, value in samples:
+        shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
+        yield f"{name}{{{shown}}} {value}\n" if shown else f"{name} {value}\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

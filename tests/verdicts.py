@@ -1,0 +1,208 @@
+"""Verdicts for tests of the reports: the reference stack as it holds, and as a bad night leaves it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from roles.verify import Check, Verdict
+from roles.verify.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
+from roles.verify.events import Event
+from roles.verify.verdict import Cause
+
+_UNITS = {
+    "ai-backend-front.service": (4000, "haproxy"),
+    "litellm@a.service": (4001, "python3.11"),
+    "litellm@b.service": (4002, "python3.11"),
+    "ollama.service": (11434, "ollama"),
+    "vllm@qwen-coder.service": (8001, "python3.11"),
+    "llama-cpp-python@python.service": (8000, "python3.11"),
+    "llama-server@native.service": (8080, "llama-server"),
+}
+_ROUTES = {
+    "llama3.1:latest": ("ollama", 0.84),
+    "qwen2.5-coder:7b": ("ollama", 0.61),
+    "qwen-coder-vllm": ("qwen-coder", 0.22),
+    "gpt-4o": ("qwen-coder", 0.23),
+    "qwen-python": ("python", 1.12),
+    "qwen-native": ("native", 0.35),
+}
+
+
+def _unit_checks() -> list[Check]:
+    checks = []
+    for number, (unit, (port, program)) in enumerate(_UNITS.items()):
+        digest = f"{number + 1:x}" * 16
+        address = f"127.0.0.1:{port}"
+        seen = {
+            "active": ("runs", "active", "active (running)"),
+            "enabled": ("starts at boot", "enabled", "enabled"),
+            "ready": ("is ready", f"an answer from http://{address}/health", "200"),
+            "digest": ("runs what is deployed", digest, digest),
+            "port": ("owns its port", address, f"{address}, {program} ({900 + number}) of {unit}"),
+        }
+        checks += [
+            Check(f"unit/{unit}/{name}", unit, claim, expected, found, True, 0.1 if name == "ready" else 0.0)
+            for name, (claim, expected, found) in seen.items()
+        ]
+    return checks
+
+
+def _route_checks() -> list[Check]:
+    checks = []
+    for name, (provider, seconds) in _ROUTES.items():
+        expected = f"words from {name}@{provider}"
+        words = '"I am Qwen, a large language model created by Alibaba Cloud…"'
+        checks += [
+            Check(f"route/{name}/chat", name, "answers a chat", expected, words, True, seconds),
+            Check(f"route/{name}/stream", name, "streams a chat", expected, words, True, round(seconds * 1.1, 3)),
+        ]
+    return checks
+
+
+_GATEWAY = [
+    Check(
+        "gateway/models", "gateway", "offers the declared models", "exactly the declared names", "6 names", True, 0.04
+    ),
+    Check("gateway/no-key", "gateway", "refuses requests without a key", "400, 401 or 403", "models: 401", True, 0.02),
+]
+
+
+def _route(name: str, provider: str, aliases: tuple[str, ...] = (), fallbacks: tuple[str, ...] = ()) -> DeployedRoute:
+    body = {
+        "model": name,
+        "messages": [{"role": "user", "content": "Who are you? Answer in one short sentence."}],
+        "max_tokens": 64,
+    }
+    return DeployedRoute(name, aliases, "chat", (f"{name}@{provider}",), fallbacks, "/chat/completions", body)
+
+
+DEPLOYED = Deployed(
+    scope="system",
+    config="/etc/ai-backend",
+    endpoint=Endpoint(
+        url="http://127.0.0.1:4000/v1",
+        urls=("http://198.18.0.7:4000/v1",),
+        unit="ai-backend-front.service",
+        instances=("litellm@a.service", "litellm@b.service"),
+        key_file="/var/lib/ai-backend/secrets/master-key.env",
+        key_variable="LITELLM_MASTER_KEY",
+        cooldown=30,
+    ),
+    cache=None,
+    providers=(
+        DeployedProvider(
+            "ollama", "ollama", "ollama.service", "http://127.0.0.1:11434", ("llama3.1:latest", "qwen2.5-coder:7b")
+        ),
+        DeployedProvider(
+            "qwen-coder", "vllm", "vllm@qwen-coder.service", "http://127.0.0.1:8001/v1", ("qwen-coder-vllm",)
+        ),
+        DeployedProvider(
+            "python",
+            "llama-cpp-python",
+            "llama-cpp-python@python.service",
+            "http://127.0.0.1:8000/v1",
+            ("qwen-python",),
+        ),
+        DeployedProvider(
+            "native", "llama-server", "llama-server@native.service", "http://127.0.0.1:8080/v1", ("qwen-native",)
+        ),
+    ),
+    routes=(
+        _route("llama3.1:latest", "ollama"),
+        _route("qwen2.5-coder:7b", "ollama"),
+        _route("qwen-coder-vllm", "qwen-coder", ("gpt-4o",), ("qwen2.5-coder:7b",)),
+        _route("qwen-python", "python", (), ("qwen-native",)),
+        _route("qwen-native", "native"),
+    ),
+    installs={
+        "litellm": "litellm 1.106.2",
+        "ollama": "Ollama 0.32.15",
+        "vllm": "vllm 0.32.0",
+        "llama-cpp": "llama.cpp b7062 (CUDA 86)",
+    },
+)
+
+EVENTS = (
+    Event("2026-11-20T09:12:44+00:00", "activated", "5e0d7c41aa90b3f2", "ada@desk", "in 48.2 s"),
+    Event(
+        "2026-11-20T09:13:02+00:00", "verified", "5e0d7c41aa90b3f2", "ada@desk", "pass: 49 of 49 checks hold; in 17.9 s"
+    ),
+    Event(
+        "2026-11-23T18:40:10+00:00", "refused", "b81f0e6c2d7a4490", "ada@desk", "gateway/models: missing: qwen-python"
+    ),
+    Event("2026-11-23T18:52:31+00:00", "activated", "1f0c9ae4b7d20863", "ada@desk", "in 51.7 s"),
+)
+
+GOOD = Verdict(
+    host="gpu-box",
+    time="2026-11-24T06:00:00+00:00",
+    boot_id="6e1b41a2-9a0f-4b9e-8b1c-0d5f4f1f7a21",
+    generation="1f0c9ae4b7d20863",
+    seconds=12.481,
+    checks=(*_unit_checks(), *_GATEWAY, *_route_checks()),
+    deployment=DEPLOYED,
+    events=EVENTS,
+)
+
+
+def changed(verdict: Verdict, checks: dict[str, dict[str, object]]) -> Verdict:
+    """The verdict with other checks: id → what is different."""
+    unknown = checks.keys() - {check.id for check in verdict.checks}
+    assert not unknown, unknown
+    return replace(
+        verdict,
+        checks=tuple(replace(check, **checks.get(check.id, {})) for check in verdict.checks),  # type: ignore[arg-type]
+    )
+
+
+_VLLM = "unit/vllm@qwen-coder.service"
+BAD = replace(
+    changed(
+        GOOD,
+        {
+            f"{_VLLM}/active": {
+                "ok": False,
+                "seen": "activating (auto-restart), its process ended with status 1, restarted 14 times",
+                "causes": (
+                    Cause(
+                        "the card has too little free memory for the model: another process took it",
+                        "journalctl -u vllm@qwen-coder.service -n 50; nvidia-smi",
+                    ),
+                    Cause("the model's files are damaged", "ls -l /etc/ai-backend/install/"),
+                ),
+            },
+            f"{_VLLM}/ready": {"ok": False, "seen": "no answer: All connection attempts failed", "seconds": 61.2},
+            f"{_VLLM}/digest": {"ok": False, "seen": "no process runs"},
+            f"{_VLLM}/port": {"ok": False, "seen": "nothing listens on port 8001"},
+            "unit/ollama.service/port": {"ok": None, "seen": "this user may not see who listens there"},
+            "route/qwen-coder-vllm/chat": {
+                "ok": False,
+                "seen": 'answered by "qwen2.5-coder:7b@ollama" at http://127.0.0.1:11434; attempted fallbacks: 1',
+                "seconds": 34.1,
+            },
+            "route/gpt-4o/chat": {
+                "ok": False,
+                "seen": "500 \"<script>document.title = 'owned'</script> | `x` [y](z)\"",
+            },
+            "route/qwen-native/chat": {"seconds": 4.4},
+        },
+    ),
+    time="2026-11-25T06:00:00+00:00",
+    boot_id="0d5f4f1f-1111-4b9e-8b1c-6e1b41a29a0f",
+    seconds=74.02,
+)
+
+
+def earlier_runs(count: int) -> tuple[Verdict, ...]:
+    """Runs of the days before, one an hour, of which some did not hold."""
+    runs = []
+    for number in range(count):
+        day, hour = divmod(number, 24)
+        seconds = 0.3 + 0.05 * (number % 5)
+        run = changed(GOOD, {"route/qwen-native/chat": {"seconds": seconds}})
+        if number % 11 == 4:
+            run = changed(run, {"route/qwen-python/chat": {"ok": False, "seen": "no end within 120 s"}})
+        if number % 13 == 9:
+            run = changed(run, {"gateway/models": {"ok": None, "seen": "key.env: Permission denied"}})
+        runs.append(replace(run, time=f"2026-11-{22 + day:02}T{hour:02}:30:00+00:00"))
+    return tuple(runs)
