@@ -15,6 +15,7 @@ import httpx
 
 from roles.verify.api import Api
 from roles.verify.describe import describe
+from roles.verify.doctor import explained
 from roles.verify.events import read_events
 from roles.verify.files import files_check
 from roles.verify.front import front_check
@@ -115,7 +116,7 @@ async def make_checks(
         boot_id=_boot_id(proc),
         generation=generation.name,
         seconds=round(time.monotonic() - began.moment, 3),
-        checks=all_checks,
+        checks=explained(all_checks, generation),
         deployment=await asyncio.to_thread(describe, generation),
         events=read_events(generation.state),
     )
