@@ -63,7 +63,7 @@ def outside_checks(host: Host, plan: HostPlan) -> tuple[Check, ...]:
     ports = list(_ports(plan, address))
     began = time.monotonic()
     checks = _checks(host, ports, reach((port.address, port.number) for port in ports), "", began)
-    other = _another(host, address)
+    other = _another(host)
     if other is None:
         return tuple(checks)
     began = time.monotonic()
@@ -95,12 +95,12 @@ def _ports(plan: HostPlan, address: str) -> Iterator[_Port]:
             yield _Port(unit.name, str(bind) if special else address, unit.endpoint.port, bind.is_loopback)
 
 
-def _another(host: Host, address: str) -> Host | None:
-    """The next host of the inventory that this run has a connection to, and that is another machine."""
+def _another(host: Host) -> Host | None:
+    """The next host of the inventory that this run has a connection to."""
     hosts = list(host.state.inventory)
     begin = hosts.index(host) + 1
-    for other in (*hosts[begin:], *hosts[:begin]):
-        if other is not host and other in host.state.active_hosts and _address_of(other) not in (None, address):
+    for other in (*hosts[begin:], *hosts[: begin - 1]):
+        if other in host.state.active_hosts and _address_of(other):
             return other
     return None
 

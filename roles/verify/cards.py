@@ -72,8 +72,8 @@ async def _facts_after(generation: Generation, asked: Sequence[Awaitable[Check]]
 
 async def _driver(told: Callable[[], Awaitable[Facts]]) -> str:
     facts = await told()
-    if facts["problem"]:
-        raise Refuted(facts["problem"])
+    if facts["problem"] or not facts["cards"]:
+        raise Refuted(facts["problem"] or "no card that can compute is found")
     driver = facts["driver"]
     versions = f"kernel {driver['kernel'] or 'unknown'}, library {driver['library'] or 'unknown'}"
     if not driver["agree"]:
@@ -102,8 +102,8 @@ async def _memory(
     proc: Path,
 ) -> str:
     facts = await told()
-    if facts["problem"]:
-        raise CannotCheck("the driver does not work, see host/driver")
+    if facts["problem"] or not facts["cards"]:
+        raise CannotCheck("the cards can not be asked, see host/driver")
     unit = provider.service.unit
     cards = facts["cards"]
     missing = [uuid for uuid in gpus.uuids if uuid not in {card["uuid"] for card in cards}]

@@ -1,0 +1,176 @@
+"""The verifier's checks of the host: green where nothing is wrong, and each red for its own fault, on a real host."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import deploy, failures, inventory_file, verdict
+from tests.labhost import LabHost
+
+UNIT = "llama-server@native.service"
+MODEL = "/etc/ai-backend/install/model-native.gguf-*"
+VERIFIER = "/etc/ai-backend/bin/verify"
+
+
+@pytest.fixture(scope="module")
+def host(new_module_host: NewHost) -> LabHost:
+    """A host with the small stack, whose installs lie on a disk of their own, small enough to be filled."""
+    host = new_module_host("checks", small_disks={"/opt/ai-backend": "3G"})
+    deploy(host).must_pass()
+    return host
+
+
+def seen(host: LabHost, *options: str) -> dict[str, Any]:
+    """Check → what was seen, of those that hold."""
+    return {check["id"]: check["seen"] for check in verdict(host, verifier=" ".join([VERIFIER, *options]))["checks"]}
+
+
+def red(host: LabHost, *options: str) -> dict[str, str]:
+    """Check → what was seen, of those that do not hold."""
+    found = verdict(host, verifier=" ".join([VERIFIER, *options]))
+    return {check["id"]: check["seen"] for check in found["checks"] if check["ok"] is not True}
+
+
+def test_nothing_is_wrong_again_and_again(host: LabHost) -> None:
+    for _ in range(5):
+        assert failures(verdict(host)) == []
+    told = seen(host)
+    assert told["host/listeners"] == "nowhere else"
+    assert "/opt/ai-backend: " in told["host/disk"]
+    assert told[f"unit/{UNIT}/restarts"] == "none"
+    models = {name: told for name, told in told.items() if name.startswith("model/")}
+    assert len(models) == 2
+    assert set(models.values()) == {"1 file, 1 MB, untouched"}
+    deep = seen(host, "--deep")
+    assert {deep[name] for name in models} == {"1 file, 1 MB, 1 MB of it read"}
+
+
+def crash(host: LabHost, restarts: int) -> None:
+    host.run(f"systemctl kill --signal=KILL {UNIT}")
+    again = f'[ "$(systemctl show -P NRestarts -P ActiveState {UNIT} | xargs)" = "{restarts} active" ]'
+    host.run(f"timeout 30 sh -c 'until {again}; do sleep 0.2; done'", timeout=40)
+
+
+def test_one_crash_is_told_a_second_is_red_and_a_restart_by_hand_ends_it(host: LabHost) -> None:
+    crash(host, 1)
+    assert red(host) == {}
+    assert seen(host)[f"unit/{UNIT}/restarts"].endswith(" s ago: killed, status 9")
+    crash(host, 2)
+    found = red(host)
+    assert found.keys() == {f"unit/{UNIT}/restarts"}
+    assert found[f"unit/{UNIT}/restarts"].startswith("2 times since somebody started it, 2 of them in the last hour")
+    host.run(f"systemctl restart {UNIT}")
+    assert red(host) == {}
+
+
+def test_a_disk_that_fills_up_is_red_before_it_is_full(host: LabHost) -> None:
+    free = int(host.run("df --output=avail -B1 /opt/ai-backend | tail -1").stdout)
+    host.run(f"fallocate -l {free - 100_000_000} /opt/ai-backend/filler")
+    try:
+        found = red(host)
+    finally:
+        host.run("rm /opt/ai-backend/filler")
+    assert found.keys() == {"host/disk"}
+    assert found["host/disk"].startswith("/opt/ai-backend: 100 MB of 3.")
+    assert red(host) == {}
+
+
+@contextlib.contextmanager
+def kept_model(host: LabHost) -> Iterator[str]:
+    """The path of the model's file, which is put back afterwards: as another file with other times."""
+    path = host.run(f"ls {MODEL}/native.gguf").stdout.strip()
+    host.run(f"cp {path} /root/kept.gguf")
+    try:
+        yield path
+    finally:
+        host.run(f"cp --remove-destination /root/kept.gguf {path}")
+
+
+def test_a_byte_of_a_model_that_changed_is_red_and_its_right_bytes_are_read(host: LabHost) -> None:
+    with kept_model(host) as path:
+        digest = host.run(f"sha256sum {path}").stdout.split()[0]
+        host.run(f"printf x | dd of={path} bs=1 seek=100000 conv=notrunc status=none")
+        ((name, told),) = red(host).items()
+        assert name.startswith("model/native.gguf-")
+        assert f", not {digest}: remove /var/lib/ai-backend/models/" in told
+    assert red(host) == {}
+    assert seen(host)[name] == "1 file, 1 MB, 1 MB of it read"
+
+
+def test_a_byte_that_changed_behind_the_file_systems_back_is_found_by_a_deep_look(host: LabHost) -> None:
+    with kept_model(host) as path:
+        mark = f"{Path(path).parent}/.install.json"
+        kept = host.run(f"cat {mark}").stdout
+        host.run(f"printf x | dd of={path} bs=1 seek=100000 conv=notrunc status=none")
+        # As if neither its time nor its place had changed.
+        look = f"import os; found = os.stat({path!r}); print(found.st_mtime_ns, found.st_ino)"
+        mtime, inode = map(int, host.run(f'python3 -c "{look}"').stdout.split())
+        record = json.loads(kept)
+        record["files"]["native.gguf"] |= {"mtime_ns": mtime, "inode": inode}
+        host.run(f"cat > {mark}", input=json.dumps(record))
+        assert red(host) == {}
+        assert [name.partition("-")[0] for name in red(host, "--deep")] == ["model/native.gguf"]
+        host.run(f"cat > {mark}", input=kept)
+        host.run(f"mv {path} /root/away.gguf")
+        (told,) = red(host).values()
+        assert told.startswith("native.gguf is gone: remove /var/lib/ai-backend/models/")
+        del record["files"]
+        host.run(f"cat > {mark}", input=json.dumps(record))
+        host.run(f"mv /root/away.gguf {path}")
+        assert red(host) == {}, "an install of a version that did not record digests"
+        host.run(f"cat > {mark}", input=kept)
+    assert red(host) == {}
+
+
+def test_a_port_that_a_service_opens_besides_its_own_is_red(host: LabHost) -> None:
+    group = host.run(f"systemctl show -P ControlGroup {UNIT}").stdout.strip()
+    join = "; ".join(f"echo $BASHPID > '/sys/fs/cgroup/{tree}{group}/cgroup.procs'" for tree in ("systemd", "unified"))
+    host.run(f"({join}; exec python3 -m http.server --bind 0.0.0.0 9999) >/dev/null 2>&1 & echo $! > /run/stranger")
+    host.run("timeout 10 sh -c 'until ss -tln | grep -q :9999; do sleep 0.1; done'")
+    found = red(host)
+    host.run("kill $(cat /run/stranger)")
+    assert found.keys() == {"host/listeners"}
+    assert found["host/listeners"].startswith("0.0.0.0:9999, process ")
+    assert found["host/listeners"].endswith(f"(python3) of {UNIT}")
+    assert red(host) == {}
+
+
+def test_a_clock_before_the_generation_is_red(host: LabHost) -> None:
+    host.run("touch -d '+1 day' /etc/ai-backend/providers.yaml")
+    found = red(host)
+    host.run("touch /etc/ai-backend/providers.yaml")
+    assert found.keys() == {"host/clock"}
+    assert "before the generation was written" in found["host/clock"]
+
+
+def test_closed_ports_are_closed_from_elsewhere_and_one_that_somebody_forwards_is_red(host: LabHost) -> None:
+    run = deploy(host, "verify.py").must_pass()
+    assert run.output.count("refused") == 2
+    forward = f"python3 -m http.server --bind {host.address} 8080"
+    host.run(f"{forward} >/dev/null 2>&1 & echo $! > /run/forwarder")
+    host.run(f"timeout 10 sh -c 'until ss -tln | grep -q {host.address}:8080; do sleep 0.1; done'")
+    run = deploy(host, "verify.py")
+    host.run("kill $(cat /run/forwarder)")
+    assert run.status == 1
+    assert "1 of " in run.output
+    assert run.output.count("takes connections") == 2, "the gateway's port, and the one that is to be closed"
+
+
+def test_another_host_of_the_inventory_looks_too(host: LabHost, tmp_path: Path) -> None:
+    """The other host is the same machine by another name: what is claimed is who is asked, and what is told."""
+    text = (
+        f"hosts = [lab_host(lab_stack()), lab_host(lab_stack(), 'other', ssh_hostname={host.address!r},\n"
+        "    ssh_user='root', ssh_key=str(LAB.folders.root / 'ssh_key'), ssh_strict_host_key_checking='no')]\n"
+    )
+    run = deploy(host, "verify.py", inventory=inventory_file(tmp_path, text)).must_pass()
+    for name in (host.name, "other"):
+        assert f"from {name}\n" in re.sub(" +\n", "\n", run.output)
+    assert run.output.count("refused") == 2 * 2 * 2, "two closed ports, of two hosts, seen from two places each"

@@ -1,0 +1,183 @@
+"""The checks of graphics cards: the real `bin/gpu` on what drivers were recorded to say, and units' processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from roles.host.programs import gpu
+from roles.verify.cards import card_checks
+from roles.verify.generation import Generation, Gpus, Provider, Service
+from roles.verify.verdict import Check
+
+RECORDINGS = Path(__file__).parent / "gpu_recordings"
+FIRST, SECOND = "GPU-00000000-0000-0000-0000-000000000000", "GPU-00000000-0000-0000-0000-000000000001"
+OURS, ANOTHERS = 700, 800
+"""Processes of the provider's unit, and of another."""
+
+
+class Host:
+    """A host whose driver says what was recorded, and who holds memory of its cards."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.config, self.proc, self._bin = folder / "config", folder / "proc", folder / "path"
+        (self.config / "bin").mkdir(parents=True)
+        (self.config / "bin/gpu").write_text(Path(gpu.__file__).read_text())
+        self._bin.mkdir()
+        monkeypatch.setenv("PATH", f"{self._bin}:/usr/bin:/bin")
+        for pid, unit in ((OURS, "engine.service"), (ANOTHERS, "another.service")):
+            (self.proc / str(pid)).mkdir(parents=True)
+            (self.proc / str(pid) / "cgroup").write_text(f"0::/system.slice/{unit}\n")
+        self.says("two_cards")
+
+    def says(self, case: str, *holders: str) -> None:
+        """`holders`: lines as the driver prints them, card, process, MiB and name."""
+        status = RECORDINGS / case / "status"
+        (self._bin / "holders").write_text("".join(f"{holder}\n" for holder in holders))
+        script = f"""#!/bin/sh
+case "$*" in
+--query-gpu=*) cat {RECORDINGS / case}/query-gpu; exit {status.read_text().strip() if status.exists() else 0} ;;
+--query-compute-apps=*) cat {self._bin}/holders ;;
+--version) cat {RECORDINGS / case}/version ;;
+esac
+"""
+        (self._bin / "nvidia-smi").write_text(script)
+        (self._bin / "nvidia-smi").chmod(0o755)
+
+    def checks(self, *uuids: str, kind: str = "llama-server", url: str = "http://127.0.0.1:9/") -> dict[str, Check]:
+        service = Service("engine.service", "127.0.0.1", 8001, url, 30, Path("/nowhere"))
+        provider = Provider("engine", service, (), kind, Gpus("nvidia", uuids))
+        generation = Generation("1f0c", "system", None, (provider,), (), folder=self.config)
+
+        async def run() -> list[Check]:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                return list(await asyncio.gather(*card_checks(generation, client, self.proc, ())))
+
+        return {check.id: check for check in asyncio.run(run())}
+
+    def memory(self, *uuids: str, kind: str = "llama-server", url: str = "http://127.0.0.1:9/") -> tuple[object, str]:
+        check = self.checks(*uuids, kind=kind, url=url)["unit/engine.service/gpu-memory"]
+        return check.ok, check.seen
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(tmp_path, monkeypatch)
+
+
+def test_a_host_that_uses_no_cards_is_not_asked_for_any(host: Host) -> None:
+    async def checks() -> list[object]:
+        async with httpx.AsyncClient() as client:
+            return [*card_checks(Generation("1f0c", "system", None, (), ()), client, host.proc, ())]
+
+    assert asyncio.run(checks()) == []
+
+
+def test_an_engine_that_holds_memory_of_its_card_is_well(host: Host) -> None:
+    host.says("two_cards", f"{SECOND}, {OURS}, 4000, llama-server", f"{FIRST}, {ANOTHERS}, 100, other")
+    assert host.memory(SECOND) == (True, "GPU 1 (NVIDIA GeForce RTX 3090 Ti): 4.2 GB")
+    assert host.memory() == (True, "GPU 1 (NVIDIA GeForce RTX 3090 Ti): 4.2 GB")
+    assert host.checks(SECOND)["host/driver"].seen == "kernel unknown, library 595.71"
+
+
+def test_an_engine_that_computes_on_the_processor_is_red(host: Host) -> None:
+    host.says("two_cards", f"{FIRST}, {ANOTHERS}, 100, other", f"{SECOND}, {ANOTHERS}, 100, other")
+    holds, seen = host.memory(FIRST)
+    assert holds is False
+    assert seen == "no memory of GPU 0 (NVIDIA GeForce RTX 5090): it computes on the processor, or nothing is loaded"
+
+
+def test_an_engine_on_a_card_that_is_not_its_own_is_red(host: Host) -> None:
+    host.says("two_cards", f"{FIRST}, {OURS}, 4000, llama-server", f"{SECOND}, {OURS}, 300, llama-server")
+    assert host.memory(FIRST) == (False, "it also holds memory of GPU 1 (NVIDIA GeForce RTX 3090 Ti)")
+
+
+def test_vllm_must_be_on_each_of_its_cards_and_the_others_on_one(host: Host) -> None:
+    host.says("two_cards", f"{FIRST}, {OURS}, 4000, python")
+    assert host.memory(FIRST, SECOND, kind="vllm") == (False, "no memory of GPU 1 (NVIDIA GeForce RTX 3090 Ti)")
+    assert host.memory(FIRST, SECOND)[0] is True
+
+
+def test_a_driver_that_tells_of_no_process_is_no_fault_where_the_card_is_in_use(host: Host) -> None:
+    host.says("two_cards")
+    holds, seen = host.memory(FIRST)
+    assert holds is True
+    assert seen.startswith("the driver does not tell whose memory it is; GPU 0 (NVIDIA GeForce RTX 5090): ")
+
+
+def test_a_card_that_is_gone_is_red(host: Host) -> None:
+    host.says("one_card", f"{FIRST}, {OURS}, 4000, llama-server")
+    assert host.memory(SECOND) == (False, f"{SECOND} is not on this host")
+
+
+@pytest.mark.parametrize("case", ["mismatch", "no_driver", "no_devices"])
+def test_without_a_driver_that_works_its_own_check_is_red_and_the_rest_unknown(host: Host, case: str) -> None:
+    host.says(case)
+    checks = host.checks(FIRST)
+    assert checks["host/driver"].ok is False
+    assert checks["unit/engine.service/gpu-memory"].ok is None
+    assert checks["unit/engine.service/gpu-memory"].seen == "the cards can not be asked, see host/driver"
+
+
+@pytest.fixture
+def ollama() -> Iterator[tuple[str, list[object]]]:
+    """An Ollama's address, and the models that it says it holds in memory."""
+    loaded: list[object] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/api/ps"
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"models": loaded}).encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/api/version", loaded
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_an_ollama_that_nobody_asks_holds_nothing_and_is_well(host: Host, ollama: tuple[str, list[object]]) -> None:
+    address, loaded = ollama
+    host.says("two_cards", f"{FIRST}, {ANOTHERS}, 100, other")
+    assert host.memory(FIRST, kind="ollama", url=address) == (
+        True,
+        "no model is in memory, as nobody asked for one lately",
+    )
+    loaded.append({"name": "llama3.1:latest", "size_vram": 0})
+    assert host.memory(FIRST, kind="ollama", url=address)[0] is False
+
+
+def test_the_cards_are_looked_at_after_the_routes_have_been_asked(host: Host) -> None:
+    """They load the models: what an engine holds before is not what it works with."""
+    host.says("two_cards", f"{FIRST}, {ANOTHERS}, 100, other")
+    service = Service("engine.service", "127.0.0.1", 8001, "http://127.0.0.1:9/", 30, Path("/nowhere"))
+    provider = Provider("engine", service, (), "llama-server", Gpus("nvidia", (FIRST,)))
+    generation = Generation("1f0c", "system", None, (provider,), (), folder=host.config)
+
+    async def route() -> Check:
+        await asyncio.sleep(0.2)
+        host.says("two_cards", f"{FIRST}, {OURS}, 4000, llama-server")
+        return Check("route/x/chat", "x", "answers", "words", "words", True, 0.2)
+
+    async def run() -> list[Check]:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            asked = [asyncio.create_task(route())]
+            return list(await asyncio.gather(*card_checks(generation, client, host.proc, asked)))
+
+    assert [check.ok for check in asyncio.run(run())] == [True, True]
