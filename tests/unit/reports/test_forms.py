@@ -25,7 +25,6 @@ from tests.inventories import INVENTORY
 from tests.verdicts import BAD, DEPLOYED, GOOD, changed, earlier_runs
 
 _HERE = Path(__file__).parent
-_GOLDEN = _HERE / "golden"
 _SCHEMA: dict[str, Any] = json.loads((INVENTORY.parent / "docs/verdict.schema.json").read_text())
 _RUNS = earlier_runs(EARLIER)
 
@@ -56,17 +55,6 @@ _HOSTILE = replace(
 
 def _text(form: str, verdict: Verdict, earlier: tuple[Verdict, ...] = ()) -> str:
     return FORMS[form].write(verdict, earlier)
-
-
-@pytest.mark.parametrize("form", ["markdown", "junit", "prometheus"])
-@pytest.mark.parametrize("name", ["good", "bad"])
-def test_a_form_is_as_it_was_read_last(pytestconfig: pytest.Config, form: str, name: str) -> None:
-    text = _text(form, {"good": GOOD, "bad": BAD}[name], _RUNS[-1:])
-    path = _GOLDEN / name / FORMS[form].file
-    if pytestconfig.getoption("--write-golden"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    assert text == path.read_text(), "run `make golden` and read the diff"
 
 
 @pytest.mark.parametrize("form", FORMS)
