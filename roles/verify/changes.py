@@ -74,7 +74,7 @@ def changes(earlier: Sequence[Verdict], verdict: Verdict) -> Changes | None:
 
 
 def _is_worse(old: Check, check: Check) -> bool:
-    return old.ok is not False and check.ok is False or bool(old.ok) and check.ok is None
+    return (old.ok is not False and check.ok is False) or (bool(old.ok) and check.ok is None)
 
 
 def _is_slower(old: Check, check: Check) -> bool:
