@@ -2,7 +2,8 @@
 
 export UV_SYSTEM_CERTS := 1
 PY := .venv/bin/python
-PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian-archive-keyring python3-venv zstd
+PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian-archive-keyring python3-venv zstd \
+	chromium
 LAB_WORKERS ?= 2
 
 .PHONY: demo test quick lint lab bench setup locks golden down clean
@@ -11,12 +12,12 @@ LAB_WORKERS ?= 2
 demo: setup
 	$(PY) -m tests.demo
 
-## test: everything: lint, unit, golden, plan, lab
+## test: everything: lint, unit, golden, plan, browser, lab
 test: lint quick lab
 
 ## quick: the tests that need no host
 quick: setup
-	.venv/bin/pytest -q -n $(LAB_WORKERS) tests/unit tests/golden tests/plan
+	.venv/bin/pytest -q -n $(LAB_WORKERS) tests/unit tests/golden tests/plan tests/browser
 
 ## lab: the tests on real hosts; those of one file share hosts, so they run in order, and files side by side
 lab: setup

@@ -19,7 +19,7 @@ class Changes:
     """Attributes:
     since: when the earlier run began: ISO 8601, UTC.
     context: what else is different: another generation, another boot.
-    failing: checks that held and do not any more, or could not be made this time.
+    failing: checks that did not fail and do now, and those that held and could not be made this time.
     holding: checks that hold again.
     new: checks that were not made before.
     gone: checks that are made no more.
@@ -63,12 +63,18 @@ def changes(earlier: Sequence[Verdict], verdict: Verdict) -> Changes | None:
     return Changes(
         since=last.time,
         context=tuple(_context(last, verdict)),
-        failing=tuple(check for old, check in both if old.ok and not check.ok),
+        failing=tuple(
+            sorted((check for old, check in both if _is_worse(old, check)), key=lambda each: each.ok is None)
+        ),
         holding=tuple(check for old, check in both if check.ok and not old.ok),
         new=tuple(check for check in verdict.checks if check.id not in before),
         gone=tuple(check for check in last.checks if check.id not in now),
         slower=tuple((check, old.seconds) for old, check in both if _is_slower(old, check)),
     )
+
+
+def _is_worse(old: Check, check: Check) -> bool:
+    return (old.ok is not False and check.ok is False) or (bool(old.ok) and check.ok is None)
 
 
 def _is_slower(old: Check, check: Check) -> bool:

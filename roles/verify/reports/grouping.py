@@ -40,10 +40,5 @@ def subjects(checks: Sequence[Check]) -> list[tuple[str, list[Check]]]:
     return sorted(((subject, sorted(own, key=rank)) for subject, own in found), key=lambda each: rank(each[1][0]))
 
 
-def attention(verdict: Verdict) -> list[Check]:
-    """The checks that do not hold, the failed ones first."""
-    return sorted((check for check in verdict.checks if not check.ok), key=rank)
-
-
 def _subjects(checks: Sequence[Check]) -> list[str]:
     return list(dict.fromkeys(check.subject for check in checks))

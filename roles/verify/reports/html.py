@@ -35,8 +35,8 @@ def _put(value: object) -> object:
 
 
 def _points(seconds: Sequence[float]) -> str:
-    """The points of a line through values, the first at the left; 0 and the largest are its lower and upper edge."""
-    largest, step = max([*seconds, 0.001]), _WIDTH / (len(seconds) - 1)
+    """The points of a line through values, the first at the left, with 0 at its foot and some air above the largest."""
+    top, step = max([*seconds, 0.001]) * 1.3, _WIDTH / (len(seconds) - 1)
     return " ".join(
-        f"{number * step:.1f},{_HEIGHT - value / largest * _HEIGHT:.1f}" for number, value in enumerate(seconds)
+        f"{number * step:.1f},{_HEIGHT - value / top * _HEIGHT:.1f}" for number, value in enumerate(seconds)
     )

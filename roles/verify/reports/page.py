@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from roles.verify.changes import Changes, changes
 from roles.verify.deployed import Deployed, DeployedProvider, DeployedRoute
 from roles.verify.events import Event
 from roles.verify.reports.asking import curl, key_export, openai_client
-from roles.verify.reports.grouping import attention, groups, subjects, worst
+from roles.verify.reports.grouping import groups, subjects, worst
 from roles.verify.verdict import Check, Status, Verdict
 
 WORDS: dict[Status, str] = {"pass": "holds", "fail": "fails", "unknown": "unknown"}
@@ -58,12 +59,16 @@ class RunMark:
     outcome: str
 
 
+Subject: TypeAlias = tuple[str, Status, tuple[Check, ...]]
+"""What some checks are about, the worst of their statuses, and they themselves, the worst first."""
+
+
 @dataclass(frozen=True)
 class Part:
-    """A part of the checks: its title, and each subject with its status and its checks, the worst first."""
+    """A part of the checks: its title, and its subjects, the worst first."""
 
     title: str
-    subjects: tuple[tuple[str, Status, tuple[Check, ...]], ...]
+    subjects: tuple[Subject, ...]
 
     @property
     def holds(self) -> bool:
@@ -73,7 +78,7 @@ class Part:
 @dataclass(frozen=True)
 class Page:
     """Attributes:
-    attention: the checks that do not hold.
+    attention: the checks that do not hold, `wrong` in number.
     changed: since the last run; None = there was none.
     runs: the last runs with this one, the oldest first.
     configuration: what is set, and how.
@@ -82,7 +87,8 @@ class Page:
 
     verdict: Verdict
     title: str
-    attention: tuple[Check, ...]
+    attention: tuple[Subject, ...]
+    wrong: int
     changed: Changes | None
     runs: tuple[RunMark, ...]
     services: tuple[ServiceRow, ...]
@@ -102,10 +108,12 @@ def page_of(verdict: Verdict, earlier: Sequence[Verdict]) -> Page:
     deployed = verdict.deployment
     endpoint = deployed.endpoint if deployed else None
     routes = deployed.routes if deployed else ()
+    wrong = [check for check in verdict.checks if not check.ok]
     return Page(
         verdict=verdict,
         title=_title(verdict),
-        attention=tuple(attention(verdict)),
+        attention=_subjects(wrong),
+        wrong=len(wrong),
         changed=changes(earlier, verdict),
         runs=tuple(RunMark(each.time, each.status, each.outcome) for each in (*earlier, verdict)),
         services=_services(verdict, deployed),
@@ -196,4 +204,8 @@ def _configuration(verdict: Verdict, deployed: Deployed | None) -> tuple[tuple[s
 
 
 def _part(title: str, checks: Sequence[Check]) -> Part:
-    return Part(title, tuple((subject, worst(found), tuple(found)) for subject, found in subjects(checks)))
+    return Part(title, _subjects(checks))
+
+
+def _subjects(checks: Sequence[Check]) -> tuple[Subject, ...]:
+    return tuple((subject, worst(found), tuple(found)) for subject, found in subjects(checks))

@@ -1,0 +1,23 @@
+"""What the reports that people and programs read look like. `make golden` writes the expected files anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from roles.verify import FORMS, Verdict
+from tests.verdicts import BAD, GOOD, earlier_runs
+
+_EXPECTED = Path(__file__).parent / "reports"
+
+
+@pytest.mark.parametrize("form", ["markdown", "junit", "prometheus"])
+@pytest.mark.parametrize(("name", "verdict"), [("good", GOOD), ("bad", BAD)])
+def test_a_report_is_as_it_was_read_last(pytestconfig: pytest.Config, form: str, name: str, verdict: Verdict) -> None:
+    text = FORMS[form].write(verdict, earlier_runs(1))
+    path = _EXPECTED / name / FORMS[form].file
+    if pytestconfig.getoption("--write-golden"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text(), f"{path} differs; if it should, run `make golden` and read the diff"

@@ -1,0 +1,95 @@
+"""What changed since the last verdict: what began to fail, what holds again, what is new or gone, what got slow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from roles.verify.changes import changes
+from roles.verify.verdict import Check
+from tests.verdicts import GOOD, changed
+
+BEFORE = replace(GOOD, time="2026-11-24T05:00:00+00:00")
+PORT = "unit/ollama.service/port"
+CHAT = "route/qwen-native/chat"
+
+
+def _lines(before: dict[str, dict[str, object]], now: dict[str, dict[str, object]]) -> list[str]:
+    found = changes([GOOD, changed(BEFORE, before)], changed(GOOD, now))
+    assert found is not None
+    assert found.since == BEFORE.time
+    return found.lines()
+
+
+def test_without_an_earlier_verdict_there_is_nothing_to_tell() -> None:
+    assert changes([], GOOD) is None
+
+
+def test_the_same_again_is_no_change() -> None:
+    assert _lines({}, {}) == []
+    assert _lines({PORT: {"ok": False}}, {PORT: {"ok": False, "seen": "otherwise"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        (True, False, [f"fails now: {PORT}: nobody"]),
+        (True, None, [f"could not be checked: {PORT}: nobody"]),
+        (False, True, [f"holds again: {PORT}"]),
+        (None, True, [f"holds again: {PORT}"]),
+        (None, False, [f"fails now: {PORT}: nobody"]),
+        (False, None, []),
+    ],
+)
+def test_a_check_that_turns_is_told(before: bool | None, now: bool | None, told: list[str]) -> None:
+    assert _lines({PORT: {"ok": before}}, {PORT: {"ok": now, "seen": "nobody"}}) == told
+
+
+def test_the_worst_comes_first() -> None:
+    lines = _lines(
+        {CHAT: {"ok": False}, "gateway/no-key": {"seconds": 0.1}},
+        {PORT: {"ok": None, "seen": "?"}, "gateway/models": {"ok": False, "seen": "too much: x"}},
+    )
+    assert lines == [
+        "fails now: gateway/models: too much: x",
+        f"could not be checked: {PORT}: ?",
+        f"holds again: {CHAT}",
+    ]
+
+
+def test_checks_that_are_new_or_gone_are_told() -> None:
+    new = Check("host/disk/free", "disk", "has room", "10 GiB", "2 GiB", False, 0)
+    found = changes([BEFORE], replace(GOOD, checks=(*GOOD.checks[1:], new)))
+    assert found is not None
+    assert found.lines() == [
+        "new, and does not hold: host/disk/free",
+        "checked no more: unit/ai-backend-front.service/active",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("check", "before", "now", "told"),
+    [
+        (CHAT, 0.6, 1.3, [f"slower: {CHAT}: 0.6 s → 1.3 s"]),
+        (CHAT, 0.6, 1.1, []),
+        (CHAT, 0.2, 0.9, []),
+        (CHAT, 3.0, 1.0, []),
+        ("unit/ollama.service/ready", 0.1, 90.0, []),
+    ],
+    ids=["more than double", "less than double", "below the floor", "faster", "no request"],
+)
+def test_an_answer_that_takes_more_than_twice_as_long_is_told(
+    check: str, before: float, now: float, told: list[str]
+) -> None:
+    assert _lines({check: {"seconds": before}}, {check: {"seconds": now}}) == told
+
+
+def test_how_long_a_failure_takes_is_no_latency() -> None:
+    assert _lines({CHAT: {"ok": False, "seconds": 0.1}}, {CHAT: {"seconds": 9.0}}) == [f"holds again: {CHAT}"]
+
+
+def test_another_generation_and_another_boot_are_told() -> None:
+    found = changes([replace(BEFORE, generation="0ld", boot_id="another")], GOOD)
+    assert found is not None
+    assert found.lines() == [f"generation 0ld → {GOOD.generation}", "the host was booted since"]

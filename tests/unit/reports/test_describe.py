@@ -1,0 +1,112 @@
+"""What a verdict says of the deployment: read from the generation and the host's history, and nothing secret."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from roles.host.programs import record
+from roles.verify import describe as module
+from roles.verify import load_generation
+from roles.verify.deployed import DeployedProvider
+from roles.verify.describe import describe
+from roles.verify.events import SHOWN_EVENTS, read_events
+from roles.verify.examples import example_request
+from tests.inventories import INVENTORY
+
+_GPU_BOX = INVENTORY.parent / "tests/golden/gpu-box"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The reference stack's generation, as it lies on a host, with one of its installs."""
+    folder = tmp_path / "ai-backend"
+    folder.mkdir()
+    for name in ("providers.yaml", "model-mappings.yaml"):
+        (folder / name).write_text((_GPU_BOX / name).read_text())
+    install = folder / "install/litellm"
+    install.mkdir(parents=True)
+    (install / ".install.json").write_text(json.dumps({"title": "litellm 1.106.2", "made": "2026-11-24T05:00:00Z"}))
+    (folder / "install/half").mkdir()
+    return folder
+
+
+def test_the_reference_stack_is_described_as_it_is_declared(config: Path) -> None:
+    deployed = describe(load_generation(config))
+    assert (deployed.scope, deployed.config, deployed.cache) == ("system", str(config), None)
+    assert deployed.installs == {"litellm": "litellm 1.106.2"}
+    assert deployed.endpoint is not None
+    assert deployed.endpoint.url == "http://127.0.0.1:4000/v1"
+    assert deployed.endpoint.urls == ()
+    assert deployed.endpoint.instances == ("litellm@a.service", "litellm@b.service")
+    assert deployed.endpoint.key_variable == "LITELLM_MASTER_KEY"
+    assert deployed.providers[0] == DeployedProvider(
+        "ollama", "ollama", "ollama.service", "http://127.0.0.1:11434", ("llama3.1:latest", "qwen2.5-coder:7b")
+    )
+    (vllm,) = [route for route in deployed.routes if route.name == "qwen-coder-vllm"]
+    assert (vllm.aliases, vllm.fallbacks) == (("gpt-4o",), ("qwen2.5-coder:7b",))
+    assert vllm.deployments == ("qwen-coder-vllm@qwen-coder",)
+    assert (vllm.path, vllm.body["model"]) == ("/chat/completions", "qwen-coder-vllm")
+
+
+@pytest.mark.parametrize(
+    ("bind", "urls"),
+    [
+        ("127.0.0.1", ()),
+        ("::1", ()),
+        ("localhost", ()),
+        ("198.18.0.7", ("http://198.18.0.7:4000/v1",)),
+        ("gpu-box.lan", ("http://gpu-box.lan:4000/v1",)),
+        ("0.0.0.0", ("http://198.18.0.7:4000/v1",)),
+        ("::", ("http://198.18.0.7:4000/v1", "http://[2001:db8::7]:4000/v1")),
+    ],
+)
+def test_others_reach_the_endpoint_where_it_is_bound(
+    config: Path, monkeypatch: pytest.MonkeyPatch, bind: str, urls: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(module, "_addresses", lambda: ["198.18.0.7", "2001:db8::7"])
+    generation = load_generation(config)
+    assert generation.gateway is not None
+    bound = replace(generation.gateway, service=replace(generation.gateway.service, bind=bind))
+    endpoint = describe(replace(generation, gateway=bound)).endpoint
+    assert endpoint is not None
+    assert endpoint.urls == urls
+
+
+def test_every_mode_has_a_request_to_copy(config: Path) -> None:
+    (route, *_) = load_generation(config).routes
+    paths = {mode: example_request(replace(route, mode=mode)) for mode in ("chat", "completion", "embedding", "rerank")}
+    assert {mode: path for mode, (path, _) in paths.items()} == {
+        "chat": "/chat/completions",
+        "completion": "/completions",
+        "embedding": "/embeddings",
+        "rerank": "/rerank",
+    }
+    assert all(body["model"] == route.name for _, body in paths.values())
+
+
+def test_the_history_that_deploys_write_is_read_back(tmp_path: Path) -> None:
+    verdict = {"status": "pass", "summary": "49 of 49 checks hold", "seconds": 17.9}
+    record.note(str(tmp_path), "activated", "1f0c", "ada@desk", seconds=48.2)
+    record.note_verdict(str(tmp_path), "ada@desk", "1f0c", verdict)
+    record.note(str(tmp_path), "rolled back", "0ld", "ada@desk", **{"from": "1f0c"}, reason="by hand", seconds=3.0)
+    events = read_events(tmp_path)
+    assert [(event.event, event.generation, event.who, event.detail) for event in events] == [
+        ("activated", "1f0c", "ada@desk", "in 48.2 s"),
+        ("verified", "1f0c", "ada@desk", "pass: 49 of 49 checks hold; in 17.9 s"),
+        ("rolled back", "0ld", "ada@desk", "away from 1f0c; by hand; in 3 s"),
+    ]
+    for _ in range(SHOWN_EVENTS):
+        record.note(str(tmp_path), "refused", "n3w", "ada@desk", reason="no")
+    assert {event.event for event in read_events(tmp_path)} == {"refused"}
+    assert len(read_events(tmp_path)) == SHOWN_EVENTS
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]\n", '{"time": "x"}\n', "7\n"])
+def test_a_history_that_is_damaged_tells_nothing(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "history.jsonl").write_text(damage)
+    assert read_events(tmp_path) == ()
+    assert read_events(tmp_path / "nowhere") == ()

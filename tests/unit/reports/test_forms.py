@@ -1,0 +1,257 @@
+"""Each form says what the verdict says, is valid by its schema, and is proof against what models and servers say."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import xmlschema
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console
+
+from roles.verify import EARLIER, FORMS, Check, Verdict, print_report
+from roles.verify.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
+from roles.verify.events import Event
+from roles.verify.verdict import SCHEMA, SCHEMA_NAME, Cause
+from tests.inventories import INVENTORY
+from tests.verdicts import BAD, DEPLOYED, GOOD, changed, earlier_runs
+
+_HERE = Path(__file__).parent
+_SCHEMA: dict[str, Any] = json.loads((INVENTORY.parent / "docs/verdict.schema.json").read_text())
+_RUNS = earlier_runs(EARLIER)
+
+_PROVIDERS_ONLY = replace(GOOD, deployment=replace(DEPLOYED, endpoint=None, routes=()), events=())
+_BARE = replace(GOOD, deployment=None, events=(), checks=())
+
+NASTY = "<script>alert(1)</script> & \"x\" 'y' ]]> `code` | [a](b) \x00\x07\x1b[31m\x85\u202eevil\ufffe 你好 $1"
+"""What a model or a server may say: markup of all kinds, control characters, and one that turns the text around."""
+
+_HOSTILE = replace(
+    changed(
+        BAD,
+        {
+            "gateway/models": {
+                "ok": False,
+                "seen": NASTY,
+                "expected": NASTY,
+                "claim": NASTY,
+                "subject": NASTY,
+                "causes": (Cause(NASTY, NASTY),),
+            }
+        },
+    ),
+    host=NASTY,
+    events=(Event("2026-11-24T06:00:00+00:00", "failed", NASTY, NASTY, NASTY),),
+)
+
+
+def _text(form: str, verdict: Verdict, earlier: tuple[Verdict, ...] = ()) -> str:
+    return FORMS[form].write(verdict, earlier)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "verdict", [GOOD, BAD, _HOSTILE, _PROVIDERS_ONLY, _BARE], ids=["good", "bad", "hostile", "providers only", "bare"]
+)
+def test_every_form_can_tell_every_verdict(form: str, verdict: Verdict) -> None:
+    for earlier in ((), _RUNS):
+        text = _text(form, verdict, earlier)
+        assert text.endswith("\n")
+        assert text == _text(form, verdict, earlier)
+        if verdict is not _BARE and form not in ("json", "prometheus"):
+            assert all(check.claim in text for check in GOOD.checks if check.subject != "gateway")
+
+
+@pytest.mark.parametrize("form", ["markdown", "html", "junit"])
+def test_foreign_text_has_no_control_characters_left_in(form: str) -> None:
+    text = _text(form, _HOSTILE, (replace(_HOSTILE, time=GOOD.time),))
+    assert [character for character in text if not character.isprintable() and character != "\n"] == []
+    assert "你好" in text
+
+
+# --- JSON
+
+
+@pytest.mark.parametrize("verdict", [GOOD, BAD, _HOSTILE, _PROVIDERS_ONLY, _BARE])
+def test_the_json_is_valid_by_the_published_schema(verdict: Verdict) -> None:
+    jsonschema.Draft202012Validator.check_schema(_SCHEMA)
+    document = json.loads(_text("json", verdict))
+    jsonschema.validate(document, _SCHEMA, format_checker=jsonschema.FormatChecker())
+    assert document["$schema"] == _SCHEMA["$id"] == SCHEMA_NAME
+    assert document["schema"] == SCHEMA
+    assert Verdict.from_json(json.dumps(document)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [
+        (Verdict, _SCHEMA),
+        (Check, _SCHEMA["$defs"]["check"]),
+        (Cause, _SCHEMA["$defs"]["check"]["properties"]["causes"]["items"]),
+        (Deployed, _SCHEMA["$defs"]["deployment"]),
+        (Endpoint, _SCHEMA["$defs"]["endpoint"]),
+        (DeployedProvider, _SCHEMA["$defs"]["deployment"]["properties"]["providers"]["items"]),
+        (DeployedRoute, _SCHEMA["$defs"]["route"]),
+        (Event, _SCHEMA["$defs"]["event"]),
+    ],
+)
+def test_the_schema_names_every_field_and_no_other(kind: type, where: Mapping[str, Any]) -> None:
+    assert is_dataclass(kind)
+    more = {"$schema", "status"} if kind is Verdict else set()
+    assert {field.name for field in fields(kind)} | more == set(where["properties"])
+    assert set(where["required"]) == set(where["properties"])
+    assert where["additionalProperties"] is False
+
+
+# --- JUnit
+
+
+@pytest.mark.parametrize("verdict", [GOOD, BAD, _HOSTILE, _BARE, replace(BAD, seconds=123456.789)])
+def test_the_junit_file_is_valid_by_the_schema_of_jenkins(verdict: Verdict) -> None:
+    xmlschema.XMLSchema(_HERE / "junit-10.xsd").validate(_text("junit", verdict))
+
+
+def test_junit_counts_what_fails_and_what_could_not_be_checked() -> None:
+    schema = xmlschema.XMLSchema(_HERE / "junit-10.xsd")
+    found: Any = schema.to_dict(_text("junit", BAD))
+    assert (found["@tests"], found["@failures"], found["@errors"]) == ("49", "6", "1")
+    cases = [case for suite in found["testsuite"] for case in suite["testcase"]]
+    assert len(cases) == 49
+    assert sum("failure" in case for case in cases) == 6
+    assert sum("error" in case for case in cases) == 1
+    (dead,) = [case for case in cases if case["@name"] == "vllm@qwen-coder.service runs"]
+    assert "another process took it" in dead["failure"][0]["$"]
+
+
+# --- Prometheus
+
+
+def _samples(verdict: Verdict) -> dict[tuple[str, str], float]:
+    families = text_string_to_metric_families(_text("prometheus", verdict))
+    return {
+        (sample.name, sample.labels.get("check", sample.labels.get("status", ""))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_prometheus_reads_one_for_what_holds_nought_for_what_fails_and_nan_for_what_is_unknown() -> None:
+    samples = _samples(BAD)
+    assert samples["ai_backend_check", "route/qwen-python/chat"] == 1
+    assert samples["ai_backend_check", "route/gpt-4o/chat"] == 0
+    unknown = samples["ai_backend_check", "unit/ollama.service/port"]
+    assert unknown != unknown
+    assert samples["ai_backend_verdict", ""] == 0
+    assert _samples(GOOD)["ai_backend_verdict", ""] == 1
+    assert (samples["ai_backend_checks", "fail"], samples["ai_backend_checks", "pass"]) == (6, 42)
+    assert samples["ai_backend_verdict_timestamp_seconds", ""] == 1795586400
+    assert samples["ai_backend_route_latency_seconds", "route/qwen-native/chat"] == 4.4
+    # How long a failure took is no latency.
+    assert ("ai_backend_route_latency_seconds", "route/gpt-4o/chat") not in samples
+
+
+def test_prometheus_reads_any_label() -> None:
+    hostile = changed(GOOD, {"gateway/models": {"subject": 'a\\b"c\nd'}})
+    families = text_string_to_metric_families(_text("prometheus", hostile))
+    assert 'a\\b"c\nd' in {sample.labels.get("subject") for family in families for sample in family.samples}
+
+
+def test_metrics_are_named_and_told_as_prometheus_wants_them() -> None:
+    """As `promtool check metrics` does: help for each, base units, no type in a name, `_total` for counters only."""
+    for family in text_string_to_metric_families(_text("prometheus", BAD)):
+        assert family.documentation
+        assert family.type == "gauge"
+        assert re.fullmatch(r"ai_backend_[a-z_]+", family.name)
+        assert not re.search(r"_(total|count|sum|gauge|milliseconds|ms|minutes)$", family.name)
+
+
+# --- HTML
+
+
+class _Elements(HTMLParser):
+    """What a browser would load, run or find wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def _elements(text: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = _Elements()
+    parser.feed(text)
+    return parser.tags
+
+
+@pytest.mark.parametrize("verdict", [GOOD, BAD, _HOSTILE, _BARE])
+def test_the_page_asks_for_nothing_and_runs_nothing(verdict: Verdict) -> None:
+    text = _text("html", verdict, _RUNS)
+    tags = _elements(text)
+    assert {"script", "iframe", "img", "object", "embed", "form", "base"} & {tag for tag, _ in tags} == set()
+    for tag, attributes in tags:
+        assert not [name for name in attributes if name.startswith("on")], tag
+        if tag in ("a", "link"):
+            assert attributes["href"] is not None
+            assert attributes["href"].startswith("#") or attributes["href"] == "data:,"
+    assert not re.search(r"url\(|@import", text)
+
+
+def test_every_id_of_the_page_is_its_only_one_and_every_link_leads_to_one() -> None:
+    tags = _elements(_text("html", BAD, _RUNS))
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in tags:
+        for name in ("href", "aria-labelledby", "for"):
+            target = (attributes.get(name) or "").removeprefix("#")
+            assert not target or target == "data:," or target in ids
+
+
+def test_the_page_tells_the_last_runs_in_words() -> None:
+    text = _text("html", BAD, _RUNS)
+    assert text.count('<span class="heard">') == EARLIER + 1
+    assert "2026-11-22 04:30:00 UTC: 1 of 49 checks fail" in text
+
+
+# --- Markdown
+
+
+def test_a_row_of_a_markdown_table_stays_one_row() -> None:
+    tables = re.findall(r"(?:^\|.*\n)+", _text("markdown", _HOSTILE, _RUNS), re.MULTILINE)
+    assert len(tables) == 5
+    for table in tables:
+        head, *rows = [len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()]
+        assert set(rows) == {head}, table
+
+
+def test_markdown_takes_foreign_text_literally() -> None:
+    (line,) = [line for line in _text("markdown", BAD).splitlines() if line.startswith("- [ ]") and "script" in line]
+    assert r"\<script\>" in line
+    assert r"\[y\](z)" in line
+    assert r"\`x\`" in line
+
+
+# --- The terminal
+
+
+def test_the_table_says_what_changed_and_what_may_be_the_cause() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    print_report(BAD, console, _RUNS)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "the card has too little free memory for the model" in " ".join(text.split())
+    assert "fails now: unit/vllm@qwen-coder.service/port: nothing listens on port 8001" in text
+    assert text.rstrip().splitlines()[-1].startswith("6 of 49 checks fail")
+    console = Console(file=io.StringIO(), width=120)
+    print_report(GOOD, console, (replace(GOOD, time="2026-11-24T05:00:00+00:00"),))
+    assert isinstance(console.file, io.StringIO)
+    assert "Since 2026-11-24T05:00:00+00:00: nothing changed" in console.file.getvalue()
