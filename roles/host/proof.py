@@ -111,7 +111,10 @@ def prove_routes(*, deploying: bool = False, report: str | None = None) -> Gener
     summary = verdict.summary if verdict else f"{_NO_VERDICT}: is the stack deployed, and by this version?"
     # What held before, and was not touched by this run, leaves nothing to be written down and nothing to go back from.
     if deploying and (target.activated or not target.state.proved):
-        yield _consequence(target, verdict)
+        yield _consequence(target, verdict.of_the_stack() if verdict else None)
+        if verdict is not None and verdict.status != "pass":
+            # It is kept all the same: something about the host itself is wrong.
+            yield Refusal(summary)
     elif verdict is not None and verdict.status == "pass":
         host.noop(summary)
     else:

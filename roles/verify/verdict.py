@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self, TypeAlias
 
 from roles.verify.deployed import Deployed
@@ -18,6 +18,9 @@ SCHEMA = 2
 
 SCHEMA_NAME = f"urn:ai-unified-backend:verdict:{SCHEMA}"
 """The `$id` of `docs/verdict.schema.json`, which describes that form."""
+
+HOST = "host"
+"""Group of the checks that are about the host, and not about what is deployed on it."""
 
 _EXIT_STATUS: Mapping[Status, int] = {"pass": 0, "fail": 1, "unknown": 2}
 
@@ -96,6 +99,11 @@ class Verdict:
         if found["fail"]:
             return "fail"
         return "unknown" if found["unknown"] or not self.checks else "pass"
+
+    def of_the_stack(self) -> Verdict:
+        """The same without the checks of the host itself: a full disk or a wrong clock is nothing that an older
+        configuration would mend."""
+        return replace(self, checks=tuple(check for check in self.checks if check.group != HOST))
 
     @property
     def count(self) -> Counter[Status]:

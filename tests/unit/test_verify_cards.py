@@ -14,8 +14,9 @@ import pytest
 
 from roles.host.programs import gpu
 from roles.verify.cards import card_checks
-from roles.verify.generation import Generation, Gpus, Provider, Service
+from roles.verify.generation import Gpus, Provider, Service
 from roles.verify.verdict import Check
+from tests.deployed import deployed
 
 RECORDINGS = Path(__file__).parent / "gpu_recordings"
 FIRST, SECOND = "GPU-00000000-0000-0000-0000-000000000000", "GPU-00000000-0000-0000-0000-000000000001"
@@ -53,8 +54,8 @@ esac
 
     def checks(self, *uuids: str, kind: str = "llama-server", url: str = "http://127.0.0.1:9/") -> dict[str, Check]:
         service = Service("engine.service", "127.0.0.1", 8001, url, 30, Path("/nowhere"))
-        provider = Provider("engine", service, (), kind, Gpus("nvidia", uuids))
-        generation = Generation("1f0c", "system", None, (provider,), (), folder=self.config)
+        provider = Provider("engine", service, (), kind, gpus=Gpus("nvidia", uuids))
+        generation = deployed(self.config, providers=(provider,))
 
         async def run() -> list[Check]:
             async with httpx.AsyncClient(trust_env=False) as client:
@@ -75,7 +76,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 def test_a_host_that_uses_no_cards_is_not_asked_for_any(host: Host) -> None:
     async def checks() -> list[object]:
         async with httpx.AsyncClient() as client:
-            return [*card_checks(Generation("1f0c", "system", None, (), ()), client, host.proc, ())]
+            return [*card_checks(deployed(host.config), client, host.proc, ())]
 
     assert asyncio.run(checks()) == []
 
@@ -167,8 +168,8 @@ def test_the_cards_are_looked_at_after_the_routes_have_been_asked(host: Host) ->
     """They load the models: what an engine holds before is not what it works with."""
     host.says("two_cards", f"{FIRST}, {ANOTHERS}, 100, other")
     service = Service("engine.service", "127.0.0.1", 8001, "http://127.0.0.1:9/", 30, Path("/nowhere"))
-    provider = Provider("engine", service, (), "llama-server", Gpus("nvidia", (FIRST,)))
-    generation = Generation("1f0c", "system", None, (provider,), (), folder=host.config)
+    provider = Provider("engine", service, (), "llama-server", gpus=Gpus("nvidia", (FIRST,)))
+    generation = deployed(host.config, providers=(provider,))
 
     async def route() -> Check:
         await asyncio.sleep(0.2)

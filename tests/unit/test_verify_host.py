@@ -15,7 +15,7 @@ import pytest
 
 from roles.verify.clock import clock_check
 from roles.verify.disks import disk_check
-from roles.verify.generation import Generation, Provider, Service
+from roles.verify.generation import Provider, Service
 from roles.verify.memory import memory_check
 from roles.verify.open_ports import open_ports_check
 from roles.verify.proof import CannotCheck
@@ -23,6 +23,7 @@ from roles.verify.restarts import restart_check
 from roles.verify.systemd import UnitState, parse_show
 from roles.verify.units import Settled
 from roles.verify.verdict import Check
+from tests.deployed import deployed
 
 UNIT = "llama-server@native.service"
 SERVICE = Service(UNIT, "127.0.0.1", 8080, "http://127.0.0.1:8080/health", 30, Path("/nowhere"))
@@ -323,12 +324,9 @@ def provider(kind: str, port: int, bind: str = "127.0.0.1") -> Provider:
     return Provider(kind, Service(f"{kind}.service", bind, port, "http://x/", 30, Path("/nowhere")), (), kind)
 
 
-GENERATION = Generation(
-    name="1f0c",
-    scope="system",
-    gateway=None,
+GENERATION = deployed(
+    Path("/nowhere"),
     providers=(provider("ollama", 11434, "0.0.0.0"), provider("vllm", 8001), provider("llama-server", 8080)),
-    routes=(),
 )
 
 

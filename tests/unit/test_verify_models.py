@@ -16,9 +16,10 @@ import httpx
 import pytest
 
 from roles.host.programs import install
-from roles.verify.generation import Generation, Provider, Service, Task
+from roles.verify.generation import Provider, Service, Task
 from roles.verify.models import model_checks, ollama_checks
 from roles.verify.verdict import Check
+from tests.deployed import deployed
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.hub import publish
 
@@ -40,7 +41,7 @@ class Models:
     def __init__(self, folder: Path) -> None:
         self.config, self.models = folder / "config", folder / "state/models"
         (self.config / "install").mkdir(parents=True)
-        self.generation = Generation("1f0c", "system", None, (), (), folder=self.config)
+        self.generation = deployed(self.config)
 
     def install(self, name: str, kind: str, recipe: dict[str, Any]) -> Path:
         folder = self.models / name
@@ -163,7 +164,7 @@ class Ollama(ThreadingHTTPServer):
         service = Service("ollama.service", "127.0.0.1", self.server_port, url, 30, Path("/nowhere"))
         task = Task("ollama-models.service", "done", 30, Path("/nowhere"))
         provider = Provider("own", service, (task.unit,), "ollama")
-        generation = Generation("1f0c", "system", None, (provider,), (), (task,), folder=self.folder)
+        generation = deployed(self.folder, providers=(provider,), tasks=(task,))
 
         async def run() -> list[Check]:
             async with httpx.AsyncClient(trust_env=False) as client:

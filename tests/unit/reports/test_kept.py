@@ -14,9 +14,9 @@ import pytest
 
 from roles.verify import Verdict
 from roles.verify import __main__ as command
-from roles.verify.generation import Generation
 from roles.verify.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept
 from roles.verify.verdict import SCHEMA
+from tests.deployed import deployed
 from tests.verdicts import BAD, GOOD
 
 
@@ -110,10 +110,10 @@ def test_a_verdict_that_does_not_fit_on_the_disk_leaves_nothing_of_it_and_all_be
 def found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A host on which the verifier finds `GOOD`; its state folder."""
 
-    async def verify(generation: object, progress: object) -> Verdict:
+    async def verify(generation: object, progress: object, deep: bool) -> Verdict:
         return GOOD
 
-    generation = Generation("1f0c", "system", None, (), (), state=tmp_path / "state")
+    generation = deployed(tmp_path, state=tmp_path / "state")
     monkeypatch.setattr(command, "load_generation", lambda config: generation)
     monkeypatch.setattr(command, "verify", verify)
     return tmp_path / "state"
