@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
+from roles.verify.api import Api
 from roles.verify.gateway import gateway_checks
 from roles.verify.generation import Deployment, Gateway, Generation, Route
+from roles.verify.proof import CannotCheck
 from roles.verify.routes import deployment_check
 from roles.verify.run import Beginning, gateway_client, key_holder, make_checks
-from roles.verify.verdict import Verdict
+from roles.verify.verdict import Check, Verdict
 
 
 async def verify_staged(generation: Generation, url: str, stale: Collection[str]) -> Verdict:
@@ -27,8 +29,14 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
         api = key_holder(client, gateway)
         cache = generation.cache
         checks = gateway_checks(client, gateway, generation.routes, api, bool(cache and cache.unit not in stale))
-        checks += [deployment_check(route, each, api) for route, each in _askable(generation, stale)]
+        checks += [_patiently(route, each, api) for route, each in _askable(generation, stale)]
         return await make_checks(generation, checks, began=began)
+
+
+async def _patiently(route: Route, deployment: Deployment, api: Api | CannotCheck) -> Check:
+    """A gateway that has just started is slow, and gives up what it is slow with: once that is no fault."""
+    first = await deployment_check(route, deployment, api)
+    return first if first.ok else await deployment_check(route, deployment, api)
 
 
 def _askable(generation: Generation, stale: Collection[str]) -> Iterator[tuple[Route, Deployment]]:
