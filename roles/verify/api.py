@@ -13,6 +13,10 @@ import httpx
 from roles.verify.proof import Refuted, Resting
 from roles.verify.quoting import quoted
 
+_PASSING = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.REQUEST_TIMEOUT)
+"""So LiteLLM answers when every deployment of a name is in its cool-down, and when it has waited for one for as long as
+it may: one that has just started is slow enough itself to do so."""
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -32,8 +36,7 @@ class Reply:
         return f"{self.status} {quoted(gist)}"
 
     def require_ok(self) -> None:
-        if self.status == httpx.codes.TOO_MANY_REQUESTS:
-            # So LiteLLM answers when every deployment of a name is in its cool-down.
+        if self.status in _PASSING:
             raise Resting(self.brief)
         if self.status != httpx.codes.OK:
             raise Refuted(self.brief)

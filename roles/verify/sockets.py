@@ -6,6 +6,7 @@ A process owns a socket when one of its descriptors leads to it: `/proc/net/tcp`
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -87,14 +88,14 @@ def _address(digits: str) -> str:
 
 def _sockets_of(process: Path) -> set[str]:
     inodes = set()
-    try:
+    # The process may have ended meanwhile, or belong to another user: its sockets stay without a holder.
+    with contextlib.suppress(OSError):
         for descriptor in (process / "fd").iterdir():
-            target = str(descriptor.readlink())
-            if target.startswith("socket:["):
-                inodes.add(target.removeprefix("socket:[").removesuffix("]"))
-    except OSError:
-        # It ended meanwhile, or belongs to another user: its sockets stay without a holder.
-        pass
+            # A busy process closes some while they are looked at.
+            with contextlib.suppress(OSError):
+                target = str(descriptor.readlink())
+                if target.startswith("socket:["):
+                    inodes.add(target.removeprefix("socket:[").removesuffix("]"))
     return inodes
 
 

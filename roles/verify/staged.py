@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
+from roles.verify.api import Api
 from roles.verify.gateway import gateway_checks
 from roles.verify.generation import Deployment, Gateway, Generation, Route
+from roles.verify.proof import CannotCheck
 from roles.verify.routes import deployment_check, fallback_check
 from roles.verify.run import Beginning, gateway_client, key_holder, make_checks
-from roles.verify.verdict import Verdict
+from roles.verify.verdict import Check, Verdict
 
 
 async def verify_staged(generation: Generation, url: str, stale: Collection[str]) -> Verdict:
@@ -27,15 +30,31 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
         api = key_holder(client, gateway)
         cache = generation.cache
         checks = gateway_checks(client, gateway, generation.routes, api, bool(cache and cache.unit not in stale))
-        checks += [deployment_check(route, each, api, "staged") for route, each in _askable(generation, stale)]
+        checks += [_patiently(_ask(route, each, api)) for route, each in _askable(generation, stale)]
         checks += [
-            fallback_check(
-                f"route/{edge.route}/{edge.kind}", edge.route, edge.route, edge.target, api, 0, **{edge.parameter: True}
-            )
+            _patiently(_fail(edge, api))
             for edge in _edges(generation)
             if not _needed(generation, edge.target.deployments) & set(stale)
         ]
         return await make_checks(generation, checks, began=began)
+
+
+_Make = Callable[[], Coroutine[Any, Any, Check]]
+
+
+async def _patiently(make: _Make) -> Check:
+    """A gateway that has just started is slow, and gives up what it is slow with: once that is no fault."""
+    first = await make()
+    return first if first.ok else await make()
+
+
+def _ask(route: Route, deployment: Deployment, api: Api | CannotCheck) -> _Make:
+    return lambda: deployment_check(route, deployment, api, "staged")
+
+
+def _fail(edge: _Edge, api: Api | CannotCheck) -> _Make:
+    id = f"route/{edge.route}/{edge.kind}"
+    return lambda: fallback_check(id, edge.route, edge.route, edge.target, api, 0, **{edge.parameter: True})
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class Manner:
     tool_arguments: str = '{"city": "Paris"}'
     structured: str = '{"capital": "Paris"}'
     origins: Sequence[str] = ()
+    times: int | None = None
 
 
 class Double(ThreadingHTTPServer):
@@ -112,6 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.bodies.append(body)
         model = body["model"]
         manner = self.server.manners.get(model, Manner())
+        if manner.times is not None:
+            # So often, and then no more.
+            self.server.manners[model] = replace(manner, times=manner.times - 1) if manner.times > 1 else Manner()
         time.sleep(manner.delay)
         if manner.status != 200:
             self._json(manner.status, {"error": {"message": manner.error}})
@@ -230,6 +234,8 @@ def proc(double: Double, tmp_path: Path) -> Path:
     process = proc / str(PID)
     (process / "fd").mkdir(parents=True)
     (process / "fd/3").symlink_to("socket:[777]")
+    for number in range(100, 120):
+        (process / f"fd/{number}").touch()  # no link can be read there, as of one that is closed meanwhile
     (process / "comm").write_text("litellm\n")
     (process / "cgroup").write_text(f"0::/system.slice/{UNIT}\n")
     (process / "environ").write_text(f"PATH=/bin\0AI_BACKEND_DIGEST={DIGEST}\0")
@@ -651,6 +657,13 @@ def test_a_staged_gateway_is_asked_each_deployment_once_by_its_id(elsewhere: Gen
 def test_what_does_not_run_yet_is_not_asked(elsewhere: Generation, double: Double, stale: str) -> None:
     found = staged_checks(elsewhere, double, [stale])
     assert set(found) == {"gateway/models", "gateway/no-key", "gateway/wrong-key"}
+
+
+def test_a_staged_gateway_may_be_slow_once(elsewhere: Generation, double: Double) -> None:
+    double.spoil("qwen@backend", status=408, error="litellm.Timeout", times=1)
+    assert set(staged_checks(elsewhere, double).values()) == {True}
+    double.spoil("qwen@backend", status=408, error="litellm.Timeout", times=2)
+    assert staged_checks(elsewhere, double)["route/qwen@backend/staged"] is False
 
 
 def test_a_staged_gateway_that_offers_too_much_or_says_nothing_is_found_out(

@@ -235,10 +235,18 @@ def _listeners(port: int) -> list[str]:
 def _holder_of(inode: str) -> str:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if any(str(descriptor.readlink()) == inode for descriptor in (process / "fd").iterdir()):
+            if any(_leads_to(descriptor, inode) for descriptor in (process / "fd").iterdir()):
                 unit = (process / "cgroup").read_text().strip().rsplit("/", 1)[-1]
                 return unit if unit.endswith(".service") else (process / "comm").read_text().strip()
     return "unknown"
+
+
+def _leads_to(descriptor: Path, inode: str) -> bool:
+    """A busy process closes descriptors while they are looked at."""
+    try:
+        return str(descriptor.readlink()) == inode
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":
