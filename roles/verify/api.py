@@ -13,7 +13,6 @@ import httpx
 from roles.verify.proof import Refuted, Resting
 from roles.verify.quoting import quoted
 
-
 _PASSING = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.REQUEST_TIMEOUT)
 """So LiteLLM answers when every deployment of a name is in its cool-down, and when it has waited for one for as long as
 it may: one that has just started is slow enough itself to do so."""
