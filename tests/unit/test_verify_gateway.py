@@ -233,9 +233,9 @@ def proc(double: Double, tmp_path: Path) -> Path:
     proc = tmp_path / "proc"
     process = proc / str(PID)
     (process / "fd").mkdir(parents=True)
-    (process / "fd/3").symlink_to("socket:[777]")
-    for number in range(100, 120):
+    for number in range(3, 23):
         (process / f"fd/{number}").touch()  # no link can be read there, as of one that is closed meanwhile
+    (process / "fd/23").symlink_to("socket:[777]")
     (process / "comm").write_text("litellm\n")
     (process / "cgroup").write_text(f"0::/system.slice/{UNIT}\n")
     (process / "environ").write_text(f"PATH=/bin\0AI_BACKEND_DIGEST={DIGEST}\0")
