@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from roles.verify.generation import ConfigError, Generation, load_generation
-from roles.verify.kept import keep, read_kept
+from roles.verify.kept import VERDICTS, keep, read_kept
 from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.run import verify
 from roles.verify.staged import verify_staged
@@ -70,9 +70,8 @@ def _keep(verdict: Verdict, generation: Generation) -> None:
     try:
         keep(verdict, generation.state)
     except OSError as error:
-        print(
-            f"verify: the verdict is not kept: {error.filename or generation.state}: {error.strerror}", file=sys.stderr
-        )
+        place = error.filename or generation.state / VERDICTS
+        print(f"verify: the verdict is not kept: {place}: {error.strerror}", file=sys.stderr)
 
 
 if __name__ == "__main__":
