@@ -14,7 +14,7 @@ from rich.console import Console
 
 from roles.verify.first_answers import first_answers
 from roles.verify.generation import ConfigError, Generation, load_generation
-from roles.verify.kept import keep, read_kept
+from roles.verify.kept import VERDICTS, keep, read_kept
 from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.run import verify
 from roles.verify.staged import verify_staged
@@ -79,7 +79,8 @@ def _keep(verdict: Verdict, generation: Generation) -> None:
     try:
         keep(verdict, generation.state)
     except OSError as error:
-        _tell(f"verify: the verdict is not kept: {error.filename or generation.state}: {error.strerror}")
+        place = error.filename or generation.state / VERDICTS
+        _tell(f"verify: the verdict is not kept: {place}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def test_a_curl_line_asks_its_route_with_the_key_from_its_file(server: _Server, 
 
 def test_the_key_is_no_argument_of_a_process(tmp_path: Path) -> None:
     """Anybody may read those in the list of processes."""
-    (tmp_path / "curl").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$0.arguments"\ncat > /dev/null\n')
+    (tmp_path / "curl").write_text('#!/bin/sh\nprintf "%s\\n" "$@" >> "$0.arguments"\ncat > /dev/null\n')
     (tmp_path / "curl").chmod(0o755)
     line = curl(_endpoint(tmp_path, 1), _route("/chat/completions"))
     trace = subprocess.run(

@@ -49,7 +49,10 @@ _HOSTILE = replace(
         },
     ),
     host=NASTY,
-    events=(Event("2026-11-24T06:00:00+00:00", "failed", NASTY, NASTY, NASTY),),
+    events=(
+        Event("2026-11-24T06:00:00+00:00", "failed", NASTY, NASTY, NASTY),
+        Event("2026-11-24T06:01:00+00:00", "activated", "a|b", "<b>|", "|"),
+    ),
 )
 
 
@@ -214,6 +217,20 @@ def test_every_id_of_the_page_is_its_only_one_and_every_link_leads_to_one() -> N
         for name in ("href", "aria-labelledby", "for"):
             target = (attributes.get(name) or "").removeprefix("#")
             assert not target or target == "data:," or target in ids
+
+
+def test_every_part_of_a_table_says_what_it_is() -> None:
+    """Laid out otherwise, as on a phone, a table is none any more to some browsers."""
+    roles = {
+        "table": {"table"},
+        "thead": {"rowgroup"},
+        "tbody": {"rowgroup"},
+        "tr": {"row"},
+        "th": {"columnheader", "rowheader"},
+        "td": {"cell"},
+    }
+    for tag, attributes in _elements(_text("html", BAD, _RUNS)):
+        assert tag not in roles or attributes.get("role") in roles[tag], (tag, attributes)
 
 
 def test_the_page_tells_the_last_runs_in_words() -> None:

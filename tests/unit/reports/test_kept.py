@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -77,14 +78,16 @@ def test_what_a_killed_run_left_unfinished_goes_and_that_of_a_running_one_stays(
     assert alive.exists()
 
 
-_FULL_DISK = """
+_LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from roles.verify.kept import keep
 from tests.verdicts import GOOD
-# A file can not grow beyond this: as on a full disk, a write ends in the middle.
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+# A file can not grow beyond this. Python ignores the signal, and sees the error of a full disk; else it kills.
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+if sys.argv[2] == "killed":
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
 try:
     keep(GOOD, Path(sys.argv[1]))
 except OSError as error:
@@ -92,18 +95,28 @@ except OSError as error:
 """
 
 
-def test_a_verdict_that_does_not_fit_on_the_disk_leaves_nothing_of_it_and_all_before_it(tmp_path: Path) -> None:
-    keep(BAD, tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-c", _FULL_DISK, str(tmp_path)],
+def _keep_limited(state: Path, way: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", _LIMITED, str(state), way],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         cwd=Path(__file__).parents[3],
     )
-    assert done.stdout == "File too large\n"
+
+
+def test_a_verdict_that_does_not_fit_on_the_disk_leaves_nothing_of_it_and_all_before_it(tmp_path: Path) -> None:
+    keep(BAD, tmp_path)
+    assert _keep_limited(tmp_path, "refused").stdout == "File too large\n"
     assert read_kept(tmp_path, 10) == (BAD,)
     assert len(list((tmp_path / VERDICTS).iterdir())) == 1
+
+
+def test_a_run_that_is_killed_while_it_writes_leaves_no_half_verdict_to_be_read(tmp_path: Path) -> None:
+    assert _keep_limited(tmp_path, "killed").returncode == -signal.SIGXFSZ
+    (left,) = (tmp_path / VERDICTS).iterdir()
+    assert left.name.startswith(".")
+    assert left.stat().st_size == 1000
 
 
 @pytest.fixture
