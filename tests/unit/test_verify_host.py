@@ -357,17 +357,18 @@ def test_a_port_that_nobody_declared_is_red_with_its_process(
     assert seen == f"{address}:{port}, process 704 (server) of {unit}"
 
 
-def test_a_port_that_is_open_for_a_moment_is_no_fault(fake_proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ports_that_are_open_for_a_moment_are_no_fault(fake_proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
     table = fake_proc.folder / "net/tcp"
     before = table.read_text()
     fake_proc.listens("ollama.service", "0.0.0.0", 9999)
     sleep = asyncio.sleep
 
-    async def closed_meanwhile(seconds: float) -> None:
+    async def another_meanwhile(seconds: float) -> None:
         table.write_text(before)
+        fake_proc.listens("ollama.service", "0.0.0.0", 9998)
         await sleep(0)
 
-    monkeypatch.setattr("roles.verify.open_ports.asyncio.sleep", closed_meanwhile)
+    monkeypatch.setattr("roles.verify.open_ports.asyncio.sleep", another_meanwhile)
     assert made(open_ports_check(GENERATION, fake_proc.folder)) == (True, "nowhere else")
 
 
