@@ -22,7 +22,7 @@ from roles.verify.verdict import Check
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.hub import publish
 
-FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 4096}
+FILES = {"nested/config.json": b"{}", "model.safetensors": bytes(range(256)) * 4096}
 
 
 @pytest.fixture
