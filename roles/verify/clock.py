@@ -55,7 +55,10 @@ async def _clock(written: Path, proc: Path) -> str:
     up = _uptime(proc)
     if up < _PATIENCE:
         return f"{_told(now)}; the time service looks for its servers since the boot {up:.0f} s ago"
-    raise Refuted(f"{_told(now)}, and the time service that is on has not set it: `timedatectl timesync-status`")
+    raise Refuted(
+        f"{_told(now)}, and the time service that is on has not set it: `timedatectl timesync-status` may say why; "
+        "`timedatectl set-ntp false` where there is no server to be had"
+    )
 
 
 def _uptime(proc: Path) -> float:

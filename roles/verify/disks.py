@@ -29,8 +29,8 @@ def _disks(folders: Sequence[Path]) -> str:
         found = os.statvfs(folder)
         total, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
         told = f"{folder}: {size(free)} of {size(total)} free"
-        # Some file systems (btrfs) make room for files as they go, and say 0.
-        if found.f_files and found.f_favail < _SHARE_OF_FILES * found.f_files:
+        # Some file systems (btrfs) make room for files as they go, and say that there is none for 0.
+        if found.f_favail < _SHARE_OF_FILES * found.f_files:
             lacking.append(f"{told}, room for {found.f_favail} more files (`df -i`)")
         elif free < min(_BYTES, _SHARE * total):
             lacking.append(told)

@@ -52,32 +52,34 @@ def _installed(folder: Path, deep: bool) -> str:
         return "installed by a version that did not record digests"
     read = 0
     for path, wanted in record.items():
-        read += _compare(folder / path, wanted, deep)
+        read += _compare(folder, path, wanted, deep)
     total = sum(wanted["size"] for wanted in record.values())
     told = f"{len(record)} files" if len(record) > 1 else "1 file"
     return f"{told}, {size(total)}, {f'{size(read)} of it read' if read else 'untouched'}"
 
 
-def _compare(file: Path, wanted: Mapping[str, Any], deep: bool) -> int:
-    """How many bytes had to be read to see that the file is right.
+def _compare(folder: Path, path: str, wanted: Mapping[str, Any], deep: bool) -> int:
+    """How many bytes of a file had to be read to see that it is right.
 
     Raises:
         Refuted: it is not.
     """
+    mend = f": remove {folder.resolve()} and run deploys/full.py"
+    file = folder / path
     try:
         found = file.stat()
         if found.st_size != wanted["size"]:
-            raise Refuted(f"{file.name} has {found.st_size} bytes, not {wanted['size']}{_mend(file)}")
+            raise Refuted(f"{path} has {found.st_size} bytes, not {wanted['size']}{mend}")
         if not deep and (found.st_mtime_ns, found.st_ino) == (wanted["mtime_ns"], wanted["inode"]):
             return 0
         kind, digest = wanted["digest"]
         actual = _digest(file, kind, found.st_size)
     except FileNotFoundError:
-        raise Refuted(f"{file.name} is gone{_mend(file)}") from None
+        raise Refuted(f"{path} is gone{mend}") from None
     except OSError as error:
         raise CannotCheck(f"{file}: {error.strerror}") from None
     if actual != digest:
-        raise Refuted(f"{file.name} has the digest {actual}, not {digest}{_mend(file)}")
+        raise Refuted(f"{path} has the digest {actual}, not {digest}{mend}")
     return found.st_size
 
 
@@ -88,10 +90,6 @@ def _digest(file: Path, kind: str, length: int) -> str:
             return hashlib.file_digest(content, "sha256").hexdigest()
         begun = hashlib.sha1(b"blob %d\0" % length, usedforsecurity=False)
         return hashlib.file_digest(content, lambda: begun).hexdigest()
-
-
-def _mend(file: Path) -> str:
-    return f": remove {file.parent.resolve()} and run deploys/full.py"
 
 
 def ollama_checks(

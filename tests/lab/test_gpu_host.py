@@ -44,7 +44,13 @@ if [ $(( $(date +%s) - $(stat -c %Y /run/driver-begins) )) -lt {seconds} ]; then
 fi
 case "$*" in
 --query-gpu=*) cat /opt/recording/query-gpu ;;
---query-compute-apps=*) cat /opt/recording/query-compute-apps ;;
+--query-compute-apps=*)
+    cat /opt/recording/query-compute-apps
+    echo
+    # What the server would hold of its card, had it any: all of its processes do, or none.
+    [ -e /opt/recording/on-the-processor ] ||
+        sed "s/.*/{card}, &, 300, ollama/" /sys/fs/cgroup/systemd/system.slice/ollama.service/cgroup.procs 2>/dev/null
+    ;;
 --version) cat /opt/recording/version ;;
 esac
 """
@@ -67,7 +73,7 @@ def install_driver(host: LabHost, seconds: int) -> None:
     host.run("mkdir -p /opt/recording")
     for file in ("query-gpu", "query-compute-apps", "version"):
         host.run(f"cat > /opt/recording/{file}", input=(RECORDING / file).read_text())
-    script = NVIDIA_SMI.format(seconds=seconds)
+    script = NVIDIA_SMI.format(seconds=seconds, card=CARD)
     # /run is made anew at boot, and units may not write there: the time counts from the first question of root.
     host.run("cat > /usr/local/bin/nvidia-smi && chmod 755 /usr/local/bin/nvidia-smi", input=script)
 
@@ -90,6 +96,16 @@ def test_the_service_gets_its_card_by_uuid_and_its_device_files(host: LabHost, i
     assert "DeviceAllow=char-nvidia* rw" in policy
     assert "PrivateDevices=no" in policy
     assert deploy(host, inventory=inventory).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
+
+
+def test_a_server_that_holds_nothing_of_its_card_is_red(host: LabHost) -> None:
+    host.run("touch /opt/recording/on-the-processor")
+    found = failures(verdict(host))
+    host.run("rm /opt/recording/on-the-processor")
+    card = "GPU 0 (NVIDIA GeForce RTX 4080 SUPER)"
+    told = f"no memory of {card}: it computes on the processor, or nothing is loaded"
+    assert found == [f"unit/{SERVER}/gpu-memory: {told}"]
+    assert failures(verdict(host)) == []
 
 
 def test_after_boot_services_wait_for_the_card_and_say_so(host: LabHost) -> None:

@@ -107,6 +107,16 @@ def test_a_model_is_made_from_a_file_and_answers(host: LabHost) -> None:
     assert ask(host, "made:latest") == MADE
 
 
+def test_a_model_that_somebody_made_anew_is_red_until_it_is_brought_again(host: LabHost) -> None:
+    blob = host.run("sha256sum /etc/ai-backend/install/model-*/*.gguf").stdout.split()[0]
+    body = {"model": "made:latest", "files": {"made.gguf": f"sha256:{blob}"}, "system": "Somebody else's"}
+    host.run("curl -sS --fail http://127.0.0.1:11434/api/create -d @-", input=json.dumps(body))
+    (found,) = failures(verdict(host))
+    assert found.startswith(f"model/made:latest@ollama/digest: {tags(host)['made:latest']}, not ")
+    host.run("systemctl restart ollama-models")
+    assert failures(verdict(host)) == []
+
+
 def test_an_install_that_fails_leaves_the_old_one_running(host: LabHost, lab: Lab, tmp_path: Path) -> None:
     pid = main_pids(host, ["ollama.service"])
     run = deploy(host, inventory=stack(tmp_path, lab, sha256="f" * 64))

@@ -53,3 +53,19 @@ def test_the_stack_runs_under_the_user_and_survives_a_reboot(host: LabHost, inve
     assert host.boot_id() in run.output
     assert host.run("id -nG alice").stdout.split() == ["alice"]
     assert host.run("ls /etc/ai-backend /opt/ai-backend /var/lib/ai-backend 2>/dev/null", check=False).stdout == ""
+
+
+def test_the_checks_of_the_host_hold_for_the_user_too(host: LabHost) -> None:
+    """She sees her own processes and sockets; the journal may be kept from her."""
+    unit = "llama-server@native.service"
+    for restarts in (1, 2):
+        host.run(f"systemctl --user kill --signal=KILL {unit}", user="alice")
+        again = f'[ "$(systemctl --user show -P NRestarts -P ActiveState {unit} | xargs)" = "{restarts} active" ]'
+        host.run(f"timeout 30 sh -c 'until {again}; do sleep 0.2; done'", user="alice", timeout=40)
+        red = failures(verdict(host, verifier=VERIFIER, user="alice"))
+        assert [failure.partition(":")[0] for failure in red] == [f"unit/{unit}/restarts"] * (restarts - 1)
+    host.run(f"systemctl --user restart {unit}", user="alice")
+    found = verdict(host, verifier=VERIFIER, user="alice")
+    assert failures(found) == []
+    groups = {check["id"].partition("/")[0] for check in found["checks"]}
+    assert groups == {"host", "unit", "model", "gateway", "route"}

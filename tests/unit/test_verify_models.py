@@ -23,7 +23,7 @@ from tests.deployed import deployed
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.hub import publish
 
-FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 4096}
+FILES = {"nested/config.json": b"{}", "model.safetensors": bytes(range(256)) * 4096}
 
 
 @pytest.fixture
@@ -110,6 +110,15 @@ def test_a_changed_byte_that_left_no_trace_is_found_by_a_deep_look(models: Model
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert models.check()[0] is True
     assert models.check(deep=True)[0] is False
+
+
+def test_another_file_with_the_same_time_is_read_and_red(models: Models, hub_model: Path) -> None:
+    file = hub_model / "model.safetensors"
+    before = file.stat()
+    file.rename(hub_model / "kept")
+    file.write_bytes(b"x" * before.st_size)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert models.check()[0] is False
 
 
 def test_a_copy_of_the_right_file_is_read_and_well(models: Models, hub_model: Path) -> None:
