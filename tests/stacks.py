@@ -94,6 +94,7 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
             unit.name: {
                 "Id": unit.name,
                 "NeedDaemonReload": "no",
+                "ActiveState": "active",
                 "Digest": generation.unit_digests[unit.name],
             }
             for unit in plan.units

@@ -88,11 +88,14 @@ def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostStat
         found = state.units.get(unit.name)
         if unit.name not in state.linked_units or found is None:
             reasons.append(f"{unit.name} is not there")
-        elif unit.name not in state.wanted_links:
+        elif unit.kind != "triggered" and unit.name not in state.wanted_links:
             reasons.append(f"{unit.name} does not start at boot")
         elif found.needs_reload:
             reasons.append(f"{unit.name} was loaded from an older file")
-        elif found.running_digest != generation.unit_digests[unit.name]:
+        elif unit.kind == "timer":
+            if not found.active:
+                reasons.append(f"{unit.name} runs not")
+        elif unit.kind != "triggered" and found.running_digest != generation.unit_digests[unit.name]:
             reasons.append(f"{unit.name} runs {found.running_digest or 'not'}")
     return reasons
 

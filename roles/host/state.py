@@ -31,6 +31,7 @@ class UnitState:
 
     needs_reload: bool
     running_digest: str
+    active: bool
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class HostState:
                 name: UnitState(
                     needs_reload=unit["NeedDaemonReload"] == "yes",
                     running_digest=unit["Digest"],
+                    active=unit["ActiveState"] == "active",
                 )
                 for name, unit in read["units"].items()
             },

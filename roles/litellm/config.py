@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from roles.litellm.spec import LiteLLM
-from roles.plan import Context, DeploymentPlan, Json, RoutePlan, Unit
+from roles.plan import WATCH_TIMER, Context, DeploymentPlan, Json, RoutePlan, Unit
 from roles.spec import Cache, Probe, Route, SpecError
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
@@ -191,6 +191,7 @@ def providers_file(
         "scope": context.layout.scope,
         "disks": list(context.layout.disks),
         "state": context.layout.state,
+        "timer": WATCH_TIMER,
         "gateway": {
             "url": f"http://{gateway.reachable_at}:{gateway.port}",
             "key_file": key_file,

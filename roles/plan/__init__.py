@@ -30,6 +30,7 @@ from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_VARIABLE, GATEWAY_INSTANCES, GATEWAY_UNIT, unit_file
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
 from roles.plan.verifier import verifier_command, verifier_install
+from roles.plan.watch import WATCH_TIMER, WATCH_UNIT
 
 __all__ = [
     "ACTIVATION",
@@ -40,6 +41,8 @@ __all__ = [
     "STAGED_FOLDER",
     "STAGED_PORT",
     "VERIFIER_COMMAND",
+    "WATCH_TIMER",
+    "WATCH_UNIT",
     "Backend",
     "Context",
     "DeploymentPlan",

@@ -9,6 +9,7 @@ from typing import Any
 from roles.plan.gpu_unit import gpu_plan
 from roles.plan.layout import Layout, layout_of
 from roles.plan.model import Backend, DeploymentPlan, HostPlan, Install, RoutePlan, ServicePlan, Unit
+from roles.plan.watch import watch_plan
 from roles.spec import Cache, Deployment, Route, Service, SpecError, Stack
 
 
@@ -58,6 +59,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
         cache = (stack.cache, parts[-1].units[0])
     joined = Context(layout=layout, routes=routes, backends=backends, aliases=aliases, tasks=tasks, cache=cache)
     parts.append(_planner(stack.gateway, planners)(stack.gateway, joined))
+    parts.append(watch_plan(stack.verification, layout))
     return HostPlan(
         layout=layout,
         packages=tuple(sorted({package for part in parts for package in part.packages})),

@@ -122,6 +122,7 @@ def _activation(units: Sequence[Unit], digests: Mapping[str, str]) -> bytes:
     entries = [
         {
             "name": unit.name,
+            "kind": unit.kind,
             "digest": digests[unit.name],
             "ready_url": unit.endpoint.ready_url if unit.endpoint else None,
             "done_file": unit.done_file,

@@ -83,10 +83,11 @@ class Drain:
 
 @dataclass(frozen=True)
 class Unit:
-    """A systemd service unit, and all that its process depends on.
+    """A systemd unit, and all that its process depends on.
 
-    It is a server, with an endpoint, or a task without one: a task does something and ends, its unit stays active, and
-    it leaves the digest that it ran with in `done_file`.
+    It is of one of four kinds: a `server` has an endpoint. A `task` does something and ends, its unit stays active, and
+    it leaves the digest that it ran with in `done_file`. A `timer` starts another unit; that one is `triggered`: nobody
+    else starts it, and nobody waits for it.
 
     Attributes:
         name: file name, e.g. `llama-server@native.service`.
@@ -108,11 +109,20 @@ class Unit:
     endpoint: Endpoint | None
     stop_timeout: int = STOP_SECONDS
     drain: Drain | None = None
+    triggered: bool = False
+
+    @property
+    def kind(self) -> Literal["server", "task", "timer", "triggered"]:
+        if self.endpoint:
+            return "server"
+        if self.triggered:
+            return "triggered"
+        return "timer" if self.name.endswith(".timer") else "task"
 
     @property
     def done_file(self) -> str | None:
         """Where a task leaves its digest, below the folder for runtime files of its systemd manager."""
-        return None if self.endpoint else f"{runtime_folder(self.name)}/done"
+        return f"{runtime_folder(self.name)}/done" if self.kind == "task" else None
 
 
 def runtime_folder(unit: str) -> str:

@@ -20,6 +20,7 @@ from roles.spec.sources import (
 )
 from roles.spec.stack import Stack, SystemScope, UserScope
 from roles.spec.values import BindAddress, MemorySize, Mode, ModelName, Name, Port, Seconds, Sha256, Url
+from roles.spec.verification import Verification
 
 __all__ = [
     "RERANK_PROBE",
@@ -62,4 +63,5 @@ __all__ = [
     "UrlArchive",
     "UrlFile",
     "UserScope",
+    "Verification",
 ]

@@ -10,6 +10,7 @@ from roles.spec.options import Many, Options, nearest
 from roles.spec.routes import Route
 from roles.spec.service import Cache, Gateway, Provider, Service
 from roles.spec.values import ModelName
+from roles.spec.verification import Verification
 
 
 class SystemScope(Options):
@@ -44,6 +45,8 @@ class Stack(Options):
     """What the gateway remembers answers in; none = it asks a provider each time, and shares nothing."""
     scope: SystemScope | UserScope = SystemScope()
     """Whose systemd runs it."""
+    verification: Verification = Verification()
+    """How the host proves itself."""
 
     @property
     def services(self) -> tuple[Service, ...]:

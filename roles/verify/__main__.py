@@ -16,9 +16,11 @@ from roles.verify.first_answers import first_answers
 from roles.verify.generation import ConfigError, Generation, load_generation
 from roles.verify.kept import VERDICTS, keep, read_kept
 from roles.verify.reports import EARLIER, FORMS, print_report
+from roles.verify.reports.prometheus import prometheus
 from roles.verify.run import verify
 from roles.verify.staged import verify_staged
 from roles.verify.verdict import Verdict
+from roles.verify.watch import WEBHOOK_VARIABLE, NotTold, has_changed, tell, webhook, write_whole
 
 _UNKNOWN = 2
 _INTERRUPTED = 130
@@ -40,6 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--staged", metavar="URL", help="ask the gateway there, which is tried out, and it alone")
     parser.add_argument("--stale", metavar="UNIT", nargs="*", default=[], help="units that do not run yet as deployed")
     parser.add_argument("--first-answers", action="store_true", help="print how soon each route answers after the boot")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help=f"keep the verdict, print for a journal, tell ${WEBHOOK_VARIABLE} of a change",
+    )
+    parser.add_argument("--textfile", type=Path, metavar="FILE", help="write the metrics there too")
     options = parser.parse_args(arguments)
     try:
         generation = load_generation(options.config)
@@ -58,12 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("verify: interrupted", file=sys.stderr)
         return _INTERRUPTED
     earlier = read_kept(generation.state, EARLIER)
-    if options.keep:
+    if options.keep or options.watch:
         _keep(verdict, generation)
+    if options.textfile:
+        _write_metrics(verdict, options.textfile)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Models answer in any script; the terminal may know only one.
         sys.stdout.reconfigure(errors="backslashreplace")
-    if options.form:
+    if options.watch:
+        _tell_journal(verdict)
+        _tell_change(verdict, earlier)
+    elif options.form:
         sys.stdout.write(options.form.write(verdict, earlier))
     else:
         print_report(verdict, Console(), earlier)
@@ -81,6 +94,31 @@ def _keep(verdict: Verdict, generation: Generation) -> None:
     except OSError as error:
         place = error.filename or generation.state / VERDICTS
         _tell(f"verify: the verdict is not kept: {place}: {error.strerror}")
+
+
+def _write_metrics(verdict: Verdict, file: Path) -> None:
+    try:
+        write_whole(prometheus(verdict), file)
+    except OSError as error:
+        _tell(f"verify: the metrics are not written: {error.filename or file}: {error.strerror}")
+
+
+def _tell_journal(verdict: Verdict) -> None:
+    """One line for each check that does not hold, and one for the whole. The numbers are syslog's: see sd-daemon(3)."""
+    for check in verdict.checks:
+        if not check.ok:
+            cause = f" (maybe {check.causes[0].cause}: {check.causes[0].look})" if check.causes else ""
+            print(f"<3>{check.id}: {' '.join(check.seen.split())}{cause}")
+    print(f"<{6 if verdict.status == 'pass' else 3}>{verdict.summary}", flush=True)
+
+
+def _tell_change(verdict: Verdict, earlier: Sequence[Verdict]) -> None:
+    url = webhook()
+    if url and has_changed(verdict, earlier):
+        try:
+            tell(verdict, url)
+        except NotTold as error:
+            _tell(f"verify: {error}")
 
 
 if __name__ == "__main__":

@@ -218,6 +218,7 @@ class Generation:
         folder: where it lies, below its own name.
         gateway: None on a host that runs providers only.
         cache: None on a host whose gateway remembers nothing.
+        timer: the unit by which the host proves itself.
         disks: folders on whose file systems the stack writes.
         config: the folder that it was read from, by its lasting name.
         state: the folder of the host's history and of its kept verdicts.
@@ -233,6 +234,7 @@ class Generation:
     tasks: tuple[Task, ...] = ()
     cache: Service | None = None
     disks: tuple[Path, ...] = ()
+    timer: str | None = None
 
     @property
     def name(self) -> str:
@@ -270,6 +272,7 @@ def load_generation(config: Path) -> Generation:
         disks=tuple(map(Path, providers.texts("disks"))),
         config=config,
         state=Path(providers.text("state")),
+        timer=providers.text("timer"),
     )
 
 

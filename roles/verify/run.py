@@ -26,7 +26,7 @@ from roles.verify.proof import CannotCheck
 from roles.verify.routes import route_checks
 from roles.verify.sockets import listeners
 from roles.verify.systemd import read_unit_states
-from roles.verify.tasks import runtime_folder, task_checks
+from roles.verify.tasks import runtime_folder, task_checks, timer_checks
 from roles.verify.units import Progress, ReadStates, settle, unit_checks
 from roles.verify.verdict import Check, Verdict
 
@@ -70,6 +70,8 @@ async def verify(
         )
         checks: list[Awaitable[Check]] = [files_check(generation.folder)]
         checks += [check for service in services for check in unit_checks(service, settled, listening, proc)]
+        if generation.timer:
+            checks += timer_checks(generation.timer, generation.scope, read_states)
         cooldown = generation.gateway.cooldown if generation.gateway else 0
         if generation.gateway:
             checks += gateway_checks(

@@ -32,20 +32,35 @@ def task_checks(task: Task, scope: Scope, read_states: ReadStates, runtime: Path
         return Claim(f"unit/{unit}/{name}", unit, text, expected)
 
     return [
-        claim("enabled", "starts at boot", "enabled").prove(_enabled(task, scope, read_states)),
+        claim("enabled", "starts at boot", "enabled").prove(_enabled(unit, scope, read_states)),
         claim("done", "has done its work, as deployed", "done").prove(_done(task, scope, read_states, runtime)),
     ]
 
 
-async def _state(task: Task, scope: Scope, read_states: ReadStates) -> UnitState:
-    states = await read_states([task.unit], scope)
-    if task.unit not in states:
+def timer_checks(unit: str, scope: Scope, read_states: ReadStates) -> list[Coroutine[Any, Any, Check]]:
+    """The checks of the timer by which the host proves itself."""
+    return [
+        Claim(f"unit/{unit}/enabled", unit, "starts at boot", "enabled").prove(_enabled(unit, scope, read_states)),
+        Claim(f"unit/{unit}/active", unit, "runs", "active").prove(_active(unit, scope, read_states)),
+    ]
+
+
+async def _active(unit: str, scope: Scope, read_states: ReadStates) -> str:
+    state = await _state(unit, scope, read_states)
+    if state.active != "active":
+        raise Refuted(str(state))
+    return str(state)
+
+
+async def _state(unit: str, scope: Scope, read_states: ReadStates) -> UnitState:
+    states = await read_states([unit], scope)
+    if unit not in states:
         raise CannotCheck("systemd said nothing about it")
-    return states[task.unit]
+    return states[unit]
 
 
-async def _enabled(task: Task, scope: Scope, read_states: ReadStates) -> str:
-    enabled = (await _state(task, scope, read_states)).enabled
+async def _enabled(unit: str, scope: Scope, read_states: ReadStates) -> str:
+    enabled = (await _state(unit, scope, read_states)).enabled
     if enabled != "enabled":
         raise Refuted(enabled or "no unit file")
     return enabled
@@ -53,7 +68,7 @@ async def _enabled(task: Task, scope: Scope, read_states: ReadStates) -> str:
 
 async def _done(task: Task, scope: Scope, read_states: ReadStates, runtime: Path) -> str:
     deadline = time.monotonic() + task.start_timeout
-    while (state := await _state(task, scope, read_states)).sub != "exited":
+    while (state := await _state(task.unit, scope, read_states)).sub != "exited":
         if not state.may_become_ready or time.monotonic() > deadline:
             raise Refuted(str(state))
         await asyncio.sleep(_PAUSE)

@@ -15,6 +15,7 @@ from roles.verify.proof import CannotCheck
 
 PROVIDERS = """
 scope: user
+timer: ai-backend-verify.timer
 disks: [/home/alice/.local/share/ai-backend]
 state: {folder}/state
 gateway:

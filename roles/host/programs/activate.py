@@ -24,6 +24,7 @@ from roles.host.programs.systemd import Manager
 
 KEPT_GENERATIONS = 5
 _POLL_SECONDS = 0.2
+_TIMER_SECONDS = 10
 _DEATHS = 2
 """Automatic restarts of a unit before its first answer after which waiting longer is pointless."""
 
@@ -49,6 +50,7 @@ def activate(request: dict[str, Any], folder: Path) -> None:
     make_folder(wants)
     for name in names:
         _ensure_link(units_folder / name, f"{config}/units/{name}")
+    for name in (unit["name"] for unit in units if unit["kind"] != "triggered"):
         _ensure_link(wants / name, f"{units_folder}/{name}")
     if _target(config) != str(folder):
         with contextlib.suppress(FileNotFoundError):
@@ -129,8 +131,12 @@ def _ensure_link(path: Path, target: str) -> None:
 
 
 def _running_digest(manager: Manager, unit: dict[str, Any]) -> str | None:
-    """The digest that the unit's process carries, or a task carried that has done its work; none = neither."""
-    state = manager.properties(unit["name"], "MainPID", "SubState")
+    """The digest that the unit's process carries, or a task carried that has done its work; none = neither. A timer has
+    no process: systemd has read its file anew, and that it is active says all. What it starts is not of interest."""
+    state = manager.properties(unit["name"], "MainPID", "SubState", "ActiveState")
+    if unit["kind"] == "triggered" or (unit["kind"] == "timer" and state.get("ActiveState") == "active"):
+        digest: str = unit["digest"]
+        return digest
     with contextlib.suppress(OSError):
         if unit["done_file"]:
             return (manager.runtime / unit["done_file"]).read_text() if state.get("SubState") == "exited" else None
@@ -147,13 +153,17 @@ def _await_all(manager: Manager, units: list[dict[str, Any]]) -> list[str]:
 
     def wait(unit: dict[str, Any]) -> str | None:
         name = unit["name"]
-        if unit["done_file"]:
+        if unit["kind"] == "triggered":
+            problem = None
+        elif unit["kind"] == "timer":
+            problem = _await_active(manager, name)
+        elif unit["done_file"]:
             problem = _await_done(manager, unit, lambda status: waiting.update({name: f" ({status})"}))
         else:
             problem = await_ready(manager, unit)
         del waiting[name]
-        if problem is None:
-            say(f"{name}: {'done' if unit['done_file'] else 'answers'} after {seconds(started)}")
+        if problem is None and unit["kind"] in _TOLD:
+            say(f"{name}: {_TOLD[unit['kind']]} after {seconds(started)}")
         return problem
 
     with (
@@ -161,6 +171,22 @@ def _await_all(manager: Manager, units: list[dict[str, Any]]) -> list[str]:
         ThreadPoolExecutor(max_workers=len(units) or 1) as pool,
     ):
         return [problem for problem in pool.map(wait, units) if problem]
+
+
+_TOLD = {"server": "answers", "task": "done"}
+
+
+def _await_active(manager: Manager, name: str) -> str | None:
+    """None once a timer runs, which takes no time; else what is wrong."""
+    deadline = time.monotonic() + _TIMER_SECONDS
+    while time.monotonic() < deadline:
+        state = manager.properties(name, *_STATE)
+        if state.get("ActiveState") == "active":
+            return None
+        if _is_dead(state):
+            break
+        time.sleep(_POLL_SECONDS)
+    return f"{name} does not run ({state.get('ActiveState')}): see `systemctl status {name}`"
 
 
 def await_ready(manager: Manager, unit: dict[str, Any]) -> str | None:

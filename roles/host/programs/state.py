@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_UNIT_PROPERTIES = "Id,MainPID,NeedDaemonReload,SubState"
+_UNIT_PROPERTIES = "Id,MainPID,NeedDaemonReload,ActiveState,SubState"
 
 
 def main(request: dict[str, Any]) -> None:

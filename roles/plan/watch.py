@@ -1,0 +1,58 @@
+"""The proof that a host makes of itself: a service, and the timer that starts it after each boot and then regularly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from roles.plan.layout import Layout
+from roles.plan.model import EnvValue, ServicePlan, Unit
+from roles.plan.templates import render
+from roles.plan.unit_file import DIGEST_PLACEHOLDER, DIGEST_VARIABLE
+from roles.plan.verifier import COMMAND
+from roles.spec import Verification
+
+WATCH_UNIT = "ai-backend-verify.service"
+WATCH_TIMER = "ai-backend-verify.timer"
+WEBHOOK_VARIABLE = "AI_BACKEND_WEBHOOK"
+_LONGEST_RUN = 7200
+"""Seconds. A proof waits for services as long as they may take to start; large models take half an hour."""
+
+
+def metrics_file(verification: Verification, layout: Layout) -> str:
+    return verification.textfile or f"{layout.state}/verdicts/ai_backend.prom"
+
+
+def watch_plan(verification: Verification, layout: Layout) -> ServicePlan:
+    """The two units. Both are of the host, and of no service."""
+    secrets: Mapping[str, EnvValue] = {WEBHOOK_VARIABLE: verification.webhook} if verification.webhook else {}
+    textfile = metrics_file(verification, layout)
+    service = Unit(
+        name=WATCH_UNIT,
+        text=render(
+            f"systemd/{WATCH_UNIT}.j2",
+            layout=layout,
+            unit=WATCH_UNIT,
+            command=[f"{layout.config}/{COMMAND}", "--watch", "--textfile", textfile],
+            secrets=secrets,
+            textfile_folder=textfile.rpartition("/")[0] if verification.textfile else None,
+            longest_run=_LONGEST_RUN,
+            digest_variable=DIGEST_VARIABLE,
+            digest_placeholder=DIGEST_PLACEHOLDER,
+        ),
+        environment=secrets,
+        reads=(),
+        installs=(),
+        start_timeout=_LONGEST_RUN,
+        endpoint=None,
+        triggered=True,
+    )
+    timer = Unit(
+        name=WATCH_TIMER,
+        text=render(f"systemd/{WATCH_TIMER}.j2", layout=layout, unit=WATCH_TIMER, every=verification.every),
+        environment={},
+        reads=(),
+        installs=(),
+        start_timeout=10,
+        endpoint=None,
+    )
+    return ServicePlan(units=(service, timer))

@@ -1,0 +1,86 @@
+"""What a proof that nobody asked for leaves behind: a line of metrics for others to fetch, and word of a change."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from roles.verify.verdict import Verdict
+
+WEBHOOK_VARIABLE = "AI_BACKEND_WEBHOOK"
+_TRIES = 3
+_TIMEOUT = 10.0
+"""Seconds for one try."""
+_MOST_CHECKS = 20
+"""Checks that are named to the webhook; of more the number alone."""
+
+
+class NotTold(Exception):
+    """The webhook was not reached; the message says why, without its address, which is a secret."""
+
+
+def write_whole(text: str, file: Path) -> None:
+    """Write a file that others read at any moment: the old one or the new one, never half of it.
+
+    Raises:
+        OSError: it could not be written; the old one is still there.
+    """
+    unfinished = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.chmod(0o644)
+        unfinished.rename(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def has_changed(verdict: Verdict, earlier: Sequence[Verdict]) -> bool:
+    """Whether the host holds now and did not before, or the other way round. One that nobody knows yet is to hold."""
+    held = earlier[-1].status == "pass" if earlier else True
+    return (verdict.status == "pass") != held
+
+
+def tell(verdict: Verdict, url: str) -> None:
+    """Tell the webhook.
+
+    Raises:
+        NotTold: it did not take it.
+    """
+    problem = ""
+    for _ in range(_TRIES):
+        try:
+            with httpx.Client(timeout=_TIMEOUT) as client:
+                response = client.post(url, json=_told(verdict))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            problem = type(error).__name__
+            continue
+        if response.is_success:
+            return
+        problem = f"status {response.status_code}"
+    raise NotTold(f"the webhook could not be told ({problem})")
+
+
+def webhook() -> str | None:
+    return os.environ.get(WEBHOOK_VARIABLE)
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    wrong = [check for check in verdict.checks if not check.ok]
+    return {
+        "host": verdict.host,
+        "status": verdict.status,
+        "time": verdict.time,
+        "generation": verdict.generation,
+        # Chat services show a key of this name as it is.
+        "text": verdict.summary,
+        "checks": [
+            {"id": check.id, "seen": check.seen, "cause": check.causes[0].cause if check.causes else None}
+            for check in wrong[:_MOST_CHECKS]
+        ],
+        "more_checks": max(0, len(wrong) - _MOST_CHECKS),
+    }
