@@ -122,6 +122,15 @@ SIGNS: Mapping[str, Sign] = {
         "nobody listens on a port",
         (Cause("the unit does not run, or has not got so far: see its other checks", _LOG),),
     ),
+    "unit-walled": Sign(
+        "unit/*/ready",
+        "no connection",
+        "nothing gets through to a unit",
+        (
+            Cause("a firewall drops what goes to its port", "nft list ruleset"),
+            Cause("its process takes no connections any more", "ss -ltn"),
+        ),
+    ),
     "unit-hangs": Sign(
         "unit/*/ready",
         "within",
@@ -131,7 +140,6 @@ SIGNS: Mapping[str, Sign] = {
                 "its process is stopped (state T) or hangs: `systemctl restart {unit}`",
                 "ps -o pid,stat,wchan:20,args -p $(systemctl show -P MainPID {unit})",
             ),
-            Cause("a firewall drops what goes to its port", "nft list ruleset"),
             Cause("the host is overloaded, or swaps", "top -b -n 1 | head -20"),
         ),
     ),
@@ -231,14 +239,22 @@ SIGNS: Mapping[str, Sign] = {
             ),
         ),
     ),
+    "gateway-walled": Sign(
+        "gateway/*",
+        "no end within|ConnectTimeout",
+        "the gateway does not answer in time",
+        (
+            Cause("a firewall drops what goes to its port", "nft list ruleset"),
+            Cause(
+                "its process hangs: see the checks of its unit", "journalctl -u 'litellm*' -u ai-backend-front -n 50"
+            ),
+        ),
+    ),
     "gateway-down": Sign(
         "gateway/*",
-        "Connect|no end within|ReadError|RemoteProtocol|503",
+        "ConnectError|ReadError|RemoteProtocol|503",
         "the gateway can not be reached",
-        (
-            Cause("its unit does not run: see its checks", "journalctl -u 'litellm*' -u ai-backend-front -n 50"),
-            Cause("a firewall drops what goes to its port", "nft list ruleset"),
-        ),
+        (Cause("its unit does not run: see its checks", "journalctl -u 'litellm*' -u ai-backend-front -n 50"),),
     ),
     "key-missing": Sign(
         "gateway/*",
@@ -274,15 +290,30 @@ SIGNS: Mapping[str, Sign] = {
         "the gateway answers without the right key",
         (Cause("it runs without a master key: its environment was changed by hand", "systemctl cat 'litellm*'"),),
     ),
+    "cache-password": Sign(
+        "gateway/cache",
+        "password|NOAUTH|WRONGPASS|[Aa]uthentication",
+        "Redis refuses the gateway's password",
+        (Cause("its password was changed: `systemctl restart ai-backend-redis`", "systemctl status ai-backend-redis"),),
+    ),
+    "cache-full": Sign(
+        "gateway/cache",
+        "OOM|maxmemory",
+        "Redis takes nothing more",
+        (
+            Cause(
+                "it is full, and was told to throw nothing out: `systemctl restart ai-backend-redis`",
+                "journalctl -u ai-backend-redis -n 50",
+            ),
+        ),
+    ),
     "cache": Sign(
         "gateway/cache",
         "",
         "the gateway can not use its cache",
         (
             Cause("Redis does not run, or hangs: see the checks of its unit", "journalctl -u ai-backend-redis -n 50"),
-            Cause(
-                "Redis is full and told to evict nothing, or has another password", "redis-cli -h 127.0.0.1 info memory"
-            ),
+            Cause("a firewall is between it and the gateway", "nft list ruleset"),
         ),
     ),
     "instance-out": Sign(

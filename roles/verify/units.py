@@ -130,8 +130,10 @@ async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[bool,
         return await _ask_redis(service.ready_url)
     try:
         response = await client.get(service.ready_url, timeout=_READY_ANSWER)
+    except httpx.ConnectTimeout:
+        return False, f"no connection within {_READY_ANSWER:.0f} s"
     except httpx.TimeoutException:
-        return False, f"no answer within {_READY_ANSWER:.0f} s"
+        return False, f"a connection, and no answer within {_READY_ANSWER:.0f} s"
     except httpx.HTTPError as error:
         return False, f"no answer: {error}"
     if response.status_code == httpx.codes.OK:
@@ -142,16 +144,18 @@ async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[bool,
 async def _ask_redis(url: str) -> tuple[bool, str]:
     """A Redis is ready that says PONG, or that it wants a password first."""
     host, _, port = url.removeprefix("redis://").rpartition(":")
+    connected = ""
     try:
         async with asyncio.timeout(_READY_ANSWER):
             reader, writer = await asyncio.open_connection(host, int(port))
+            connected = "a connection, and "
             try:
                 writer.write(b"PING\r\n")
                 answer = (await reader.readline()).decode(errors="replace").strip()
             finally:
                 writer.close()
     except TimeoutError:
-        return False, f"no answer within {_READY_ANSWER:.0f} s"
+        return False, f"{connected or 'no connection, and '}no answer within {_READY_ANSWER:.0f} s"
     except OSError as error:
         return False, f"no answer: {error.strerror}"
     return answer.startswith(("+PONG", "-NOAUTH")), answer.split(" ")[0].lstrip("+-") or "no answer"

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import re
 import statistics
-import subprocess
 import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab.conftest import NewHost
-from tests.lab.deploys import Run, deploy, failures, inventory_file, verdict
-from tests.lab.inventory import LLAMA_CPP
-from tests.lab.llama_cpp import llama_cpp_bin
-from tests.lab.llama_cpp_stack import ARCHIVE
+from tests.lab.deploys import failures, verdict
+from tests.lab.routes_host import FRESH, Deployed, routes_host
 from tests.lab.routes_stack import (
     COOLDOWN,
     NARROW,
     PASSWORD,
-    PASSWORD_VARIABLE,
     PORTS,
     RPM,
     SENTENCES,
@@ -39,59 +33,13 @@ from tests.lab.routes_stack import (
 )
 from tests.lab.traffic import Answer, send
 from tests.labhost import Lab, LabHost
-from tests.labhost.faulty_mirror import FaultyMirror
-from tests.labhost.models import write_tiny_gguf, write_tiny_reranker
 
-FRESH: dict[str, Any] = {"cache": {"no-cache": True}}
 REDIS = "ai-backend-redis.service"
-
-
-class Deployed:
-    """A host with the stack."""
-
-    def __init__(self, host: LabHost, mirror: FaultyMirror, folder: Path) -> None:
-        self.host = host
-        self._mirror = mirror
-        self._folder = folder
-
-    def deploy(self, **gateway: Any) -> Run:
-        served = {
-            file.name: (f"{self._mirror.url}/{file.name}", hashlib.sha256(file.read_bytes()).hexdigest())
-            for file in self._mirror.folder.iterdir()
-        }
-        text = (
-            "from tests.lab.routes_stack import routes_stack\n"
-            f"hosts = [lab_host(routes_stack({served!r}, **{gateway!r}))]\n"
-        )
-        return deploy(self.host, inventory=inventory_file(self._folder, text))
-
-    def ask(self, model: str, count: int = 1, concurrency: int = 1, **body: Any) -> list[Answer]:
-        """Good answers all, none of them out of the cache."""
-        answers = send(self.host, model, count, concurrency, **{**FRESH, **body})
-        assert [answer.problem for answer in answers if answer.problem] == []
-        return answers
-
-    def rested(self) -> None:
-        """Wait until nobody rests any more."""
-        time.sleep(COOLDOWN + 0.5)
 
 
 @pytest.fixture(scope="module")
 def deployed(lab: Lab, new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    folder = tmp_path_factory.mktemp("served")
-    for name, says in SENTENCES.items():
-        write_tiny_gguf(folder / f"{name}.gguf", says=says, name=name)
-    write_tiny_reranker(folder / "ranker.gguf", favours="!", name="ranker")
-    programs = llama_cpp_bin(lab, LLAMA_CPP)
-    pack = ["tar", "--create", "--gzip", "--transform", r"s,^\.,llama-b1,", "--file", str(folder / ARCHIVE)]
-    subprocess.run([*pack, "--directory", str(programs), "."], check=True, timeout=120)
-    # Nested: it may change its own firewall. The mirror's address is there while a host is.
-    host = new_module_host("routes", nested=True)
-    address = lab.mirror_url.removeprefix("http://").partition(":")[0]
-    with FaultyMirror(folder, address) as mirror, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(PASSWORD_VARIABLE, PASSWORD)
-        deployed = Deployed(host, mirror, tmp_path_factory.mktemp("inventory"))
-        deployed.deploy().must_pass()
+    with routes_host(lab, new_module_host, tmp_path_factory.mktemp("routes"), "routes") as deployed:
         yield deployed
 
 
