@@ -57,6 +57,7 @@ def routes_stack(served: Served, **gateway: Any) -> Stack:
             _chat("three", [Deployment(provider="three")]),
             _chat("wide", [Deployment(provider="wide")], context_size=WIDE, tools=True, vision=False),
             _chat("pair", [frail.model_copy(update={"weight": WEIGHT}), Deployment(provider="two")]),
+            _chat("weighted", [Deployment(provider="one", weight=WEIGHT), Deployment(provider="two")]),
             _chat("ordered", [frail, Deployment(provider="two", order=2)]),
             _chat("hasty", [frail.model_copy(update={"stream_timeout": STREAM_TIMEOUT})], fallbacks=["three"]),
             _chat("limited", [Deployment(provider="three", rpm=RPM)]),
