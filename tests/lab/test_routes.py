@@ -159,7 +159,7 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
 ) -> None:
     """Each edge: by fallback, by alias and fallback, to the other of a pair, to the next order.
 
-    What each of the later requests costs is taken from the faster ones: other lab hosts work on the same processors, and
+    What each of the later requests costs is taken from the faster ones, as other lab hosts use the same processors:
     what all have to pay those pay too.
     """
     edges = {"one": "three", "gpt-4o": "three", "pair": "two", "ordered": "two"}
