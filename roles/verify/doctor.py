@@ -351,6 +351,15 @@ SIGNS: Mapping[str, Sign] = {
             ),
         ),
     ),
+    "route-walled": Sign(
+        "route/*",
+        "[Cc]onnection error|Cannot connect|APIConnectionError",
+        "the gateway can not reach a route's backend",
+        (
+            Cause("a firewall is between the gateway and {unit}", "nft list ruleset"),
+            Cause("{unit} breaks off what the gateway asks: its log says why", _LOG),
+        ),
+    ),
     "other-words": Sign(
         "route/*",
         "holds no",

@@ -1,0 +1,320 @@
+"""Faults of a host that runs the stack of `routes_stack.py` with two instances of the gateway.
+
+Each goes through the real system: by a shell command as root. Each must turn a check red, and be told with the first
+cause of one of the doctor's signs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.lab.routes_stack import PASSWORD
+
+UNIT = "llama-server@two.service"
+FIRST = "llama-server@one.service"
+PORT = 8082
+_CONFIG = "/etc/ai-backend"
+_WANTS = "/etc/systemd/system/multi-user.target.wants"
+_DROP_IN = f"/run/systemd/system/{UNIT}.d"
+_SECRET = "/var/lib/ai-backend/secrets/master-key.env"
+_MODEL = f"$(readlink -f {_CONFIG}/install/model-two.gguf-*)/two.gguf"
+_OTHER_MODEL = f"$(readlink -f {_CONFIG}/install/model-three.gguf-*)/three.gguf"
+_REDIS = "ai-backend-redis.service"
+_IN_UNIT = "systemd-run --quiet --unit fault"
+_ANSWERS_ANYTHING = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
+    do_POST = do_GET
+http.server.ThreadingHTTPServer(("0.0.0.0", 4000), Handler).serve_forever()
+"""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        inject, mend: shell commands.
+        check: id of a check that must be red, or a pattern of it.
+        sign: the name of the doctor's sign whose first cause must be told there.
+        also: further checks, each with its sign.
+    """
+
+    inject: str
+    mend: str
+    check: str
+    sign: str
+    also: tuple[tuple[str, str], ...] = ()
+
+
+def _drop_in(lines: str, unit: str = UNIT) -> str:
+    folder = f"/run/systemd/system/{unit}.d"
+    return f"mkdir -p {folder} && printf '[Service]\\n{lines}\\n' > {folder}/fault.conf && systemctl daemon-reload"
+
+
+def _without_drop_in(unit: str = UNIT) -> str:
+    return f"rm -rf /run/systemd/system/{unit}.d && systemctl daemon-reload && systemctl reset-failed {unit}; "
+
+
+def _active(name: str, unit: str = UNIT) -> str:
+    return f"unit/{unit}/{name}"
+
+
+def _dropped(port: int) -> str:
+    rules = f"tcp dport {port} drop; tcp sport {port} drop;"
+    return f"nft 'table inet fault {{ chain input {{ type filter hook input priority 0; {rules} }}; }}'"
+
+
+def _redis(command: str) -> str:
+    return f"REDISCLI_AUTH='{_SHELL_PASSWORD}' redis-cli {command}"
+
+
+_SHELL_PASSWORD = PASSWORD.replace("'", "'\\''")
+_RESTART = f"systemctl restart {UNIT}"
+_NFT_GONE = "nft delete table inet fault"
+_DEAD = f"systemctl kill --signal=KILL {UNIT}"
+_UNTIL_ACTIVE = f"timeout 30 sh -c 'until curl -sf http://127.0.0.1:{PORT}/health; do sleep 0.2; done'"
+
+_NOTHING_ELSE = "ExecStart=\\nExecStart="
+"""Of a drop-in: it takes the unit's own program away, and names another."""
+_ANOTHER_PORT = 'ExecStartPost=/bin/sh -c "python3 -m http.server 8999 &"'
+
+FAULTS = {
+    # Configuration
+    "an edited file": Fault(
+        f"echo '# edited' >> {_CONFIG}/litellm-unified.yaml",
+        f"sed -i '$d' {_CONFIG}/litellm-unified.yaml",
+        "generation/files",
+        "edited",
+    ),
+    "a file more": Fault(
+        f"touch {_CONFIG}/units/more.service", f"rm {_CONFIG}/units/more.service", "generation/files", "edited"
+    ),
+    "a file less": Fault(
+        f"mv {_CONFIG}/redis/redis.conf /root/", f"mv /root/redis.conf {_CONFIG}/redis/", "generation/files", "edited"
+    ),
+    "a file that all may write": Fault(
+        f"chmod 666 {_CONFIG}/providers.yaml", f"chmod 644 {_CONFIG}/providers.yaml", "generation/files", "edited"
+    ),
+    "a link that leads elsewhere": Fault(
+        f"cp -a $(readlink {_CONFIG}) /etc/ai-backend-generations/0123 && readlink {_CONFIG} > /root/link && "
+        f"ln -sfn /etc/ai-backend-generations/0123 {_CONFIG}",
+        f"ln -sfn $(cat /root/link) {_CONFIG} && rm -r /etc/ai-backend-generations/0123",
+        "generation/files",
+        "edited",
+    ),
+    # Processes
+    "a server that was stopped": Fault(
+        f"systemctl stop {UNIT}",
+        f"systemctl start {UNIT}",
+        _active("active"),
+        "unit-stopped",
+        (("route/two@two/alone", "backend-down"),),
+    ),
+    "no server to fall back to": Fault(
+        f"systemctl stop {FIRST}",
+        f"systemctl start {FIRST}",
+        _active("active", FIRST),
+        "unit-stopped",
+        (("gateway/fallback", "no-fallback"),),
+    ),
+    "a server that is frozen": Fault(
+        f"systemctl kill --signal=STOP {UNIT}", f"systemctl kill --signal=CONT {UNIT}", _active("ready"), "unit-hangs"
+    ),
+    "a server that died for good": Fault(
+        f"{_drop_in('Restart=no')} && {_DEAD}; sleep 1",
+        f"{_without_drop_in()} {_RESTART}",
+        _active("active"),
+        "unit-dies",
+    ),
+    "a server that dies at its start": Fault(
+        f"{_drop_in(_NOTHING_ELSE + '/bin/false')}; {_RESTART}; sleep 1",
+        f"{_without_drop_in()} {_RESTART}",
+        _active("active"),
+        "unit-dies",
+    ),
+    "a server that dies again and again": Fault(
+        f"for each in 1 2 3; do {_DEAD}; sleep 3; {_UNTIL_ACTIVE}; done",
+        _RESTART,
+        _active("restarts"),
+        "unit-crashed",
+    ),
+    "a server that would not start at boot": Fault(
+        f"rm {_WANTS}/{UNIT} && systemctl daemon-reload",
+        f"ln -s /etc/systemd/system/{UNIT} {_WANTS}/{UNIT} && systemctl daemon-reload",
+        _active("enabled"),
+        "unit-disabled",
+    ),
+    "a server that is gone": Fault(
+        f"systemctl stop {UNIT}; rm /etc/systemd/system/{UNIT} && systemctl daemon-reload",
+        f"ln -s {_CONFIG}/units/{UNIT} /etc/systemd/system/{UNIT} && systemctl daemon-reload; systemctl start {UNIT}",
+        _active("active"),
+        "unit-gone",
+    ),
+    "a server that runs something older": Fault(
+        f"{_drop_in('Environment=AI_BACKEND_DIGEST=0123456789abcdef')} && {_RESTART} && {_UNTIL_ACTIVE}",
+        f"{_without_drop_in()} {_RESTART}",
+        _active("digest"),
+        "unit-older",
+    ),
+    "a server that does not say what it runs": Fault(
+        f"{_drop_in('UnsetEnvironment=AI_BACKEND_DIGEST')} && {_RESTART} && {_UNTIL_ACTIVE}",
+        f"{_without_drop_in()} {_RESTART}",
+        _active("digest"),
+        "unit-stranger",
+    ),
+    "a stranger at a server's port": Fault(
+        f"systemctl stop {UNIT}; {_IN_UNIT} python3 -m http.server {PORT} --bind 127.0.0.1; sleep 1",
+        f"systemctl stop fault; systemctl start {UNIT}",
+        _active("port"),
+        "port-taken",
+    ),
+    "nobody at a server's port": Fault(
+        f"{_drop_in(_NOTHING_ELSE + '/bin/sleep infinity')}; {_RESTART}",
+        f"{_without_drop_in()} {_RESTART}",
+        _active("port"),
+        "port-silent",
+        ((_active("ready"), "unit-unready"),),
+    ),
+    "a server that opens another port": Fault(
+        f"{_drop_in(_ANOTHER_PORT)} && {_RESTART} && {_UNTIL_ACTIVE}",
+        f"{_without_drop_in()} {_RESTART}",
+        "host/listeners",
+        "listener",
+    ),
+    "an instance of the gateway that was stopped": Fault(
+        "systemctl stop litellm@b", "systemctl start litellm@b", "gateway/servers", "instance-out"
+    ),
+    "an instance of the gateway that gets no work": Fault(
+        "printf 'set server gateways/a state maint\\n' | python3 -c '"
+        'import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect("/run/ai-backend-front/runtime.sock"); '
+        "s.sendall(sys.stdin.buffer.read()); s.recv(99)'",
+        "systemctl restart ai-backend-front",
+        "gateway/servers",
+        "instance-out",
+    ),
+    "no front": Fault(
+        "systemctl stop ai-backend-front",
+        "systemctl start ai-backend-front",
+        "gateway/models",
+        "gateway-down",
+        (("route/one/chat", "route-gateway-down"),),
+    ),
+    "a timer that was stopped": Fault(
+        "systemctl stop ai-backend-verify.timer",
+        "systemctl start ai-backend-verify.timer",
+        "unit/ai-backend-verify.timer/active",
+        "unit-stopped",
+    ),
+    # Network
+    "a firewall before a server": Fault(_dropped(PORT), _NFT_GONE, _active("ready"), "unit-walled"),
+    "a firewall between the gateway and a server": Fault(
+        "nft 'table inet fault { chain output { type filter hook output priority 0; "
+        "meta skuid != 0 tcp dport { 8081, 8083 } reject with tcp reset; }; }'",
+        _NFT_GONE,
+        "route/three/chat",
+        "route-walled",
+        (("route/one/chat", "elsewhere"),),
+    ),
+    "a firewall before the gateway": Fault(_dropped(4000), _NFT_GONE, "gateway/models", "gateway-walled"),
+    # Disk
+    "a full disk": Fault(
+        "mount -t tmpfs -o size=64m tmpfs /var/cache/ai-backend",
+        "umount /var/cache/ai-backend",
+        "host/disk",
+        "disk",
+    ),
+    "a disk without inodes": Fault(
+        "mount -t tmpfs -o size=4g,nr_inodes=2 tmpfs /var/cache/ai-backend && touch /var/cache/ai-backend/last",
+        "umount /var/cache/ai-backend",
+        "host/disk",
+        "disk",
+    ),
+    # Models
+    "a model with another byte": Fault(
+        f"cp -a {_MODEL} /root/two.gguf && printf X | dd of={_MODEL} bs=1 seek=100 conv=notrunc status=none",
+        f"cp -a /root/two.gguf {_MODEL}.new && mv {_MODEL}.new {_MODEL}",
+        "model/two.gguf-*/digest",
+        "model",
+    ),
+    "a model that is gone": Fault(
+        f"mv {_MODEL} /root/two.gguf",
+        f"mv /root/two.gguf {_MODEL}",
+        "model/two.gguf-*/digest",
+        "model",
+    ),
+    "another model in its place": Fault(
+        f"cp -a {_MODEL} /root/two.gguf && cp {_OTHER_MODEL} {_MODEL} && {_RESTART} && {_UNTIL_ACTIVE}",
+        f"cp -a /root/two.gguf {_MODEL}.new && mv {_MODEL}.new {_MODEL} && {_RESTART}",
+        "route/two@two/alone",
+        "other-words",
+    ),
+    # Permissions
+    "a model that its server may not read": Fault(
+        f"chmod 000 {_MODEL} && {_RESTART}; sleep 2",
+        f"chmod 644 {_MODEL} && systemctl reset-failed {UNIT}; {_RESTART}",
+        _active("active"),
+        "unit-dies",
+    ),
+    "a program that nobody may run": Fault(
+        f"chmod 644 {_CONFIG}/install/llama-cpp-b1/llama-server && {_RESTART}; sleep 1",
+        f"chmod 755 {_CONFIG}/install/llama-cpp-b1/llama-server && systemctl reset-failed {UNIT}; {_RESTART}",
+        _active("active"),
+        "unit-dies",
+    ),
+    # Keys
+    "no key": Fault(f"mv {_SECRET} /root/key", f"mv /root/key {_SECRET}", "gateway/models", "key-missing"),
+    "another key": Fault(
+        f"cp -a {_SECRET} /root/key && sed -i 's/sk-/sk-another-/' {_SECRET}",
+        f"cp -a /root/key {_SECRET}",
+        "gateway/models",
+        "key-differs",
+    ),
+    "somebody at the gateway's port who asks for no key": Fault(
+        f"systemctl stop ai-backend-front; {_IN_UNIT} python3 -c '{_ANSWERS_ANYTHING}'; sleep 1",
+        "systemctl stop fault; systemctl start ai-backend-front",
+        "gateway/no-key",
+        "open-door",
+    ),
+    # Redis
+    "no Redis": Fault(f"systemctl stop {_REDIS}", f"systemctl start {_REDIS}", "gateway/cache", "cache"),
+    "a frozen Redis": Fault(
+        f"systemctl kill --signal=STOP {_REDIS}",
+        f"systemctl kill --signal=CONT {_REDIS}",
+        _active("ready", _REDIS),
+        "unit-hangs",
+    ),
+    "a Redis with another password": Fault(
+        _redis("CONFIG SET requirepass another-password-of-it"),
+        f"systemctl restart {_REDIS}",
+        "gateway/cache",
+        "cache-password",
+    ),
+    "a Redis that takes nothing more": Fault(
+        f"{_redis('CONFIG SET maxmemory-policy noeviction')} && {_redis('CONFIG SET maxmemory 1')}",
+        f"systemctl restart {_REDIS}",
+        "gateway/cache",
+        "cache-full",
+    ),
+}
+
+AFTER_A_REBOOT = {
+    "a server that does not start at boot": Fault(
+        f"rm {_WANTS}/{UNIT}",
+        f"ln -s /etc/systemd/system/{UNIT} {_WANTS}/{UNIT} && systemctl daemon-reload; systemctl start {UNIT}",
+        _active("active"),
+        "unit-stopped",
+    ),
+    "a model that is gone since": Fault(
+        f"mv {_MODEL} /root/two.gguf",
+        f"mv /root/two.gguf {_MODEL}; systemctl reset-failed {UNIT}; {_RESTART}",
+        _active("active"),
+        "unit-dies",
+    ),
+}
+"""Those that show once the host has booted again."""
