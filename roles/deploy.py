@@ -56,10 +56,14 @@ def verify() -> None:
     """Prove the host as it is, and say what changed since it was last proved.
 
     Changes nothing, but adds to the host's kept verdicts. `--data report=FOLDER` writes the verdict in all its forms
-    there, in a folder of the host's name.
+    there, in a folder of the host's name. With `--data verify=faults` it does change something, and clients notice:
+    backends are stopped, one route after the other, to see that its fallbacks answer, and started again.
     """
     _target()
-    prove_routes(name="Prove every route", report=host.data.get("report"))
+    more = host.data.get("verify")
+    if more not in (None, "faults"):
+        raise DeployError(f"`--data verify={more}` is not known; there is `verify=faults`")
+    prove_routes(name="Prove every route", report=host.data.get("report"), faults=more == "faults")
 
 
 def reboot() -> None:

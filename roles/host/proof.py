@@ -30,9 +30,9 @@ class HostVerdict(FactBase[Verdict]):
     """What the host's own verifier finds: it asks the endpoint, systemd and /proc. It keeps the verdict there, and
     changes nothing else."""
 
-    def command(self, verifier: str) -> StringCommand:
-        """`verifier`: path of the generation's `bin/verify`."""
-        return StringCommand(QuoteString(verifier), "--json", "--keep")
+    def command(self, verifier: str, faults: bool) -> StringCommand:
+        """`verifier`: path of the generation's `bin/verify`. `faults`: backends are really stopped for it."""
+        return StringCommand(QuoteString(verifier), "--json", "--keep", *(["--faults"] if faults else []))
 
     def process(self, output: list[str]) -> Verdict:
         return Verdict.from_json("\n".join(output))
@@ -74,13 +74,16 @@ class Refusal(PyinfraCommand):
 
 
 @operation()
-def prove_routes(*, deploying: bool = False, report: str | None = None) -> Generator[PyinfraCommand, None, None]:
+def prove_routes(
+    *, deploying: bool = False, report: str | None = None, faults: bool = False
+) -> Generator[PyinfraCommand, None, None]:
     """Run the verifier on the host and print its table. A pass changes nothing; anything else fails the operation.
 
     Args:
         deploying: the run is to leave a host that holds. A verdict on what it has activated is written down there, and
             where that does not hold the generation that held before is activated again. Else it is a look at the host,
             which also says what changed since the last one.
+        faults: really stop backends to see fallbacks answer: clients notice.
         report: folder on this machine for the verdict in all its forms, in a folder of the host's name.
     """
     if not host.state.is_executing:
@@ -93,6 +96,7 @@ def prove_routes(*, deploying: bool = False, report: str | None = None) -> Gener
     verdict = host.get_fact(
         HostVerdict,
         verifier=f"{target.plan.layout.config}/bin/verify",
+        faults=faults,
         # 1: something does not hold; 2: something could not be checked. Both come with a verdict.
         _success_exit_codes=[0, 1, 2],
     )

@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--config", type=Path, required=True, help="link to the generation, e.g. /etc/ai-backend")
     parser.add_argument("--deep", action="store_true", help="read every model's files, and compare their digests")
+    parser.add_argument(
+        "--faults", action="store_true", help="really stop backends, to see fallbacks answer: clients notice"
+    )
     forms = parser.add_mutually_exclusive_group()
     for name, form in FORMS.items():
         forms.add_argument(f"--{name}", dest="form", action="store_const", const=form, help=f"print {form.what}")
@@ -61,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.staged:
             verdict = asyncio.run(verify_staged(generation, options.staged, options.stale))
         else:
-            verdict = asyncio.run(verify(generation, progress=_tell, deep=options.deep))
+            verdict = asyncio.run(verify(generation, progress=_tell, deep=options.deep, faults=options.faults))
     except KeyboardInterrupt:
         print("verify: interrupted", file=sys.stderr)
         return _INTERRUPTED

@@ -4,6 +4,7 @@ should."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 from collections import Counter
@@ -78,8 +79,6 @@ def route_checks(route: Route, api: Api | CannotCheck, cooldown: float) -> list[
     if len(route.deployments) > 1:
         # One that never answers may hide behind the others for ever.
         checks += [deployment_check(route, each, api, "alone") for each in route.deployments]
-    if route.balance:
-        checks.append(_balance_check(route, api, cooldown))
     return checks
 
 
@@ -121,7 +120,7 @@ def deployment_check(
     return claim.prove(ask_plainly(alone, deployment.id, api))
 
 
-def _balance_check(route: Route, api: Api | CannotCheck, cooldown: float) -> Coroutine[Any, Any, Check]:
+def balance_check(route: Route, api: Api | CannotCheck, cooldown: float) -> Coroutine[Any, Any, Check]:
     """The check that each of those that share a route's requests gets some, asked by the route's name."""
     names = ", ".join(each.id for each in route.sharers)
     claim = Claim(f"route/{route.name}/balance", route.name, "shares out its requests", f"answers from each of {names}")
@@ -135,24 +134,40 @@ def _balance_check(route: Route, api: Api | CannotCheck, cooldown: float) -> Cor
 
 
 def fallback_check(
-    id: str, subject: str, name: str, target: Route, api: Api | CannotCheck, cooldown: float, **more: object
+    id: str,
+    subject: str,
+    name: str,
+    target: Route,
+    api: Api | CannotCheck,
+    cooldown: float,
+    *,
+    fallbacks: int = 1,
+    **more: object,
 ) -> Coroutine[Any, Any, Check]:
     """The check that a request goes on to a fallback.
 
     Args:
         name: that is asked for, of a route whose deployments fail.
         target: the route that has to answer.
+        fallbacks: how many of them the gateway has to ask.
         more: what else the request says.
     """
     ids = " or ".join(deployment.id for deployment in target.deployments)
-    claim = Claim(id, subject, f"falls back to {target.name}", f"an answer from {ids} after 1 fallback")
+    claim = Claim(id, subject, f"falls back to {target.name}", f"an answer from {ids}, fallbacks: {fallbacks}")
     return claim.prove(
         outlast_cooldown(
-            lambda: ask_plainly(target, name, api, fallbacks=1, **more),
+            lambda: ask_plainly(target, name, api, fallbacks=fallbacks, **more),
             lambda: _backend_is_well(ask_plainly, target, api),
             cooldown,
         )
     )
+
+
+async def warm_up(routes: Sequence[Route], api: Api | CannotCheck, times: int) -> None:
+    """Ask something, so often, and take whatever comes: the first requests that a gateway gets take it seconds."""
+    for route in [*routes[:1]] * times:
+        with contextlib.suppress(Refuted, CannotCheck):
+            await ask_plainly(route, route.deployments[0].id, api)
 
 
 async def _shared_out(route: Route, api: Api | CannotCheck) -> str:

@@ -16,6 +16,7 @@ import httpx
 from roles.verify.api import Api
 from roles.verify.describe import describe
 from roles.verify.doctor import explained
+from roles.verify.drill import drill
 from roles.verify.events import read_events
 from roles.verify.files import files_check
 from roles.verify.front import front_check
@@ -23,15 +24,17 @@ from roles.verify.gateway import canary_check, gateway_checks
 from roles.verify.generation import Gateway, Generation
 from roles.verify.host import host_checks
 from roles.verify.proof import CannotCheck
-from roles.verify.routes import route_checks
+from roles.verify.routes import balance_check, route_checks, warm_up
 from roles.verify.sockets import listeners
 from roles.verify.systemd import read_unit_states
 from roles.verify.tasks import runtime_folder, task_checks, timer_checks
-from roles.verify.units import Progress, ReadStates, settle, unit_checks
+from roles.verify.units import Progress, ReadStates, Settled, settle, unit_checks
 from roles.verify.verdict import Check, Verdict
 
 _UNBOUNDED = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 """A pool would make one slow answer hold up the others."""
+_COLD_SECONDS = 60
+"""For so long after its start nobody may have asked a gateway anything."""
 _TIMEOUTS = httpx.Timeout(None, connect=10)
 """Seconds. The whole of an answer is bounded by each request's own time-out."""
 
@@ -42,6 +45,7 @@ async def verify(
     read_states: ReadStates = read_unit_states,
     progress: Progress = lambda _: None,
     deep: bool = False,
+    faults: bool = False,
     proc: Path = Path("/proc"),
 ) -> Verdict:
     """Proves a generation on the host that this runs on.
@@ -50,6 +54,7 @@ async def verify(
         read_states: asks systemd; replaced in tests.
         progress: is told what a long run waits for.
         deep: read every model's files, also those that look untouched.
+        faults: really stop backends, one route after the other, to see its fallbacks answer.
         proc: where the proc file system is mounted.
     """
     began = Beginning()
@@ -79,9 +84,33 @@ async def verify(
             )
             if generation.gateway.canary:
                 checks.append(canary_check(generation.gateway.canary, generation.routes, api, cooldown))
+        if generation.gateway and _just_started(generation.gateway, settled):
+            await warm_up(generation.routes, api, times=2 * max(1, len(generation.gateway.instances)))
         routes = _begun(check for route in generation.routes for check in route_checks(route, api, cooldown))
+        # Many short requests: what the others are to see is the answer's own time.
+        routes += _begun(
+            _after([*routes], balance_check(route, api, cooldown)) for route in generation.routes if route.balance
+        )
         checks += await host_checks(generation, settled, client, brought=tasks, asked=routes, deep=deep, proc=proc)
+        if faults:
+            # Not before all else has been looked at as it is.
+            made += await asyncio.gather(*tasks, *checks, *routes)
+            made += await drill(generation, client, api, read_states, progress)
+            return await make_checks(generation, [], made, proc=proc, began=began)
         return await make_checks(generation, [*tasks, *checks, *routes], made, proc=proc, began=began)
+
+
+async def _after(others: Sequence[asyncio.Task[Check]], check: Coroutine[Any, Any, Check]) -> Check:
+    if others:
+        await asyncio.wait(others)
+    return await check
+
+
+def _just_started(gateway: Gateway, settled: Settled) -> bool:
+    if isinstance(settled.states, CannotCheck):
+        return False
+    since = [settled.states[each.unit].active_since for each in gateway.instances or (gateway.service,)]
+    return time.monotonic() - max(since) < _COLD_SECONDS
 
 
 def _begun(checks: Iterable[Coroutine[Any, Any, Check]]) -> list[asyncio.Task[Check]]:

@@ -55,7 +55,7 @@ def routes_stack(served: Served, **gateway: Any) -> Stack:
         routes=[
             _chat("one", [frail], fallbacks=["three"], context_window_fallbacks=["wide"], context_size=NARROW),
             _chat("three", [Deployment(provider="three")]),
-            _chat("wide", [Deployment(provider="wide")], context_size=WIDE, tools=True, vision=False),
+            _chat("wide", [Deployment(provider="wide")], context_size=WIDE, structured_outputs=True, vision=False),
             _chat("pair", [frail.model_copy(update={"weight": WEIGHT}), Deployment(provider="two")]),
             _chat("weighted", [Deployment(provider="one", weight=WEIGHT), Deployment(provider="two")]),
             _chat("ordered", [frail, Deployment(provider="two", order=2)]),

@@ -106,7 +106,7 @@ def test_clients_are_told_what_a_model_can_do_and_that_it_costs_nothing(deployed
     (told,) = [model["model_info"] for model in models if model["model_name"] == "wide"]
     wanted = {
         "max_input_tokens": WIDE,
-        "supports_function_calling": True,
+        "supports_response_schema": True,
         "supports_vision": False,
         "input_cost_per_token": 0.0,
         "output_cost_per_token": 0.0,

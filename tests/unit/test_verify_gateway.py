@@ -250,7 +250,7 @@ def proc(double: Double, tmp_path: Path) -> Path:
 
 async def _running(units: Sequence[str], scope: Scope) -> dict[str, UnitState]:
     return {
-        unit: UnitState(unit, "loaded", "active", "running", "success", "enabled", PID, time.monotonic(), False)
+        unit: UnitState(unit, "loaded", "active", "running", "success", "enabled", PID, time.monotonic() - 3600, False)
         for unit in units
     }
 
@@ -517,6 +517,18 @@ def test_a_share_is_missed_only_after_so_many_requests_that_chance_can_not_be_th
     double.spoil("two@backend", status=500, error="out of memory")
     found = proven.red(routes=(shared(*weights),))
     assert found["route/shared/balance"] == f"of {asked} requests none went to two@backend"
+
+
+def test_a_gateway_that_has_just_started_is_asked_something_first(
+    proven: Proven, double: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proven.verdict()
+    usual = len(double.bodies)
+    monkeypatch.setattr("roles.verify.run._COLD_SECONDS", 7200)
+    double.bodies.clear()
+    proven.verdict()
+    assert [body["model"] for body in double.bodies[:2]] == ["qwen@backend"] * 2
+    assert len(double.bodies) == usual + 2
 
 
 def test_a_route_whose_requests_are_not_shared_out_by_weight_is_not_asked_for_it(
