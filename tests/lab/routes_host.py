@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ class Deployed:
         self._mirror = mirror
         self._folder = folder
 
-    def deploy(self, **gateway: Any) -> Run:
+    def deploy(self, file: str = "full.py", data: Mapping[str, str] | None = None, **gateway: Any) -> Run:
+        """`deploys/<file>` with the stack, and what `--data` is to set."""
         served = {
             file.name: (f"{self._mirror.url}/{file.name}", hashlib.sha256(file.read_bytes()).hexdigest())
             for file in self._mirror.folder.iterdir()
@@ -43,7 +44,7 @@ class Deployed:
             "from tests.lab.routes_stack import routes_stack\n"
             f"hosts = [lab_host(routes_stack({served!r}, **{gateway!r}))]\n"
         )
-        return deploy(self.host, inventory=inventory_file(self._folder, text))
+        return deploy(self.host, file, data=data, inventory=inventory_file(self._folder, text))
 
     def ask(self, model: str, count: int = 1, concurrency: int = 1, **body: Any) -> list[Answer]:
         """Good answers all, none of them out of the cache."""

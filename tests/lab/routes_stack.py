@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppRelease, LlamaServer
 from roles.redis import Redis
-from roles.spec import Deployment, EnvSecret, Probe, Route, Stack, UrlFile
+from roles.spec import Deployment, EnvSecret, Probe, Route, Stack, UrlFile, Verification
 from tests.lab.llama_cpp_stack import ARCHIVE, Served
 
 PASSWORD = '"it\'s a pass word" #1 \\ of $HOME'
@@ -27,8 +28,13 @@ WEIGHT = 3
 RPM = 12
 
 
+WEBHOOK_VARIABLE = "LAB_WEBHOOK"
+
+
 def routes_stack(served: Served, **gateway: Any) -> Stack:
-    """All servers and routes; `gateway` are further options of the gateway."""
+    """All servers and routes; `gateway` are further options of the gateway. Where the environment names a webhook, that
+    is told of changes."""
+    verification = Verification(webhook=EnvSecret(WEBHOOK_VARIABLE) if WEBHOOK_VARIABLE in os.environ else None)
     url, sha256 = served[ARCHIVE]
     build = LlamaCppRelease(name="llama-cpp-b1", url=url, sha256=sha256)
 
@@ -78,6 +84,7 @@ def routes_stack(served: Served, **gateway: Any) -> Stack:
         ],
         aliases={"gpt-4o": "one"},
         cache=Redis(password=EnvSecret(PASSWORD_VARIABLE)),
+        verification=verification,
         gateway=LiteLLM(**{"bind": "0.0.0.0", "request_timeout": 30, "cooldown": COOLDOWN, "instances": 1, **gateway}),
     )
 

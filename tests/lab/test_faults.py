@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -13,11 +17,14 @@ import pytest
 from roles.verify.doctor import SIGNS
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import verdict
-from tests.lab.faults import AFTER_A_REBOOT, FAULTS, Fault
+from tests.lab.faults import AFTER_A_REBOOT, FAULTS, UNIT, Fault
 from tests.lab.routes_host import Deployed, routes_host
+from tests.lab.routes_stack import WEBHOOK_VARIABLE
 from tests.labhost import Lab, LabHost
 
 MEND_SECONDS = 60
+SELF_PROOF_SECONDS = 20
+"""Beyond what the units need to start."""
 GREEN_RUNS = 50
 PROVOKED_ELSEWHERE = {
     "task": "test_ollama.py",
@@ -70,6 +77,23 @@ def is_green_again(host: LabHost) -> None:
         time.sleep(1)
 
 
+def kept(host: LabHost) -> dict[str, Any]:
+    """The last verdict that the host keeps."""
+    found: dict[str, Any] = json.loads(
+        host.run("cat /var/lib/ai-backend/verdicts/$(ls /var/lib/ai-backend/verdicts | grep json | tail -1)").stdout
+    )
+    return found
+
+
+def verdict_of_this_boot(host: LabHost, status: str) -> None:
+    """Wait for it. Nobody asks for it: the host proves itself."""
+    deadline = time.monotonic() + 120
+    while (found := kept(host))["boot_id"] != host.boot_id():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert found["status"] == status, found
+
+
 def test_with_nothing_wrong_the_verdict_is_green_each_time(deployed: Deployed) -> None:
     for number in range(GREEN_RUNS):
         found = verdict(deployed.host)
@@ -96,16 +120,93 @@ def test_a_fault_that_a_reboot_brings_to_light_is_found_and_explained(deployed: 
     host.run(fault.inject)
     try:
         host.reboot()
-        # Nobody asks: the host proves itself.
-        log = "journalctl -b -u ai-backend-verify | grep -q checks"
-        host.run(f"timeout 120 sh -c 'until {log}; do sleep 1; done'", timeout=130)
-        found = json.loads(host.run("cat $(ls -t /var/lib/ai-backend/verdicts/*.json | head -1)").stdout)
+        verdict_of_this_boot(host, "fail")
+        found = kept(host)
     finally:
         host.run(fault.mend, timeout=120)
     assert found["boot_id"] == host.boot_id()
     assert found["status"] == "fail"
     is_explained(found, fault)
     is_green_again(host)
+
+
+def test_backends_are_stopped_and_fallbacks_answer(deployed: Deployed) -> None:
+    run = deployed.deploy("verify.py", {"verify": "faults"}, instances=2).must_pass()
+    found = kept(deployed.host)
+    drilled = {check["id"]: check["ok"] for check in found["checks"] if "/drill-" in check["id"]}
+    assert drilled == {"route/one/drill-1": True, "route/hasty/drill-1": True}
+    assert "llama-server@one.service is stopped" in run.output
+    is_green_again(deployed.host)
+
+
+def test_hosts_are_rebooted_proved_and_tell_how_soon_each_route_answers(deployed: Deployed) -> None:
+    before = deployed.host.boot_id()
+    run = deployed.deploy("reboot.py", instances=2).must_pass()
+    assert deployed.host.boot_id() != before
+    assert f"rebooting (boot {before})" in run.output
+    for route in ("one", "three", "wide", "pair", "ranker"):
+        assert re.search(rf"\] {route}: first answer [0-9.]+ s after the boot", run.output), run.output
+
+
+def test_after_a_boot_the_host_proves_itself_and_the_signals_agree(deployed: Deployed) -> None:
+    host = deployed.host
+    host.reboot()
+    began = time.monotonic()
+    verdict_of_this_boot(host, "pass")
+    took = time.monotonic() - began
+    found = kept(host)
+    units = [check for check in found["checks"] if check["id"].endswith("/ready")]
+    assert took <= max(check["seconds"] for check in units) + SELF_PROOF_SECONDS
+    metrics = host.run("cat /var/lib/ai-backend/verdicts/ai_backend.prom").stdout
+    assert re.search(r"^ai_backend_verdict\S* 1(\.0)?$", metrics, re.MULTILINE), metrics
+    assert f"{len(found['checks'])} checks hold" in host.run("journalctl -b -u ai-backend-verify -o cat").stdout
+    assert host.run("systemctl is-failed ai-backend-verify", check=False).stdout == "inactive\n"
+
+
+def test_a_change_is_told_once_each_way(deployed: Deployed, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    with webhook(lab) as (url, told):
+        monkeypatch.setenv(WEBHOOK_VARIABLE, url)
+        deployed.deploy(instances=2).must_pass()
+        prove = "systemctl start --wait ai-backend-verify"
+        deployed.host.run(f"{prove}; systemctl stop {UNIT}; {prove}; {prove}; systemctl start {UNIT}", timeout=200)
+        assert [each["status"] for each in told] == ["fail"]
+        assert host_says(told[0]) == {f"unit/{UNIT}/active"}
+        assert deployed.host.run("systemctl is-failed ai-backend-verify").stdout == "failed\n"
+        log = deployed.host.run("journalctl -b -u ai-backend-verify -p err -o cat").stdout
+        assert f"unit/{UNIT}/active: inactive" in log
+        deployed.host.run(f"sleep 3; {prove}; {prove}", timeout=200)
+        assert [each["status"] for each in told] == ["fail", "pass"]
+    assert url not in deployed.host.run("journalctl -b -o cat; cat /proc/[0-9]*/cmdline", check=False).stdout
+    monkeypatch.delenv(WEBHOOK_VARIABLE)
+    deployed.deploy(instances=2).must_pass()
+
+
+def host_says(told: dict[str, Any]) -> set[str]:
+    return {check["id"] for check in told["checks"] if check["id"].endswith("/active")}
+
+
+@contextmanager
+def webhook(lab: Lab) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An address that hosts reach, and what it is told."""
+    told: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    address = lab.mirror_url.removeprefix("http://").partition(":")[0]
+    server = ThreadingHTTPServer((address, 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://{address}:{server.server_port}/a-secret-path", told
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_every_sign_is_provoked_somewhere() -> None:
