@@ -1,0 +1,138 @@
+"""What a proof that nobody asked for leaves behind."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roles.plan import WATCH_TIMER, WATCH_UNIT
+from roles.rooms import plan_of
+from roles.spec import EnvSecret, SpecError, Verification
+from roles.verify.watch import NotTold, has_changed, tell, write_whole
+from tests.stacks import small_stack, user_scope
+from tests.verdicts import BAD, GOOD
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "changed"),
+    [
+        ([], GOOD, False),
+        ([], BAD, True),
+        ([GOOD], GOOD, False),
+        ([GOOD], BAD, True),
+        ([BAD], BAD, False),
+        ([BAD], GOOD, True),
+        ([BAD, GOOD], GOOD, False),
+    ],
+)
+def test_only_a_change_is_told_and_a_host_that_nobody_knows_is_to_hold(
+    before: list[Any], now: Any, changed: bool
+) -> None:
+    assert has_changed(now, before) is changed
+
+
+def test_a_verdict_that_could_not_be_made_does_not_hold() -> None:
+    unknown = replace(GOOD, checks=tuple(replace(check, ok=None) for check in GOOD.checks))
+    assert has_changed(unknown, [GOOD])
+    assert not has_changed(unknown, [BAD])
+
+
+def test_a_file_is_replaced_as_a_whole_and_all_may_read_it(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.prom"
+    for text in ("one\n", "two\n"):
+        write_whole(text, file)
+        assert file.read_text() == text
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_can_not_be_written_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.prom"
+    write_whole("old\n", file)
+    with pytest.raises(UnicodeEncodeError):
+        write_whole("\ud800", file)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old\n"]
+
+
+@pytest.fixture
+def hook() -> Iterator[tuple[str, list[dict[str, Any]], list[int]]]:
+    """An address, what it was told, and the statuses that it gives, one after the other."""
+    told: list[dict[str, Any]] = []
+    statuses: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(statuses.pop(0) if statuses else 200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/secret", told, statuses
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_webhook_is_told_what_does_not_hold(hook: tuple[str, list[dict[str, Any]], list[int]]) -> None:
+    url, told, _ = hook
+    tell(BAD, url)
+    (message,) = told
+    assert (message["host"], message["status"], message["text"]) == (BAD.host, "fail", BAD.summary)
+    assert {check["id"] for check in message["checks"]} == {check.id for check in BAD.checks if not check.ok}
+
+
+def test_it_is_tried_again_and_its_address_is_never_told(hook: tuple[str, list[dict[str, Any]], list[int]]) -> None:
+    url, told, statuses = hook
+    statuses += [503]
+    tell(BAD, url)
+    assert len(told) == 2
+    statuses += [500, 500, 500]
+    with pytest.raises(NotTold, match=r"^the webhook could not be told \(status 500\)$"):
+        tell(BAD, url)
+    with pytest.raises(NotTold, match="UnsupportedProtocol"):
+        tell(BAD, "secret-that-is-no-address")
+
+
+def test_the_timer_starts_at_boot_and_the_service_only_by_it() -> None:
+    plan = plan_of(small_stack(verification=Verification(every=600)))
+    units = {unit.name: unit for unit in plan.units}
+    assert units[WATCH_TIMER].kind == "timer"
+    assert "\nOnUnitInactiveSec=600\n" in units[WATCH_TIMER].text
+    assert units[WATCH_UNIT].kind == "triggered"
+    assert "[Install]" not in units[WATCH_UNIT].text
+
+
+def test_the_webhook_is_in_a_0600_file_alone() -> None:
+    plan = plan_of(small_stack(verification=Verification(webhook=EnvSecret("HOOK"))))
+    (unit,) = [unit for unit in plan.units if unit.name == WATCH_UNIT]
+    assert dict(unit.environment) == {"AI_BACKEND_WEBHOOK": EnvSecret("HOOK")}
+    assert f"EnvironmentFile=/etc/ai-backend/env/{WATCH_UNIT}.env" in unit.text
+
+
+def test_metrics_for_a_collector_are_written_where_it_looks_and_that_may_be_written_to() -> None:
+    file = "/var/lib/prometheus/node-exporter/ai_backend.prom"
+    plan = plan_of(small_stack(verification=Verification(textfile=file)))
+    (unit,) = [unit for unit in plan.units if unit.name == WATCH_UNIT]
+    assert f"--textfile {file}" in unit.text.replace("\\\n    ", "")
+    assert "ReadWritePaths=/var/lib/ai-backend -/var/lib/prometheus/node-exporter\n" in unit.text
+
+
+def test_in_user_scope_it_has_no_frame_that_needs_root() -> None:
+    (unit,) = [unit for unit in plan_of(small_stack(scope=user_scope())).units if unit.name == WATCH_UNIT]
+    assert "Protect" not in unit.text
+
+
+@pytest.mark.parametrize("options", [{"every": 5}, {"textfile": "metrics.txt"}, {"webhook": "http://x/"}])
+def test_what_can_not_be_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(SpecError):
+        Verification(**options)
