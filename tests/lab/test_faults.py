@@ -1,4 +1,4 @@
-"""Every fault turns the verdict red, at the right check, with the right first cause; and nothing else does."""
+"""Every fault turns the verdict red, at the right check, with the right first cause; and the host tells of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from tests.labhost import Lab, LabHost
 MEND_SECONDS = 60
 SELF_PROOF_SECONDS = 20
 """Beyond what the units need to start."""
-GREEN_RUNS = 50
 PROVOKED_ELSEWHERE = {
     "task": "test_ollama.py",
     "open": "test_host_checks.py",
@@ -92,13 +91,6 @@ def verdict_of_this_boot(host: LabHost, status: str) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.5)
     assert found["status"] == status, found
-
-
-def test_with_nothing_wrong_the_verdict_is_green_each_time(deployed: Deployed) -> None:
-    for number in range(GREEN_RUNS):
-        found = verdict(deployed.host)
-        wrong = [f"{check['id']}: {check['seen']}" for check in found["checks"] if check["ok"] is not True]
-        assert wrong == [], f"run {number}"
 
 
 @pytest.mark.parametrize("name", FAULTS)
