@@ -19,6 +19,8 @@ PORTS = {"one": 8081, "two": 8082, "three": 8083, "wide": 8084, "ranker": 8085}
 NARROW, WIDE = 256, 2048
 """Tokens of context for one request."""
 PARALLEL = 4
+START = 20
+"""Seconds that a server may take to its first answer: as long the verifier waits for one that does not give any."""
 TIMEOUT = 4
 """Seconds that the routes which a fault may befall wait for `one`. Those of 5 or more end up to a second later:
 LiteLLM's HTTP client, aiohttp, has them end on a whole second of its clock."""
@@ -46,7 +48,13 @@ def routes_stack(served: Served, **gateway: Any) -> Stack:
             build=build,
             model=UrlFile(url=url, sha256=sha256),
             served_name=name,
-            **{"context_size": PARALLEL * WIDE, "parallel": PARALLEL, "metrics": True, **options},
+            **{
+                "context_size": PARALLEL * WIDE,
+                "parallel": PARALLEL,
+                "metrics": True,
+                "start_timeout": START,
+                **options,
+            },
         )
 
     frail = Deployment(provider="one", timeout=TIMEOUT)
