@@ -25,6 +25,7 @@ from roles.verify.answers import (
 )
 from roles.verify.api import Api, Reply
 from roles.verify.cooldown import outlast_cooldown
+from roles.verify.examples import example_request
 from roles.verify.generation import Deployment, Mode, Probe, Route
 from roles.verify.proof import CannotCheck, Claim, Refuted, Resting
 from roles.verify.quoting import quoted
@@ -219,7 +220,8 @@ async def ask_plainly(route: Route, name: str, api: Api | CannotCheck, *, fallba
 
 
 async def _streamed_chat(route: Route, name: str, api: Api | CannotCheck) -> str:
-    reply = await _given(api).stream(_PATHS["chat"], _body(route, name), route.probe.timeout)
+    path, body = _request(route, name)
+    reply = await _given(api).stream(path, body, route.probe.timeout)
     answer, problems = streamed_answer(reply)
     if not problems:
         # Of a stream that was cut, missing words are a consequence.
@@ -276,31 +278,20 @@ _READERS: Mapping[Mode, Callable[[Reply, Probe], tuple[str, list[str]]]] = {
     "embedding": _read_embedding,
     "rerank": _read_order,
 }
-_PATHS: Mapping[Mode, str] = {
-    "chat": "/v1/chat/completions",
-    "completion": "/v1/completions",
-    "embedding": "/v1/embeddings",
-    "rerank": "/v1/rerank",
-}
 
 
 async def _post(route: Route, name: str, api: Api | CannotCheck, **more: object) -> Reply:
     """The answer to the probe; `more` is what else the request says."""
-    return await _given(api).post(_PATHS[route.mode], {**_body(route, name), **more}, route.probe.timeout)
+    path, body = _request(route, name)
+    return await _given(api).post(path, {**body, **more}, route.probe.timeout)
 
 
-def _body(route: Route, name: str) -> dict[str, object]:
-    probe = route.probe
+def _request(route: Route, name: str) -> tuple[str, dict[str, object]]:
+    path, body = example_request(route)
+    if route.mode in ("chat", "completion"):
+        body["temperature"] = 0
     # A cached answer proves no backend.
-    body: dict[str, object] = {"model": name, "cache": {"no-cache": True}}
-    if route.mode == "embedding":
-        return {**body, "input": probe.prompt}
-    if route.mode == "rerank":
-        return {**body, "query": probe.prompt, "documents": probe.documents}
-    question: dict[str, object] = {"prompt": probe.prompt}
-    if route.mode == "chat":
-        question = {"messages": [{"role": "user", "content": probe.prompt}]}
-    return {**body, **question, "temperature": 0, "max_tokens": probe.max_tokens}
+    return f"/v1{path}", {**body, "model": name, "cache": {"no-cache": True}}
 
 
 def _given(api: Api | CannotCheck) -> Api:

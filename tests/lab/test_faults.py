@@ -122,6 +122,40 @@ def test_a_fault_that_a_reboot_brings_to_light_is_found_and_explained(deployed: 
     is_green_again(host)
 
 
+_BY_THE_REPORT = """
+import json, sys
+from openai import OpenAI
+deployed = json.load(sys.stdin)["deployment"]
+endpoint = deployed["endpoint"]
+(key,) = [
+    line.strip().split("=", 1)[1].strip('"')
+    for line in open(endpoint["key_file"])
+    if line.startswith(endpoint["key_variable"] + "=")
+]
+client = OpenAI(base_url=endpoint["url"], api_key=key)
+assert {model.id for model in client.models.list()} >= {route["name"] for route in deployed["routes"]}
+calls = {"chat": client.chat.completions.create, "completion": client.completions.create,
+         "embedding": client.embeddings.create}
+for route in deployed["routes"]:
+    for name in (route["name"], *route["aliases"]):
+        if route["mode"] in calls:
+            print(name, calls[route["mode"]](**{**route["body"], "model": name}).model_dump_json())
+"""
+
+
+def test_openais_client_works_for_every_route_by_what_the_report_says(deployed: Deployed) -> None:
+    python = "/etc/ai-backend/install/litellm/bin/python"
+    deployed.host.run("cat > /root/client.py", input=_BY_THE_REPORT)
+    said = deployed.host.run(
+        f"/etc/ai-backend/bin/verify --json > /root/verdict.json; {python} /root/client.py < /root/verdict.json",
+        timeout=120,
+    ).stdout
+    answered = dict(line.split(" ", 1) for line in said.splitlines())
+    expected = {"one", "three", "wide", "pair", "weighted", "ordered", "hasty", "limited", "tagged", "gpt-4o"}
+    assert set(answered) == expected
+    assert all("This was said by" in answer for answer in answered.values())
+
+
 def test_backends_are_stopped_and_fallbacks_answer(deployed: Deployed) -> None:
     run = deployed.deploy("verify.py", {"verify": "faults"}, instances=2).must_pass()
     found = kept(deployed.host)
