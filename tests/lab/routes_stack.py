@@ -25,6 +25,8 @@ TIMEOUT = 4
 """Seconds that the routes which a fault may befall wait for `one`. Those of 5 or more end up to a second later:
 LiteLLM's HTTP client, aiohttp, has them end on a whole second of its clock."""
 STREAM_TIMEOUT = 3
+PATIENCE = 25
+"""The same seconds where no fault is to befall them: a gateway on busy processors may need some."""
 COOLDOWN = 5
 WEIGHT = 3
 RPM = 12
@@ -33,9 +35,13 @@ RPM = 12
 WEBHOOK_VARIABLE = "LAB_WEBHOOK"
 
 
-def routes_stack(served: Served, **gateway: Any) -> Stack:
-    """All servers and routes; `gateway` are further options of the gateway. Where the environment names a webhook, that
-    is told of changes."""
+def routes_stack(served: Served, *, hasty: bool = False, **gateway: Any) -> Stack:
+    """All servers and routes. Where the environment names a webhook, that is told of changes.
+
+    Args:
+        hasty: the routes which a fault may befall wait no longer than `TIMEOUT` for `one`, and `STREAM_TIMEOUT`.
+        gateway: further options of the gateway.
+    """
     verification = Verification(webhook=EnvSecret(WEBHOOK_VARIABLE) if WEBHOOK_VARIABLE in os.environ else None)
     url, sha256 = served[ARCHIVE]
     build = LlamaCppRelease(name="llama-cpp-b1", url=url, sha256=sha256)
@@ -57,7 +63,8 @@ def routes_stack(served: Served, **gateway: Any) -> Stack:
             },
         )
 
-    frail = Deployment(provider="one", timeout=TIMEOUT)
+    frail = Deployment(provider="one", timeout=TIMEOUT if hasty else PATIENCE)
+    stream_timeout = STREAM_TIMEOUT if hasty else PATIENCE
     return Stack(
         providers=[
             server("one", context_size=PARALLEL * NARROW),
@@ -73,7 +80,7 @@ def routes_stack(served: Served, **gateway: Any) -> Stack:
             _chat("pair", [frail.model_copy(update={"weight": WEIGHT}), Deployment(provider="two")]),
             _chat("weighted", [Deployment(provider="one", weight=WEIGHT), Deployment(provider="two")]),
             _chat("ordered", [frail, Deployment(provider="two", order=2)]),
-            _chat("hasty", [frail.model_copy(update={"stream_timeout": STREAM_TIMEOUT})], fallbacks=["three"]),
+            _chat("hasty", [frail.model_copy(update={"stream_timeout": stream_timeout})], fallbacks=["three"]),
             _chat("limited", [Deployment(provider="three", rpm=RPM)]),
             _chat(
                 "tagged",

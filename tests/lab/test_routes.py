@@ -162,6 +162,7 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
     What each of the later requests costs is taken from the faster ones, as other lab hosts use the same processors:
     what all have to pay those pay too.
     """
+    deployed.deploy(hasty=True).must_pass()
     edges = {"one": "three", "gpt-4o": "three", "pair": "two", "ordered": "two"}
     deployed.rested()
     healthy = statistics.median(seconds([answer for name in edges for answer in deployed.ask(name, 5)]))
@@ -182,6 +183,7 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
 
 
 def test_a_stream_waits_for_its_own_time_out(deployed: Deployed) -> None:
+    deployed.deploy(hasty=True).must_pass()
     deployed.rested()
     mend = freeze(deployed)
     try:
@@ -194,7 +196,7 @@ def test_a_stream_waits_for_its_own_time_out(deployed: Deployed) -> None:
 
 def test_two_instances_tell_each_other_who_is_to_rest(deployed: Deployed) -> None:
     """Through Redis. Each would pay for a time-out of its own otherwise."""
-    deployed.deploy(instances=2).must_pass()
+    deployed.deploy(hasty=True, instances=2).must_pass()
     healthy = statistics.median(seconds(deployed.ask("one", 10)))
     mend = freeze(deployed)
     try:
