@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -50,9 +51,11 @@ def reboot(lab: Lab, options: argparse.Namespace) -> None:
 
 def show(lab: Lab, options: argparse.Namespace) -> None:
     for host in lab.list():
-        state = "on" if host.is_on() else "off"
-        owner = f"owned by process {host.spec.owner.pid}" if host.spec.owner else "until `down`"
-        print(f"{host.name}\t{host.address}\t{host.spec.release}\t{state}\t{owner}")
+        # Another process may remove it meanwhile.
+        with contextlib.suppress(LabError):
+            state = "on" if host.is_on() else "off"
+            owner = f"owned by process {host.spec.owner.pid}" if host.spec.owner else "until `down`"
+            print(f"{host.name}\t{host.address}\t{host.spec.release}\t{state}\t{owner}")
 
 
 def image(lab: Lab, options: argparse.Namespace) -> None:

@@ -93,7 +93,12 @@ class Lab:
         """Every host with a living supervisor, by name."""
         hosts = self.folders.hosts
         names = sorted(path.name for path in hosts.iterdir()) if hosts.exists() else []
-        return [LabHost(self.folders, name) for name in names if self._is_alive(name)]
+        found = []
+        for name in names:
+            with contextlib.suppress(LabError):  # another process may remove it meanwhile
+                if self._is_alive(name):
+                    found.append(LabHost(self.folders, name))
+        return found
 
     def sweep(self) -> None:
         """Remove what is left of hosts whose supervisor was killed."""
