@@ -35,11 +35,12 @@ RPM = 12
 WEBHOOK_VARIABLE = "LAB_WEBHOOK"
 
 
-def routes_stack(served: Served, *, hasty: bool = False, **gateway: Any) -> Stack:
+def routes_stack(served: Served, *, hasty: bool = False, limits: bool = True, **gateway: Any) -> Stack:
     """All servers and routes. Where the environment names a webhook, that is told of changes.
 
     Args:
         hasty: the routes which a fault may befall wait no longer than `TIMEOUT` for `one`, and `STREAM_TIMEOUT`.
+        limits: one route has a limit of requests a minute; proofs use it up, too.
         gateway: further options of the gateway.
     """
     verification = Verification(webhook=EnvSecret(WEBHOOK_VARIABLE) if WEBHOOK_VARIABLE in os.environ else None)
@@ -81,7 +82,7 @@ def routes_stack(served: Served, *, hasty: bool = False, **gateway: Any) -> Stac
             _chat("weighted", [Deployment(provider="one", weight=WEIGHT), Deployment(provider="two")]),
             _chat("ordered", [frail, Deployment(provider="two", order=2)]),
             _chat("hasty", [frail.model_copy(update={"stream_timeout": stream_timeout})], fallbacks=["three"]),
-            _chat("limited", [Deployment(provider="three", rpm=RPM)]),
+            *([_chat("limited", [Deployment(provider="three", rpm=RPM)])] if limits else []),
             _chat(
                 "tagged",
                 [Deployment(provider="one", tags=["fast"]), Deployment(provider="two", tags=["slow", "default"])],

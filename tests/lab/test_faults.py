@@ -22,6 +22,7 @@ from tests.lab.routes_host import Deployed, routes_host
 from tests.lab.routes_stack import WEBHOOK_VARIABLE
 from tests.labhost import Lab, LabHost
 
+GATEWAY = {"instances": 2, "limits": False}
 MEND_SECONDS = 60
 SELF_PROOF_SECONDS = 20
 """Beyond what the units need to start."""
@@ -46,7 +47,7 @@ PROVOKED_ELSEWHERE = {
 @pytest.fixture(scope="module")
 def deployed(lab: Lab, new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("faults")
-    with routes_host(lab, new_module_host, folder, "faults", instances=2) as deployed:
+    with routes_host(lab, new_module_host, folder, "faults", **GATEWAY) as deployed:
         deployed.host.run("command -v nft >/dev/null || apt-get -qq install -y nftables", timeout=120)
         yield deployed
 
@@ -151,13 +152,13 @@ def test_openais_client_works_for_every_route_by_what_the_report_says(deployed: 
         timeout=120,
     ).stdout
     answered = dict(line.split(" ", 1) for line in said.splitlines())
-    expected = {"one", "three", "wide", "pair", "weighted", "ordered", "hasty", "limited", "tagged", "gpt-4o"}
+    expected = {"one", "three", "wide", "pair", "weighted", "ordered", "hasty", "tagged", "gpt-4o"}
     assert set(answered) == expected
     assert all("This was said by" in answer for answer in answered.values())
 
 
 def test_backends_are_stopped_and_fallbacks_answer(deployed: Deployed) -> None:
-    run = deployed.deploy("verify.py", {"verify": "faults"}, instances=2).must_pass()
+    run = deployed.deploy("verify.py", {"verify": "faults"}, **GATEWAY).must_pass()
     found = kept(deployed.host)
     drilled = {check["id"]: check["ok"] for check in found["checks"] if "/drill-" in check["id"]}
     assert drilled == {"route/one/drill-1": True, "route/hasty/drill-1": True}
@@ -167,7 +168,7 @@ def test_backends_are_stopped_and_fallbacks_answer(deployed: Deployed) -> None:
 
 def test_hosts_are_rebooted_proved_and_tell_how_soon_each_route_answers(deployed: Deployed) -> None:
     before = deployed.host.boot_id()
-    run = deployed.deploy("reboot.py", instances=2).must_pass()
+    run = deployed.deploy("reboot.py", **GATEWAY).must_pass()
     assert deployed.host.boot_id() != before
     assert f"rebooting (boot {before})" in run.output
     for route in ("one", "three", "wide", "pair", "ranker"):
@@ -192,7 +193,7 @@ def test_after_a_boot_the_host_proves_itself_and_the_signals_agree(deployed: Dep
 def test_a_change_is_told_once_each_way(deployed: Deployed, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     with webhook(lab) as (url, told):
         monkeypatch.setenv(WEBHOOK_VARIABLE, url)
-        deployed.deploy(instances=2).must_pass()
+        deployed.deploy(**GATEWAY).must_pass()
         prove = "systemctl start --wait ai-backend-verify"
         deployed.host.run(f"{prove}; systemctl stop {UNIT}; {prove}; {prove}; systemctl start {UNIT}", timeout=200)
         assert [each["status"] for each in told] == ["fail"]
@@ -204,7 +205,7 @@ def test_a_change_is_told_once_each_way(deployed: Deployed, lab: Lab, monkeypatc
         assert [each["status"] for each in told] == ["fail", "pass"]
     assert url not in deployed.host.run("journalctl -b -o cat; cat /proc/[0-9]*/cmdline", check=False).stdout
     monkeypatch.delenv(WEBHOOK_VARIABLE)
-    deployed.deploy(instances=2).must_pass()
+    deployed.deploy(**GATEWAY).must_pass()
 
 
 def host_says(told: dict[str, Any]) -> set[str]:
