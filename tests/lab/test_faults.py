@@ -22,7 +22,7 @@ from tests.lab.routes_host import Deployed, routes_host
 from tests.lab.routes_stack import WEBHOOK_VARIABLE
 from tests.labhost import Lab, LabHost
 
-GATEWAY = {"instances": 2, "limits": False}
+GATEWAY: dict[str, Any] = {"instances": 2, "limits": False}
 MEND_SECONDS = 60
 SELF_PROOF_SECONDS = 20
 """Beyond what the units need to start."""
