@@ -94,7 +94,7 @@ WAYS = {
     "section": Way("a setting in the wrong section", _SAME, _section("general_settings", num_retries=2)),
     "master-key-section": Way(
         "`master_key` in the wrong section",
-        "starts; lets everybody in",
+        "starts; lets everybody in, but where LITELLM_MASTER_KEY is in its environment, as here",
         lambda config: config["litellm_settings"].update(master_key=config["general_settings"].pop("master_key")),
     ),
     # Names
