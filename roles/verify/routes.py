@@ -121,17 +121,32 @@ def deployment_check(
     return claim.prove(ask_plainly(alone, deployment.id, api))
 
 
-def balance_check(route: Route, api: Api | CannotCheck, cooldown: float) -> Coroutine[Any, Any, Check]:
-    """The check that each of those that share a route's requests gets some, asked by the route's name."""
+async def balance_check(
+    route: Route, api: Api | CannotCheck, cooldown: float, others: Sequence[asyncio.Task[Check]]
+) -> Check:
+    """The check that each of those that share a route's requests gets some, asked by the route's name.
+
+    Args:
+        others: the other checks of routes, which are waited for: many short requests would make their answers slower,
+            and a deployment that does not answer by itself gets no share either.
+    """
+    if others:
+        await asyncio.wait(others)
+    answering = {task.result().subject for task in others if task.result().ok}
+    dead = [each.id for each in route.sharers if each.id not in answering]
     names = ", ".join(each.id for each in route.sharers)
     claim = Claim(f"route/{route.name}/balance", route.name, "shares out its requests", f"answers from each of {names}")
+    if dead:
+        return await claim.prove(_raise(CannotCheck(f"{', '.join(dead)} does not answer: see its own check")))
 
     async def all_are_well() -> bool:
-        alone = [replace(route, deployments=(each,)) for each in route.sharers]
-        wells = [_backend_is_well(ask_plainly, each, api) for each in alone]
-        return all(await asyncio.gather(*wells))
+        return True
 
-    return claim.prove(outlast_cooldown(lambda: _shared_out(route, api), all_are_well, cooldown))
+    return await claim.prove(outlast_cooldown(lambda: _shared_out(route, api), all_are_well, cooldown))
+
+
+async def _raise(reason: CannotCheck) -> str:
+    raise reason
 
 
 def fallback_check(
@@ -176,9 +191,13 @@ async def _shared_out(route: Route, api: Api | CannotCheck) -> str:
     smallest = min(each.weight for each in route.sharers) / sum(each.weight for each in route.sharers)
     enough = math.ceil(math.log(_FALSE_ALARM) / math.log(1 - smallest))
     wanted, seen = {each.id for each in route.sharers}, Counter[str]()
-    while seen.total() < enough and not wanted <= set(seen):
-        replies = await asyncio.gather(*(_shortest(route, api) for _ in range(_ASKED_AT_ONCE)))
-        seen.update(reply.headers.get("x-litellm-model-id", "nobody that is named") for reply in replies)
+    try:
+        async with asyncio.timeout(route.probe.timeout):
+            while seen.total() < enough and not wanted <= set(seen):
+                replies = await asyncio.gather(*(_shortest(route, api) for _ in range(_ASKED_AT_ONCE)))
+                seen.update(reply.headers.get("x-litellm-model-id", "nobody that is named") for reply in replies)
+    except TimeoutError:
+        raise Refuted(f"no end within {route.probe.timeout:g} s, after {seen.total()} requests") from None
     if missing := sorted(wanted - set(seen)):
         raise Resting(f"of {seen.total()} requests none went to {', '.join(missing)}")
     return ", ".join(f"{id}: {count}" for id, count in sorted(seen.items()))

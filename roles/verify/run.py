@@ -87,9 +87,8 @@ async def verify(
         if generation.gateway and _just_started(generation.gateway, settled):
             await warm_up(generation.routes, api, times=2 * max(1, len(generation.gateway.instances)))
         routes = _begun(check for route in generation.routes for check in route_checks(route, api, cooldown))
-        # Many short requests: what the others are to see is the answer's own time.
         routes += _begun(
-            _after([*routes], balance_check(route, api, cooldown)) for route in generation.routes if route.balance
+            [balance_check(route, api, cooldown, [*routes]) for route in generation.routes if route.balance]
         )
         checks += await host_checks(generation, settled, client, brought=tasks, asked=routes, deep=deep, proc=proc)
         if faults:
@@ -98,12 +97,6 @@ async def verify(
             made += await drill(generation, client, api, read_states, progress)
             return await make_checks(generation, [], made, proc=proc, began=began)
         return await make_checks(generation, [*tasks, *checks, *routes], made, proc=proc, began=began)
-
-
-async def _after(others: Sequence[asyncio.Task[Check]], check: Coroutine[Any, Any, Check]) -> Check:
-    if others:
-        await asyncio.wait(others)
-    return await check
 
 
 def _just_started(gateway: Gateway, settled: Settled) -> bool:
