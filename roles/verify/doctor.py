@@ -239,6 +239,25 @@ SIGNS: Mapping[str, Sign] = {
             ),
         ),
     ),
+    "cache-down": Sign(
+        "gateway/cache",
+        "@unit-down",
+        "the gateway can not use its cache, which is not well",
+        (Cause("{unit} does not run, or hangs: see its checks", _LOG),),
+    ),
+    "cache": Sign(
+        "gateway/cache",
+        "",
+        "the gateway can not use its cache, which is well",
+        (
+            Cause(
+                "Redis refuses it: its password was changed, or it is full and told to throw nothing out: "
+                "`systemctl restart {unit}`",
+                "redis-cli info memory",
+            ),
+            Cause("a firewall is between it and the gateway", "nft list ruleset"),
+        ),
+    ),
     "gateway-walled": Sign(
         "gateway/*",
         "no end within|ConnectTimeout",
@@ -290,32 +309,6 @@ SIGNS: Mapping[str, Sign] = {
         "the gateway answers without the right key",
         (Cause("it runs without a master key: its environment was changed by hand", "systemctl cat 'litellm*'"),),
     ),
-    "cache-password": Sign(
-        "gateway/cache",
-        "password|NOAUTH|WRONGPASS|[Aa]uthentication",
-        "Redis refuses the gateway's password",
-        (Cause("its password was changed: `systemctl restart ai-backend-redis`", "systemctl status ai-backend-redis"),),
-    ),
-    "cache-full": Sign(
-        "gateway/cache",
-        "OOM|maxmemory",
-        "Redis takes nothing more",
-        (
-            Cause(
-                "it is full, and was told to throw nothing out: `systemctl restart ai-backend-redis`",
-                "journalctl -u ai-backend-redis -n 50",
-            ),
-        ),
-    ),
-    "cache": Sign(
-        "gateway/cache",
-        "",
-        "the gateway can not use its cache",
-        (
-            Cause("Redis does not run, or hangs: see the checks of its unit", "journalctl -u ai-backend-redis -n 50"),
-            Cause("a firewall is between it and the gateway", "nft list ruleset"),
-        ),
-    ),
     "instance-out": Sign(
         "gateway/servers",
         "",
@@ -337,7 +330,7 @@ SIGNS: Mapping[str, Sign] = {
     ),
     "backend-down": Sign(
         "route/*",
-        "@backend-down",
+        "@unit-down",
         "a route's backend is not well",
         (Cause("{unit} does not run as it should: see its checks", _LOG),),
     ),
@@ -394,8 +387,8 @@ SIGNS: Mapping[str, Sign] = {
         "answered by|attempted fallbacks",
         "a route is answered by another backend",
         (
-            Cause("{unit} refuses or breaks off the gateway's requests", _LOG),
-            Cause("a firewall is between the gateway and {unit}", "nft list ruleset"),
+            Cause("the gateway's requests to {unit} fail: a firewall is between them, or it breaks them off", _LOG),
+            Cause("it rests after a failure that is over by now: `deploys/verify.py` again", _LOG),
         ),
     ),
     "promise": Sign(
@@ -425,7 +418,7 @@ SIGNS: Mapping[str, Sign] = {
 }
 """By name, in the order in which they are tried: the first that matches counts."""
 
-_OF_A_BACKEND = "@backend-down"
+_UNIT_DOWN = "@unit-down"
 
 
 def explained(checks: Sequence[Check], generation: Generation) -> tuple[Check, ...]:
@@ -440,7 +433,7 @@ def _explained(check: Check, generation: Generation, broken: Collection[str]) ->
     for sign in SIGNS.values():
         if not fnmatchcase(check.id, sign.checks):
             continue
-        if sign.seen == _OF_A_BACKEND:
+        if sign.seen == _UNIT_DOWN:
             if not down:
                 continue
         elif not re.search(sign.seen, check.seen):
@@ -454,6 +447,8 @@ def _explained(check: Check, generation: Generation, broken: Collection[str]) ->
 
 def _units(check: Check, generation: Generation) -> list[str]:
     """The units that a check is about: of a route, those of its deployments."""
+    if check.id == "gateway/cache" and generation.cache:
+        return [generation.cache.unit]
     if check.group != "route":
         return [check.subject]
     units = {provider.name: provider.service.unit for provider in generation.providers}

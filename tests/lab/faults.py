@@ -18,7 +18,6 @@ _WANTS = "/etc/systemd/system/multi-user.target.wants"
 _DROP_IN = f"/run/systemd/system/{UNIT}.d"
 _SECRET = "/var/lib/ai-backend/secrets/master-key.env"
 _MODEL = f"$(readlink -f {_CONFIG}/install/model-two.gguf-*)/two.gguf"
-_OTHER_MODEL = f"$(readlink -f {_CONFIG}/install/model-three.gguf-*)/three.gguf"
 _REDIS = "ai-backend-redis.service"
 _IN_UNIT = "systemd-run --quiet --unit fault"
 _ANSWERS_ANYTHING = """
@@ -68,6 +67,12 @@ def _active(name: str, unit: str = UNIT) -> str:
 def _dropped(port: int) -> str:
     rules = f"tcp dport {port} drop; tcp sport {port} drop;"
     return f"nft 'table inet fault {{ chain input {{ type filter hook input priority 0; {rules} }}; }}'"
+
+
+def _refused_to_others(port: int) -> str:
+    """Root, as whom the verifier asks, gets through."""
+    rule = f"meta skuid != 0 tcp dport {port} reject with tcp reset;"
+    return f"nft 'table inet fault {{ chain output {{ type filter hook output priority 0; {rule} }}; }}'"
 
 
 def _redis(command: str) -> str:
@@ -188,7 +193,7 @@ FAULTS = {
         "listener",
     ),
     "an instance of the gateway that was stopped": Fault(
-        "systemctl stop litellm@b", "systemctl start litellm@b", "gateway/servers", "instance-out"
+        "systemctl stop litellm@b", "systemctl start litellm@b", "unit/litellm@b.service/active", "unit-stopped"
     ),
     "an instance of the gateway that gets no work": Fault(
         "printf 'set server gateways/a state maint\\n' | python3 -c '"
@@ -214,17 +219,15 @@ FAULTS = {
     # Network
     "a firewall before a server": Fault(_dropped(PORT), _NFT_GONE, _active("ready"), "unit-walled"),
     "a firewall between the gateway and a server": Fault(
-        "nft 'table inet fault { chain output { type filter hook output priority 0; "
-        "meta skuid != 0 tcp dport { 8081, 8083 } reject with tcp reset; }; }'",
-        _NFT_GONE,
-        "route/three/chat",
-        "route-walled",
-        (("route/one/chat", "elsewhere"),),
+        _refused_to_others(8083), _NFT_GONE, "route/three/chat", "route-walled"
+    ),
+    "a firewall between the gateway and a server with a fallback": Fault(
+        _refused_to_others(8081), _NFT_GONE, "route/one/chat", "elsewhere"
     ),
     "a firewall before the gateway": Fault(_dropped(4000), _NFT_GONE, "gateway/models", "gateway-walled"),
     # Disk
     "a full disk": Fault(
-        "mount -t tmpfs -o size=64m tmpfs /var/cache/ai-backend",
+        "mount -t tmpfs -o size=64m tmpfs /var/cache/ai-backend && fallocate -l 63M /var/cache/ai-backend/large",
         "umount /var/cache/ai-backend",
         "host/disk",
         "disk",
@@ -249,10 +252,12 @@ FAULTS = {
         "model",
     ),
     "another model in its place": Fault(
-        f"cp -a {_MODEL} /root/two.gguf && cp {_OTHER_MODEL} {_MODEL} && {_RESTART} && {_UNTIL_ACTIVE}",
+        f"cp -a {_MODEL} /root/two.gguf && curl -so {_MODEL} $(cat /root/mirror)/stranger.gguf && {_RESTART} && "
+        f"{_UNTIL_ACTIVE}",
         f"cp -a /root/two.gguf {_MODEL}.new && mv {_MODEL}.new {_MODEL} && {_RESTART}",
         "route/two@two/alone",
         "other-words",
+        (("model/two.gguf-*/digest", "model"),),
     ),
     # Permissions
     "a model that its server may not read": Fault(
@@ -282,24 +287,22 @@ FAULTS = {
         "open-door",
     ),
     # Redis
-    "no Redis": Fault(f"systemctl stop {_REDIS}", f"systemctl start {_REDIS}", "gateway/cache", "cache"),
+    "no Redis": Fault(f"systemctl stop {_REDIS}", f"systemctl start {_REDIS}", "gateway/cache", "cache-down"),
     "a frozen Redis": Fault(
         f"systemctl kill --signal=STOP {_REDIS}",
         f"systemctl kill --signal=CONT {_REDIS}",
         _active("ready", _REDIS),
         "unit-hangs",
+        (("gateway/cache", "cache-down"),),
     ),
     "a Redis with another password": Fault(
-        _redis("CONFIG SET requirepass another-password-of-it"),
-        f"systemctl restart {_REDIS}",
-        "gateway/cache",
-        "cache-password",
+        _redis("CONFIG SET requirepass another-password-of-it"), f"systemctl restart {_REDIS}", "gateway/cache", "cache"
     ),
     "a Redis that takes nothing more": Fault(
         f"{_redis('CONFIG SET maxmemory-policy noeviction')} && {_redis('CONFIG SET maxmemory 1')}",
         f"systemctl restart {_REDIS}",
         "gateway/cache",
-        "cache-full",
+        "cache",
     ),
 }
 

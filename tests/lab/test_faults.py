@@ -48,6 +48,7 @@ PROVOKED_ELSEWHERE = {
 def deployed(lab: Lab, new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("faults")
     with routes_host(lab, new_module_host, folder, "faults", **GATEWAY) as deployed:
+        deployed.host.run(f"echo {deployed.mirror_url} > /root/mirror")
         deployed.host.run("command -v nft >/dev/null || apt-get -qq install -y nftables", timeout=120)
         yield deployed
 
@@ -66,6 +67,7 @@ def is_explained(found: dict[str, Any], fault: Fault) -> None:
         print(f"{pattern}: {seen}: {cause}")
         # A route's cause names the unit of its backend.
         unit = f"llama-server@{subject.partition('@')[0]}.service" if pattern.startswith("route/") else subject
+        unit = "ai-backend-redis.service" if pattern == "gateway/cache" else unit
         assert cause == SIGNS[sign].causes[0].cause.format(unit=unit, config="/etc/ai-backend"), seen
 
 

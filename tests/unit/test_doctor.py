@@ -47,7 +47,9 @@ def test_a_route_whose_unit_is_down_is_explained_by_it_whatever_was_seen() -> No
 
 def test_a_route_whose_unit_is_well_is_explained_by_what_was_seen() -> None:
     well = check("unit/llama-server@n.service/active", "active", ok=True)
-    assert first_cause(check("route/n/chat", 'answered by "p@p"'), well).startswith("llama-server@n.service refuses")
+    assert first_cause(check("route/n/chat", 'answered by "p@p"'), well).startswith(
+        "the gateway's requests to llama-server@n.service fail"
+    )
     assert first_cause(check("route/n/chat", '"other" holds no "words"'), well).startswith("another model answers")
 
 
