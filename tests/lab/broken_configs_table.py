@@ -44,7 +44,7 @@ def main(names: Sequence[str]) -> int:
 def _caught(host: LabHost, folder: Path, name: str) -> tuple[str, str]:
     """Which rule of the lint, and what without the lint; the host answers as before after each."""
     found = _deploy(host, folder, f"broken_host({name!r})")
-    told = re.findall(r"\[([a-z-]+)\]", found.output.partition("does not work")[2])
+    told = re.findall(r"\[([a-z0-9-]+)\]", found.output.partition("does not work")[2])
     rules = [f"`{rule.id}`" for rule in RULES if rule.id in told]
     by_the_lint = ", ".join(rules) or "no"
     # Without one a run goes on to the other layers.
