@@ -296,7 +296,11 @@ FAULTS = {
         (("gateway/cache", "cache-down"),),
     ),
     "a Redis with another password": Fault(
-        _redis("CONFIG SET requirepass another-password-of-it"), f"systemctl restart {_REDIS}", "gateway/cache", "cache"
+        # Who is connected stays so, and would notice later.
+        f"printf 'CONFIG SET requirepass another-password\\nCLIENT KILL TYPE normal\\n' | {_redis('')}",
+        f"systemctl restart {_REDIS}",
+        "gateway/cache",
+        "cache",
     ),
     "a Redis that takes nothing more": Fault(
         f"{_redis('CONFIG SET maxmemory-policy noeviction')} && {_redis('CONFIG SET maxmemory 1')}",
