@@ -94,7 +94,7 @@ WAYS = {
     "section": Way("a setting in the wrong section", _SAME, _section("general_settings", num_retries=2)),
     "master-key-section": Way(
         "`master_key` in the wrong section",
-        "starts; lets everybody in",
+        "starts; lets everybody in, but where LITELLM_MASTER_KEY is in its environment, as here",
         lambda config: config["litellm_settings"].update(master_key=config["general_settings"].pop("master_key")),
     ),
     # Names
@@ -152,8 +152,8 @@ WAYS = {
         _section("general_settings", database_url="postgresql://litellm:litellm@127.0.0.1:9/litellm"),
     ),
     "prometheus": Way(
-        "the callback prometheus without its package",
-        _DIES,
+        "the callback prometheus, whose package `litellm[proxy]` does not bring",
+        "does not start, but where it is installed, as here",
         _section("litellm_settings", callbacks=["prometheus"]),
     ),
     # Values

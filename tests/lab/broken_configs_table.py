@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from roles.lint import RULES
 from tests.lab.broken_configs import WAYS
 from tests.lab.deploys import Run, ask, deploy, inventory_file
 from tests.lab.inventory import LAB, says
@@ -43,10 +44,9 @@ def main(names: Sequence[str]) -> int:
 def _caught(host: LabHost, folder: Path, name: str) -> tuple[str, str]:
     """Which rule of the lint, and what without the lint; the host answers as before after each."""
     found = _deploy(host, folder, f"broken_host({name!r})")
-    if rules := re.findall(r"\[([a-z-]+)\]", found.output.partition("does not work")[2]):
-        by_the_lint = f"`{rules[0]}`"
-    else:
-        by_the_lint = "no"
+    told = re.findall(r"\[([a-z0-9-]+)\]", found.output.partition("does not work")[2])
+    rules = [f"`{rule.id}`" for rule in RULES if rule.id in told]
+    by_the_lint = ", ".join(rules) or "no"
     # Without one a run goes on to the other layers.
     run = _deploy(host, folder, f"broken_host({name!r}, lint=False)")
     without = _told(run)
@@ -66,7 +66,7 @@ def _told(run: Run) -> str:
             return "staged start: does not come up"
         checks = re.findall(r"^.*?    (.+? (?:answers|offers|lists|refuses|does)[^:]*): ", said, re.MULTILINE)
         return f"staged start: {checks[0] if checks else 'a check fails'}"
-    if found := re.search(r"did not hold: (\d+ of \d+ checks do not hold)", said):
+    if found := re.search(r"did not hold: (\d+ of \d+ checks fail)", said):
         return f"proof: {found[1]}; taken back"
     return "does not come up after the switch; taken back"
 
