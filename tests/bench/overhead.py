@@ -140,7 +140,7 @@ def _ask(host: BenchHost, asked: _Asked, at_once: int, seconds: int) -> dict[str
     Raises:
         BenchError: a request failed.
     """
-    key = f"\"$(cut -d'\"' -f2 {_KEY_FILE})\""
+    key = f'"$(cut -d\'"\' -f2 {_KEY_FILE})"'
     said = host.host.run(
         f"wrk --threads 1 --connections {at_once} --duration {seconds}s --timeout 30s --script {_FOLDER}/wrk.lua "
         f"http://127.0.0.1:{asked.port}/v1/chat/completions -- {_FOLDER}/body.json {key}",
