@@ -23,9 +23,7 @@ from tests.bench.errors import BenchError
 from tests.bench.gateway import PLACES
 from tests.bench.measure import Row
 from tests.bench.overhead import Overhead
-
-_HOSTS = "Debian 12"
-"""What lab hosts run unless something else is asked for."""
+from tests.labhost.image import DEFAULT_RELEASE, RELEASES
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,8 @@ def print_report(setting: Setting, rows: Sequence[Row], overheads: Sequence[Over
             [_overhead_cells(each) for each in overheads],
         )
     console.print(
-        f"{setting.date}, `{setting.command}`. Lab hosts: {_HOSTS}. Machine: {setting.cores} cores of "
+        f"{setting.date}, `{setting.command}`. Lab hosts: {RELEASES[DEFAULT_RELEASE]}. "
+        f"Machine: {setting.cores} cores of "
         f"{setting.processor}, kernel {setting.kernel}, load {setting.load} before the run. "
         f"Python {setting.python}, pyinfra {setting.pyinfra}, ansible-core {setting.ansible_core}, LiteLLM "
         f"{LITELLM_VERSION}.",
@@ -116,7 +115,7 @@ def _overhead_cells(overhead: Overhead) -> Sequence[str]:
 
 def as_json(setting: Setting, rows: Sequence[Row], overheads: Sequence[Overhead]) -> dict[str, Any]:
     return {
-        "setting": {**asdict(setting), "lab_host": _HOSTS},
+        "setting": {**asdict(setting), "lab_host": RELEASES[DEFAULT_RELEASE]},
         "rows": [
             {
                 "what": row.what.name.lower(),

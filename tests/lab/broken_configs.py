@@ -152,8 +152,8 @@ WAYS = {
         _section("general_settings", database_url="postgresql://litellm:litellm@127.0.0.1:9/litellm"),
     ),
     "prometheus": Way(
-        "the callback prometheus without its package",
-        _DIES,
+        "the callback prometheus, whose package `litellm[proxy]` does not bring",
+        "does not start, but where it is installed, as here",
         _section("litellm_settings", callbacks=["prometheus"]),
     ),
     # Values

@@ -149,10 +149,11 @@ def certificates_in(host: LabHost) -> list[str]:
 
 
 def test_hosts_share_the_deploy_cache(host: LabHost, new_host: NewHost) -> None:
-    host.run("echo shared > /var/cache/ai-backend/uv/.labhost-test; touch /var/cache/ai-backend/own")
-    other = new_host("other")
     file = "/var/cache/ai-backend/uv/.labhost-test"
-    assert other.run(f"cat {file}; rm {file}; ls /var/cache/ai-backend").stdout == "shared\nccache\nuv\n"
+    host.run(f"echo shared > {file} && touch /var/cache/ai-backend/own")
+    other = new_host("other")
+    assert other.run(f"cat {file} && rm {file}").stdout == "shared\n"
+    assert other.run("ls /var/cache/ai-backend").stdout == "ccache\nuv\n"
 
 
 def test_a_package_fetched_once_installs_without_the_outside(new_host: NewHost) -> None:

@@ -230,23 +230,31 @@ def test_the_least_busy_goes_round_one_that_hangs(deployed: Deployed) -> None:
 
 def test_by_latency_the_faster_is_asked(deployed: Deployed) -> None:
     deployed.deploy(routing_strategy="latency-based-routing").must_pass()
-    ((favourite, _),) = origins(deployed.ask("pair", 20)).most_common(1)
-    for _ in range(5):  # each slow answer weighs a tenth
-        deployed.host.run(f"systemctl kill --signal=STOP llama-server@{favourite}")
-        thaw = threading.Timer(2, lambda: deployed.host.run(f"systemctl kill --signal=CONT llama-server@{favourite}"))
-        thaw.start()
-        try:
-            deployed.ask("pair")
-        finally:
-            thaw.join()
-    found = origins(deployed.ask("pair", 20))
-    assert found[favourite] <= 2, (favourite, found)
+    for slow, fast in (("two", "one"), ("one", "two")):
+        last: list[str] = []
+        while last[-3:] != [fast] * 3:  # the mean is over the ten latest answers, of which each slow one adds a tenth
+            assert len(last) < 30, last
+            unit = f"llama-server@{slow}"
+            deployed.host.run(f"systemctl kill --signal=STOP {unit}")
+            thaw = threading.Timer(2, deployed.host.run, [f"systemctl kill --signal=CONT {unit}"])
+            thaw.start()
+            try:
+                last += origins(deployed.ask("pair"))
+            finally:
+                thaw.join()
+        assert origins(deployed.ask("pair", 20))[slow] <= 2
 
 
-def test_by_usage_each_gets_as_many_tokens(deployed: Deployed) -> None:
+def test_by_usage_the_one_with_fewer_tokens_is_asked(deployed: Deployed) -> None:
     deployed.deploy(routing_strategy="usage-based-routing-v2").must_pass()
-    found = origins(deployed.ask("pair", 40))
-    assert abs(found["one"] - 20) <= 4, found
+    # Tokens count for a minute of the host's clock; all that are asked here are within one.
+    time.sleep(60 - int(deployed.host.run("date +%S").stdout))
+    found: list[str] = []
+    for _ in range(14):
+        found += origins(deployed.ask("pair"))
+        time.sleep(0.5)  # an answer is counted just after it was given
+    # Both answer with as many tokens: after one has answered, the other has fewer, and then they are level again.
+    assert all({first, second} == {"one", "two"} for first, second in zip(found[::2], found[1::2], strict=True)), found
 
 
 def test_the_first_strategy_comes_back(deployed: Deployed) -> None:

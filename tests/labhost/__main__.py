@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tests.labhost.errors import LabError
-from tests.labhost.image import RELEASES, base_image, say
+from tests.labhost.image import DEFAULT_RELEASE, RELEASES, base_image, say
 from tests.labhost.lab import Lab
 from tests.labhost.programs import require
 from tests.labhost.wheels import lab_wheels
@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
 
     uses = command("up", up, "make a host and boot it; it stays until `down`")
     uses.add_argument("name")
-    uses.add_argument("--release", choices=RELEASES, default="bookworm")
+    uses.add_argument("--release", choices=RELEASES, default=DEFAULT_RELEASE)
     uses.add_argument("--nested", action="store_true", help="able to run a lab of its own")
     uses.add_argument("--no-mirror", action="store_true", help="do not serve files/ to the hosts")
 

@@ -22,6 +22,7 @@ from tests.labhost.paths import LabFolders, locked
 from tests.labhost.programs import require, run_program
 
 RELEASES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
+DEFAULT_RELEASE = "bookworm"
 PACKAGES = (
     "systemd",
     "systemd-sysv",

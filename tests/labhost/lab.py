@@ -11,7 +11,7 @@ from tests.labhost import control, mirror_process
 from tests.labhost.errors import LabError
 from tests.labhost.guest import collect_packages
 from tests.labhost.host import LabHost
-from tests.labhost.image import Progress, base_image, say
+from tests.labhost.image import DEFAULT_RELEASE, Progress, base_image, say
 from tests.labhost.launch import launch
 from tests.labhost.network import MIRROR_PORT, lab_subnet
 from tests.labhost.paths import LabFolders, locked
@@ -43,7 +43,7 @@ class Lab:
         self,
         name: str,
         *,
-        release: str = "bookworm",
+        release: str = DEFAULT_RELEASE,
         owner: int | None = None,
         nested: bool = False,
         mirror: bool = True,

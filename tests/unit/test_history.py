@@ -52,6 +52,16 @@ def history(active: str, *events: list[dict[str, Any]], missing: Mapping[str, li
     return History.parse({"active": active, "generations": generations, "texts": {}, "events": flat})
 
 
+def test_what_was_refused_before_the_switch_is_told_and_is_nothing_to_go_back_to() -> None:
+    refused = event("bbb", 2, "refused", reason="litellm does not stay up")
+    found = history("aaa", deployed("aaa", 1), [refused])
+    newest = found.generations[0]
+    assert (newest.name, newest.who, newest.held, newest.active) == ("bbb", "alice@desk", False, False)
+    assert newest.outcome == "was tried out beside the active one, and not switched to: litellm does not stay up"
+    with pytest.raises(DeployError, match="no generation that is kept was active before this one and held"):
+        found.choose(None)
+
+
 def test_the_newest_deploy_comes_first_and_going_back_makes_nothing_newer() -> None:
     back = event("aaa", 9, "rolled back", **{"from": "bbb"}, reason="by hand")
     found = history("aaa", deployed("aaa", 1), deployed("bbb", 2), [back], deployed("ccc", 0, "fail"))

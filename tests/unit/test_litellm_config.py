@@ -79,6 +79,18 @@ def test_a_rendered_configuration_that_would_not_work_is_refused() -> None:
         _lint(broken)
 
 
+def test_what_an_inventory_may_want_is_told_and_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("roles.deploy.logger.warning", told.append)
+    routes = [
+        route("n", "native", fallbacks=["p"], context_size=8192),
+        route("p", "python", context_size=4096),
+    ]
+    _lint(plan_of(small_stack(routes=routes)))
+    assert told
+    assert all("[fallback-smaller-context]" in line for line in told)
+
+
 def test_a_plain_stack_asks_for_nothing_that_it_does_not_need() -> None:
     rendered = config(small_stack())
     assert sorted(rendered["litellm_settings"]) == ["drop_params", "json_logs", "request_timeout"]
