@@ -115,6 +115,17 @@ def test_a_gateway_that_does_not_do_what_it_should_is_not_switched_to(
     assert failures(verdict(host)) == []
 
 
+def test_where_a_server_fails_the_gateway_is_not_restarted(host: LabHost, tmp_path: Path) -> None:
+    deploy(host, inventory=stack(tmp_path, instances=2)).must_pass()
+    pids = main_pids(host, [FRONT, *INSTANCES])
+    broken = "lab_stack(native={'extra_arguments': ['--no-such-flag']}, gateway={'instances': 2, 'cooldown': 24})"
+    run = deploy(host, inventory=inventory_file(tmp_path, f"hosts = [lab_host({broken})]"))
+    assert run.status == 1
+    assert "is active again" in run.output
+    assert main_pids(host, [FRONT, *INSTANCES]) == pids
+    assert failures(verdict(host)) == []
+
+
 def test_a_staged_gateway_that_a_killed_run_left_is_removed_by_the_next(host: LabHost, tmp_path: Path) -> None:
     changed = stack(tmp_path, instances=2, cooldown=22)
     deploy(host, inventory=changed, at="ai-backend-staged.service: started")

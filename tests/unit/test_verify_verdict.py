@@ -95,7 +95,7 @@ def test_the_exit_status_is_that_of_the_verdict(
 ) -> None:
     verdict = replace(VERDICT, checks=checks)
 
-    async def verify(generation: object, progress: object, deep: bool) -> Verdict:
+    async def verify(generation: object, **options: object) -> Verdict:
         return verdict
 
     generation = Generation(tmp_path, tmp_path, tmp_path, "system", None, (), ())

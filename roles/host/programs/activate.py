@@ -76,7 +76,7 @@ def activate(request: dict[str, Any], folder: Path) -> None:
 
 def _replace(manager: Manager, units: list[dict[str, Any]]) -> None:
     """Restart the units that run something else, until all answer. Those whose work others can take over meanwhile are
-    restarted one after the other, and last; if one of them fails, the others go on with what they run.
+    restarted one after the other, and last; if any unit fails, those that are left go on with what they run.
 
     Raises:
         HostError: those that do not answer, each with its reason and last log lines.
@@ -90,6 +90,8 @@ def _replace(manager: Manager, units: list[dict[str, Any]]) -> None:
     for server in (Server(manager.runtime, unit["drain"]) for unit in units if unit["drain"]):
         # A run that was killed may have left it without work.
         server.give_work()
+    if problems:
+        raise HostError("\n".join(problems))
     for unit in drained:
         server = Server(manager.runtime, unit["drain"])
         if server.relieve():
@@ -99,11 +101,8 @@ def _replace(manager: Manager, units: list[dict[str, Any]]) -> None:
         # Also where it failed: it may come up later, and HAProxy sees for itself whether it answers.
         server.give_work()
         if failed:
-            problems += failed
-            break
+            raise HostError("\n".join(failed))
         server.await_work(unit["timeout"])
-    if problems:
-        raise HostError("\n".join(problems))
 
 
 def _restart(manager: Manager, units: list[dict[str, Any]]) -> None:

@@ -123,7 +123,7 @@ def test_a_run_that_is_killed_while_it_writes_leaves_no_half_verdict_to_be_read(
 def found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A host on which the verifier finds `GOOD`; its state folder."""
 
-    async def verify(generation: object, progress: object, deep: bool) -> Verdict:
+    async def verify(generation: object, **options: object) -> Verdict:
         return GOOD
 
     generation = deployed(tmp_path, state=tmp_path / "state")
