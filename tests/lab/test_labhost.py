@@ -149,7 +149,8 @@ def certificates_in(host: LabHost) -> list[str]:
 
 
 def test_hosts_share_the_deploy_cache(host: LabHost, new_host: NewHost) -> None:
-    file = "/var/cache/ai-backend/uv/.labhost-test"
+    # Not among uv's: `uv cache prune`, which a deploy to another host may run meanwhile, removes what it does not know.
+    file = "/var/cache/ai-backend/ccache/.labhost-test"
     host.run(f"echo shared > {file} && touch /var/cache/ai-backend/own")
     other = new_host("other")
     assert other.run(f"cat {file} && rm {file}").stdout == "shared\n"

@@ -128,7 +128,7 @@ def _archive(request: dict[str, Any]) -> Path:
         run(
             [
                 str(pip), "download", "--quiet", "--no-deps", "--no-binary", source["package"], "--require-hashes",
-                "--cache-dir", f"{request['cache']}/uv/pip", "--dest", str(box), "-r", str(requirements),
+                "--no-cache-dir", "--dest", str(box), "-r", str(requirements),
             ],
             what=f"{title}: fetching its source",
             user=builder,
