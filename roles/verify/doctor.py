@@ -377,9 +377,10 @@ SIGNS: Mapping[str, Sign] = {
         "a route does not answer in time",
         (
             Cause(
-                "its backend hangs, or has more to do than it can: see the checks of {unit}", "top -b -n 1 | head -20"
+                "it answers slower than its probe's `timeout` allows: {unit} is busy, or the host overloaded",
+                "top -b -n 1 | head -20",
             ),
-            Cause("it answers slower than its probe's `timeout` allows", _LOG),
+            Cause("a firewall drops what the gateway sends to {unit}", "nft list ruleset"),
         ),
     ),
     "elsewhere": Sign(
@@ -400,11 +401,23 @@ SIGNS: Mapping[str, Sign] = {
             Cause("its server needs an option for it (vLLM: `tool_call_parser`)", "systemctl cat {unit}"),
         ),
     ),
+    "sharer-silent": Sign(
+        "route/*/balance",
+        "does not answer",
+        "one of a route's deployments does not answer",
+        (Cause("see its own check", "journalctl -u 'litellm*' -n 50"),),
+    ),
     "unshared": Sign(
         "route/*/balance",
         "",
-        "a deployment gets none of a route's requests",
-        (Cause("it does not answer: see the route's other checks", "journalctl -u 'litellm*' -n 50"),),
+        "the gateway gives a deployment none of a route's requests",
+        (
+            Cause(
+                f"it runs with another configuration than the deployed one: {_AGAIN}, then "
+                "`systemctl restart 'litellm*'`",
+                "ls -l {config}",
+            ),
+        ),
     ),
     "refused": Sign(
         "route/*",

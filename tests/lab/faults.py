@@ -75,12 +75,33 @@ def _refused_to_others(port: int) -> str:
     return f"nft 'table inet fault {{ chain output {{ type filter hook output priority 0; {rule} }}; }}'"
 
 
+def _changed(file: str, statement: str) -> str:
+    """Change a YAML file of the generation: `entries` is its list of models, by name."""
+    program = (
+        "import sys, yaml; document = yaml.safe_load(open(sys.argv[1])); "
+        "models = next(iter(document.values())); "
+        'entries = {each.get("name") or each["model_info"]["id"]: each for each in models}; '
+        f'{statement}; yaml.safe_dump(document, open(sys.argv[1], "w"))'
+    )
+    return f"cp -a {file} /root/file && {_CONFIG}/install/litellm/bin/python -c '{program}' {file}"
+
+
+def _unchanged(file: str) -> str:
+    return f"cp -a /root/file {file}"
+
+
 def _redis(command: str) -> str:
     return f"REDISCLI_AUTH='{_SHELL_PASSWORD}' redis-cli {command}"
 
 
 _SHELL_PASSWORD = PASSWORD.replace("'", "'\\''")
+_ROUTES = f"{_CONFIG}/model-mappings.yaml"
+_GATEWAY = f"{_CONFIG}/litellm-unified.yaml"
 _RESTART = f"systemctl restart {UNIT}"
+_RESTART_GATEWAY = (
+    "systemctl restart litellm@a litellm@b; sleep 2; "
+    "timeout 60 sh -c 'until curl -sf http://127.0.0.1:4000/health/liveliness; do sleep 0.5; done'; sleep 3"
+)
 _NFT_GONE = "nft delete table inet fault"
 _DEAD = f"systemctl kill --signal=KILL {UNIT}"
 _UNTIL_ACTIVE = f"timeout 30 sh -c 'until curl -sf http://127.0.0.1:{PORT}/health; do sleep 0.2; done'"
@@ -112,6 +133,33 @@ FAULTS = {
         f"ln -sfn $(cat /root/link) {_CONFIG} && rm -r /etc/ai-backend-generations/0123",
         "generation/files",
         "edited",
+    ),
+    "a probe with too little time": Fault(
+        _changed(_ROUTES, 'entries["three"]["probe"]["timeout"] = 0.001'),
+        _unchanged(_ROUTES),
+        "route/three/chat",
+        "slow",
+    ),
+    "a probe that is too long for its model": Fault(
+        _changed(_ROUTES, 'entries["wide"]["probe"]["prompt"] = "Who are you? " * 400'),
+        _unchanged(_ROUTES),
+        "route/wide/chat",
+        "refused",
+    ),
+    "a promise that the model does not keep": Fault(
+        _changed(_ROUTES, 'entries["wide"]["tools"] = True'), _unchanged(_ROUTES), "route/wide/tools", "promise"
+    ),
+    "a gateway that runs with a changed configuration": Fault(
+        _changed(
+            _GATEWAY,
+            'models.append({**entries["wide@wide"], "model_name": "one-more", "model_info": {"id": "one-more"}}); '
+            'entries["two@pair"]["litellm_params"]["weight"] = 0',
+        )
+        + f"; {_RESTART_GATEWAY}",
+        f"{_unchanged(_GATEWAY)}; {_RESTART_GATEWAY}",
+        "gateway/models",
+        "models",
+        (("route/pair/balance", "unshared"), ("generation/files", "edited")),
     ),
     # Processes
     "a server that was stopped": Fault(
@@ -222,7 +270,11 @@ FAULTS = {
         _refused_to_others(8083), _NFT_GONE, "route/three/chat", "route-walled"
     ),
     "a firewall between the gateway and a server with a fallback": Fault(
-        _refused_to_others(8081), _NFT_GONE, "route/one/chat", "elsewhere"
+        _refused_to_others(8081),
+        _NFT_GONE,
+        "route/one/chat",
+        "elsewhere",
+        (("route/pair/balance", "sharer-silent"),),
     ),
     "a firewall before the gateway": Fault(_dropped(4000), _NFT_GONE, "gateway/models", "gateway-walled"),
     # Disk

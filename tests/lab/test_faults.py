@@ -29,18 +29,12 @@ SELF_PROOF_SECONDS = 20
 PROVOKED_ELSEWHERE = {
     "task": "test_ollama.py",
     "open": "test_host_checks.py",
-    # Against doubles alone: a lab host has no card, no clock and no memory bound of its own; its models do not think,
-    # promise nothing, and are quick; and no fault here gives the words of the others.
+    # Against doubles alone: a lab host has no card, no clock and no memory bound of its own, and no model that thinks.
     "card-memory": "test_verify_cards.py",
     "driver": "test_verify_cards.py",
     "clock": "test_verify_host.py",
     "memory": "test_verify_host.py",
-    "promise": "test_verify_gateway.py",
     "thinking": "test_verify_gateway.py",
-    "slow": "test_verify_gateway.py",
-    "models": "test_verify_gateway.py",
-    "unshared": "test_verify_gateway.py",
-    "refused": "test_verify_gateway.py",
 }
 
 
