@@ -22,7 +22,8 @@ class Deployment(Options):
     order: Annotated[int, Field(ge=1)] = 1
     """Deployments of a higher order are used only while all of the lower ones fail."""
     rpm: Annotated[int, Field(ge=1)] | None = None
-    """Requests that it may get within a minute; further ones go to the others, or are refused with 429."""
+    """Requests that it may get within a minute; further ones go to the others, or are refused with 429. Each proof asks
+    a few times too, and waits for the next minute where they are used up."""
     tpm: Annotated[int, Field(ge=1)] | None = None
     """Tokens that it may be asked to take and give within a minute, likewise."""
     max_parallel_requests: Annotated[int, Field(ge=1)] | None = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -16,6 +18,11 @@ from roles.verify.quoting import quoted
 _PASSING = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.REQUEST_TIMEOUT)
 """So LiteLLM answers when every deployment of a name is in its cool-down, and when it has waited for one for as long as
 it may: one that has just started is slow enough itself to do so."""
+
+_OVER_LIMIT = re.compile(r"[RT]PM limit=", re.IGNORECASE)
+"""So LiteLLM 1.106.2 words a refusal by a deployment's own `rpm` or `tpm`, which it counts by the clock's minute."""
+_LIMIT_SECONDS = 60.0
+_LIMIT_PAUSE = 2.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,11 @@ class Reply:
         except (ValueError, LookupError, TypeError):
             gist = self.text
         return f"{self.status} {quoted(gist)}"
+
+    @property
+    def over_limit(self) -> bool:
+        """It was refused for no other reason than that it was asked as often as allowed: by others, or the verifier."""
+        return self.status == httpx.codes.TOO_MANY_REQUESTS and bool(_OVER_LIMIT.search(self.text))
 
     def require_ok(self) -> None:
         if self.status in _PASSING:
@@ -75,7 +87,8 @@ would be slow by being looked at."""
 class Api:
     """Sends requests to the gateway, with a key or without. So many at a time; others wait for their turn.
 
-    Every method raises `Refuted` when no answer comes within `timeout` seconds in all.
+    Every method raises `Refuted` when no answer comes within `timeout` seconds in all. What is refused because its
+    deployment has been asked as often as its limit allows within this minute is asked again in the next.
     """
 
     def __init__(self, client: httpx.AsyncClient, url: str, key: str | None) -> None:
@@ -89,11 +102,14 @@ class Api:
         return await self._whole(self._client.build_request("GET", self._url + path, headers=self._headers), timeout)
 
     async def post(self, path: str, body: Mapping[str, object], timeout: float) -> Reply:
-        return await self._whole(self._post_request(path, body), timeout)
+        return await _within_limits(lambda: self._whole(self._post_request(path, body), timeout))
 
     async def stream(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
         """Like `post`, reading server-sent events. Once it has begun, a stream that breaks off is an answer too."""
-        request = self._post_request(path, {**body, "stream": True})
+        return await _within_limits(lambda: self._streamed(path, {**body, "stream": True}, timeout))
+
+    async def _streamed(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
+        request = self._post_request(path, body)
         events: list[str] = []
         response: httpx.Response | None = None
         broken: str | None = None
@@ -129,6 +145,17 @@ class Api:
     def _without_key(self, text: str) -> str:
         """Before anything is cut: half a key is a leak too."""
         return text.replace(self._key, "[the key]") if self._key else text
+
+
+_AnyReply = TypeVar("_AnyReply", bound=Reply)
+
+
+async def _within_limits(ask: Callable[[], Awaitable[_AnyReply]]) -> _AnyReply:
+    """What is answered, at the latest in the next minute of the gateway's clock."""
+    deadline = time.monotonic() + _LIMIT_SECONDS + _LIMIT_PAUSE
+    while (reply := await ask()).over_limit and time.monotonic() < deadline:
+        await asyncio.sleep(_LIMIT_PAUSE)
+    return reply
 
 
 def _reason(error: Exception, timeout: float) -> str:

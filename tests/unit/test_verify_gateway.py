@@ -387,6 +387,23 @@ def test_a_backend_that_only_rests_is_asked_again(proven: Proven, double: Double
     recovery.join()
 
 
+_OVER_LIMIT = "litellm.RateLimitError: Model rate limit exceeded. RPM limit=12, current usage=17.0"
+
+
+def test_a_route_that_was_asked_as_often_as_it_may_is_asked_in_the_next_minute(proven: Proven, double: Double) -> None:
+    double.spoil("qwen", "qwen@backend", "text", status=429, error=_OVER_LIMIT)
+    recovery = threading.Timer(1.5, double.manners.clear)
+    recovery.start()
+    assert proven.red() == {}
+    recovery.join()
+
+
+def test_a_limit_that_lets_nobody_pass_is_red(proven: Proven, double: Double, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roles.verify.api._LIMIT_SECONDS", 0.0)
+    double.spoil("text", status=429, error=_OVER_LIMIT)
+    assert proven.red() == {"route/text/completion": f'429 "{_OVER_LIMIT}"'}
+
+
 def test_a_backend_that_rests_and_is_broken_fails_at_once(proven: Proven, double: Double) -> None:
     double.spoil("qwen", "gpt-4o", status=429, error="No deployments available, cooldown")
     double.spoil("qwen@backend", status=500, error="kaput")
