@@ -88,6 +88,12 @@ def routes_stack(served: Served, *, hasty: bool = False, limits: bool = True, **
                 [Deployment(provider="one", tags=["fast"]), Deployment(provider="two", tags=["slow", "default"])],
             ),
             Route(
+                name="plain",
+                deployments=[Deployment(provider="three")],
+                mode="completion",
+                probe=Probe(expects="This was said by"),
+            ),
+            Route(
                 name="ranker",
                 deployments=[Deployment(provider="ranker")],
                 mode="rerank",

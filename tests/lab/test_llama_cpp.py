@@ -23,6 +23,7 @@ from roles.spec import SystemScope
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import Run, ask, deploy, failures, inventory_file, verdict
 from tests.lab.llama_cpp_stack import ARCHIVE, KEYS, LOCK, SENTENCES, WHEEL, Served
+from tests.lab.openai_client import answers_by_the_report
 from tests.labhost import Lab, LabHost
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.models import write_tiny_gguf
@@ -173,6 +174,12 @@ def test_servers_run_side_by_side_and_each_route_is_answered_by_its_own(deployed
         f"route/{name}/{kind}" for name in ("plain", "keyed", "first", "second") for kind in ("chat", "stream")
     } <= ids
     assert ask(deployed.host, "keyed") == SENTENCES["keyed.gguf"]
+
+
+def test_openais_client_works_for_every_route_by_what_the_report_says(deployed: Deployed) -> None:
+    answered = answers_by_the_report(deployed.host)
+    assert set(answered) == {"plain", "keyed", "embedder", "first", "second"}
+    assert len(json.loads(answered["embedder"])["data"][0]["embedding"]) > 1
 
 
 def test_a_python_server_answers_for_each_of_its_models_in_turn(deployed: Deployed) -> None:

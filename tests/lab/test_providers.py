@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, ask, deploy, failures, files_changed_by, main_pids, verdict
+from tests.lab.openai_client import answers_by_the_report
 from tests.labhost import LabHost
 from tests.labhost.paths import REPOSITORY
 
@@ -65,6 +66,12 @@ def test_every_provider_answers_by_its_own_words(host: LabHost) -> None:
     assert {model: ask(host, model) for model in SAY} == SAY
     ids = {check["id"] for check in found["checks"]}
     assert {f"unit/{unit}/digest" for unit in SERVERS} | {"unit/ollama-models.service/done"} <= ids
+
+
+def test_openais_client_works_for_every_route_by_what_the_report_says(host: LabHost) -> None:
+    answered = answers_by_the_report(host)
+    assert answered.keys() == SAY.keys()
+    assert all(SAY[name] in answer for name, answer in answered.items())
 
 
 def test_the_model_is_awq_from_the_hub_at_a_commit_that_is_recorded(host: LabHost) -> None:

@@ -60,7 +60,13 @@ def test_every_route_is_proved_and_a_second_run_changes_nothing(deployed: Deploy
     found = verdict(deployed.host)
     assert failures(found) == []
     ids = {check["id"] for check in found["checks"]}
-    assert {"route/ranker/rerank", "gateway/cache", f"unit/{REDIS}/ready", "route/gpt-4o/stream"} <= ids
+    assert {
+        "route/ranker/rerank",
+        "route/plain/completion",
+        "gateway/cache",
+        f"unit/{REDIS}/ready",
+        "route/gpt-4o/stream",
+    } <= ids
     assert set(deployed.deploy().must_pass().results().values()) == {"No changes"}
 
 
