@@ -55,6 +55,7 @@ def _variables(plan: HostPlan, generation: Generation) -> dict[str, Any]:
         "secrets": [secret.path for secret in plan.generated_secrets],
         "generation": generation.folder,
         "links": [{"path": path, "target": target} for path, target in links.items()],
-        "units": [unit.name for unit in plan.units],
+        # What a timer starts is not started by anybody else.
+        "units": [unit.name for unit in plan.units if unit.kind != "triggered"],
         "verifier": f"{layout.config}/{VERIFIER_COMMAND}",
     }
