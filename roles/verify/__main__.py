@@ -20,7 +20,7 @@ from roles.verify.reports.prometheus import prometheus
 from roles.verify.run import verify
 from roles.verify.staged import verify_staged
 from roles.verify.verdict import Verdict
-from roles.verify.watch import WEBHOOK_VARIABLE, NotTold, has_changed, tell, webhook, write_whole
+from roles.verify.watch import WEBHOOK_VARIABLE, NotTold, has_changed, settled, tell, webhook, write_whole
 
 _UNKNOWN = 2
 _INTERRUPTED = 130
@@ -63,8 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if options.staged:
             verdict = asyncio.run(verify_staged(generation, options.staged, options.stale))
+        elif options.watch:
+            # Each time of what is current then.
+            verdict = settled(lambda: asyncio.run(verify(load_generation(options.config))), generation.state)
         else:
             verdict = asyncio.run(verify(generation, progress=_tell, deep=options.deep, faults=options.faults))
+    except ConfigError as error:
+        print(f"verify: {error}", file=sys.stderr)
+        return _UNKNOWN
     except KeyboardInterrupt:
         print("verify: interrupted", file=sys.stderr)
         return _INTERRUPTED

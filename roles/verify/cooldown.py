@@ -20,9 +20,10 @@ _PAUSE = 1.0
 async def outlast_cooldown(
     ask: Callable[[], Awaitable[str]], is_well: Callable[[], Awaitable[bool]], cooldown: float
 ) -> str:
-    """What `ask` sees, asked again while the backend itself `is_well`, until `cooldown` seconds after the first answer.
+    """What `ask` sees, asked again while the backend itself `is_well`, until `cooldown` seconds after it first was.
 
-    That answer may have been long in coming, and begun the cool-down itself: a gateway that has just started is slow.
+    The first answer may have been long in coming, and begun the cool-down itself: a gateway that has just started is
+    slow.
 
     Raises:
         Refuted: what `ask` saw last.
@@ -32,7 +33,8 @@ async def outlast_cooldown(
         try:
             return await ask()
         except Resting:
-            deadline = deadline or time.monotonic() + cooldown + _MARGIN
-            if time.monotonic() > deadline or not await is_well():
+            if (deadline and time.monotonic() > deadline) or not await is_well():
                 raise
+            # Not sooner: where a limit of requests is used up, that it is well may be seen in the next minute only.
+            deadline = deadline or time.monotonic() + cooldown + _MARGIN
         await asyncio.sleep(_PAUSE)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,43 @@ _MOST_CHECKS = 20
 """Checks that are named to the webhook; of more the number alone."""
 
 
+_LOCK = "lock"
+"""In the state folder, for as long as a deploy is under way."""
+_LONGEST_DEPLOY = 600.0
+"""Seconds for which the end of a deploy is waited for. One that was killed may leave its lock."""
+_PROOFS = 3
+_PAUSE = 1.0
+
+
 class NotTold(Exception):
     """The webhook was not reached; the message says why, without its address, which is a secret."""
+
+
+def settled(prove: Callable[[], Verdict], state: Path) -> Verdict:
+    """A verdict of a host at rest. One that does not hold, while a deploy restarts what it is about, says nothing: it
+    is made again when the deploy has ended, up to two times.
+
+    Args:
+        state: the host's state folder.
+    """
+    for _ in range(_PROOFS - 1):
+        before = _changed(state)
+        verdict = prove()
+        if verdict.status == "pass" or not (_is_deployed_to(state) or _changed(state) != before):
+            return verdict
+        deadline = time.monotonic() + _LONGEST_DEPLOY
+        while _is_deployed_to(state) and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+    return prove()
+
+
+def _is_deployed_to(state: Path) -> bool:
+    return (state / _LOCK).exists()
+
+
+def _changed(state: Path) -> int:
+    """When something came or went there last, as a deploy's lock does: nanoseconds."""
+    return state.stat().st_mtime_ns if state.exists() else 0
 
 
 def write_whole(text: str, file: Path) -> None:

@@ -15,9 +15,38 @@ import pytest
 from roles.plan import WATCH_TIMER, WATCH_UNIT
 from roles.rooms import plan_of
 from roles.spec import EnvSecret, SpecError, Verification
-from roles.verify.watch import NotTold, has_changed, tell, write_whole
+from roles.verify import Verdict
+from roles.verify.watch import NotTold, has_changed, settled, tell, write_whole
 from tests.stacks import small_stack, user_scope
 from tests.verdicts import BAD, GOOD
+
+
+def test_what_a_deploy_makes_red_is_proved_again_when_it_has_ended(tmp_path: Path) -> None:
+    lock, seen = tmp_path / "lock", [BAD, BAD, GOOD]
+
+    def prove() -> Verdict:
+        if len(seen) == 2:  # one begins and ends meanwhile
+            lock.mkdir()
+            lock.rmdir()
+        return seen.pop(0)
+
+    lock.mkdir()
+    threading.Timer(0.5, lock.rmdir).start()
+    assert settled(prove, tmp_path) == GOOD
+    assert not lock.exists()
+
+
+def test_what_is_red_without_a_deploy_is_told_at_once(tmp_path: Path) -> None:
+    seen = [BAD, GOOD]
+    assert settled(lambda: seen.pop(0), tmp_path) == BAD
+
+
+def test_a_lock_that_a_killed_deploy_left_is_waited_for_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roles.verify.watch._LONGEST_DEPLOY", 0.0)
+    (tmp_path / "lock").mkdir()
+    assert settled(lambda: BAD, tmp_path) == BAD
 
 
 @pytest.mark.parametrize(
