@@ -171,6 +171,12 @@ def test_after_a_boot_the_host_proves_itself_and_the_signals_agree(deployed: Dep
     assert host.run("systemctl is-failed ai-backend-verify", check=False).stdout == "inactive\n"
 
 
+def test_a_reload_of_systemd_starts_no_proof(deployed: Deployed) -> None:
+    started = "systemctl show ai-backend-verify.service -P ExecMainStartTimestampMonotonic"
+    before = deployed.host.run(started).stdout
+    assert deployed.host.run(f"systemctl daemon-reload; sleep 4; {started}").stdout == before
+
+
 def test_a_change_is_told_once_each_way(deployed: Deployed, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     with webhook(lab) as (url, told):
         monkeypatch.setenv(WEBHOOK_VARIABLE, url)
