@@ -246,13 +246,14 @@ def test_the_least_busy_goes_round_one_that_hangs(deployed: Deployed) -> None:
 
 def test_by_latency_the_faster_is_asked(deployed: Deployed) -> None:
     deployed.deploy(routing_strategy="latency-based-routing").must_pass()
-    for slow, fast in (("two", "one"), ("one", "two")):
+    # The second freezes for longer: the first may still have nothing but slow answers to its name.
+    for slow, fast, freeze_seconds in (("two", "one", 1), ("one", "two", 3)):
         last: list[str] = []
         while last[-3:] != [fast] * 3:  # the mean is over the ten latest answers, of which each slow one adds a tenth
             assert len(last) < 30, last
             unit = f"llama-server@{slow}"
             deployed.host.run(f"systemctl kill --signal=STOP {unit}")
-            thaw = threading.Timer(2, deployed.host.run, [f"systemctl kill --signal=CONT {unit}"])
+            thaw = threading.Timer(freeze_seconds, deployed.host.run, [f"systemctl kill --signal=CONT {unit}"])
             thaw.start()
             try:
                 last += origins(deployed.ask("pair"))
