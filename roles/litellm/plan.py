@@ -67,12 +67,7 @@ _PROCESS_ENVIRONMENT = {
     "NO_REDOC": "True",
     "NO_OPENAPI": "True",
 }
-_CACHE_ENVIRONMENT = {
-    # Seconds for which a Redis that failed five times is left alone. LiteLLM's 60 are long after a restart of it; to
-    # try it costs one request in ten seconds the time-out of the cache. The verifier waits for as long.
-    "REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT": "10",
-}
-PUBLIC_VARIABLES = frozenset({*_PROCESS_ENVIRONMENT, *_CACHE_ENVIRONMENT, CACHE_NAMESPACE_VARIABLE})
+PUBLIC_VARIABLES = frozenset({*_PROCESS_ENVIRONMENT, CACHE_NAMESPACE_VARIABLE})
 """Names of the variables that a process of the gateway may have besides its secrets."""
 
 
@@ -190,14 +185,14 @@ class _Process:
             "--host", bind,
             "--port", port,
         ]  # fmt: skip
-        of_cache = {**_CACHE_ENVIRONMENT, CACHE_NAMESPACE_VARIABLE: cache_namespace} if self.has_cache else {}
+        namespace = {CACHE_NAMESPACE_VARIABLE: cache_namespace} if self.has_cache else {}
         return unit_file(
             template,
             layout=layout,
             unit=name,
             service=self.gateway,
             command=command,
-            environment={**_PROCESS_ENVIRONMENT, **of_cache},
+            environment={**_PROCESS_ENVIRONMENT, **namespace},
             secrets=self.secrets,
             memory_max=self.gateway.memory_max,
             # LiteLLM ends once the requests under way have ended, and takes no new ones meanwhile.

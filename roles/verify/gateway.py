@@ -24,9 +24,8 @@ _REFUSED = (400, 401, 403)
 """LiteLLM 1.106.2 without a database: 401 without a key, 400 "No connected db" for a wrong one; other releases 401."""
 _TIMEOUT = 30.0
 """Seconds. A refusal and a list come without any backend; the first answers of a worker take 0.3-1.7 s."""
-_CACHE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.5, 3, 3, 3, 3)
-"""Seconds after each of the same requests. An answer is kept just after it was given; but a Redis that has failed is
-left alone for ten seconds (`REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT` in the unit)."""
+_CACHE_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds after each of the same requests. An answer is kept just after it was given."""
 _CACHE_ROUTES = 2
 """So many are tried, should one not answer."""
 _SUBJECT = "gateway"
