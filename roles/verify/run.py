@@ -79,8 +79,9 @@ async def verify(
             checks += timer_checks(generation.timer, generation.scope, read_states)
         cooldown = generation.gateway.cooldown if generation.gateway else 0
         if generation.gateway:
-            kept = generation.routes if generation.cache else None
-            checks += gateway_checks(client, generation.gateway, generation.routes, api, kept)
+            checks += gateway_checks(
+                client, generation.gateway, generation.routes, api, has_cache=generation.cache is not None
+            )
             if generation.gateway.canary:
                 checks.append(canary_check(generation.gateway.canary, generation.routes, api, cooldown))
         if generation.gateway and _just_started(generation.gateway, settled):

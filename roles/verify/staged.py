@@ -28,9 +28,8 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
     gateway: Gateway = replace(generation.gateway, url=url)
     async with gateway_client() as client:
         api = key_holder(client, gateway)
-        # Of its cache it is enough to be reached: which routes answer yet is another matter.
-        kept = () if generation.cache and generation.cache.unit not in stale else None
-        checks = gateway_checks(client, gateway, generation.routes, api, kept)
+        cache = generation.cache
+        checks = gateway_checks(client, gateway, generation.routes, api, bool(cache and cache.unit not in stale))
         checks += [_patiently(_ask(route, each, api)) for route, each in _askable(generation, stale)]
         checks += [
             _patiently(_fail(edge, api))

@@ -153,7 +153,7 @@ FAULTS = {
         _changed(
             _GATEWAY,
             'models.append({**entries["wide@wide"], "model_name": "one-more", "model_info": {"id": "one-more"}}); '
-            'entries["two@two"]["litellm_params"]["weight"] = 0',
+            'entries["two@pair"]["litellm_params"]["weight"] = 0',
         )
         + f"; {_RESTART_GATEWAY}",
         f"{_unchanged(_GATEWAY)}; {_RESTART_GATEWAY}",

@@ -71,7 +71,6 @@ class Double(ThreadingHTTPServer):
         refusals: status by key; 200 = served like the right key.
         bodies: the requests that it answered.
         cache: status and error of its cache.
-        keeps: whether that takes anything.
     """
 
     request_queue_size = 64
@@ -84,7 +83,6 @@ class Double(ThreadingHTTPServer):
         self.refusals: dict[str | None, int] = {None: 401, WRONG_KEY: 400}
         self.bodies: list[dict[str, Any]] = []
         self.cache = (200, "")
-        self.keeps = True
 
     def spoil(self, *names: str, **manner: Any) -> None:
         for name in names:
@@ -112,7 +110,6 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self._refused():
             return
-        known = body in self.server.bodies and "cache" not in body and self.server.keeps
         self.server.bodies.append(body)
         model = body["model"]
         manner = self.server.manners.get(model, Manner())
@@ -125,8 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif body.get("stream"):
             self._stream(model, manner)
         else:
-            from_cache = {"x-litellm-cache-key": "0"} if known else {}
-            self._json(200, self._whole(manner, body), {**self._origin(model, manner), **from_cache})
+            self._json(200, self._whole(manner, body), self._origin(model, manner))
 
     def _refused(self) -> bool:
         key = self.headers.get("authorization", "").removeprefix("Bearer ") or None
@@ -597,15 +593,6 @@ def test_a_gateway_that_does_not_reach_its_cache_fails(proven: Proven, double: D
     assert generation.gateway
     cache = generation.gateway.service
     assert proven.red(cache=cache) == {}
-    double.keeps = False
-    assert proven.red(cache=cache) == {
-        "gateway/cache": "healthy, but of 5 same requests none was answered from it",
-    }
-    double.keeps = True
-    double.spoil("qwen", status=500, error="kaput")
-    (unknown,) = [check for check in proven.verdict(cache=cache).checks if check.ok is None]
-    assert (unknown.id, unknown.seen) == ("gateway/cache", "healthy; qwen gave nothing to keep: see its checks")
-    double.manners.clear()
     double.cache = (503, "Service Unhealthy")
     assert proven.red(cache=cache) == {"gateway/cache": '503 "Service Unhealthy"'}
     assert proven.red(cache=None) == {}
