@@ -155,6 +155,12 @@ def drop(deployed: Deployed) -> Callable[[], None]:
     return lambda: restored(deployed, "nft delete table inet fault")
 
 
+def deploy_hasty(deployed: Deployed, **gateway: Any) -> None:
+    """Deploy time-outs so short that a proof may miss one, once, while other hosts keep the processors busy."""
+    if deployed.deploy(hasty=True, **gateway).status:
+        deployed.deploy(hasty=True, **gateway).must_pass()
+
+
 @pytest.mark.parametrize("fault", [kill, stop, freeze, drop])
 def test_a_dead_primary_costs_one_time_out_and_then_nothing(
     deployed: Deployed, fault: Callable[[Deployed], Callable[[], None]]
@@ -164,7 +170,7 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
     Other lab hosts use the same processors. So what the first and the later requests cost is taken from the faster
     ones, as what all have to pay those pay too; and a healthy route is asked beside the later ones, to compare.
     """
-    deployed.deploy(hasty=True).must_pass()
+    deploy_hasty(deployed)
     edges = {"one": "three", "gpt-4o": "three", "pair": "two", "ordered": "two"}
     deployed.rested()
     firsts: list[float] = []
@@ -191,7 +197,7 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
 
 
 def test_a_stream_waits_for_its_own_time_out(deployed: Deployed) -> None:
-    deployed.deploy(hasty=True).must_pass()
+    deploy_hasty(deployed)
     mend, taken = freeze(deployed), []
     try:
         for _ in range(3):
@@ -208,7 +214,7 @@ def test_a_stream_waits_for_its_own_time_out(deployed: Deployed) -> None:
 def test_two_instances_tell_each_other_who_is_to_rest(deployed: Deployed) -> None:
     """Through Redis. Each would pay for a time-out of its own otherwise."""
     cooldown = 20
-    deployed.deploy(hasty=True, instances=2, cooldown=cooldown).must_pass()
+    deploy_hasty(deployed, instances=2, cooldown=cooldown)
     mend = freeze(deployed)
     try:
         first = deployed.ask("one")[0]
