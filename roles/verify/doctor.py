@@ -251,9 +251,8 @@ SIGNS: Mapping[str, Sign] = {
         "the gateway can not use its cache, which is well",
         (
             Cause(
-                "Redis refuses it: its password was changed, or it is full and told to throw nothing out: "
-                "`systemctl restart {unit}`",
-                "redis-cli info memory",
+                "Redis refuses it: its password was changed: `systemctl restart {unit}`",
+                _LOG,
             ),
             Cause("a firewall is between it and the gateway", "nft list ruleset"),
         ),

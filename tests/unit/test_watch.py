@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from roles.host.operations import lock_folder
 from roles.plan import WATCH_TIMER, WATCH_UNIT
 from roles.rooms import plan_of
 from roles.spec import EnvSecret, SpecError, Verification
@@ -22,7 +23,9 @@ from tests.verdicts import BAD, GOOD
 
 
 def test_what_a_deploy_makes_red_is_proved_again_when_it_has_ended(tmp_path: Path) -> None:
-    lock, seen = tmp_path / "lock", [BAD, BAD, GOOD]
+    # Where a deploy puts it: the verifier, which stands alone, writes that name a second time.
+    layout = plan_of(small_stack()).layout
+    lock, seen = tmp_path / Path(lock_folder(layout)).relative_to(layout.state), [BAD, BAD, GOOD]
 
     def prove() -> Verdict:
         if len(seen) == 2:  # one begins and ends meanwhile
