@@ -69,6 +69,12 @@ def test_the_table_shows_everything_the_failed_route_first(width: int) -> None:
     assert "\x1b" not in text
     assert all(len(line) <= width for line in lines[:-1])
     assert lines[-1] == "1 of 4 checks fail, 1 of 4 checks could not be made. host gpu-box, generation 1f0c, boot 6e1b"
+    # Once more at the end, where no table has to be searched for it.
+    last = " ".join(" ".join(lines[-6:-1]).split())
+    assert all(
+        f"{mark} {check.subject} {check.claim}: {check.seen}" in last for mark, check in (("FAIL", BAD), ("?", DARK))
+    )
+    assert GOOD.claim not in last
     # In brackets, and not taken for a colour.
     assert '500 "[red]refused"' in text
     order = [line.strip() for line in lines if line.strip() in ("Units", "Gateway", "Routes", "gpt-4o", "llama")]

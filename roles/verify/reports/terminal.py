@@ -1,4 +1,5 @@
-"""A verdict for people: one table, the failed checks first in each of its parts, one line to sum it up."""
+"""A verdict for people: one table, the failed checks first in each of its parts, what does not hold once more below it,
+where a terminal that has scrolled still shows it, and one line to sum it up."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ _STYLES: Mapping[Status, str] = {"pass": "green", "fail": "bold red", "unknown":
 
 
 def print_report(verdict: Verdict, console: Console, earlier: Sequence[Verdict] = ()) -> None:
-    """Prints the table, what changed since the last of the `earlier` verdicts, the oldest of which comes first, and the
-    summary. Colours only where the console is a terminal."""
+    """Prints the table, what changed since the last of the `earlier` verdicts (the oldest of them comes first), what
+    does not hold, and the summary. Colours only where the console is a terminal."""
     table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
     table.add_column("check", ratio=3, overflow="fold")
     table.add_column("expected", ratio=3, overflow="fold")
@@ -30,6 +31,10 @@ def print_report(verdict: Verdict, console: Console, earlier: Sequence[Verdict] 
         _add_group(table, title, checks)
     console.print(table)
     _print_changes(verdict, console, earlier)
+    for check in verdict.checks:
+        if not check.ok:
+            line = f"{_MARKS[check.status]} {check.subject} {check.claim}: {check.seen}"
+            console.print(Text(line, style=_STYLES[check.status], overflow="fold"))
     console.print(Text(verdict.summary, style=_STYLES[verdict.status]), soft_wrap=True)
 
 
