@@ -156,9 +156,12 @@ def drop(deployed: Deployed) -> Callable[[], None]:
 
 
 def deploy_hasty(deployed: Deployed, **gateway: Any) -> None:
-    """Deploy time-outs so short that a proof may miss one, once, while other hosts keep the processors busy."""
-    if deployed.deploy(hasty=True, **gateway).status:
-        deployed.deploy(hasty=True, **gateway).must_pass()
+    """Deploy time-outs so short that a proof may miss one while other hosts keep the processors busy: for five minutes
+    it is tried again."""
+    deadline = time.monotonic() + 300
+    while (run := deployed.deploy(hasty=True, **gateway)).status and time.monotonic() < deadline:
+        pass
+    run.must_pass()
 
 
 @pytest.mark.parametrize("fault", [kill, stop, freeze, drop])
@@ -250,7 +253,10 @@ def test_the_least_busy_goes_round_one_that_hangs(deployed: Deployed) -> None:
 
 def test_by_latency_the_faster_is_asked(deployed: Deployed) -> None:
     deployed.deploy(routing_strategy="latency-based-routing").must_pass()
-    # The second freezes for longer: the first may still have nothing but slow answers to its name.
+    # The proof has asked all routes at once. Forget how long those answers took: Redis holds that, and the gateway too.
+    alive = "http://127.0.0.1:4000/health/liveliness"
+    deployed.host.run(f"systemctl restart {REDIS} litellm && until curl -sf {alive}; do sleep 0.5; done", timeout=120)
+    # The second freezes for longer: the first still has slow answers to its name.
     for slow, fast, freeze_seconds in (("two", "one", 1), ("one", "two", 3)):
         last: list[str] = []
         while last[-3:] != [fast] * 3:  # the mean is over the ten latest answers, of which each slow one adds a tenth
