@@ -21,8 +21,8 @@ from pyinfra.api.command import PyinfraCommand
 
 from roles.host.history import KeptGeneration
 from roles.host.program import HostProgram
+from roles.host.requests import install_request, system_request
 from roles.host.sending import SendFile
-from roles.host.state import BUILD_USER
 from roles.host.target import Target
 from roles.plan import STAGED_FOLDER, STAGED_PORT, Json, Layout
 
@@ -125,19 +125,7 @@ def prepare_system() -> Generator[PyinfraCommand, None, None]:
     if not pending.prepare:
         host.noop("packages, user and folders are there")
         return
-    folders: list[Json] = [[layout.installs, 0o755], [layout.state, 0o755], [layout.cache, 0o755]]
-    yield HostProgram(
-        "system",
-        {
-            "state": layout.state,
-            "packages": list(pending.packages),
-            "keep_off": list(target.plan.keep_off),
-            "build_user": BUILD_USER if layout.scope == "system" else None,
-            "cache": layout.cache,
-            "folders": folders,
-            "lingering": pending.linger,
-        },
-    )
+    yield HostProgram("system", system_request(layout, pending.packages, target.plan.keep_off, linger=pending.linger))
     target.changed()
 
 
@@ -152,20 +140,8 @@ def make_installs() -> Generator[PyinfraCommand, None, None]:
     for install in missing:
         if install.install.sent_from:
             yield SendFile(install.install.sent_from, install, layout.state)
-        yield HostProgram(
-            "install",
-            {
-                "kind": install.install.kind,
-                "title": install.install.title,
-                "folder": install.folder,
-                "recipe": dict(install.recipe),
-                "state": layout.state,
-                "token": install.install.token.reveal() if install.install.token else None,
-                "cache": layout.cache,
-                "build_user": BUILD_USER if layout.scope == "system" else None,
-                "uv": dict(target.uv_tool()),
-            },
-        )
+        request = install_request(layout, install.install, install.recipe, install.folder, target.uv_tool())
+        yield HostProgram("install", request)
     target.changed()
 
 

@@ -9,15 +9,14 @@ import shlex
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from roles.host.program import _BOOTSTRAP, payload
-from roles.host.state import BUILD_USER
+from roles.host.requests import install_request, system_request
 from roles.llama_cpp import LlamaCppBuild
 from roles.llama_cpp.installs import native_install, packages
-from roles.plan import layout_of, read_lock
+from roles.plan import Install, Json, layout_of, read_lock
 from roles.spec import SystemScope
 from tests.labhost import Lab, LabHost
 from tests.labhost.image import say
@@ -35,36 +34,25 @@ def llama_cpp_bin(lab: Lab, build: LlamaCppBuild) -> Path:
     folder = lab.folders.llama_cpp / name
     with locked(lab.folders.root / "llama-cpp.lock"):
         if not folder.exists():
-            say("building llama.cpp for the Ollama stand-in (once; minutes with an empty ccache)")
+            say("building llama.cpp for the tests (once; minutes with an empty ccache)")
             lab.folders.llama_cpp.mkdir(parents=True, exist_ok=True)
             host = lab.create(f"builder-{os.getpid()}", release=RELEASE, owner=os.getpid())
             try:
-                _build(host, dict(install.recipe), install.title, packages(build, None))
+                _build(host, install, packages(build, None))
                 _fetch(host, folder)
             finally:
                 host.destroy()
     return folder / "bin"
 
 
-def _build(host: LabHost, recipe: dict[str, Any], title: str, packages: Sequence[str]) -> None:
+def _build(host: LabHost, install: Install, packages: Sequence[str]) -> None:
     layout = layout_of(SystemScope())
-    common = {"state": layout.state, "cache": layout.cache, "build_user": BUILD_USER}
-    _run(
-        host,
-        "system",
-        {
-            **common,
-            "packages": list(packages),
-            "folders": [[layout.installs, 0o755], [layout.state, 0o755], [layout.cache, 0o755]],
-            "lingering": False,
-        },
-    )
+    _run(host, "system", system_request(layout, packages))
     uv = {"folder": f"{layout.installs}/uv/lab", "requirements": read_lock("host", "uv")}
-    request = {"kind": "source-build", "title": title, "folder": "/opt/ai-backend/lab", "recipe": recipe, "uv": uv}
-    _run(host, "install", {**common, **request})
+    _run(host, "install", install_request(layout, install, install.recipe, "/opt/ai-backend/lab", uv))
 
 
-def _run(host: LabHost, program: str, request: dict[str, Any]) -> None:
+def _run(host: LabHost, program: str, request: Mapping[str, Json]) -> None:
     host.run(f"python3 -c {shlex.quote(_BOOTSTRAP)} {program}", input=payload(program, request), timeout=1800)
 
 

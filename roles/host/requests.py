@@ -1,0 +1,56 @@
+"""What the programs that prepare a host and install something are asked: also by who needs the two without a deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from roles.host.state import BUILD_USER
+from roles.plan import Install, Json, Layout
+
+
+def system_request(
+    layout: Layout, packages: Sequence[str], keep_off: Sequence[str] = (), *, linger: bool = False
+) -> dict[str, Json]:
+    """For the program `system`.
+
+    Args:
+        packages: those that are missing.
+        keep_off: units that come with them and are not to start.
+        linger: turn lingering on for the user.
+    """
+    return {
+        "state": layout.state,
+        "packages": list(packages),
+        "keep_off": list(keep_off),
+        "build_user": _builder(layout),
+        "cache": layout.cache,
+        "folders": [[layout.installs, 0o755], [layout.state, 0o755], [layout.cache, 0o755]],
+        "lingering": linger,
+    }
+
+
+def install_request(
+    layout: Layout, install: Install, recipe: Mapping[str, Json], folder: str, uv: Mapping[str, str]
+) -> dict[str, Json]:
+    """For the program `install`.
+
+    Args:
+        recipe: the install's, for that host.
+        folder: which it is made in.
+        uv: folder and requirements of the uv that makes environments.
+    """
+    return {
+        "kind": install.kind,
+        "title": install.title,
+        "folder": folder,
+        "recipe": dict(recipe),
+        "state": layout.state,
+        "token": install.token.reveal() if install.token else None,
+        "cache": layout.cache,
+        "build_user": _builder(layout),
+        "uv": dict(uv),
+    }
+
+
+def _builder(layout: Layout) -> str | None:
+    return BUILD_USER if layout.scope == "system" else None
