@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from roles.host.operations import lock_folder
+from roles.plan import layout_of
+from roles.spec import SystemScope
 from roles.verify.doctor import SIGNS
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import verdict
@@ -27,6 +30,8 @@ GATEWAY: dict[str, Any] = {"instances": 2, "limits": False}
 MEND_SECONDS = 60
 SELF_PROOF_SECONDS = 20
 """Beyond what the units need to start."""
+MEET_SECONDS = 15
+"""That a proof takes at most."""
 PROVOKED_ELSEWHERE = {
     "task": "test_ollama.py",
     "open": "test_host_checks.py",
@@ -175,6 +180,26 @@ def test_a_reload_of_systemd_starts_no_proof(deployed: Deployed) -> None:
     started = "systemctl show ai-backend-verify.service -P ExecMainStartTimestampMonotonic"
     before = deployed.host.run(started).stdout
     assert deployed.host.run(f"systemctl daemon-reload; sleep 4; {started}").stdout == before
+
+
+def test_a_proof_that_meets_a_deploy_is_made_again_when_that_has_ended(deployed: Deployed) -> None:
+    """A deploy restarts services; until it has ended, what a proof finds red says nothing."""
+    host, lock = deployed.host, lock_folder(layout_of(SystemScope()))
+    state = "systemctl show ai-backend-verify -P ActiveState"
+    before = kept(host)["time"]
+    host.run(f"mkdir {lock} && systemctl stop {UNIT} && systemctl start --no-block ai-backend-verify")
+    try:
+        time.sleep(MEET_SECONDS)
+        # The first is made, and red; it waits for the end, and tells nobody yet.
+        assert kept(host)["time"] == before
+        assert host.run(state).stdout == "active\n"
+    finally:
+        host.run(f"systemctl start {UNIT}; sleep 2; rmdir {lock}")
+    host.run(f"timeout 60 sh -c 'while [ $({state}) = active ]; do sleep 0.2; done'", timeout=70)
+    found = kept(host)
+    assert found["time"] > before
+    assert found["status"] == "pass"
+    assert host.run("systemctl is-failed ai-backend-verify", check=False).stdout == "inactive\n"
 
 
 def test_a_change_is_told_once_each_way(deployed: Deployed, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
