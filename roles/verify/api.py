@@ -27,11 +27,13 @@ _LIMIT_PAUSE = 2.0
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer. `text` never holds the key."""
+    """A whole answer. `text` never holds the key; `seconds` are those from the request to the answer's end, without any
+    that were waited before it was sent."""
 
     status: int
     headers: httpx.Headers
     text: str
+    seconds: float
 
     @property
     def brief(self) -> str:
@@ -115,10 +117,13 @@ class Api:
         broken: str | None = None
         try:
             async with self._turns, asyncio.timeout(timeout):
+                began = time.monotonic()
                 response = await self._client.send(request, stream=True)
                 if response.status_code != httpx.codes.OK:
                     await response.aread()
-                    return StreamReply(response.status_code, response.headers, self._without_key(response.text))
+                    return StreamReply(
+                        response.status_code, response.headers, self._without_key(response.text), _since(began)
+                    )
                 async for line in response.aiter_lines():
                     if line.startswith("data:"):
                         events.append(self._without_key(line.removeprefix("data:").strip()))
@@ -129,15 +134,16 @@ class Api:
         finally:
             if response is not None:
                 await response.aclose()
-        return StreamReply(response.status_code, response.headers, "", tuple(events), broken)
+        return StreamReply(response.status_code, response.headers, "", _since(began), tuple(events), broken)
 
     async def _whole(self, request: httpx.Request, timeout: float) -> Reply:
         try:
             async with self._turns, asyncio.timeout(timeout):
+                began = time.monotonic()
                 response = await self._client.send(request)
         except (httpx.HTTPError, TimeoutError) as error:
             raise Refuted(_reason(error, timeout)) from None
-        return Reply(response.status_code, response.headers, self._without_key(response.text))
+        return Reply(response.status_code, response.headers, self._without_key(response.text), _since(began))
 
     def _post_request(self, path: str, body: Mapping[str, object]) -> httpx.Request:
         return self._client.build_request("POST", self._url + path, headers=self._headers, json=body)
@@ -156,6 +162,10 @@ async def _within_limits(ask: Callable[[], Awaitable[_AnyReply]]) -> _AnyReply:
     while (reply := await ask()).over_limit and time.monotonic() < deadline:
         await asyncio.sleep(_LIMIT_PAUSE)
     return reply
+
+
+def _since(began: float) -> float:
+    return time.monotonic() - began
 
 
 def _reason(error: Exception, timeout: float) -> str:

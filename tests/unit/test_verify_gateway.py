@@ -60,6 +60,7 @@ class Manner:
     structured: str = '{"capital": "Paris"}'
     origins: Sequence[str] = ()
     times: int | None = None
+    then: Manner | None = None
 
 
 class Double(ThreadingHTTPServer):
@@ -115,7 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
         manner = self.server.manners.get(model, Manner())
         if manner.times is not None:
             # So often, and then no more.
-            self.server.manners[model] = replace(manner, times=manner.times - 1) if manner.times > 1 else Manner()
+            then = manner.then or Manner()
+            self.server.manners[model] = replace(manner, times=manner.times - 1) if manner.times > 1 else then
         time.sleep(manner.delay)
         if manner.status != 200:
             self._json(manner.status, {"error": {"message": manner.error}})
@@ -498,14 +500,14 @@ def test_a_promise_that_is_not_kept_is_told(
     assert seen in found[f"route/qwen/{kind}"]
 
 
-def shared(*weights: float, **options: Any) -> Route:
+def shared(*weights: float, timeout: float = 10.0, **options: Any) -> Route:
     """A route over deployments `one`, `two`, …; the double answers for each by its id."""
     names = ("one", "two", "three")
     deployments = tuple(
         Deployment(f"{name}@backend", BASE, "backend", weight=weight)
         for name, weight in zip(names, weights, strict=False)
     )
-    probe = Probe("Who are you?", "model", 64, timeout=10.0)
+    probe = Probe("Who are you?", "model", 64, timeout=timeout)
     return Route("shared", (), "chat", deployments, probe, **{"balance": True, **options})
 
 
@@ -528,6 +530,23 @@ def test_a_deployment_that_hides_behind_another_is_found(proven: Proven, double:
     # One that does not answer gets nothing: that is no further fault.
     assert checks["route/shared/balance"].ok is None
     assert checks["route/shared/balance"].seen == "two@backend does not answer: see its own check"
+
+
+def test_shares_are_seen_beyond_a_limit_that_is_longer_than_the_time_out(proven: Proven, double: Double) -> None:
+    double.names = ("shared",)
+    both = Manner(origins=["one@backend", "two@backend"])
+    limited = Manner(status=429, error=_OVER_LIMIT, times=4, then=both)
+    # The chat and the stream are answered, and have used up the limit.
+    double.spoil("shared", origins=both.origins, times=2, then=limited)
+    assert proven.red(routes=(shared(1, 1, timeout=0.5),)) == {}
+    assert double.manners["shared"] is both
+
+
+def test_shares_that_take_too_long_to_see_are_red(proven: Proven, double: Double) -> None:
+    double.names = ("shared",)
+    double.spoil("shared", origin="one@backend", delay=0.3)
+    found = proven.red(routes=(shared(1, 1, timeout=0.7),))
+    assert found["route/shared/balance"] == "no end within 0.7 s, after 12 requests"
 
 
 @pytest.mark.parametrize(("weights", "asked"), [((1, 1), 32), ((3, 1), 76)])
