@@ -8,6 +8,7 @@ from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaCppRelease, LlamaServer, PythonServerModel, PythonWheel
 from roles.spec import Deployment, EnvSecret, Mode, Probe, Provider, Route, Stack, TextFile, UrlFile
 from tests.lab.inventory import LLAMA_CPP, lab_model
+from tests.labhost.models import tool_call_sentence
 
 KEYS = {"LAB_KEYED_KEY": "sk-lab-keyed-0123456789", "LAB_PYTHON_KEY": "sk-lab-python-0123456789"}
 """The variables that the stack takes its keys from, and what the tests put there."""
@@ -16,6 +17,7 @@ SENTENCES = {
     "keyed.gguf": "This one asks for a key",
     "second.gguf": "The second model speaks",
     "third.gguf": "Number three came later",
+    "caller.gguf": tool_call_sentence("report_weather", city="Paris"),
 }
 """What the models answer that are served for these tests, beyond the lab's own."""
 
@@ -33,10 +35,10 @@ Served = Mapping[str, tuple[str, str]]
 
 
 def llama_cpp_stack(served: Served, *, grown: str | None = None, carded: str | None = None) -> Stack:
-    """Three native servers and a Python server with two models.
+    """Four native servers and a Python server with two models.
 
     Args:
-        grown: with a fourth native server, run from a release, a third model of the Python server, and another Python
+        grown: with a fifth native server, run from a release, a third model of the Python server, and another Python
             server, run from the wheel that this file of requirements pins.
         carded: with another native server that is to use the host's card: from a `release` that can not, or a `build`.
     """
@@ -76,6 +78,7 @@ def llama_cpp_stack(served: Served, *, grown: str | None = None, carded: str | N
             embeddings=True,
             pooling="mean",
         ),
+        LlamaServer(name="caller", port=8085, build=LLAMA_CPP, model=file("caller.gguf"), served_name="caller"),
         LlamaCppPython(
             name="python",
             port=8000,
@@ -98,6 +101,7 @@ def llama_cpp_stack(served: Served, *, grown: str | None = None, carded: str | N
         _route("plain", "plain", "This is the native llama server"),
         _route("keyed", "keyed", said["keyed"]),
         _route("embedder", "embedder", None, mode="embedding"),
+        _route("caller", "caller", "report_weather", tools=True),
         _route("python", "first", "This is the Python llama server"),
         _route("python", "second", said["second"]),
     ]
@@ -125,10 +129,11 @@ def llama_cpp_stack(served: Served, *, grown: str | None = None, carded: str | N
     return Stack(providers=providers, routes=routes, gateway=LiteLLM(instances=1))
 
 
-def _route(provider: str, model: str, says: str | None, mode: Mode = "chat") -> Route:
+def _route(provider: str, model: str, says: str | None, mode: Mode = "chat", tools: bool | None = None) -> Route:
     return Route(
         name=model,
         deployments=[Deployment(provider=provider, model=model)],
         mode=mode,
+        tools=tools,
         probe=Probe(expects=says),
     )

@@ -30,7 +30,7 @@ from tests.labhost.models import write_tiny_gguf
 from tests.stacks import native, python
 
 PORTS = {"keyed": 8081, "python": 8000}
-NATIVE_UNITS = [f"llama-server@{name}.service" for name in ("plain", "keyed", "embedder")]
+NATIVE_UNITS = [f"llama-server@{name}.service" for name in ("plain", "keyed", "embedder", "caller")]
 PYTHON_UNIT = "llama-cpp-python@python.service"
 RECORDING = Path(__file__).parents[1] / "unit/gpu_recordings/one_card"
 
@@ -93,7 +93,7 @@ class Deployed:
 def deployed(lab: Lab, new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("served")
     for name, says in SENTENCES.items():
-        write_tiny_gguf(folder / name, says=says, name=Path(name).stem)
+        write_tiny_gguf(folder / name, says=says, name=Path(name).stem, tools=name == "caller.gguf")
     host = new_module_host("llama")  # the mirror's address is there while a host is
     address = lab.mirror_url.removeprefix("http://").partition(":")[0]
     with FaultyMirror(folder, address) as mirror, pytest.MonkeyPatch.context() as patch:
@@ -176,9 +176,15 @@ def test_servers_run_side_by_side_and_each_route_is_answered_by_its_own(deployed
     assert ask(deployed.host, "keyed") == SENTENCES["keyed.gguf"]
 
 
+def test_a_tool_is_called(deployed: Deployed) -> None:
+    """What the proof asks for is a call in OpenAI's form: the server reads it out of what the model says."""
+    (check,) = [check for check in verdict(deployed.host)["checks"] if check["id"] == "route/caller/tools"]
+    assert (check["ok"], check["seen"]) == (True, '"report_weather({"city": "Paris"})"')
+
+
 def test_openais_client_works_for_every_route_by_what_the_report_says(deployed: Deployed) -> None:
     answered = answers_by_the_report(deployed.host)
-    assert set(answered) == {"plain", "keyed", "embedder", "first", "second"}
+    assert set(answered) == {"plain", "keyed", "embedder", "caller", "first", "second"}
     assert len(json.loads(answered["embedder"])["data"][0]["embedding"]) > 1
 
 

@@ -8,6 +8,7 @@ the last word to the end of the text.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -24,6 +25,25 @@ _CHAT_TEMPLATE = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+_TOOLS_TEMPLATE = """\
+{%- if tools %}<|im_start|>system
+# Tools
+<tools>{% for tool in tools %}
+{{ tool | tojson }}{% endfor %}
+</tools>
+For each call, answer <tool_call>
+{"name": <function-name>, "arguments": <args-json-object>}
+</tool_call><|im_end|>
+{% endif %}
+{%- for m in messages %}<|im_start|>{{ m['role'] }}
+{{ m['content'] or '' }}{% for call in m.tool_calls or [] %}
+<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>{% endfor %}<|im_end|>
+{% endfor %}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+"""The form of Qwen 2.5's and Hermes' templates, by which llama.cpp tells how the model calls a tool."""
 
 Floats = NDArray[np.float32]
 
@@ -68,16 +88,23 @@ class Vocabulary:
         return len(self.pieces) - 1
 
 
-def write_tiny_gguf(path: Path, *, says: str, name: str, seed: int = 0) -> None:
+def write_tiny_gguf(path: Path, *, says: str, name: str, seed: int = 0, tools: bool = False) -> None:
     """Write a llama model of some 0.5 MB that answers ``says`` to everything; the same input, the same bytes.
+
+    With ``tools`` its chat template knows tools, and a server takes what `tool_call_sentence` gives for a call.
 
     Raises `ValueError` for a sentence that repeats a word: each word leads to one next word.
     """
     vocabulary = Vocabulary(says)
     writer = _begun(path, "llama", name)
     _add_tokenizer(writer, vocabulary)
-    writer.add_chat_template(_CHAT_TEMPLATE)
+    writer.add_chat_template(_TOOLS_TEMPLATE if tools else _CHAT_TEMPLATE)
     _finish(writer, _tensors(vocabulary, np.random.default_rng(seed)))
+
+
+def tool_call_sentence(tool: str, **arguments: str) -> str:
+    """What a model with ``tools`` says to call one."""
+    return f"<tool_call>\n{json.dumps({'name': tool, 'arguments': arguments})}\n</tool_call>"
 
 
 def write_tiny_reranker(path: Path, *, favours: str, name: str, seed: int = 0) -> None:
