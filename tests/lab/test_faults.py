@@ -40,7 +40,7 @@ PROVOKED_ELSEWHERE = {
     "driver": "test_verify_cards.py",
     "clock": "test_verify_host.py",
     "memory": "test_verify_host.py",
-    "thinking": "test_verify_gateway.py",
+    "thinking": "verify_gateway/test_routes.py",
 }
 
 
