@@ -290,6 +290,14 @@ FAULTS = {
         "host/disk",
         "disk",
     ),
+    # The clock
+    "a clock that is behind what was written": Fault(
+        # Nobody sets the clock of a lab host: what it has written is set ahead.
+        f"touch -d tomorrow $(readlink -f {_CONFIG})/providers.yaml",
+        f"touch $(readlink -f {_CONFIG})/providers.yaml",
+        "host/clock",
+        "clock",
+    ),
     # Models
     "a model with another byte": Fault(
         f"cp -a {_MODEL} /root/two.gguf && printf X | dd of={_MODEL} bs=1 seek=100 conv=notrunc status=none",

@@ -8,7 +8,7 @@ from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaCppRelease, LlamaServer, PythonServerModel, PythonWheel
 from roles.spec import Deployment, EnvSecret, Mode, Probe, Provider, Route, Stack, TextFile, UrlFile
 from tests.lab.inventory import LLAMA_CPP, lab_model
-from tests.labhost.models import tool_call_sentence
+from tests.labhost.models import Template, tool_call_sentence
 
 KEYS = {"LAB_KEYED_KEY": "sk-lab-keyed-0123456789", "LAB_PYTHON_KEY": "sk-lab-python-0123456789"}
 """The variables that the stack takes its keys from, and what the tests put there."""
@@ -18,8 +18,11 @@ SENTENCES = {
     "second.gguf": "The second model speaks",
     "third.gguf": "Number three came later",
     "caller.gguf": tool_call_sentence("report_weather", city="Paris"),
+    "thinker.gguf": "<think>\nLet me see what this may be",
 }
 """What the models answer that are served for these tests, beyond the lab's own."""
+TEMPLATES: Mapping[str, Template] = {"caller.gguf": "tools", "thinker.gguf": "thinking"}
+"""Those of the models whose template is not the plain one."""
 
 ARCHIVE = "llama-b1-bin-lab-x64.tar.gz"
 """A release, as the project packs its own: the build's programs and libraries below one top folder."""
@@ -34,13 +37,16 @@ Served = Mapping[str, tuple[str, str]]
 """File → address and digest."""
 
 
-def llama_cpp_stack(served: Served, *, grown: str | None = None, carded: str | None = None) -> Stack:
+def llama_cpp_stack(
+    served: Served, *, grown: str | None = None, carded: str | None = None, thinker: bool = False
+) -> Stack:
     """Four native servers and a Python server with two models.
 
     Args:
         grown: with a fifth native server, run from a release, a third model of the Python server, and another Python
             server, run from the wheel that this file of requirements pins.
         carded: with another native server that is to use the host's card: from a `release` that can not, or a `build`.
+        thinker: with another native server whose model thinks, and says nothing.
     """
 
     def file(name: str) -> UrlFile:
@@ -126,6 +132,10 @@ def llama_cpp_stack(served: Served, *, grown: str | None = None, carded: str | N
         providers.append(
             LlamaServer(name="carded", port=8084, build=build, model=lab_model("native.gguf"), served_name="carded")
         )
+    if thinker:
+        model = file("thinker.gguf")
+        providers.append(LlamaServer(name="thinker", port=8086, build=LLAMA_CPP, model=model, served_name="thinker"))
+        routes.append(_route("thinker", "thinker", None))
     return Stack(providers=providers, routes=routes, gateway=LiteLLM(instances=1))
 
 

@@ -35,12 +35,11 @@ MEET_SECONDS = 15
 PROVOKED_ELSEWHERE = {
     "task": "test_ollama.py",
     "open": "test_host_checks.py",
-    # Against doubles alone: a lab host has no card, no clock and no memory bound of its own, and no model that thinks.
+    "thinking": "test_llama_cpp.py",
+    # Against doubles alone: a lab host has no card, and its kernel does not count the memory of units.
     "card-memory": "test_verify_cards.py",
     "driver": "test_verify_cards.py",
-    "clock": "test_verify_host.py",
     "memory": "test_verify_host.py",
-    "thinking": "verify_gateway/test_routes.py",
 }
 
 

@@ -20,9 +20,10 @@ from roles.llama_cpp.arguments import CACHE_TYPES, model_settings, switches, val
 from roles.llama_cpp.spec import PYTHON_VERSION
 from roles.plan import layout_of, read_lock
 from roles.spec import SystemScope
+from roles.verify.doctor import SIGNS
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import Run, ask, deploy, failures, inventory_file, verdict
-from tests.lab.llama_cpp_stack import ARCHIVE, KEYS, LOCK, SENTENCES, WHEEL, Served
+from tests.lab.llama_cpp_stack import ARCHIVE, KEYS, LOCK, SENTENCES, TEMPLATES, WHEEL, Served
 from tests.lab.openai_client import answers_by_the_report
 from tests.labhost import Lab, LabHost
 from tests.labhost.faulty_mirror import FaultyMirror
@@ -93,7 +94,7 @@ class Deployed:
 def deployed(lab: Lab, new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("served")
     for name, says in SENTENCES.items():
-        write_tiny_gguf(folder / name, says=says, name=Path(name).stem, tools=name == "caller.gguf")
+        write_tiny_gguf(folder / name, says=says, name=Path(name).stem, template=TEMPLATES.get(name, "plain"))
     host = new_module_host("llama")  # the mirror's address is there while a host is
     address = lab.mirror_url.removeprefix("http://").partition(":")[0]
     with FaultyMirror(folder, address) as mirror, pytest.MonkeyPatch.context() as patch:
@@ -248,6 +249,14 @@ def test_a_cuda_build_without_the_toolkit_is_refused(deployed: Deployed) -> None
     assert run.status == 1
     assert "there is no nvcc on PATH or in /usr/local/cuda/bin: install the CUDA toolkit" in run.output
     assert "Traceback" not in run.output
+    still_answers(deployed)
+
+
+def test_a_model_that_thinks_and_says_nothing_is_told_and_taken_back(deployed: Deployed) -> None:
+    run = deployed.deploy(thinker=True)
+    assert run.status == 1
+    assert "FAIL thinker answers a chat: no words, only thinking" in run.output
+    assert SIGNS["thinking"].causes[0].cause in run.output
     still_answers(deployed)
 
 

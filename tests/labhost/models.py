@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import gguf
 import numpy as np
@@ -44,6 +46,24 @@ For each call, answer <tool_call>
 {%- if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 """The form of Qwen 2.5's and Hermes' templates, by which llama.cpp tells how the model calls a tool."""
+_THINKING_TEMPLATE = """\
+{% for m in messages %}<|im_start|>{{ m['role'] }}
+{% if m.reasoning_content %}<think>
+{{ m.reasoning_content }}
+</think>
+
+{% endif %}{{ m['content'] or '' }}<|im_end|>
+{% endfor %}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+"""The form of Qwen 3's, by which llama.cpp tells what the model thinks from what it says."""
+
+Template = Literal["plain", "tools", "thinking"]
+_TEMPLATES: Mapping[Template, str] = {
+    "plain": _CHAT_TEMPLATE,
+    "tools": _TOOLS_TEMPLATE,
+    "thinking": _THINKING_TEMPLATE,
+}
 
 Floats = NDArray[np.float32]
 
@@ -88,22 +108,23 @@ class Vocabulary:
         return len(self.pieces) - 1
 
 
-def write_tiny_gguf(path: Path, *, says: str, name: str, seed: int = 0, tools: bool = False) -> None:
+def write_tiny_gguf(path: Path, *, says: str, name: str, seed: int = 0, template: Template = "plain") -> None:
     """Write a llama model of some 0.5 MB that answers ``says`` to everything; the same input, the same bytes.
 
-    With ``tools`` its chat template knows tools, and a server takes what `tool_call_sentence` gives for a call.
+    By its chat template a server takes what `tool_call_sentence` gives for a call, or what follows ``<think>`` and a
+    newline for thinking.
 
     Raises `ValueError` for a sentence that repeats a word: each word leads to one next word.
     """
     vocabulary = Vocabulary(says)
     writer = _begun(path, "llama", name)
     _add_tokenizer(writer, vocabulary)
-    writer.add_chat_template(_TOOLS_TEMPLATE if tools else _CHAT_TEMPLATE)
+    writer.add_chat_template(_TEMPLATES[template])
     _finish(writer, _tensors(vocabulary, np.random.default_rng(seed)))
 
 
 def tool_call_sentence(tool: str, **arguments: str) -> str:
-    """What a model with ``tools`` says to call one."""
+    """What a model with the template "tools" says to call one."""
     return f"<tool_call>\n{json.dumps({'name': tool, 'arguments': arguments})}\n</tool_call>"
 
 
