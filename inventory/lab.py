@@ -44,7 +44,12 @@ stack = Stack(
             name="python", port=8000, build=LLAMA_CPP, model=hub_model("python.gguf"), served_name="tiny-python"
         ),
         LlamaServer(
-            name="native", port=8080, build=LLAMA_CPP, model=lab_model("native.gguf"), served_name="tiny-native"
+            name="native",
+            port=8080,
+            build=LLAMA_CPP,
+            model=lab_model("native.gguf"),
+            served_name="tiny-native",
+            threads=1,  # for a tiny model; two would wait for each other by spinning
         ),
     ],
     routes=[

@@ -8,8 +8,4 @@ from tests.lab.inventory import lab_host, lab_stack
 PLACES = 16
 """Requests that the native server answers at once: as many as the bench asks."""
 
-hosts = [
-    lab_host(
-        lab_stack(native={"parallel": PLACES, "threads": 1, "context_size": PLACES * 256}, gateway={"instances": 2})
-    )
-]
+hosts = [lab_host(lab_stack(native={"parallel": PLACES, "context_size": PLACES * 256}, gateway={"instances": 2}))]

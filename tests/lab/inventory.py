@@ -62,6 +62,7 @@ def lab_stack(
                     "build": build,
                     "model": lab_model("native.gguf"),
                     "served_name": "tiny-native",
+                    "threads": 1,
                     **(native or {}),
                 }
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaCppRelease, LlamaServer, PythonServerModel, PythonWheel
@@ -56,7 +57,7 @@ def llama_cpp_stack(
     names = ["keyed.gguf", "second.gguf", *(["third.gguf"] if grown else [])]
     said = {name.removesuffix(".gguf"): SENTENCES[name] for name in names}
     providers: list[Provider] = [
-        LlamaServer(name="plain", port=8080, build=LLAMA_CPP, model=lab_model("native.gguf"), served_name="plain"),
+        _server("plain", 8080, lab_model("native.gguf")),
         LlamaServer(
             name="keyed",
             port=8081,
@@ -66,6 +67,7 @@ def llama_cpp_stack(
             api_key=EnvSecret("LAB_KEYED_KEY"),
             context_size=1024,
             parallel=2,
+            threads=1,
             flash_attention="on",
             cache_type_k="q8_0",
             cache_type_v="q8_0",
@@ -75,16 +77,8 @@ def llama_cpp_stack(
             chat_template_kwargs={"colour": 'a "red" one, 100 %'},
             metrics=True,
         ),
-        LlamaServer(
-            name="embedder",
-            port=8082,
-            build=LLAMA_CPP,
-            model=lab_model("native.gguf"),
-            served_name="embedder",
-            embeddings=True,
-            pooling="mean",
-        ),
-        LlamaServer(name="caller", port=8085, build=LLAMA_CPP, model=file("caller.gguf"), served_name="caller"),
+        _server("embedder", 8082, lab_model("native.gguf"), embeddings=True, pooling="mean"),
+        _server("caller", 8085, file("caller.gguf")),
         LlamaCppPython(
             name="python",
             port=8000,
@@ -118,9 +112,7 @@ def llama_cpp_stack(
         routes.append(_route("wheeled", "wheeled", "This is the Python llama server"))
         url, sha256 = served[ARCHIVE]
         release = LlamaCppRelease(name="llama-cpp-b1", url=url, sha256=sha256)
-        providers.append(
-            LlamaServer(name="released", port=8083, build=release, model=file("third.gguf"), served_name="released")
-        )
+        providers.append(_server("released", 8083, file("third.gguf"), build=release))
         routes += [_route("python", "third", said["third"]), _route("released", "released", said["third"])]
     if carded:
         url, sha256 = served[ARCHIVE]
@@ -129,14 +121,18 @@ def llama_cpp_stack(
             if carded == "release"
             else LlamaCppBuild(name="llama-cpp-cuda", source=LLAMA_CPP.source, backend="cuda")
         )
-        providers.append(
-            LlamaServer(name="carded", port=8084, build=build, model=lab_model("native.gguf"), served_name="carded")
-        )
+        providers.append(_server("carded", 8084, lab_model("native.gguf"), build=build))
     if thinker:
-        model = file("thinker.gguf")
-        providers.append(LlamaServer(name="thinker", port=8086, build=LLAMA_CPP, model=model, served_name="thinker"))
+        providers.append(_server("thinker", 8086, file("thinker.gguf")))
         routes.append(_route("thinker", "thinker", None))
     return Stack(providers=providers, routes=routes, gateway=LiteLLM(instances=1))
+
+
+def _server(name: str, port: int, model: UrlFile, **options: Any) -> LlamaServer:
+    """With one thread: two would wait for each other by spinning, on processors that other hosts need."""
+    return LlamaServer(
+        name=name, port=port, model=model, served_name=name, threads=1, **{"build": LLAMA_CPP, **options}
+    )
 
 
 def _route(provider: str, model: str, says: str | None, mode: Mode = "chat", tools: bool | None = None) -> Route:

@@ -56,6 +56,8 @@ def routes_stack(served: Served, *, hasty: bool = False, limits: bool = True, **
             model=UrlFile(url=url, sha256=sha256),
             served_name=name,
             **{
+                # Two would wait for each other by spinning, on processors that other hosts need.
+                "threads": 1,
                 "context_size": PARALLEL * WIDE,
                 "parallel": PARALLEL,
                 "metrics": True,

@@ -24,7 +24,7 @@ SOCKET = "/run/ai-backend-front/runtime.sock"
 LONGEST_GAP = 60.0
 """Seconds in which one instance may answer nobody while it is replaced: its end, and its start under load."""
 
-STACK = "lab_stack(native={{'parallel': 8, 'threads': 1, 'context_size': 8192}}, gateway={gateway})"
+STACK = "lab_stack(native={{'parallel': 8, 'context_size': 8192}}, gateway={gateway})"
 """A native server that is quick and takes many requests at once, so that the load is the gateway's."""
 
 
