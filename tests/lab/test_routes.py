@@ -170,8 +170,8 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
 ) -> None:
     """Each edge: by fallback, by alias and fallback, to the other of a pair, to the next order.
 
-    Other lab hosts use the same processors. So what the first and the later requests cost is taken from the faster
-    ones, as what all have to pay those pay too; and a healthy route is asked beside the later ones, to compare.
+    Of a pair it is chance who is asked first: one request meets the dead one, and no other does. Other lab hosts use
+    the same processors: what the others cost is compared with a healthy route asked beside them, by the medians.
     """
     deploy_hasty(deployed)
     edges = {"one": "three", "gpt-4o": "three", "pair": "two", "ordered": "two"}
@@ -181,22 +181,23 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
     with contextlib.ExitStack() as at_the_end:
         at_the_end.callback(mend)
         for name, expected in edges.items():
-            first, *later = deployed.ask(name, 8)
-            healthy = deployed.ask("three", 7)
-            assert set(origins([first, *later])) == {expected}, name
-            firsts.append(first.seconds)
-            compared = [min(seconds(answers)) for answers in (healthy, later)]
-            assert compared[1] <= compared[0] + 0.1, (name, compared, seconds([first, *later]))
-            # None of them has waited for the dead one.
-            assert max(seconds(later)) < TIMEOUT - 1, (name, seconds([first, *later]))
-            print(f"{fault.__name__} {name}: healthy {compared[0]:.3f} s, then {seconds([first, *later])}")
-    assert sorted(firsts)[1] <= TIMEOUT + 1, firsts
-    assert max(firsts) <= TIMEOUT + 4, firsts
+            answers = deployed.ask(name, 8)
+            healthy = seconds(deployed.ask("three", 7))
+            assert set(origins(answers)) == {expected}, name
+            *others, longest = sorted(seconds(answers))
+            print(f"{fault.__name__} {name}: healthy {statistics.median(healthy):.3f} s, {seconds(answers)}")
+            assert max(others) < TIMEOUT - 1, (name, seconds(answers))
+            assert statistics.median(others) <= statistics.median(healthy) + 0.1, (name, healthy, seconds(answers))
+            firsts.append(longest)
+    assert sorted(firsts)[2] <= TIMEOUT + 1, firsts
+    assert max(firsts) <= TIMEOUT + 2, firsts
     began = time.monotonic()
     waiting = {"one", "gpt-4o", "ordered", "pair"}
     while waiting:
-        assert time.monotonic() - began <= COOLDOWN + 5, waiting
         waiting -= {name for name in waiting if "one" in origins(deployed.ask(name, 2))}
+        back = time.monotonic() - began
+        assert back <= COOLDOWN + 3, waiting
+    print(f"{fault.__name__}: all are served by it again after {back:.1f} s, cool-down {COOLDOWN} s")
 
 
 def test_a_stream_waits_for_its_own_time_out(deployed: Deployed) -> None:
