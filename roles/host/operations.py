@@ -140,8 +140,7 @@ def make_installs() -> Generator[PyinfraCommand, None, None]:
     for install in missing:
         if install.install.sent_from:
             yield SendFile(install.install.sent_from, install, layout.state)
-        request = install_request(layout, install.install, install.recipe, install.folder, target.uv_tool())
-        yield HostProgram("install", request)
+        yield HostProgram("install", install_request(layout, install, target.uv_tool()))
     target.changed()
 
 

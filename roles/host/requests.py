@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from roles.host.state import BUILD_USER
-from roles.plan import Install, Json, Layout
+from roles.plan import Json, Layout, ResolvedInstall
 
 
 def system_request(
@@ -29,21 +29,18 @@ def system_request(
     }
 
 
-def install_request(
-    layout: Layout, install: Install, recipe: Mapping[str, Json], folder: str, uv: Mapping[str, str]
-) -> dict[str, Json]:
+def install_request(layout: Layout, resolved: ResolvedInstall, uv: Mapping[str, str]) -> dict[str, Json]:
     """For the program `install`.
 
     Args:
-        recipe: the install's, for that host.
-        folder: which it is made in.
         uv: folder and requirements of the uv that makes environments.
     """
+    install = resolved.install
     return {
         "kind": install.kind,
         "title": install.title,
-        "folder": folder,
-        "recipe": dict(recipe),
+        "folder": resolved.folder,
+        "recipe": dict(resolved.recipe),
         "state": layout.state,
         "token": install.token.reveal() if install.token else None,
         "cache": layout.cache,

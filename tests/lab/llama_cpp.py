@@ -16,7 +16,7 @@ from roles.host.program import _BOOTSTRAP, payload
 from roles.host.requests import install_request, system_request
 from roles.llama_cpp import LlamaCppBuild
 from roles.llama_cpp.installs import native_install, packages
-from roles.plan import Install, Json, layout_of, read_lock
+from roles.plan import Install, Json, ResolvedInstall, layout_of, read_lock
 from roles.spec import SystemScope
 from tests.labhost import Lab, LabHost
 from tests.labhost.image import say
@@ -49,7 +49,8 @@ def _build(host: LabHost, install: Install, packages: Sequence[str]) -> None:
     layout = layout_of(SystemScope())
     _run(host, "system", system_request(layout, packages))
     uv = {"folder": f"{layout.installs}/uv/lab", "requirements": read_lock("host", "uv")}
-    _run(host, "install", install_request(layout, install, install.recipe, "/opt/ai-backend/lab", uv))
+    resolved = ResolvedInstall(install, digest="lab", folder="/opt/ai-backend/lab", recipe=install.recipe)
+    _run(host, "install", install_request(layout, resolved, uv))
 
 
 def _run(host: LabHost, program: str, request: Mapping[str, Json]) -> None:
