@@ -24,8 +24,9 @@ class Server:
     def relieve(self) -> bool:
         """New requests go to the other servers; wait until those under way have ended, or their time is over.
 
-        A server that ends what it has begun by itself is no substitute: what the kernel took for it and it has not read
-        yet is lost. Measured on two cores with 16 requests at a time: 2 of 8,600 without this, none of 17,000 with it.
+        LiteLLM ends what it has begun by itself, which is not enough: asked by 16 clients without a pause while deploys
+        changed its `cooldown`, 2 of 8,600 requests were lost without this, and none of 17,000 with it (on two cores).
+        Likely those that the kernel had taken for an instance which did not read them any more.
 
         Gives False, and does nothing, where no other server could take its work.
         """
