@@ -128,11 +128,11 @@ def llama_cpp_stack(
     return Stack(providers=providers, routes=routes, gateway=LiteLLM(instances=1))
 
 
-def _server(name: str, port: int, model: UrlFile, **options: Any) -> LlamaServer:
+def _server(
+    name: str, port: int, model: UrlFile, build: LlamaCppBuild | LlamaCppRelease = LLAMA_CPP, **options: Any
+) -> LlamaServer:
     """With one thread: two would wait for each other by spinning, on processors that other hosts need."""
-    return LlamaServer(
-        name=name, port=port, model=model, served_name=name, threads=1, **{"build": LLAMA_CPP, **options}
-    )
+    return LlamaServer(name=name, port=port, build=build, model=model, served_name=name, threads=1, **options)
 
 
 def _route(provider: str, model: str, says: str | None, mode: Mode = "chat", tools: bool | None = None) -> Route:

@@ -9,16 +9,7 @@ from pathlib import Path
 import pytest
 
 from roles.verify.generation import Deployment, Gateway, Generation, Mode, Probe, Route, Service
-from tests.gateway_double import (
-    BASE,
-    DIGEST,
-    GENERATION,
-    KEY,
-    PID,
-    UNIT,
-    Double,
-    Proven,
-)
+from tests.gateway_double import BASE, DIGEST, GENERATION, KEY, PID, UNIT, Double, Proven
 
 
 @pytest.fixture

@@ -14,18 +14,10 @@ from roles.verify.gateway import WRONG_KEY
 from roles.verify.generation import Generation, Scope
 from roles.verify.proof import CannotCheck
 from roles.verify.systemd import UnitState
-from tests.gateway_double import (
-    CHATS,
-    NAMES,
-    PID,
-    STREAMS,
-    UNIT,
-    Double,
-    Proven,
-)
+from tests.gateway_double import CHATS, NAMES, PID, STREAMS, UNIT, Double, Proven
 
 
-async def no_systemd(units: Sequence[str], scope: Scope) -> dict[str, UnitState]:
+async def _no_systemd(units: Sequence[str], scope: Scope) -> dict[str, UnitState]:
     raise CannotCheck("systemctl can not be run: No such file or directory")
 
 
@@ -134,7 +126,7 @@ def test_without_a_gateway_no_route_can_be_proved(proven: Proven) -> None:
 
 
 def test_without_systemd_the_rest_is_checked_all_the_same(generation: Generation, proc: Path) -> None:
-    verdict = asyncio.run(verify(generation, read_states=no_systemd, proc=proc))
+    verdict = asyncio.run(verify(generation, read_states=_no_systemd, proc=proc))
     unknown = {check.id for check in verdict.checks if check.ok is None}
     assert unknown == {f"unit/{UNIT}/{name}" for name in ("active", "enabled", "digest", "restarts", "memory")}
     assert verdict.exit_status == 2

@@ -14,16 +14,7 @@ import pytest
 from roles.verify.cooldown import outlast_cooldown
 from roles.verify.generation import Deployment, Generation, Probe, Route
 from roles.verify.proof import Resting
-from tests.gateway_double import (
-    BASE,
-    CHATS,
-    KEY,
-    NAMES,
-    OVER_LIMIT,
-    STREAMS,
-    Double,
-    Proven,
-)
+from tests.gateway_double import BASE, CHATS, KEY, NAMES, OVER_LIMIT, STREAMS, Double, Proven
 
 
 def test_probes_are_cold_bounded_and_by_pass_the_cache(proven: Proven, double: Double) -> None:

@@ -8,13 +8,7 @@ from typing import Any
 import pytest
 
 from roles.verify.generation import Deployment, Probe, Route
-from tests.gateway_double import (
-    BASE,
-    OVER_LIMIT,
-    Double,
-    Manner,
-    Proven,
-)
+from tests.gateway_double import BASE, OVER_LIMIT, Double, Manner, Proven
 
 
 def shared(*weights: float, timeout: float = 10.0, **options: Any) -> Route:

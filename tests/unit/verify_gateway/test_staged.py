@@ -11,10 +11,7 @@ import pytest
 
 from roles.verify.generation import Generation, Provider, Service
 from roles.verify.staged import verify_staged
-from tests.gateway_double import (
-    NAMES,
-    Double,
-)
+from tests.gateway_double import NAMES, Double
 
 
 def staged_checks(generation: Generation, double: Double, stale: Sequence[str] = ()) -> Mapping[str, bool | None]:
