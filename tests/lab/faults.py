@@ -104,7 +104,7 @@ _RESTART_GATEWAY = (
 )
 _NFT_GONE = "nft delete table inet fault"
 _DEAD = f"systemctl kill --signal=KILL {UNIT}"
-_UNTIL_ACTIVE = f"timeout 30 sh -c 'until curl -sf http://127.0.0.1:{PORT}/health; do sleep 0.2; done'"
+UNTIL_ACTIVE = f"timeout 30 sh -c 'until curl -sf http://127.0.0.1:{PORT}/health; do sleep 0.2; done'"
 
 _NOTHING_ELSE = "ExecStart=\\nExecStart="
 """Of a drop-in: it takes the unit's own program away, and names another."""
@@ -192,7 +192,7 @@ FAULTS = {
         "unit-dies",
     ),
     "a server that dies again and again": Fault(
-        f"for each in 1 2 3; do {_DEAD}; sleep 3; {_UNTIL_ACTIVE}; done",
+        f"for each in 1 2 3; do {_DEAD}; sleep 3; {UNTIL_ACTIVE}; done",
         _RESTART,
         _active("restarts"),
         "unit-crashed",
@@ -210,13 +210,13 @@ FAULTS = {
         "unit-gone",
     ),
     "a server that runs something older": Fault(
-        f"{_drop_in('Environment=AI_BACKEND_DIGEST=0123456789abcdef')} && {_RESTART} && {_UNTIL_ACTIVE}",
+        f"{_drop_in('Environment=AI_BACKEND_DIGEST=0123456789abcdef')} && {_RESTART} && {UNTIL_ACTIVE}",
         f"{_without_drop_in()} {_RESTART}",
         _active("digest"),
         "unit-older",
     ),
     "a server that does not say what it runs": Fault(
-        f"{_drop_in('UnsetEnvironment=AI_BACKEND_DIGEST')} && {_RESTART} && {_UNTIL_ACTIVE}",
+        f"{_drop_in('UnsetEnvironment=AI_BACKEND_DIGEST')} && {_RESTART} && {UNTIL_ACTIVE}",
         f"{_without_drop_in()} {_RESTART}",
         _active("digest"),
         "unit-stranger",
@@ -235,7 +235,7 @@ FAULTS = {
         ((_active("ready"), "unit-unready"),),
     ),
     "a server that opens another port": Fault(
-        f"{_drop_in(_ANOTHER_PORT)} && {_RESTART} && {_UNTIL_ACTIVE}",
+        f"{_drop_in(_ANOTHER_PORT)} && {_RESTART} && {UNTIL_ACTIVE}",
         f"{_without_drop_in()} {_RESTART}",
         "host/listeners",
         "listener",
@@ -313,7 +313,7 @@ FAULTS = {
     ),
     "another model in its place": Fault(
         f"cp -a {_MODEL} /root/two.gguf && curl -so {_MODEL} $(cat /root/mirror)/stranger.gguf && {_RESTART} && "
-        f"{_UNTIL_ACTIVE}",
+        f"{UNTIL_ACTIVE}",
         f"cp -a /root/two.gguf {_MODEL}.new && mv {_MODEL}.new {_MODEL} && {_RESTART}",
         "route/two@two/alone",
         "other-words",

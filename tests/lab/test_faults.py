@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -20,7 +21,7 @@ from roles.spec import SystemScope
 from roles.verify.doctor import SIGNS
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import verdict
-from tests.lab.faults import AFTER_A_REBOOT, FAULTS, UNIT, Fault
+from tests.lab.faults import AFTER_A_REBOOT, FAULTS, UNIT, UNTIL_ACTIVE, Fault
 from tests.lab.openai_client import answers_by_the_report
 from tests.lab.routes_host import Deployed, routes_host
 from tests.lab.routes_stack import WEBHOOK_VARIABLE
@@ -31,7 +32,7 @@ MEND_SECONDS = 60
 SELF_PROOF_SECONDS = 20
 """Beyond what the units need to start."""
 MEET_SECONDS = 15
-"""That a proof takes at most."""
+"""In which a proof is made. Nothing on the host tells that one has ended which is to be made again."""
 PROVOKED_ELSEWHERE = {
     "task": "test_ollama.py",
     "open": "test_host_checks.py",
@@ -193,10 +194,12 @@ def test_a_proof_that_meets_a_deploy_is_made_again_when_that_has_ended(deployed:
         assert kept(host)["time"] == before
         assert host.run(state).stdout == "active\n"
     finally:
-        host.run(f"systemctl start {UNIT}; sleep 2; rmdir {lock}")
+        host.run(f"systemctl start {UNIT} && {UNTIL_ACTIVE}")
+        ended = datetime.now(UTC).replace(microsecond=0)  # in seconds, as verdicts tell when they were begun
+        host.run(f"rmdir {lock}")
     host.run(f"timeout 60 sh -c 'while [ $({state}) = active ]; do sleep 0.2; done'", timeout=70)
     found = kept(host)
-    assert found["time"] > before
+    assert datetime.fromisoformat(found["time"]) >= ended
     assert found["status"] == "pass"
     assert host.run("systemctl is-failed ai-backend-verify", check=False).stdout == "inactive\n"
 
