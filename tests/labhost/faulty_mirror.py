@@ -142,9 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
         if not mirror.faults.ignore_range:
             self.send_header("Accept-Ranges", "bytes")
-        self.end_headers()
+        # Noted before it is sent, here and below: who has received it finds it noted.
         served = Served(self.command, self.path, first, self.headers.get("Authorization"))
         mirror.served.append(served)
+        self.end_headers()
         if with_body:
             self._send_body(file, first, last + 1, served)
 
@@ -159,12 +160,13 @@ class _Handler(BaseHTTPRequestHandler):
                 chunk = bytearray(source.read(min(_CHUNK, stop - offset)))
                 if faults.flip_byte is not None and offset <= faults.flip_byte < offset + len(chunk):
                     chunk[faults.flip_byte - offset] ^= 0xFF
+                served.sent += len(chunk)
                 try:
                     self.wfile.write(chunk)
-                except OSError:  # the client has gone; what it was sent stays noted
+                except OSError:  # the client has gone; what it was sent before stays noted
+                    served.sent -= len(chunk)
                     break
                 offset += len(chunk)
-                served.sent += len(chunk)
                 if faults.bytes_per_second:
                     self.server.mirror.closing.wait(len(chunk) / faults.bytes_per_second)
         if stop < end:

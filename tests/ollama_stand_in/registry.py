@@ -1,7 +1,7 @@
 """`ModelRegistry`: a registry of models for Ollama to pull from, that fails on request.
 
-It runs in threads of the test's own process, on a port of its own, and notes what it sent. Blobs are answered as the
-real registry answers them: by a redirect to another host, which then serves parts.
+It runs in threads of the test's own process, on a port of its own, and notes what it was asked. Blobs are answered as
+the real registry answers them: by a redirect to another host, which then serves parts.
 """
 
 from __future__ import annotations
@@ -97,13 +97,12 @@ class RegistryFaults:
 
 @dataclass
 class Asked:
-    """One request, and how many bytes of the body were sent for it so far."""
+    """One request, and the status that it was answered with."""
 
     method: str
     path: str
     status: int
     range: str | None = None
-    sent: int = 0
 
 
 class ModelRegistry:
@@ -200,16 +199,15 @@ class _Handler(BaseHTTPRequestHandler):
             location = f"http://{registry.other_host}:{registry.port}/direct/{digest}"
             self._answer(HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": location})
 
-    def _answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> Asked:
-        asked = Asked(self.command, self.path, status, sent=len(body))
-        self.server.registry.asked.append(asked)
+    def _answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        # Noted before it is sent: who has the answer finds it noted.
+        self.server.registry.asked.append(Asked(self.command, self.path, status, self.headers.get("Range")))
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
-        return asked
 
     def _serve_bytes(self, blob: Path) -> None:
         faults = self.server.registry.faults
@@ -219,12 +217,11 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Content-Length": str(last + 1 - first), "Content-Type": "application/octet-stream"}
         if wanted:
             headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-        asked = self._answer(HTTPStatus.PARTIAL_CONTENT if wanted else HTTPStatus.OK, headers=headers)
-        asked.range = self.headers.get("Range")
+        self._answer(HTTPStatus.PARTIAL_CONTENT if wanted else HTTPStatus.OK, headers=headers)
         if self.command != "HEAD":
-            self._send_body(blob, first, last + 1, asked)
+            self._send_body(blob, first, last + 1)
 
-    def _send_body(self, blob: Path, first: int, end: int, asked: Asked) -> None:
+    def _send_body(self, blob: Path, first: int, end: int) -> None:
         registry = self.server.registry
         faults = registry.faults
         stop = end if faults.cut_after is None else min(end, first + faults.cut_after)
@@ -239,9 +236,8 @@ class _Handler(BaseHTTPRequestHandler):
                     chunk[faults.flip_byte - offset] ^= 0xFF
                 try:
                     self.wfile.write(chunk)
-                except OSError:  # the client has gone; what it was sent stays noted
+                except OSError:  # the client has gone
                     break
                 offset += len(chunk)
-                asked.sent += len(chunk)
         if offset < end:
             self.close_connection = True
