@@ -69,6 +69,7 @@ class Double(ThreadingHTTPServer):
         refusals: status by key; 200 = served like the right key.
         bodies: the requests that it answered.
         cache: status and error of its cache.
+        forgets: how many answers its cache loses before it keeps one.
     """
 
     request_queue_size = 64
@@ -81,6 +82,8 @@ class Double(ThreadingHTTPServer):
         self.refusals: dict[str | None, int] = {None: 401, WRONG_KEY: 400}
         self.bodies: list[dict[str, Any]] = []
         self.cache = (200, "")
+        self.forgets: float = 0
+        self.kept: list[dict[str, Any]] = []
 
     def spoil(self, *names: str, **manner: Any) -> None:
         for name in names:
@@ -121,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif body.get("stream"):
             self._stream(model, manner)
         else:
-            self._json(200, self._whole(manner, body), self._origin(model, manner))
+            self._json(200, self._whole(manner, body), {**self._origin(model, manner), **self._kept(body)})
 
     def _refused(self) -> bool:
         key = self.headers.get("authorization", "").removeprefix("Bearer ") or None
@@ -129,6 +132,15 @@ class _Handler(BaseHTTPRequestHandler):
         if status != 200:
             self._json(status, {"error": {"message": "No connected db."}})
         return status != 200
+
+    def _kept(self, body: dict[str, Any]) -> dict[str, str]:
+        if body in self.server.kept:
+            return {"x-litellm-cache-key": "gateway:1f0c"}
+        if body["cache"].get("use-cache"):
+            self.server.forgets -= 1
+            if self.server.forgets < 0:
+                self.server.kept.append(body)
+        return {}
 
     def _whole(self, manner: Manner, body: Mapping[str, Any]) -> dict[str, Any]:
         if self.path == "/v1/embeddings":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from roles.litellm.spec import LiteLLM
-from roles.plan import WATCH_TIMER, Context, DeploymentPlan, Json, RoutePlan, Unit
+from roles.plan import WATCH_TIMER, Context, DeploymentPlan, Json, Layout, RoutePlan, Unit
 from roles.spec import Cache, Probe, Route, SpecError
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
@@ -22,7 +22,12 @@ CACHE_NAMESPACE_VARIABLE = "CACHE_NAMESPACE"
 """What the names of all that a gateway keeps in the cache begin with."""
 _CACHE_SECONDS = 0.2
 """How long the gateway waits for the cache. One that hangs costs each request that much for 5 seconds, as long as
-LiteLLM's circuit breaker takes to leave it out, and nothing after that. LiteLLM's own default is 5 s."""
+LiteLLM's circuit breaker takes to leave it out, and after that one request in `CACHE_REST`. LiteLLM's own default is
+5 s."""
+CACHE_REST_VARIABLE = "REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT"
+CACHE_REST = 10
+"""Seconds for which a cache that has failed is left alone. LiteLLM's own default is a minute; with so short a time-out
+to try it is cheap."""
 
 
 def staged_config(config: dict[str, Json]) -> dict[str, Json]:
@@ -202,7 +207,7 @@ def providers_file(
             "instances": [_unit_entry(instance) for instance in instances],
             "front": front,
         },
-        **({"cache": _unit_entry(context.cache[1])} if context.cache else {}),
+        **({"cache": _cache_entry(*context.cache, context.layout)} if context.cache else {}),
         "providers": [
             {
                 "name": backend.provider,
@@ -219,6 +224,16 @@ def providers_file(
             {"unit": task.name, "done_file": task.done_file, "start_timeout": task.start_timeout}
             for task in context.tasks
         ],
+    }
+
+
+def _cache_entry(cache: Cache, unit: Unit, layout: Layout) -> dict[str, Json]:
+    (variable,) = unit.environment if cache.password else (None,)
+    return {
+        **_unit_entry(unit),
+        "rest": CACHE_REST,
+        "password_file": f"{layout.config}/env/{unit.name}.env" if variable else None,
+        "password_variable": variable,
     }
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from roles.litellm.config import (
     CACHE_NAMESPACE_VARIABLE,
     CACHE_PASSWORD_VARIABLE,
+    CACHE_REST,
+    CACHE_REST_VARIABLE,
     MASTER_KEY_VARIABLE,
     litellm_config,
     mappings_file,
@@ -67,7 +69,7 @@ _PROCESS_ENVIRONMENT = {
     "NO_REDOC": "True",
     "NO_OPENAPI": "True",
 }
-PUBLIC_VARIABLES = frozenset({*_PROCESS_ENVIRONMENT, CACHE_NAMESPACE_VARIABLE})
+PUBLIC_VARIABLES = frozenset({*_PROCESS_ENVIRONMENT, CACHE_NAMESPACE_VARIABLE, CACHE_REST_VARIABLE})
 """Names of the variables that a process of the gateway may have besides its secrets."""
 
 
@@ -185,14 +187,14 @@ class _Process:
             "--host", bind,
             "--port", port,
         ]  # fmt: skip
-        namespace = {CACHE_NAMESPACE_VARIABLE: cache_namespace} if self.has_cache else {}
+        cache = {CACHE_NAMESPACE_VARIABLE: cache_namespace, CACHE_REST_VARIABLE: str(CACHE_REST)}
         return unit_file(
             template,
             layout=layout,
             unit=name,
             service=self.gateway,
             command=command,
-            environment={**_PROCESS_ENVIRONMENT, **namespace},
+            environment={**_PROCESS_ENVIRONMENT, **(cache if self.has_cache else {})},
             secrets=self.secrets,
             memory_max=self.gateway.memory_max,
             # LiteLLM ends once the requests under way have ended, and takes no new ones meanwhile.

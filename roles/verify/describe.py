@@ -23,7 +23,7 @@ def describe(generation: Generation) -> Deployed:
         scope=generation.scope,
         config=str(generation.config),
         endpoint=_endpoint(generation.gateway) if generation.gateway else None,
-        cache=generation.cache.unit if generation.cache else None,
+        cache=generation.cache.service.unit if generation.cache else None,
         providers=tuple(
             DeployedProvider(each.name, each.kind, each.service.unit, each.api_base, each.models)
             for each in generation.providers

@@ -245,9 +245,27 @@ SIGNS: Mapping[str, Sign] = {
         "the gateway can not use its cache, which is not well",
         (Cause("{unit} does not run, or hangs: see its checks", _LOG),),
     ),
+    "cache-forgets": Sign(
+        "gateway/cache",
+        "answered each time|has nothing",
+        "the gateway's cache keeps nothing",
+        (
+            Cause(
+                "it takes nothing more, its memory being full: raise its `maxmemory`",
+                "journalctl -u 'litellm*' -n 50 -g -i redis",
+            ),
+            Cause("the gateway has just failed to reach it, and leaves it alone for some seconds", _LOG),
+        ),
+    ),
+    "cache-untried": Sign(
+        "gateway/cache",
+        "^no answer from",
+        "no route answers by which the cache could be tried",
+        (Cause("see their own checks", "journalctl -u 'litellm*' -n 50"),),
+    ),
     "cache": Sign(
         "gateway/cache",
-        "",
+        "Unhealthy|WRONGPASS|NOAUTH",
         "the gateway can not use its cache, which is well",
         (
             Cause(
@@ -281,7 +299,7 @@ SIGNS: Mapping[str, Sign] = {
         (Cause(f"its file was removed or emptied: {_AGAIN}", "ls -l /var/lib/ai-backend/secrets"),),
     ),
     "key-differs": Sign(
-        "gateway/models",
+        "gateway/*",
         "^(400|401|403)",
         "the gateway refuses its own key",
         (
@@ -460,7 +478,7 @@ def _explained(check: Check, generation: Generation, broken: Collection[str]) ->
 def _units(check: Check, generation: Generation) -> list[str]:
     """The units that a check is about: of a route, those of its deployments."""
     if check.id == "gateway/cache" and generation.cache:
-        return [generation.cache.unit]
+        return [generation.cache.service.unit]
     if check.group != "route":
         return [check.subject]
     units = {provider.name: provider.service.unit for provider in generation.providers}

@@ -24,7 +24,6 @@ _SUBJECT = "gateway"
 
 _MODELS = Claim("gateway/models", _SUBJECT, "offers the declared models", "exactly the declared names")
 _NO_KEY = Claim("gateway/no-key", _SUBJECT, "refuses requests without a key", "400, 401 or 403")
-_CACHE = Claim("gateway/cache", _SUBJECT, "reaches its cache", "healthy")
 _WRONG_KEY = Claim("gateway/wrong-key", _SUBJECT, "refuses a wrong key", "400, 401 or 403")
 
 
@@ -33,7 +32,6 @@ def gateway_checks(
     gateway: Gateway,
     routes: Sequence[Route],
     api: Api | CannotCheck,
-    has_cache: bool,
 ) -> list[Coroutine[Any, Any, Check]]:
     """The checks of the gateway, to be awaited.
 
@@ -47,7 +45,6 @@ def gateway_checks(
         _MODELS.prove(_models(api, declared)),
         _NO_KEY.prove(_refused(Api(client, gateway.url, None), routes)),
         _WRONG_KEY.prove(_refused(Api(client, gateway.url, WRONG_KEY), routes)),
-        *([_CACHE.prove(_cache(api))] if has_cache else []),
     ]
 
 
@@ -61,20 +58,6 @@ def canary_check(
     """
     (target,) = [route for route in routes if route.name == canary.route]
     return fallback_check("gateway/fallback", _SUBJECT, canary.name, target, api, cooldown)
-
-
-async def _cache(api: Api | CannotCheck) -> str:
-    """It writes something there: with a wrong password, or to one that is frozen, it can not."""
-    if isinstance(api, CannotCheck):
-        raise api
-    reply = await api.get("/cache/ping", _TIMEOUT)
-    try:
-        status = str(reply.json()["status"])
-    except (LookupError, TypeError):
-        raise Refuted(reply.brief) from None
-    if status != "healthy":
-        raise Refuted(reply.brief)
-    return status
 
 
 async def _models(api: Api | CannotCheck, declared: set[str]) -> str:

@@ -122,6 +122,29 @@ class Canary:
 
 
 @dataclass(frozen=True)
+class Cache:
+    """What keeps the gateway's answers.
+
+    Attributes:
+        rest: seconds for which the gateway leaves it alone after failures.
+        password_file, password_variable: where its password stands; none = it wants none.
+    """
+
+    service: Service
+    rest: float
+    password_file: Path | None = None
+    password_variable: str = ""
+
+    def password(self) -> str | None:
+        """The password; None = it wants none.
+
+        Raises:
+            CannotCheck: when it can not be read.
+        """
+        return _read_variable(self.password_file, self.password_variable) if self.password_file else None
+
+
+@dataclass(frozen=True)
 class Gateway:
     """The endpoint that clients talk to.
 
@@ -232,7 +255,7 @@ class Generation:
     providers: tuple[Provider, ...]
     routes: tuple[Route, ...]
     tasks: tuple[Task, ...] = ()
-    cache: Service | None = None
+    cache: Cache | None = None
     disks: tuple[Path, ...] = ()
     timer: str | None = None
 
@@ -243,7 +266,7 @@ class Generation:
     @property
     def services(self) -> tuple[Service, ...]:
         gateways = (self.gateway.service, *self.gateway.instances) if self.gateway else ()
-        cache = (self.cache,) if self.cache else ()
+        cache = (self.cache.service,) if self.cache else ()
         return (*gateways, *cache, *(provider.service for provider in self.providers))
 
 
@@ -268,7 +291,7 @@ def load_generation(config: Path) -> Generation:
         providers=tuple(_provider(entry, config) for entry in providers.entries("providers")),
         routes=tuple(_route(entry) for entry in mappings.entries("models")),
         tasks=tuple(_task(entry, config) for entry in providers.entries("tasks")),
-        cache=_service(cache, config) if cache else None,
+        cache=_cache(cache, config) if cache else None,
         disks=tuple(map(Path, providers.texts("disks"))),
         config=config,
         state=Path(providers.text("state")),
@@ -287,6 +310,13 @@ def _gateway(entry: _Entry, config: Path) -> Gateway:
         front=None if entry.values.get("front") is None else _front(entry.entry("front")),
         canary=None if entry.values.get("canary") is None else _canary(entry.entry("canary")),
     )
+
+
+def _cache(entry: _Entry, config: Path) -> Cache:
+    service, rest = _service(entry, config), entry.number("rest")
+    if entry.values.get("password_file") is None:
+        return Cache(service, rest)
+    return Cache(service, rest, Path(entry.text("password_file")), entry.text("password_variable"))
 
 
 def _canary(entry: _Entry) -> Canary:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from roles.verify.api import Api
+from roles.verify.cache import cache_check
 from roles.verify.describe import describe
 from roles.verify.doctor import explained
 from roles.verify.drill import drill
@@ -79,11 +80,11 @@ async def verify(
             checks += timer_checks(generation.timer, generation.scope, read_states)
         cooldown = generation.gateway.cooldown if generation.gateway else 0
         if generation.gateway:
-            checks += gateway_checks(
-                client, generation.gateway, generation.routes, api, has_cache=generation.cache is not None
-            )
+            checks += gateway_checks(client, generation.gateway, generation.routes, api)
             if generation.gateway.canary:
                 checks.append(canary_check(generation.gateway.canary, generation.routes, api, cooldown))
+            if generation.cache:
+                checks.append(cache_check(generation.cache, generation.routes, api))
         if generation.gateway and _just_started(generation.gateway, settled):
             await warm_up(generation.routes, api, times=2 * max(1, len(generation.gateway.instances)))
         routes = _begun(check for route in generation.routes for check in route_checks(route, api, cooldown))

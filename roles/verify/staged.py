@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roles.verify.api import Api
+from roles.verify.cache import cache_check
 from roles.verify.gateway import gateway_checks
 from roles.verify.generation import Deployment, Gateway, Generation, Route
 from roles.verify.proof import CannotCheck
@@ -28,9 +29,13 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
     gateway: Gateway = replace(generation.gateway, url=url)
     async with gateway_client() as client:
         api = key_holder(client, gateway)
-        cache = generation.cache
-        checks = gateway_checks(client, gateway, generation.routes, api, bool(cache and cache.unit not in stale))
-        checks += [_patiently(_ask(route, each, api)) for route, each in _askable(generation, stale)]
+        askable = list(_askable(generation, stale))
+        checks = gateway_checks(client, gateway, generation.routes, api)
+        if generation.cache and generation.cache.service.unit not in stale:
+            # Each by the one deployment that is known to run what it should.
+            alone = [replace(route, name=each.id, deployments=(each,)) for route, each in askable]
+            checks.append(cache_check(generation.cache, alone, api))
+        checks += [_patiently(_ask(route, each, api)) for route, each in askable]
         checks += [
             _patiently(_fail(edge, api))
             for edge in _edges(generation)

@@ -15,6 +15,7 @@ from roles.verify.environment_file import parse_environment_block
 from roles.verify.generation import DIGEST_VARIABLE, Scope, Service
 from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.quoting import quoted
+from roles.verify.redis import ask_redis
 from roles.verify.sockets import Listener, described, is_at
 from roles.verify.systemd import UnitState
 from roles.verify.verdict import Check
@@ -143,21 +144,10 @@ async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[bool,
 
 async def _ask_redis(url: str) -> tuple[bool, str]:
     """A Redis is ready that says PONG, or that it wants a password first."""
-    host, _, port = url.removeprefix("redis://").rpartition(":")
-    connected = ""
     try:
-        async with asyncio.timeout(_READY_ANSWER):
-            reader, writer = await asyncio.open_connection(host, int(port))
-            connected = "a connection, and "
-            try:
-                writer.write(b"PING\r\n")
-                answer = (await reader.readline()).decode(errors="replace").strip()
-            finally:
-                writer.close()
-    except TimeoutError:
-        return False, f"{connected or 'no connection, and '}no answer within {_READY_ANSWER:.0f} s"
-    except OSError as error:
-        return False, f"no answer: {error.strerror}"
+        answer = await ask_redis(url, [["PING"]], _READY_ANSWER)
+    except Refuted as refuted:
+        return False, str(refuted)
     return answer.startswith(("+PONG", "-NOAUTH")), answer.split(" ")[0].lstrip("+-") or "no answer"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.lab.routes_stack import PASSWORD
+from tests.lab.routes_stack import PASSWORD, PORTS
 
 UNIT = "llama-server@two.service"
 FIRST = "llama-server@one.service"
@@ -176,6 +176,13 @@ FAULTS = {
         "unit-stopped",
         (("gateway/fallback", "no-fallback"),),
     ),
+    "no server at all": Fault(
+        "systemctl stop 'llama-server@*'",
+        f"systemctl start {' '.join(f'llama-server@{name}' for name in PORTS)}",
+        _active("active"),
+        "unit-stopped",
+        (("gateway/cache", "cache-untried"),),
+    ),
     "a server that is frozen": Fault(
         f"systemctl kill --signal=STOP {UNIT}", f"systemctl kill --signal=CONT {UNIT}", _active("ready"), "unit-hangs"
     ),
@@ -256,7 +263,7 @@ FAULTS = {
         "systemctl start ai-backend-front",
         "gateway/models",
         "gateway-down",
-        (("route/one/chat", "route-gateway-down"),),
+        (("route/one/chat", "route-gateway-down"), ("gateway/cache", "gateway-down")),
     ),
     "a timer that was stopped": Fault(
         "systemctl stop ai-backend-verify.timer",
@@ -339,6 +346,7 @@ FAULTS = {
         f"cp -a /root/key {_SECRET}",
         "gateway/models",
         "key-differs",
+        (("gateway/cache", "key-differs"),),
     ),
     "somebody at the gateway's port who asks for no key": Fault(
         f"systemctl stop ai-backend-front; {_IN_UNIT} python3 -c '{_ANSWERS_ANYTHING}'; sleep 1",
@@ -354,6 +362,9 @@ FAULTS = {
         _active("ready", _REDIS),
         "unit-hangs",
         (("gateway/cache", "cache-down"),),
+    ),
+    "a Redis that takes nothing more": Fault(
+        _redis("config set maxmemory 1"), _redis("config set maxmemory 256mb"), "gateway/cache", "cache-forgets"
     ),
     "a Redis with another password": Fault(
         # Who is connected stays so, and would notice later.

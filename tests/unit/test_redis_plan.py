@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from roles.host.programs.activate import _answers
 from roles.plan import HostPlan, Unit, resolve
@@ -68,6 +69,19 @@ def test_without_a_cache_there_is_no_trace_of_one() -> None:
     assert (plan.keep_off, "redis-server" in plan.packages) == ((), False)
 
 
+@pytest.mark.parametrize("password", [SECRET, None])
+def test_the_verifier_is_told_how_to_ask_it_and_how_long_the_gateway_leaves_it_alone(
+    password: EnvSecret | None,
+) -> None:
+    plan, redis = planned(password=password)
+    entry = yaml.safe_load(plan.files["providers.yaml"])["cache"]
+    assert (entry["unit"], entry["ready_url"], entry["rest"]) == (redis.name, "redis://127.0.0.1:6379", 10)
+    file = f"/etc/ai-backend/env/{redis.name}.env" if password else None
+    assert (entry["password_file"], entry["password_variable"]) == (file, "REDIS_PASSWORD" if password else None)
+    (gateway,) = [unit for unit in plan.units if unit.name.startswith("litellm")]
+    assert "Environment=REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT=10\n" in gateway.text
+
+
 def test_in_user_scope_it_reads_its_configuration_from_the_users_tree() -> None:
     plan = plan_of(small_stack(cache=Redis(), scope=UserScope(user="alice")))
     (unit,) = [unit for unit in plan.units if "redis" in unit.name]
@@ -80,15 +94,18 @@ def saying(answer: bytes) -> Iterator[str]:
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
-            if self.rfile.readline() == b"PING\r\n":
+            # Redis takes a command as a line, or as an array of its words.
+            if self.rfile.readline() in (b"PING\r\n", b"*1\r\n"):
                 self.wfile.write(answer)
 
     with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"redis://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"redis://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def ask_ready(url: str) -> tuple[bool, str]:

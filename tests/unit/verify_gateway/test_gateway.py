@@ -75,15 +75,6 @@ def test_a_gateway_that_has_just_started_is_asked_something_first(
     assert len(double.bodies) == usual + 2
 
 
-def test_a_gateway_that_does_not_reach_its_cache_fails(proven: Proven, double: Double, generation: Generation) -> None:
-    assert generation.gateway
-    cache = generation.gateway.service
-    assert proven.red(cache=cache) == {}
-    double.cache = (503, "Service Unhealthy")
-    assert proven.red(cache=cache) == {"gateway/cache": '503 "Service Unhealthy"'}
-    assert proven.red(cache=None) == {}
-
-
 def test_a_missing_and_an_unknown_model_are_both_named(proven: Proven, double: Double) -> None:
     double.names = ("qwen", "text", "vector", "stray")
     assert proven.red() == {"gateway/models": "missing: gpt-4o; too much: stray"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.verify.generation import Generation, Provider, Service
+from roles.verify.generation import Cache, Generation, Provider, Service
 from roles.verify.staged import verify_staged
 from tests.gateway_double import NAMES, Double
 
@@ -46,6 +46,18 @@ def test_a_staged_gateway_is_asked_each_deployment_once_by_its_id(elsewhere: Gen
 def test_what_does_not_run_yet_is_not_asked(elsewhere: Generation, double: Double, stale: str) -> None:
     found = staged_checks(elsewhere, double, [stale])
     assert set(found) == {"gateway/models", "gateway/no-key", "gateway/wrong-key"}
+
+
+def test_its_cache_is_tried_by_a_deployment_that_runs_what_it_should(elsewhere: Generation, double: Double) -> None:
+    redis = Service("redis.service", "127.0.0.1", 1, "redis://127.0.0.1:9", 1, Path("/nowhere"))
+    with_cache = replace(elsewhere, cache=Cache(redis, rest=0))
+    # Nobody answers where its Redis should be.
+    assert staged_checks(with_cache, double)["gateway/cache"] is False
+    assert [body["model"] for body in double.kept] == ["qwen@backend"]
+    assert "gateway/cache" not in staged_checks(with_cache, double, ["redis.service"])
+    double.bodies.clear()
+    assert staged_checks(with_cache, double, ["backend.service"])["gateway/cache"] is True  # by its health
+    assert double.bodies == []
 
 
 def test_a_staged_gateway_may_be_slow_once(elsewhere: Generation, double: Double) -> None:
