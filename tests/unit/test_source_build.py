@@ -1,0 +1,59 @@
+"""Builds from source, with a stand-in for CMake. What the real one makes is in `tests/lab/test_llama_cpp.py`."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roles.host.programs.console import HostError
+from roles.host.programs.source_build import build_from_source
+
+DIGEST = "0" * 64
+CMAKE = """#!/bin/sh
+# Configuring does nothing; building makes a program, and a library that has no backend at all.
+[ "$1" = --build ] || exit 0
+mkdir -p "$2/bin"
+printf '#!/bin/sh\\necho version: 1\\n' > "$2/bin/llama-server"
+chmod 755 "$2/bin/llama-server"
+echo "no library" > "$2/bin/libggml.so"
+"""
+
+
+@pytest.fixture
+def build_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a host is asked to build, its source being there already."""
+    programs, downloads = tmp_path / "programs", tmp_path / "cache/downloads"
+    programs.mkdir()
+    downloads.mkdir(parents=True)
+    (programs / "cmake").write_text(CMAKE)
+    (programs / "cmake").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    (tmp_path / "CMakeLists.txt").touch()
+    with tarfile.open(downloads / f"{DIGEST}.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "CMakeLists.txt", "llama.cpp/CMakeLists.txt")
+    recipe = {
+        "source": {"type": "UrlArchive", "sha256": DIGEST, "subdirectory": None},
+        "cmake_options": {"CMAKE_INSTALL_RPATH": "$ORIGIN"},
+        "targets": ["llama-server"],
+        "output": "bin",
+    }
+    return {"recipe": recipe, "title": "llama.cpp", "build_user": None, "cache": str(tmp_path / "cache")}
+
+
+def test_what_was_built_is_copied_and_its_tree_goes(build_request: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "install"
+    folder.mkdir()
+    build_from_source(build_request, folder)
+    assert {path.name for path in (folder / "bin").iterdir()} == {"llama-server", "libggml.so"}
+    assert not (tmp_path / "cache/build/install").exists()
+
+
+def test_a_build_that_comes_out_without_its_backend_is_refused(build_request: dict[str, Any], tmp_path: Path) -> None:
+    build_request["recipe"]["backend"] = {"name": "CUDA", "libraries": "bin"}
+    folder = tmp_path / "install"
+    folder.mkdir()
+    with pytest.raises(HostError, match=r"llama\.cpp: it is to compute on CUDA, and has only nothing"):
+        build_from_source(build_request, folder)
