@@ -21,9 +21,9 @@ CACHE_PASSWORD_VARIABLE = "CACHE_PASSWORD"
 CACHE_NAMESPACE_VARIABLE = "CACHE_NAMESPACE"
 """What the names of all that a gateway keeps in the cache begin with."""
 _CACHE_SECONDS = 0.2
-"""How long the gateway waits for the cache. One that hangs costs each request that much for 5 seconds, as long as
-LiteLLM's circuit breaker takes to leave it out, and after that one request in `CACHE_REST`. LiteLLM's own default is
-5 s."""
+"""How long the gateway waits for the cache, twice. One that hangs costs each request some of that for 5 seconds, as
+long as LiteLLM's circuit breaker takes to leave it out, and after that one request in `CACHE_REST`. LiteLLM's own
+default is 5 s."""
 CACHE_REST_VARIABLE = "REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT"
 CACHE_REST = 10
 """Seconds for which a cache that has failed is left alone. LiteLLM's own default is a minute; with so short a time-out
@@ -130,6 +130,9 @@ def _cache(cache: Cache) -> dict[str, Json]:
         "mode": "default_on" if cache.responses == "always" else "default_off",
         "socket_timeout": _CACHE_SECONDS,
         "socket_connect_timeout": _CACHE_SECONDS,
+        # By this redis-py tries all that fails once more, on a new connection. A Redis that was restarted has closed
+        # those that LiteLLM keeps, and each would fail once: five in a row, and Redis is left alone, again and again.
+        "retry_on_timeout": True,
     }
     if cache.password:
         parameters["password"] = f"os.environ/{CACHE_PASSWORD_VARIABLE}"

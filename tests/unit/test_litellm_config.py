@@ -217,6 +217,7 @@ def test_a_cache_is_rendered_with_short_time_outs_and_no_password() -> None:
         "mode": "default_off",
         "socket_timeout": 0.2,
         "socket_connect_timeout": 0.2,
+        "retry_on_timeout": True,
         "password": "os.environ/CACHE_PASSWORD",
     }
 
