@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -224,7 +225,10 @@ def test_models_are_loaded_and_unloaded(tree: Path, tmp_path: Path, ggufs: dict[
 
 
 def test_the_queue_has_an_end(tree: Path, tmp_path: Path, ggufs: dict[str, bytes]) -> None:
-    """Requests for a model that has to wait are queued up to the limit, and refused beyond it."""
+    """Requests for a model that has to wait are queued up to the limit, and refused beyond it.
+
+    One is seen to, one waits in the queue. That the first was taken out of it when the others came is likely, no more.
+    """
     with running(tree, tmp_path, OLLAMA_MAX_LOADED_MODELS="1", OLLAMA_MAX_QUEUE="1") as stand_in:
         upload(stand_in, "endless", ggufs["endless.gguf"])
         upload(stand_in, "say", ggufs["say.gguf"])
@@ -241,7 +245,7 @@ def test_the_queue_has_an_end(tree: Path, tmp_path: Path, ggufs: dict[str, bytes
             senders = [threading.Thread(target=send) for _ in range(4)]
             for sender in senders:
                 sender.start()
-            wait_until(lambda: len(answers) == 2)
+            wait_until(lambda: len(answers) >= 2)
             assert {answer.status for answer in answers} == {"HTTP/1.1 503 Service Unavailable"}
             busy = '{"error":"server busy, please try again.  maximum pending requests exceeded"}'
             assert {answer.pieces[0] for answer in answers} == {busy}
@@ -249,7 +253,10 @@ def test_the_queue_has_an_end(tree: Path, tmp_path: Path, ggufs: dict[str, bytes
                 os.kill(child, signal.SIGCONT)
         for sender in senders:
             sender.join(30)
-        assert [answer.status for answer in answers[2:]] == ["HTTP/1.1 200 OK"] * 2
+        found = Counter(answer.status for answer in answers)
+        refused = found["HTTP/1.1 503 Service Unavailable"]
+        assert refused in (2, 3)
+        assert found["HTTP/1.1 200 OK"] == 4 - refused
 
 
 def test_an_answer_breaks_off_when_the_server_ends(stand_in: StandIn, ggufs: dict[str, bytes]) -> None:
