@@ -252,7 +252,7 @@ SIGNS: Mapping[str, Sign] = {
         (
             Cause(
                 "it takes nothing more, its memory being full: raise its `maxmemory`",
-                "journalctl -u 'litellm*' -n 50 -g -i redis",
+                "journalctl -u 'litellm*' -n 50 -g redis",
             ),
             Cause("the gateway has just failed to reach it, and leaves it alone for some seconds", _LOG),
         ),
@@ -300,7 +300,7 @@ SIGNS: Mapping[str, Sign] = {
     ),
     "key-differs": Sign(
         "gateway/*",
-        "^(400|401|403)",
+        "^(401|403)|No connected db",
         "the gateway refuses its own key",
         (
             Cause(
@@ -317,7 +317,7 @@ SIGNS: Mapping[str, Sign] = {
             Cause(
                 "it runs with another configuration than the deployed one: see the checks of its unit", "ls -l {config}"
             ),
-            Cause("LiteLLM dropped a deployment that it could not read", "journalctl -u 'litellm*' -g -i 'error'"),
+            Cause("LiteLLM dropped a deployment that it could not read", "journalctl -u 'litellm*' -g error"),
         ),
     ),
     "open-door": Sign(

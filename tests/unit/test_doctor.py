@@ -58,6 +58,13 @@ def test_a_check_that_could_not_be_made_is_explained_too() -> None:
     assert first_cause(check("gateway/models", seen, ok=None)).startswith("its file was removed or emptied")
 
 
+def test_a_key_that_is_refused_is_told_at_each_check_that_needs_it_and_no_other_bad_request_is() -> None:
+    for name in ("models", "cache", "fallback"):
+        assert first_cause(check(f"gateway/{name}", '400 "No connected db."')).startswith("the key was changed")
+    unknown = check("gateway/fallback", '400 "Invalid model name passed in model=ai-backend-canary"')
+    assert not first_cause(unknown).startswith("the key was changed")
+
+
 def test_the_commands_name_the_unit_and_the_folder_at_hand() -> None:
     (found,) = explained([check("unit/llama-server@n.service/active", "failed (exit-code)")], GENERATION)
     assert found.causes[0].look == "journalctl -u llama-server@n.service -n 50"
