@@ -210,7 +210,7 @@ def providers_file(
             "instances": [_unit_entry(instance) for instance in instances],
             "front": front,
         },
-        **({"cache": _cache_entry(*context.cache, context.layout)} if context.cache else {}),
+        **({"cache": _cache_entry(context.cache[1], context.layout)} if context.cache else {}),
         "providers": [
             {
                 "name": backend.provider,
@@ -230,12 +230,12 @@ def providers_file(
     }
 
 
-def _cache_entry(cache: Cache, unit: Unit, layout: Layout) -> dict[str, Json]:
-    (variable,) = unit.environment if cache.password else (None,)
+def _cache_entry(unit: Unit, layout: Layout) -> dict[str, Json]:
+    variable = next(iter(unit.environment), None)  # the password is all that it is given
     return {
         **_unit_entry(unit),
         "rest": CACHE_REST,
-        "password_file": f"{layout.config}/env/{unit.name}.env" if variable else None,
+        "password_file": f"{layout.config}/{unit.environment_file}" if variable else None,
         "password_variable": variable,
     }
 

@@ -89,7 +89,7 @@ def resolve(
         text = unit.text.replace(DIGEST_PLACEHOLDER, digest)
         files[f"units/{unit.name}"] = RenderedFile(text.encode(), 0o644)
         if environment:
-            files[f"env/{unit.name}.env"] = RenderedFile(environment_file(environment).encode(), 0o600)
+            files[unit.environment_file] = RenderedFile(environment_file(environment).encode(), 0o600)
     files[ACTIVATION] = RenderedFile(_activation(plan.units, unit_digests), 0o644)
     links = {f"install/{name}": resolved.folder for name, resolved in installs.items()}
     digest = _digest(

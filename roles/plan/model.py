@@ -92,7 +92,7 @@ class Unit:
     Attributes:
         name: file name, e.g. `llama-server@native.service`.
         text: the unit file, with a placeholder for the unit's digest.
-        environment: the variables of its 0600 environment file, `env/<name>.env`; empty = it has none.
+        environment: the variables of its `environment_file`, which has mode 0600; empty = it has none.
         reads: files of the generation that the process reads when it starts.
         installs: names of the installs that it runs from.
         start_timeout: seconds that a server may take to its first answer, and a task between two signs of progress.
@@ -118,6 +118,11 @@ class Unit:
         if self.triggered:
             return "triggered"
         return "timer" if self.name.endswith(".timer") else "task"
+
+    @property
+    def environment_file(self) -> str:
+        """Its path below the generation's folder."""
+        return f"env/{self.name}.env"
 
     @property
     def done_file(self) -> str | None:
