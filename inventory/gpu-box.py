@@ -2,11 +2,13 @@
 
 export LITELLM_MASTER_KEY=sk-$(openssl rand -hex 24)
 pyinfra inventory/gpu-box.py deploys/full.py
+
+Everything that it refers to is pinned, and listed in docs/pins.md.
 """
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
-from roles.ollama import Ollama, OllamaRelease
+from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.spec import Deployment, EnvSecret, Gpus, HubFile, HubModel, PythonSdist, Route, Stack
 from roles.vllm import Vllm
 
@@ -23,23 +25,37 @@ _llama_cpp = LlamaCppBuild(
 )
 
 _gguf = HubFile(
-    repository="Qwen/Qwen2.5-7B-Instruct-GGUF",
-    revision="main",
-    file="qwen2.5-7b-instruct-q4_k_m.gguf",
+    repository="Qwen/Qwen2.5-1.5B-Instruct-GGUF",
+    revision="91cad51170dc346986eccefdc2dd33a9da36ead9",
+    file="qwen2.5-1.5b-instruct-q4_k_m.gguf",
+    sha256="6a1a2eb6d15622bf3c96857206351ba97e1af16c30d7a74ee38970e434e9407e",
 )
 
 _stack = Stack(
     providers=[
         Ollama(
-            release=OllamaRelease(version="0.32.15"),
+            release=OllamaRelease(
+                version="0.32.15", sha256="50539c5fe9bf85887733355098dcdb266b433cb8c73fa180713417e9ed6e42bb"
+            ),
             gpus=Gpus(),
-            models=["llama3.1:latest", "qwen2.5-coder:7b"],
+            models=[
+                OllamaModel(
+                    name="llama3.1:latest",
+                    digest="46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e",
+                ),
+                OllamaModel(
+                    name="qwen2.5-coder:7b",
+                    digest="dae161e27b0e90dd1856c8bb3209201fd6736d8eb66298e75ed87571486f4364",
+                ),
+            ],
             flash_attention=True,
         ),
         Vllm(
             name="qwen-coder",
             port=8001,
-            model=HubModel(repository="Qwen/Qwen2.5-Coder-7B-Instruct-AWQ", revision="main"),
+            model=HubModel(
+                repository="Qwen/Qwen2.5-Coder-7B-Instruct-AWQ", revision="8e8ed243bbe6f9a5aff549a0924562fc719b2b8a"
+            ),
             served_model_name="qwen-coder-vllm",
             max_model_len=16384,
             gpu_memory_utilization=0.5,
