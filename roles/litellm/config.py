@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from roles.litellm.spec import LiteLLM
-from roles.plan import WATCH_TIMER, Context, DeploymentPlan, Json, Layout, RoutePlan, Unit
+from roles.plan import WATCH_TIMER, Context, DeploymentPlan, Json, RoutePlan, Unit
 from roles.spec import Cache, Probe, Route, SpecError
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
@@ -191,6 +191,8 @@ def providers_file(
 
     Args:
         units: the gateway's: first the one that clients talk to, then the instances behind it.
+        key_file: path of the environment file that holds the key: below the generation, or absolute where it is none
+            of its files. By the lasting link a generation that is tried out would be asked with the key of another.
         front: how to ask the front about its instances; none = there is none.
     """
     endpoint, *instances = units
@@ -210,7 +212,7 @@ def providers_file(
             "instances": [_unit_entry(instance) for instance in instances],
             "front": front,
         },
-        **({"cache": _cache_entry(context.cache[1], context.layout)} if context.cache else {}),
+        **({"cache": _cache_entry(context.cache[1])} if context.cache else {}),
         "providers": [
             {
                 "name": backend.provider,
@@ -230,12 +232,12 @@ def providers_file(
     }
 
 
-def _cache_entry(unit: Unit, layout: Layout) -> dict[str, Json]:
+def _cache_entry(unit: Unit) -> dict[str, Json]:
     variable = next(iter(unit.environment), None)  # the password is all that it is given
     return {
         **_unit_entry(unit),
         "rest": CACHE_REST,
-        "password_file": f"{layout.config}/{unit.environment_file}" if variable else None,
+        "password_file": unit.environment_file if variable else None,
         "password_variable": variable,
     }
 

@@ -115,7 +115,7 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         units = instances
         front_data = None
     config = litellm_config(gateway, context)
-    key_file = generated[0].path if generated else f"{layout.config}/{instances[0].environment_file}"
+    key_file = generated[0].path if generated else instances[0].environment_file
     return ServicePlan(
         units=units,
         installs=(environment, verifier_install()),

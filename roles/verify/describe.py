@@ -22,28 +22,35 @@ def describe(generation: Generation) -> Deployed:
     return Deployed(
         scope=generation.scope,
         config=str(generation.config),
-        endpoint=_endpoint(generation.gateway) if generation.gateway else None,
+        endpoint=_endpoint(generation.gateway, generation) if generation.gateway else None,
         cache=generation.cache.service.unit if generation.cache else None,
         providers=tuple(
             DeployedProvider(each.name, each.kind, each.service.unit, each.api_base, each.models)
             for each in generation.providers
         ),
         routes=tuple(_route(route) for route in generation.routes),
-        installs=_installs(generation.config),
+        installs=_installs(generation.folder),
     )
 
 
-def _endpoint(gateway: Gateway) -> Endpoint:
+def _endpoint(gateway: Gateway, generation: Generation) -> Endpoint:
     service = gateway.service
     return Endpoint(
         url=f"{gateway.url}/v1",
         urls=tuple(_url(address, service.port) for address in _reachable(service.bind)),
         unit=service.unit,
         instances=tuple(instance.unit for instance in gateway.instances),
-        key_file=str(gateway.key_file),
+        key_file=_lasting_path(gateway.key_file, generation),
         key_variable=gateway.key_variable,
         cooldown=gateway.cooldown,
     )
+
+
+def _lasting_path(file: Path, generation: Generation) -> str:
+    """Where a reader finds it also after the next deploy, though the verifier reads it from its own generation."""
+    if not file.is_relative_to(generation.folder):
+        return str(file)
+    return str(generation.config / file.relative_to(generation.folder))
 
 
 def _url(address: str, port: int) -> str:
@@ -82,9 +89,9 @@ def _route(route: Route) -> DeployedRoute:
     )
 
 
-def _installs(config: Path) -> dict[str, str]:
+def _installs(folder: Path) -> dict[str, str]:
     titles = {}
-    for mark in sorted(config.glob(f"install/*/{_MARK}")):
+    for mark in sorted(folder.glob(f"install/*/{_MARK}")):
         try:
             titles[mark.parent.name] = str(json.loads(mark.read_text())["title"])
         except (OSError, ValueError, LookupError, TypeError):

@@ -280,18 +280,18 @@ def load_generation(config: Path) -> Generation:
         folder = config.resolve(strict=True)
     except OSError as error:
         raise ConfigError(f"{config}: {error.strerror}") from None
-    providers = _Entry.of_file(config / "providers.yaml")
-    mappings = _Entry.of_file(config / "model-mappings.yaml")
+    providers = _Entry.of_file(folder / "providers.yaml")
+    mappings = _Entry.of_file(folder / "model-mappings.yaml")
     gateway = providers.entry("gateway") if "gateway" in providers.values else None
     cache = providers.entry("cache") if "cache" in providers.values else None
     return Generation(
         folder=folder,
         scope=cast(Scope, providers.choice("scope", ("system", "user"))),
-        gateway=_gateway(gateway, config) if gateway else None,
-        providers=tuple(_provider(entry, config) for entry in providers.entries("providers")),
+        gateway=_gateway(gateway, folder) if gateway else None,
+        providers=tuple(_provider(entry, folder) for entry in providers.entries("providers")),
         routes=tuple(_route(entry) for entry in mappings.entries("models")),
-        tasks=tuple(_task(entry, config) for entry in providers.entries("tasks")),
-        cache=_cache(cache, config) if cache else None,
+        tasks=tuple(_task(entry, folder) for entry in providers.entries("tasks")),
+        cache=_cache(cache, folder) if cache else None,
         disks=tuple(map(Path, providers.texts("disks"))),
         config=config,
         state=Path(providers.text("state")),
@@ -299,24 +299,24 @@ def load_generation(config: Path) -> Generation:
     )
 
 
-def _gateway(entry: _Entry, config: Path) -> Gateway:
+def _gateway(entry: _Entry, folder: Path) -> Gateway:
     return Gateway(
-        service=_service(entry, config),
+        service=_service(entry, folder),
         url=entry.text("url").rstrip("/"),
-        key_file=Path(entry.text("key_file")),
+        key_file=folder / entry.text("key_file"),
         key_variable=entry.text("key_variable"),
         cooldown=entry.number("cooldown"),
-        instances=tuple(_service(instance, config) for instance in entry.entries("instances")),
+        instances=tuple(_service(instance, folder) for instance in entry.entries("instances")),
         front=None if entry.values.get("front") is None else _front(entry.entry("front")),
         canary=None if entry.values.get("canary") is None else _canary(entry.entry("canary")),
     )
 
 
-def _cache(entry: _Entry, config: Path) -> Cache:
-    service, rest = _service(entry, config), entry.number("rest")
+def _cache(entry: _Entry, folder: Path) -> Cache:
+    service, rest = _service(entry, folder), entry.number("rest")
     if entry.values.get("password_file") is None:
         return Cache(service, rest)
-    return Cache(service, rest, Path(entry.text("password_file")), entry.text("password_variable"))
+    return Cache(service, rest, folder / entry.text("password_file"), entry.text("password_variable"))
 
 
 def _canary(entry: _Entry) -> Canary:
@@ -327,11 +327,11 @@ def _front(entry: _Entry) -> Front:
     return Front(socket=entry.text("socket"), backend=entry.text("backend"), servers=entry.texts("servers"))
 
 
-def _provider(entry: _Entry, config: Path) -> Provider:
+def _provider(entry: _Entry, folder: Path) -> Provider:
     gpus = None if entry.values.get("gpus") is None else entry.entry("gpus")
     return Provider(
         name=entry.text("name"),
-        service=_service(entry, config),
+        service=_service(entry, folder),
         tasks=entry.texts("tasks"),
         kind=entry.text("kind"),
         gpus=Gpus(gpus.text("vendor"), gpus.texts("uuids")) if gpus else None,
@@ -340,7 +340,7 @@ def _provider(entry: _Entry, config: Path) -> Provider:
     )
 
 
-def _service(entry: _Entry, config: Path) -> Service:
+def _service(entry: _Entry, folder: Path) -> Service:
     unit = entry.text("unit")
     return Service(
         unit=unit,
@@ -348,17 +348,17 @@ def _service(entry: _Entry, config: Path) -> Service:
         port=int(entry.number("port")),
         ready_url=entry.text("ready_url"),
         start_timeout=entry.number("start_timeout"),
-        unit_file=config / "units" / unit,
+        unit_file=folder / "units" / unit,
     )
 
 
-def _task(entry: _Entry, config: Path) -> Task:
+def _task(entry: _Entry, folder: Path) -> Task:
     unit = entry.text("unit")
     return Task(
         unit=unit,
         done_file=entry.text("done_file"),
         start_timeout=entry.number("start_timeout"),
-        unit_file=config / "units" / unit,
+        unit_file=folder / "units" / unit,
     )
 
 

@@ -91,7 +91,7 @@ def test_a_generation_is_read_as_it_lies_there(config: Path) -> None:
         port=8001,
         ready_url="http://127.0.0.1:8001/health",
         start_timeout=900,
-        unit_file=config / "units/vllm@qwen-coder.service",
+        unit_file=config.resolve() / "units/vllm@qwen-coder.service",
     )
     assert generation.routes == (
         Route(
@@ -104,6 +104,31 @@ def test_a_generation_is_read_as_it_lies_there(config: Path) -> None:
             content_policy_fallbacks=("other",),
         ),
     )
+
+
+def test_a_generation_that_is_tried_out_is_asked_with_its_own_keys(config: Path, tmp_path: Path) -> None:
+    """The link leads to the one that runs, and what is rotated differs in the two."""
+    providers = yaml.safe_load(PROVIDERS.format(folder=tmp_path))
+    providers["gateway"]["key_file"] = "env/litellm.service.env"
+    providers["cache"] = {
+        **{key: providers["gateway"][key] for key in ("unit", "bind", "port", "ready_url", "start_timeout")},
+        **{"rest": 10, "password_file": "env/redis.env", "password_variable": "REDIS_PASSWORD"},
+    }
+    new = config.resolve().with_name("2a1d")
+    shutil.copytree(config.resolve(), new)
+    for folder, word in ((config.resolve(), "old"), (new, "new")):
+        (folder / "providers.yaml").write_text(yaml.safe_dump(providers))
+        (folder / "env").mkdir()
+        (folder / "env/litellm.service.env").write_text(f'LITELLM_MASTER_KEY="sk-{word}"\n')
+        (folder / "env/redis.env").write_text(f'REDIS_PASSWORD="{word}"\n')
+        (folder / "units/litellm.service").write_text(f"Environment=AI_BACKEND_DIGEST={word}\n")
+    staged, active = load_generation(new), load_generation(config)
+    config.unlink()
+    config.symlink_to(new)  # a deploy that switches while a verification is under way
+    for generation, word in ((staged, "new"), (active, "old")):
+        assert generation.gateway and generation.cache
+        seen = (generation.gateway.key(), generation.cache.password(), generation.gateway.service.wanted_digest())
+        assert seen == (f"sk-{word}", word, word)
 
 
 def test_a_missing_unit_file_is_no_config_error(config: Path) -> None:

@@ -23,15 +23,17 @@ _GPU_BOX = INVENTORY.parent / "tests/golden/gpu-box"
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """The reference stack's generation, as it lies on a host, with one of its installs."""
-    folder = tmp_path / "ai-backend"
-    folder.mkdir()
+    folder = tmp_path / "ai-backend-generations/1f0c"
+    folder.mkdir(parents=True)
     for name in ("providers.yaml", "model-mappings.yaml"):
         (folder / name).write_text((_GPU_BOX / name).read_text())
     install = folder / "install/litellm"
     install.mkdir(parents=True)
     (install / ".install.json").write_text(json.dumps({"title": "litellm 1.106.2", "made": "2026-11-24T05:00:00Z"}))
     (folder / "install/half").mkdir()
-    return folder
+    link = tmp_path / "ai-backend"
+    link.symlink_to(folder)
+    return link
 
 
 def test_the_reference_stack_is_described_as_it_is_declared(config: Path) -> None:
@@ -43,6 +45,7 @@ def test_the_reference_stack_is_described_as_it_is_declared(config: Path) -> Non
     assert deployed.endpoint.urls == ()
     assert deployed.endpoint.instances == ("litellm@a.service", "litellm@b.service")
     assert deployed.endpoint.key_variable == "LITELLM_MASTER_KEY"
+    assert deployed.endpoint.key_file == f"{config}/env/litellm@a.service.env"
     assert deployed.providers[0] == DeployedProvider(
         "ollama", "ollama", "ollama.service", "http://127.0.0.1:11434", ("llama3.1:latest", "qwen2.5-coder:7b")
     )
