@@ -11,6 +11,7 @@ from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import DeployError
 
 from roles.host.program import program_text
+from roles.host.programs.kept import DEPLOYS, deploy_order
 from roles.plan import Layout
 
 
@@ -56,7 +57,9 @@ class History:
         """From the JSON object that `programs/kept.py` prints."""
         events = tuple(read["events"])
         kept = [_generation(each, read, events) for each in read["generations"]]
-        return cls(tuple(sorted(kept, key=lambda each: each.time, reverse=True)), events)
+        order = deploy_order(events)
+        kept.sort(key=lambda each: (order(each.name), each.time), reverse=True)
+        return cls(tuple(kept), events)
 
     def choose(self, wanted: str | None) -> KeptGeneration:
         """The generation to go back to.
@@ -77,7 +80,7 @@ class History:
 
     def before(self, generation: KeptGeneration) -> KeptGeneration | None:
         """What it was a change of: the one that held before it, or else any before it."""
-        older = [each for each in self.generations if each.time < generation.time]
+        older = self.generations[self.generations.index(generation) + 1 :]
         return next((each for each in older if each.held), older[0] if older else None)
 
     def _named(self, wanted: str) -> KeptGeneration:
@@ -107,7 +110,7 @@ def _generation(
 ) -> KeptGeneration:
     own = [event for event in events if event["generation"] == entry["name"]]
     # Going back to it does not make it newer than what the host was taken back from.
-    deploys = [event for event in own if event["event"] in ("refused", "activated", "failed")]
+    deploys = [event for event in own if event["event"] in DEPLOYS]
     outcomes = [_outcome(event) for event in own if event["event"] in ("refused", "verified", "failed")]
     return KeptGeneration(
         name=entry["name"],

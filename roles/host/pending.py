@@ -103,7 +103,7 @@ def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostStat
 def _went_back(generation: Generation, state: HostState) -> str:
     """Says so when the host was taken back from the very generation that is wanted: it is tried once more."""
     last = state.last_event
-    if last is None or last["event"] != "rolled back" or last["from"] != generation.digest:
+    if last is None or last["event"] != "rolled back" or last.get("from") != generation.digest:
         return ""
     return f", to which {last['who']} went back from this one at {last['time']} ({last['reason']})"
 

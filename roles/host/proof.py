@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 from pyinfra import host
@@ -43,10 +44,9 @@ class KeptVerdicts(FactBase[tuple[Verdict, ...]]):
 
     def command(self, state: str) -> StringCommand:
         """`state`: the layout's state folder."""
-        # One line a file, whose names sort by time.
+        program = files("roles.verify").joinpath("kept_files.py").read_text()
         return StringCommand(
-            *("cd", QuoteString(f"{state}/{VERDICTS}"), "2>/dev/null || exit 0;"),
-            *("ls | grep '[.]json$' | sort | tail -n", str(EARLIER), "| xargs -r cat"),
+            *("python3 -I -c", QuoteString(program), QuoteString(f"{state}/{VERDICTS}"), str(EARLIER)),
         )
 
     def process(self, output: list[str]) -> tuple[Verdict, ...]:

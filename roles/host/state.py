@@ -145,6 +145,7 @@ def state_request(plan: HostPlan) -> dict[str, Any]:
         },
         "packages": list(plan.packages),
         "build_user": BUILD_USER if layout.scope == "system" else None,
+        "kept_program": program_text("kept"),
         # Asking for cards takes half a second or more: only where some are wanted.
         "gpu_program": program_text("gpu") if plan.gpus else None,
         "units": {unit.name: unit.done_file for unit in plan.units},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +31,14 @@ class Event:
 
 
 def read_events(state: Path) -> tuple[Event, ...]:
-    """The last of them. A history that is not there, or that is damaged, tells nothing."""
-    try:
-        lines = (state / HISTORY).read_text().splitlines()
-        return tuple(_event(json.loads(line)) for line in lines[-SHOWN_EVENTS:])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return ()
+    """The last of them, but for lines that are torn, or somebody else's. What is not there tells nothing."""
+    file, found = state / HISTORY, []
+    with contextlib.suppress(OSError):
+        # No more than a regular file: reading another, as a pipe, may never end.
+        for line in (file.read_bytes() if file.is_file() else b"").split(b"\n"):
+            with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                found.append(_event(json.loads(line.strip(b"\0").decode())))
+    return tuple(found[-SHOWN_EVENTS:])
 
 
 def _event(line: dict[str, Any]) -> Event:
@@ -46,10 +49,8 @@ def _event(line: dict[str, Any]) -> Event:
         str(line.get("reason", "")),
         f"in {line['seconds']:g} s" if line.get("seconds") else "",
     ]
-    return Event(
-        time=str(line["time"]),
-        event=str(line["event"]),
-        generation=str(line["generation"]),
-        who=str(line["who"]),
-        detail="; ".join(text for text in told if text),
-    )
+    texts = [line[key] for key in ("time", "event", "generation", "who")]
+    texts.append("; ".join(text for text in told if text))
+    # Raises where one is no text, or half of a surrogate pair, which nobody can print.
+    "".join(texts).encode()
+    return Event(*texts)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import time
 from pathlib import Path
 
+from roles.verify.kept_files import in_order, next_name, text_of
 from roles.verify.verdict import Verdict
 
 VERDICTS = "verdicts"
@@ -17,7 +17,8 @@ KEPT_VERDICTS = 100
 """A verdict is some 10 kB: 1 MB, and three months of a proof a day."""
 
 _ABANDONED = 3600
-"""Seconds after which the unfinished file of another run is one of a run that was killed."""
+"""Seconds after which the unfinished file of another run is one of a run that was killed; also of one whose clock was
+ahead."""
 
 
 def keep(verdict: Verdict, state: Path) -> None:
@@ -29,8 +30,7 @@ def keep(verdict: Verdict, state: Path) -> None:
     """
     folder = state / VERDICTS
     folder.mkdir(mode=0o755, exist_ok=True)
-    # Names sort by time; two runs of one second differ in the rest.
-    name = f"{verdict.time.partition('+')[0].replace(':', '')}Z-{secrets.token_hex(2)}.json"
+    name = next_name(folder, verdict.time)
     unfinished = folder / f".{name}"
     try:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
@@ -44,25 +44,24 @@ def keep(verdict: Verdict, state: Path) -> None:
             unfinished.unlink()
         raise
     _sync(folder)
-    for old in _files(folder)[:-KEPT_VERDICTS]:
-        old.unlink(missing_ok=True)
+    for old in in_order(folder)[:-KEPT_VERDICTS]:
+        with contextlib.suppress(OSError):  # somebody else's folder, maybe
+            old.unlink()
     for left in folder.glob(".*.json"):
         with contextlib.suppress(OSError):
-            if left.stat().st_mtime < time.time() - _ABANDONED:
+            if abs(left.stat().st_mtime - time.time()) > _ABANDONED:
                 left.unlink()
 
 
 def read_kept(state: Path, last: int) -> tuple[Verdict, ...]:
     """The last verdicts that were kept, the oldest first, but for those that can not be read or have another schema."""
-    verdicts = []
-    for file in _files(state / VERDICTS)[-last:]:
-        with contextlib.suppress(OSError, ValueError):
-            verdicts.append(Verdict.from_json(file.read_text(encoding="utf-8")))
-    return tuple(verdicts)
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+    verdicts: list[Verdict] = []
+    for file in reversed(in_order(state / VERDICTS)):
+        if len(verdicts) == last:
+            break
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            verdicts.append(Verdict.from_json(text_of(file)))
+    return tuple(reversed(verdicts))
 
 
 def _sync(folder: Path) -> None:

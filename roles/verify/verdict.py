@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any, Literal, Self, TypeAlias
 
 from roles.verify.deployed import Deployed
@@ -144,6 +145,7 @@ class Verdict:
             document = json.loads(text)
             if document["schema"] != SCHEMA:
                 raise ValueError(f"a verdict of schema {document['schema']!r}; this program reads {SCHEMA}")
+            datetime.fromisoformat(document["time"])
             return cls(
                 host=str(document["host"]),
                 time=str(document["time"]),
@@ -152,11 +154,23 @@ class Verdict:
                 seconds=float(document["seconds"]),
                 checks=tuple(_check(check) for check in document["checks"]),
                 deployment=Deployed.from_document(document["deployment"]) if document["deployment"] else None,
-                events=tuple(Event(**event) for event in document["events"]),
+                events=tuple(Event(**_texts(event)) for event in document["events"]),
             )
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
             raise ValueError(f"not a verdict ({error!r})") from None
 
 
 def _check(document: Mapping[str, Any]) -> Check:
-    return Check(**{**document, "causes": tuple(Cause(**cause) for cause in document["causes"])})
+    """Raises `TypeError` or `KeyError` where it is none: who shows it takes its values for what they should be."""
+    texts = {key: value for key, value in document.items() if key not in ("ok", "seconds", "causes")}
+    if document["ok"] is not None and not isinstance(document["ok"], bool):
+        raise TypeError(f"`ok` is {document['ok']!r}")
+    causes = tuple(Cause(**_texts(cause)) for cause in document["causes"])
+    return Check(**_texts(texts), ok=document["ok"], seconds=float(document["seconds"]), causes=causes)
+
+
+def _texts(document: Mapping[str, Any]) -> dict[str, str]:
+    wrong = [key for key, value in document.items() if not isinstance(value, str)]
+    if wrong:
+        raise TypeError(f"`{wrong[0]}` is {document[wrong[0]]!r}")
+    return dict(document)

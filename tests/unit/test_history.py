@@ -64,10 +64,26 @@ def test_what_was_refused_before_the_switch_is_told_and_is_nothing_to_go_back_to
 
 def test_the_newest_deploy_comes_first_and_going_back_makes_nothing_newer() -> None:
     back = event("aaa", 9, "rolled back", **{"from": "bbb"}, reason="by hand")
-    found = history("aaa", deployed("aaa", 1), deployed("bbb", 2), [back], deployed("ccc", 0, "fail"))
+    found = history("aaa", deployed("ccc", 0, "fail"), deployed("aaa", 1), deployed("bbb", 2), [back])
     assert [each.name for each in found.generations] == ["bbb", "aaa", "ccc"]
     assert [each.active for each in found.generations] == [False, True, False]
     assert [each.held for each in found.generations] == [True, True, False]
+
+
+@pytest.mark.parametrize("minutes", [(1, 2, 3), (59, 2, 3), (1, 59, 3), (3, 2, 1), (7, 7, 7)])
+def test_no_clock_turns_the_order_of_deploys_round(minutes: tuple[int, int, int]) -> None:
+    """Ahead once, behind once, or always the same."""
+    found = history(
+        "ccc", *(deployed(name, minute) for name, minute in zip(("bbb", "aaa", "ccc"), minutes, strict=True))
+    )
+    assert [each.name for each in found.generations] == ["ccc", "aaa", "bbb"]
+    assert found.choose(None).name == "aaa"
+
+
+def test_a_run_that_died_before_it_wrote_down_what_it_had_activated_is_the_newest() -> None:
+    later = deployed("aaa", 1) + deployed("bbb", 2)
+    found = history("ccc", later, [event("ccc", 0, "verified", verdict="pass", summary="as it is", seconds=1)])
+    assert found.choose(None).name == "bbb"
 
 
 def test_going_back_leads_to_the_one_before_that_held() -> None:

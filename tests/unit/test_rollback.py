@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import pytest
 
 from roles.host.programs import record, rollback
+from roles.host.programs.activate import _forget_old_generations
 from roles.host.programs.console import HostError
 from roles.host.programs.kept import ACTIVATION, events, history_file, passed_proofs
 from roles.host.programs.record import first_line, note, note_verdict
+from roles.verify.events import read_events
 
 PASS = {"status": "pass", "summary": "24 of 24 checks hold", "seconds": 1.5}
 FAIL = {"status": "fail", "summary": "1 of 24 checks fail", "seconds": 1.5}
@@ -150,9 +153,86 @@ def test_a_history_that_can_not_be_written_stops_nobody(tmp_path: Path, capsys: 
     assert "history.jsonl could not be written: No such file or directory" in capsys.readouterr().out
 
 
-def test_a_history_that_somebody_broke_counts_as_none(state: str) -> None:
-    history_file(state).write_text("{broken")
+GOOD_LINE = b'{"time": "t", "event": "verified", "generation": "%s", "who": "w", "verdict": "pass", "summary": "s"}'
+BROKEN = {
+    "half a line": b'{"time": "2026-11-24T12:00:00+00:00", "ev',
+    "half a line before a whole one": b'{"time": "2026-11-24T12' + GOOD_LINE % b"lost",
+    "zeros, as after a power cut": b"\0" * 4096,
+    "no text": b"\xff\xfe\x80",
+    "nothing of JSON": b"somebody was here",
+    "a number": b"7",
+    "a list": b"[]",
+    "null": b"null",
+    "nested for ever": b"[" * 100_000,
+    "without a key": b'{"time": "t", "event": "verified", "who": "w", "verdict": "pass", "summary": "s"}',
+    "without its reason": b'{"time": "t", "event": "failed", "generation": "g", "who": "w"}',
+    "a name that is a number": GOOD_LINE.replace(b'"%s"', b"7"),
+    "a kind that is a list": GOOD_LINE.replace(b'"verified"', b'["verified"]'),
+    "a time that is null": GOOD_LINE.replace(b'"t"', b"null"),
+    "half a character": GOOD_LINE % b"\\ud800",
+    "two objects": GOOD_LINE % b"lost" + GOOD_LINE % b"lost",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_torn_or_foreign_line_costs_nothing_but_itself(state: str, broken: bytes, place: int) -> None:
+    lines = [GOOD_LINE % b"a", GOOD_LINE % b"b"]
+    lines.insert(place, broken)
+    history_file(state).write_bytes(b"\n".join(lines))
+    assert passed_proofs(state) == ["a", "b"]
+    # For people: it tells also what lacks the reason.
+    assert [event.generation for event in read_events(Path(state)) if event.generation != "g"] == ["a", "b"]
+
+
+def test_what_is_written_next_keeps_the_good_lines_and_the_damaged_file_beside_them(
+    state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = b"\n".join([GOOD_LINE % b"a", *BROKEN.values(), GOOD_LINE % b"b"])
+    history_file(state).write_bytes(damaged)
+    note_verdict(state, "alice@desk", "c", PASS)
+    assert passed_proofs(state) == ["a", "b", "c"]
+    (aside,) = Path(state).glob("history.jsonl.damaged-*")  # zeros alone are no line
+    assert aside.read_bytes() == damaged
+    assert f"{len(BROKEN) - 1} of its lines can not be read" in capsys.readouterr().out
+    note_verdict(state, "alice@desk", "d", PASS)
+    assert len(list(Path(state).glob("history.jsonl.damaged-*"))) == 1
+
+
+@pytest.mark.parametrize("stranger", ["folder", "pipe", "link to nothing", "link to itself"])
+def test_a_history_that_is_no_file_counts_as_none_and_is_written_all_the_same(state: str, stranger: str) -> None:
+    file = history_file(state)
+    match stranger:
+        case "folder":
+            (file / "with a file").mkdir(parents=True)
+        case "pipe":
+            os.mkfifo(file)
+        case "link to nothing":
+            file.symlink_to("nowhere")
+        case _:
+            file.symlink_to(file.name)
     assert passed_proofs(state) == []
+    assert read_events(Path(state)) == ()
+    note_verdict(state, "alice@desk", "a", PASS)
+    assert passed_proofs(state) == ["a"]
+
+
+def test_what_a_later_version_writes_is_kept(state: str) -> None:
+    line = '{"time": "t", "event": "moved", "generation": "a", "who": "w", "to": 7}'
+    history_file(state).write_text(f"{line}\n")
+    note_verdict(state, "alice@desk", "b", PASS)
+    assert history_file(state).read_text().splitlines()[0] == line
+
+
+def test_a_generation_is_not_forgotten_for_the_clock_of_the_day_it_was_written(tmp_path: Path, state: str) -> None:
+    kept = [keep(tmp_path, f"g{number}") for number in range(8)]
+    for generation in kept:
+        note(state, "activated", generation.name, "alice@desk")
+    # The clock was ahead when the first was written, and behind for the last.
+    os.utime(kept[0], (2e9, 2e9))
+    os.utime(kept[6], (0, 0))
+    _forget_old_generations(kept[7], state)
+    assert [generation.name for generation in kept if generation.exists()] == ["g3", "g4", "g5", "g6", "g7"]
 
 
 def test_log_lines_of_a_service_are_not_written_down() -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,13 @@ ACTIVATION = "activation.json"
 """A generation without it can not be activated."""
 
 _MARK = ".install.json"
+
+DEPLOYS = ("refused", "activated", "failed")
+"""Events of a deploy that wanted a generation. Going back to it does not make it newer than what was left for it."""
+
+_TEXTS = {"refused": ("reason",), "failed": ("reason",), "rolled back": ("reason",), "verified": ("verdict", "summary")}
+"""What an event of a kind says, besides what each does. Of other kinds, which a later version may write, no more is
+asked."""
 
 
 def main(request: dict[str, Any]) -> None:
@@ -50,9 +58,45 @@ def history_file(state: str) -> Path:
 
 def events(state: str) -> list[dict[str, Any]]:
     """What happened to generations here, oldest first; see `record.py`."""
-    with contextlib.suppress(OSError, ValueError):
-        return [json.loads(line) for line in history_file(state).read_text().splitlines()]
-    return []
+    return read_history(state)[0]
+
+
+def read_history(state: str) -> tuple[list[dict[str, Any]], int]:
+    """The events, in the order in which they were written, and how many lines are none: torn, or somebody else's."""
+    with contextlib.suppress(OSError):
+        file = history_file(state)
+        # No more than a regular file: reading another, as a pipe, may never end.
+        lines = [line for line in (file.read_bytes() if file.is_file() else b"").split(b"\n") if line.strip(b"\0 \t\r")]
+        found = [event for event in map(_event, lines) if event]
+        return found, len(lines) - len(found)
+    return [], 0
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    """None where the line is no event: each reader takes what it needs from one without asking whether it is there."""
+    try:
+        event = json.loads(line.strip(b"\0").decode())
+        # Half of a surrogate pair is a string that nobody can print.
+        json.dumps(event, ensure_ascii=False).encode()
+        texts = [event[key] for key in ("time", "event", "generation", "who")]
+        texts += [event[key] for key in _TEXTS.get(event["event"], ())]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return event if all(isinstance(text, str) for text in texts) else None
+
+
+def deploy_order(events: Sequence[Mapping[str, Any]]) -> Callable[[str], int]:
+    """By a generation's name when it was last deployed: its place in the history, whose order no clock can turn round.
+
+    One that the history does not know was written by a run that died, and is newer than all.
+    """
+    order: dict[str, int] = {}
+    for number, event in enumerate(events):
+        if event["event"] in DEPLOYS:
+            order[event["generation"]] = number
+        elif event["event"] == "verified":  # that a deploy activated it was not written down any more
+            order.setdefault(event["generation"], number)
+    return lambda name: order.get(name, len(events))
 
 
 def passed_proofs(state: str) -> list[str]:
@@ -91,7 +135,7 @@ def _contents(generation: Path, texts: dict[str, str]) -> dict[str, Any]:
 
 
 def _title(install: Path) -> str:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         return str(json.loads((install / _MARK).read_text())["title"])
     return install.name
 

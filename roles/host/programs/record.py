@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import secrets
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from roles.host.programs.console import say
 from roles.host.programs.files import write_atomic
-from roles.host.programs.kept import events, history_file
+from roles.host.programs.kept import history_file, read_history
 
 KEPT_EVENTS = 200
 _REASON_LENGTH = 300
@@ -29,12 +31,27 @@ def note(state: str, event: str, generation: str, who: str, **more: Any) -> None
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     line = {"time": now, "event": event, "generation": generation, "who": who, **more}
-    kept = [*events(state), line][-KEPT_EVENTS:]
+    found, damaged = read_history(state)
+    kept = [*found, line][-KEPT_EVENTS:]
+    file = history_file(state)
     try:
-        write_atomic(history_file(state), "".join(f"{json.dumps(each)}\n" for each in kept).encode(), 0o644)
+        if damaged or file.is_dir():
+            _set_aside(file, damaged)
+        write_atomic(file, "".join(f"{json.dumps(each)}\n" for each in kept).encode(), 0o644)
     except OSError as error:
         # On a full disk the way back matters more than the record of it.
-        say(f"{history_file(state)} could not be written: {error.strerror}")
+        say(f"{file} could not be written: {error.strerror}")
+
+
+def _set_aside(file: Path, damaged: int) -> None:
+    """Keep what is about to be written anew, for whoever wants to know what the lines were that are no events."""
+    aside = file.with_name(f"{file.name}.damaged-{secrets.token_hex(4)}")
+    if file.is_dir():
+        file.rename(aside)
+        say(f"{file} was a folder: moved to {aside.name}")
+    else:
+        aside.hardlink_to(file.resolve())
+        say(f"{file}: {damaged} of its lines can not be read; the others are kept, the whole file as {aside.name}")
 
 
 def note_verdict(state: str, who: str, generation: str, verdict: dict[str, Any]) -> None:

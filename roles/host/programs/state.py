@@ -27,7 +27,7 @@ def main(request: dict[str, Any]) -> None:
     linked = _linked_units(units_folder, config)
     names = sorted({*request["units"], *linked})
     gpus = _gpus(request["gpu_program"])
-    generation, history = _current_generation(config), _history(layout["state"])
+    generation, history = _current_generation(config), _program(request["kept_program"])["events"](layout["state"])
     print(
         json.dumps(
             {
@@ -83,12 +83,18 @@ def _platform() -> dict[str, str]:
     }
 
 
+def _program(text: str) -> dict[str, Any]:
+    """What another program, whose text is given, defines."""
+    module: dict[str, Any] = {"__name__": "another program"}
+    exec(compile(text, "another program", "exec"), module)
+    return module
+
+
 def _gpus(program: str | None) -> dict[str, Any]:
     """What `gpu.py`, whose text is given, finds; nothing where nobody wants to know."""
     if program is None:
         return {"vendor": None, "cards": [], "problem": None, "architectures": ""}
-    module: dict[str, Any] = {"__name__": "gpu"}
-    exec(compile(program, "gpu.py", "exec"), module)
+    module = _program(program)
     facts = module["facts"]()
     return {**facts, "architectures": module["cuda_architectures"](facts)}
 
@@ -134,13 +140,6 @@ def _systemd_version(scope: str) -> str | None:
 
 def _current_generation(config: Path) -> str | None:
     return config.readlink().name if config.is_symlink() else None
-
-
-def _history(state: str) -> list[dict[str, Any]]:
-    """What happened to generations here, oldest first."""
-    with contextlib.suppress(ValueError):
-        return [json.loads(line) for line in (_read(f"{state}/history.jsonl") or "").splitlines()]
-    return []
 
 
 def _tree(config: Path) -> dict[str, list[Any]]:

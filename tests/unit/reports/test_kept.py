@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from roles.verify import Verdict
+from roles.host.proof import KeptVerdicts
+from roles.verify import Verdict, kept_files
 from roles.verify import __main__ as command
 from roles.verify.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept
 from roles.verify.verdict import SCHEMA
+from roles.verify.watch import has_changed
 from tests.deployed import deployed
 from tests.verdicts import BAD, GOOD
 
@@ -33,7 +35,7 @@ def test_a_kept_verdict_is_read_as_it_was_found(tmp_path: Path) -> None:
     assert read_kept(tmp_path, 1) == (BAD,)
     (file, _) = sorted((tmp_path / VERDICTS).iterdir())
     assert file.read_text() == f"{GOOD.to_json()}\n"
-    assert file.name.startswith("2026-11-24T060000Z-")
+    assert file.name.startswith("000000000001-2026-11-24T060000Z-")
 
 
 def test_where_nothing_was_kept_nothing_is_read(tmp_path: Path) -> None:
@@ -55,6 +57,109 @@ def test_what_is_damaged_or_of_another_version_is_passed_over(tmp_path: Path) ->
     (folder / "2026-11-24T090000Z-aaaa.json").write_bytes(b"\xff\xfe")
     (folder / ".2026-11-24T100000Z-aaaa.json").write_text(BAD.to_json())
     assert read_kept(tmp_path, 10) == (GOOD,)
+
+
+_OLDER = "2026-11-24T060000Z-aaaa.json"
+"""As the version before named them, by the time."""
+_AHEAD = "2031-01-01T000000Z-ffff.json"
+
+
+@pytest.mark.parametrize("time", ["2031-01-01T00:00:00+00:00", "1970-01-01T00:00:00+00:00", GOOD.time])
+def test_the_last_is_what_was_written_last_whatever_the_clock_said(tmp_path: Path, time: str) -> None:
+    wrong = replace(BAD, time=time)
+    for verdict in (GOOD, wrong, GOOD, wrong, BAD):
+        keep(verdict, tmp_path)
+    assert read_kept(tmp_path, 10) == (GOOD, wrong, GOOD, wrong, BAD)
+    assert has_changed(GOOD, read_kept(tmp_path, 1))
+    assert not has_changed(BAD, read_kept(tmp_path, 1))
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        _AHEAD,
+        "999999999999-x.json",
+        f"{'9' * 200}.json",
+        "zzz.json",
+        "000000000041 and more.json",
+        "a name with 'quotes' and\na line.json",
+        "-1.json",
+        "\u0660" * 11 + "\u0667-digits of another script.json",
+        "000000000041-gap.json",
+    ],
+)
+def test_files_of_the_version_before_and_of_strangers_come_first(tmp_path: Path, foreign: str) -> None:
+    folder = tmp_path / VERDICTS
+    folder.mkdir()
+    (folder / _OLDER).write_text(BAD.to_json())
+    (folder / foreign).write_text(BAD.to_json())
+    for _ in range(3):
+        keep(GOOD, tmp_path)
+    assert read_kept(tmp_path, 10) == (BAD, BAD, GOOD, GOOD, GOOD)
+    assert _printed(folder, 2) == [GOOD, GOOD]
+
+
+def test_those_of_the_version_before_go_first(tmp_path: Path) -> None:
+    folder = tmp_path / VERDICTS
+    folder.mkdir()
+    for name in (_OLDER, _AHEAD):
+        (folder / name).write_text(BAD.to_json())
+    for _ in range(KEPT_VERDICTS):
+        keep(GOOD, tmp_path)
+    assert not (folder / _AHEAD).exists()
+    assert read_kept(tmp_path, 1000) == (GOOD,) * KEPT_VERDICTS
+
+
+def _printed(folder: Path, count: int) -> list[Verdict]:
+    """What the fact's program tells of a folder."""
+    program = Path(kept_files.__file__).read_text()
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, str(folder), str(count)], capture_output=True, text=True, check=True
+    )
+    return [Verdict.from_json(line) for line in done.stdout.splitlines() if line]
+
+
+_HALF = GOOD.to_json()[:100].encode()
+_WRONG = [
+    b"",
+    b"\0" * 4096,
+    _HALF,
+    _HALF + GOOD.to_json().encode(),
+    b"\xff\xfe",
+    b"7",
+    b"[" * 100_000,
+    GOOD.to_json().replace('"checks": [', '"checks": [7, ', 1).encode(),
+    GOOD.to_json().replace('"ok": true', '"ok": "yes"', 1).encode(),
+    GOOD.to_json().replace('"seen": "', '"seen": 7, "was": "', 1).encode(),
+    GOOD.to_json().replace(GOOD.time, "yesterday").encode(),
+]
+
+
+@pytest.mark.parametrize("wrong", _WRONG, ids=range(len(_WRONG)))
+def test_a_torn_or_foreign_file_costs_nothing_but_itself(tmp_path: Path, wrong: bytes) -> None:
+    keep(BAD, tmp_path)
+    (tmp_path / VERDICTS / "000000000002-x.json").write_bytes(wrong)
+    keep(GOOD, tmp_path)
+    assert read_kept(tmp_path, 2) == (BAD, GOOD)
+    assert _fact_of(tmp_path) == (BAD, GOOD)
+
+
+def _fact_of(state: Path) -> tuple[Verdict, ...]:
+    """The same, as the control machine reads it."""
+    fact = KeptVerdicts()
+    done = subprocess.run(["sh", "-c", str(fact.command(str(state)))], capture_output=True, text=True, check=True)
+    return fact.process(done.stdout.splitlines())
+
+
+def test_what_is_no_file_is_left_alone_and_waited_for_by_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / VERDICTS
+    folder.mkdir()
+    (folder / "000000000009-folder.json").mkdir()
+    os.mkfifo(folder / "000000000009-pipe.json")
+    (folder / "000000000009-link.json").symlink_to("nowhere")
+    keep(GOOD, tmp_path)
+    assert read_kept(tmp_path, 5) == (GOOD,)
+    assert _fact_of(tmp_path) == (GOOD,)
 
 
 def test_two_runs_at_once_keep_both_verdicts(tmp_path: Path) -> None:
