@@ -7,12 +7,7 @@ operation is known to pyinfra by its line number only, so one that takes a list 
 from __future__ import annotations
 
 import base64
-import getpass
-import os
-import socket
-import uuid
 from collections.abc import Generator
-from datetime import UTC, datetime
 from typing import Literal
 
 from pyinfra import host
@@ -20,7 +15,9 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from roles.host.history import KeptGeneration
+from roles.host.holder import is_gone, this_process, who_runs_this
 from roles.host.program import HostProgram
+from roles.host.programs.lock import described
 from roles.host.requests import install_request, system_request
 from roles.host.sending import SendFile
 from roles.host.target import Target
@@ -31,15 +28,12 @@ def lock_folder(layout: Layout) -> str:
     return f"{layout.state}/lock"
 
 
-def who_runs_this() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
-
-
 @operation()
 def acquire_lock(*, to: Literal["deploy", "prune", "go back"] = "deploy") -> Generator[PyinfraCommand, None, None]:
     """Take the host's deploy lock, if there is anything to do.
 
-    A lock left behind by a run of the same person on the same machine whose process is gone is taken over.
+    A lock left behind by a run of the same person on the same machine whose process is gone is taken over; so is one
+    that does not say who holds it.
 
     Args:
         to: what for. Pruning needs it too: the installs of a deploy that is under way, and has not written its
@@ -57,13 +51,8 @@ def acquire_lock(*, to: Literal["deploy", "prune", "go back"] = "deploy") -> Gen
         host.noop("nothing to do, no lock needed")
         return
     present = target.state.lock
-    dead = present and present.get("who") == who_runs_this() and not _is_running(present.get("pid", ""))
-    holder: dict[str, Json] = {
-        "id": uuid.uuid4().hex,
-        "who": who_runs_this(),
-        "pid": str(os.getpid()),
-        "since": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-    }
+    dead = bool(present) and is_gone(present or {})
+    holder = this_process()
     if present and dead:
         host.log(f"taking over the lock of an earlier run of yours that is gone (since {present.get('since')})")
     yield HostProgram(
@@ -71,22 +60,12 @@ def acquire_lock(*, to: Literal["deploy", "prune", "go back"] = "deploy") -> Gen
         {
             "action": "acquire",
             "folder": lock_folder(target.plan.layout),
-            "holder": holder,
+            "holder": dict(holder),
             "take_over": present["id"] if present and dead else None,
         },
     )
-    target.lock_id = str(holder["id"])
+    target.lock_id = holder["id"]
     target.changed()
-
-
-def _is_running(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def release_command(target: Target, lock_id: str | None) -> HostProgram:
@@ -112,7 +91,7 @@ def break_lock() -> Generator[PyinfraCommand, None, None]:
     if target.state.lock is None:
         host.noop("the host is not locked")
         return
-    host.log(f"held by {target.state.lock.get('who')} since {target.state.lock.get('since')}")
+    host.log(f"held by {described(target.state.lock)}")
     yield release_command(target, None)
     target.changed()
 

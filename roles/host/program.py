@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.command import PyinfraCommand
 
+from roles.host.holder import who_runs_this
 from roles.plan import Json
 
 if TYPE_CHECKING:
@@ -35,16 +36,24 @@ for name, text in sent["modules"].items():
 program = sys.modules[sent["program"]]
 console = sys.modules["roles.host.programs.console"]
 turn = sys.modules["roles.host.programs.turn"]
+lock = sys.modules["roles.host.programs.lock"]
+state = sent["request"].get("state")
 try:
-    with turn.one_at_a_time(sent["request"].get("state")):
+    with turn.one_at_a_time(state, sent["step"], sent["who"]):
+        # Once it is this step's turn: whoever waits may lose the lock meanwhile.
+        lock.require(state, sent["lock"])
         program.main(sent["request"])
 except console.HostError as error:
     sys.exit(str(error))
+except OSError as error:
+    sys.exit(console.described(error))
 """
 
+_LOCK_KEY = "ai_backend_lock"
+
 _ORDER = (
-    "console", "files", "turn", "processes", "systemd", "download", "hub", "uv_tool", "ggml", "python_env", "toolkits",
-    "source_build", "release", "receive", "install", "lock", "system", "generation", "kept", "record", "front",
+    "console", "files", "turn", "lock", "processes", "systemd", "download", "hub", "uv_tool", "ggml", "python_env",
+    "toolkits", "source_build", "release", "receive", "install", "system", "generation", "kept", "record", "front",
     "activate", "rollback", "forward", "stage", "prune",
 )  # fmt: skip
 """The programs, each after those it imports."""
@@ -56,11 +65,26 @@ def program_text(name: str) -> str:
     return (files(PACKAGE) / f"{name}.py").read_text()
 
 
-def payload(program: str, request: Mapping[str, Any]) -> str:
-    """What the bootstrap reads from standard input."""
+def held_lock(host: Host) -> str | None:
+    """The deploy lock that this run holds on a host, without which none of its steps does anything there."""
+    found: str | None = host.connector_data.get(_LOCK_KEY)
+    return found
+
+
+def hold_lock(host: Host, lock_id: str | None) -> None:
+    host.connector_data[_LOCK_KEY] = lock_id
+
+
+def payload(program: str, request: Mapping[str, Any], lock_id: str | None = None) -> str:
+    """What the bootstrap reads from standard input.
+
+    Args:
+        lock_id: the deploy lock that its run holds; none = it needs none.
+    """
     modules = {"roles": "", "roles.host": "", PACKAGE: ""}
     modules |= {f"{PACKAGE}.{name}": program_text(name) for name in _ORDER}
-    return json.dumps({"modules": modules, "program": f"{PACKAGE}.{program}", "request": request})
+    sent = {"modules": modules, "program": f"{PACKAGE}.{program}", "request": request}
+    return json.dumps({**sent, "step": program, "who": who_runs_this(), "lock": lock_id})
 
 
 class HostProgram(PyinfraCommand):
@@ -97,5 +121,5 @@ def run_program(
         StringCommand("python3", "-c", QuoteString(_BOOTSTRAP), program),
         print_output=show,
         print_input=state.print_input,
-        **{**connector_arguments, "_stdin": payload(program, request)},
+        **{**connector_arguments, "_stdin": payload(program, request, held_lock(host))},
     )

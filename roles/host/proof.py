@@ -14,7 +14,8 @@ from pyinfra.api.arguments import ConnectorArguments
 from pyinfra.api.command import PyinfraCommand
 from rich.console import Console
 
-from roles.host.operations import activation_request, who_runs_this
+from roles.host.holder import who_runs_this
+from roles.host.operations import activation_request
 from roles.host.outside import outside_checks
 from roles.host.program import HostProgram
 from roles.host.target import Target

@@ -11,6 +11,7 @@ from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from roles.host.program import program_text
+from roles.host.programs.lock import parse_holder
 from roles.plan import HostPlan, PlatformKey
 
 BUILD_USER = "ai-backend-build"
@@ -60,6 +61,7 @@ class HostState:
         used_installs: folders that some kept generation uses.
         linked_units: units that lead into the configuration.
         wanted_links: those among them that start at boot.
+        lock: its holder, as `acquire_lock` describes it; empty = a lock that does not say who holds it.
         disk_free: folder of the layout → the file system it lies on, and the bytes that are free there.
         ports: each port of the plan that somebody listens on → units or commands.
     """
@@ -109,7 +111,7 @@ class HostState:
             installs=frozenset(read["installs"]),
             used_installs=frozenset(read["used_installs"]),
             activated=read["activated"],
-            lock=read["lock"],
+            lock=None if read["lock"] is None else parse_holder(read["lock"].encode(errors="replace")),
             linked_units=tuple(read["linked_units"]),
             wanted_links=frozenset(read["wanted_links"]),
             units={

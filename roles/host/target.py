@@ -13,6 +13,7 @@ from pyinfra.api.exceptions import DeployError
 from pyinfra.connectors.ssh import SSHConnector
 
 from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
+from roles.host.program import held_lock, hold_lock
 from roles.host.state import HostState, StackState, state_request
 from roles.plan import Generation, HostPlan, read_lock, resolve
 
@@ -25,8 +26,6 @@ class Target:
     def __init__(self, host: Host, plan: HostPlan) -> None:
         self.host = host
         self.plan = plan
-        self.lock_id: str | None = None
-        """The lock that this run holds on the host."""
         self.found: str | None = None
         """The generation that was the current one when this run began to activate another, or the same."""
         self.activated: str | None = None
@@ -47,6 +46,15 @@ class Target:
         """Make it the host's target, and its connection quick."""
         self.host.connector_data[_KEY] = self
         _disable_nagle(self.host)
+
+    @property
+    def lock_id(self) -> str | None:
+        """The lock that this run holds on the host."""
+        return held_lock(self.host)
+
+    @lock_id.setter
+    def lock_id(self, lock_id: str | None) -> None:
+        hold_lock(self.host, lock_id)
 
     @property
     def state(self) -> HostState:

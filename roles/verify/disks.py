@@ -8,7 +8,7 @@ from collections.abc import Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from roles.verify.proof import Claim, Refuted
+from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.sizes import size
 from roles.verify.verdict import Check
 
@@ -25,8 +25,11 @@ def disk_check(folders: Sequence[Path]) -> Coroutine[Any, Any, Check]:
 
 def _disks(folders: Sequence[Path]) -> str:
     well, lacking = [], []
-    for folder in _one_a_file_system(folders):
-        found = os.statvfs(folder)
+    try:
+        room = [(folder, os.statvfs(folder)) for folder in _one_a_file_system(folders)]
+    except OSError as error:
+        raise CannotCheck(f"{error.filename}: {error.strerror}") from None
+    for folder, found in room:
         total, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
         told = f"{folder}: {size(free)} of {size(total)} free"
         # Some file systems (btrfs) make room for files as they go, and say that there is none for 0.

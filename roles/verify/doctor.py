@@ -208,6 +208,7 @@ SIGNS: Mapping[str, Sign] = {
                 "old installs and models: deploys/prune.py frees those that are used no more",
                 "df -h; du -xsh /opt/ai-backend/*",
             ),
+            Cause("something fills a file system that lies in memory, as /run", "df -h /run /dev/shm; du -xsh /run/*"),
         ),
     ),
     "clock": Sign(

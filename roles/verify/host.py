@@ -22,6 +22,9 @@ from roles.verify.tasks import runtime_folder
 from roles.verify.units import Settled
 from roles.verify.verdict import Check
 
+_SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/dev/shm", "/var/log")))
+"""Where services, the engines' workers and the journal write too."""
+
 
 async def host_checks(
     generation: Generation,
@@ -43,7 +46,7 @@ async def host_checks(
     processes = await asyncio.to_thread(processes_of, [service.unit for service in generation.services], proc)
     runtime = runtime_folder(generation.scope)
     return [
-        disk_check(generation.disks),
+        disk_check((*generation.disks, runtime, *_SHARED)),
         clock_check(generation.folder / "providers.yaml", proc),
         open_ports_check(generation, proc),
         *card_checks(generation, client, proc, asked),

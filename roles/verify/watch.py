@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import time
@@ -21,10 +22,11 @@ _MOST_CHECKS = 20
 """Checks that are named to the webhook; of more the number alone."""
 
 
-_LOCK = "lock"
-"""In the state folder, for as long as a deploy is under way."""
-_LONGEST_DEPLOY = 600.0
-"""Seconds for which the end of a deploy is waited for. One that was killed may leave its lock."""
+_TURN = "turn"
+"""In the state folder: whoever changes something on the host holds a lock of the kernel's on it, which ends with the
+process. A folder that somebody has left there says nothing."""
+_LONGEST_WAIT = 600.0
+"""Seconds for which the steps of a deploy may hold up a verdict that does not hold, all together."""
 _PROOFS = 3
 _PAUSE = 1.0
 
@@ -34,30 +36,47 @@ class NotTold(Exception):
 
 
 def settled(prove: Callable[[], Verdict], state: Path) -> Verdict:
-    """A verdict of a host at rest. One that does not hold, while a deploy restarts what it is about, says nothing: it
-    is made again when the deploy has ended, up to two times.
+    """A verdict of a host at rest. One that does not hold, while a step of a deploy restarts what it is about, says
+    nothing: it is made again when that step has ended, up to two times.
 
     Args:
         state: the host's state folder.
     """
+    turn, deadline = state / _TURN, time.monotonic() + _LONGEST_WAIT
     for _ in range(_PROOFS - 1):
-        before = _changed(state)
+        began, step = _is_held(turn), _written(turn)
         verdict = prove()
-        if verdict.status == "pass" or not (_is_deployed_to(state) or _changed(state) != before):
+        if verdict.status == "pass" or not (began or _is_held(turn) or _written(turn) != step):
             return verdict
-        deadline = time.monotonic() + _LONGEST_DEPLOY
-        while _is_deployed_to(state) and time.monotonic() < deadline:
+        while _is_held(turn) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
+        if time.monotonic() >= deadline:
+            return verdict
     return prove()
 
 
-def _is_deployed_to(state: Path) -> bool:
-    return (state / _LOCK).exists()
+def _is_held(turn: Path) -> bool:
+    """Whether a process is at work on the host, for a deploy."""
+    try:
+        descriptor = os.open(turn, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # Let go of at once. A step that begins just then waits for a moment.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
-def _changed(state: Path) -> int:
-    """When something came or went there last, as a deploy's lock does: nanoseconds."""
-    return state.stat().st_mtime_ns if state.exists() else 0
+def _written(turn: Path) -> int:
+    """When a step last began: nanoseconds."""
+    try:
+        return turn.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def write_whole(text: str, file: Path) -> None:

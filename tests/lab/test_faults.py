@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from roles.host.operations import lock_folder
 from roles.plan import layout_of
 from roles.spec import SystemScope
 from roles.verify.doctor import SIGNS
@@ -183,11 +182,12 @@ def test_a_reload_of_systemd_starts_no_proof(deployed: Deployed) -> None:
 
 
 def test_a_proof_that_meets_a_deploy_is_made_again_when_that_has_ended(deployed: Deployed) -> None:
-    """A deploy restarts services; until it has ended, what a proof finds red says nothing."""
-    host, lock = deployed.host, lock_folder(layout_of(SystemScope()))
+    """A step restarts services; until it has ended, what a proof finds red says nothing."""
+    host, turn = deployed.host, f"{layout_of(SystemScope()).state}/turn"
     state = "systemctl show ai-backend-verify -P ActiveState"
     before = kept(host)["time"]
-    host.run(f"mkdir {lock} && systemctl stop {UNIT} && systemctl start --no-block ai-backend-verify")
+    host.run(f"systemd-run --quiet --unit step flock {turn} sleep infinity; until ! flock -n {turn} true; do :; done")
+    host.run(f"systemctl stop {UNIT} && systemctl start --no-block ai-backend-verify")
     try:
         time.sleep(MEET_SECONDS)
         # The first is made, and red; it waits for the end, and tells nobody yet.
@@ -196,7 +196,7 @@ def test_a_proof_that_meets_a_deploy_is_made_again_when_that_has_ended(deployed:
     finally:
         host.run(f"systemctl start {UNIT} && {UNTIL_ACTIVE}")
         ended = datetime.now(UTC).replace(microsecond=0)  # in seconds, as verdicts tell when they were begun
-        host.run(f"rmdir {lock}")
+        host.run("systemctl stop step")
     host.run(f"timeout 60 sh -c 'while [ $({state}) = active ]; do sleep 0.2; done'", timeout=70)
     found = kept(host)
     assert datetime.fromisoformat(found["time"]) >= ended

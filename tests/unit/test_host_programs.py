@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import stat
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 
 from roles.host.program import _BOOTSTRAP, payload
 from roles.host.programs import download as download_module
-from roles.host.programs import generation, install, lock, prune
+from roles.host.programs import generation, install, prune
 from roles.host.programs.console import HostError
 from roles.host.programs.download import Digest, download
 from roles.host.programs.files import link_atomic, remove_tree, write_atomic
@@ -161,43 +160,6 @@ def test_removing_a_tree_does_not_follow_links(tmp_path: Path) -> None:
     (tmp_path / "tree" / "link").symlink_to(tmp_path / "kept")
     remove_tree(tmp_path / "tree")
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
-
-
-def _holder(name: str) -> dict[str, str]:
-    return {"id": name, "who": f"{name}@laptop", "pid": "1", "since": "2026-11-24 12:00:00 UTC"}
-
-
-def _acquire(folder: Path, name: str, take_over: str | None = None) -> None:
-    lock.main({"action": "acquire", "folder": str(folder), "holder": _holder(name), "take_over": take_over})
-
-
-def test_a_held_lock_is_refused_with_who_since_when_and_how_to_break_it(tmp_path: Path) -> None:
-    folder = tmp_path / "state" / "lock"
-    _acquire(folder, "alice")
-    with pytest.raises(HostError, match=r"by alice@laptop since 2026-11-24 12:00:00 UTC.*deploys/unlock\.py"):
-        _acquire(folder, "bob")
-    lock.main({"action": "release", "folder": str(folder), "id": "bob"})  # not his
-    with pytest.raises(HostError):
-        _acquire(folder, "bob")
-    lock.main({"action": "release", "folder": str(folder), "id": "alice"})
-    _acquire(folder, "bob")
-
-
-def test_a_lock_is_taken_over_from_a_dead_run_and_from_an_earlier_boot(tmp_path: Path) -> None:
-    folder = tmp_path / "lock"
-    _acquire(folder, "alice")
-    _acquire(folder, "bob", take_over="alice")
-    holder = json.loads((folder / "holder.json").read_text())
-    (folder / "holder.json").write_text(json.dumps({**holder, "boot_id": "an earlier one"}))
-    _acquire(folder, "carol")
-    assert json.loads((folder / "holder.json").read_text())["id"] == "carol"
-
-
-def test_a_lock_whose_maker_died_before_writing_its_name_still_holds(tmp_path: Path) -> None:
-    (tmp_path / "lock").mkdir()
-    with pytest.raises(HostError, match="by somebody since an unknown time"):
-        _acquire(tmp_path / "lock", "bob")
-    _acquire(tmp_path / "lock", "bob", take_over="")
 
 
 def _generation(folder: Path, **files: str) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from roles.host.operations import lock_folder
 from roles.plan import WATCH_TIMER, WATCH_UNIT
 from roles.rooms import plan_of
 from roles.spec import EnvSecret, SpecError, Verification
@@ -21,22 +23,49 @@ from roles.verify.watch import NotTold, has_changed, settled, tell, write_whole
 from tests.stacks import small_stack, user_scope
 from tests.verdicts import BAD, GOOD
 
+_STEP = """
+import sys, time
+from roles.host.programs.turn import one_at_a_time
+with one_at_a_time(sys.argv[1], "forward", "alice@desk"):
+    print("at work", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
 
-def test_what_a_deploy_makes_red_is_proved_again_when_it_has_ended(tmp_path: Path) -> None:
-    # Where a deploy puts it: the verifier, which stands alone, writes that name a second time.
-    layout = plan_of(small_stack()).layout
-    lock, seen = tmp_path / Path(lock_folder(layout)).relative_to(layout.state), [BAD, BAD, GOOD]
+
+def step(state: Path, seconds: float) -> subprocess.Popen[str]:
+    """A process that holds the turn, as a deploy's step does."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _STEP, str(state), str(seconds)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "at work\n"
+    return process
+
+
+def test_what_a_step_makes_red_is_proved_again_when_it_has_ended(tmp_path: Path) -> None:
+    seen = [BAD, BAD, GOOD]
 
     def prove() -> Verdict:
         if len(seen) == 2:  # one begins and ends meanwhile
-            lock.mkdir()
-            lock.rmdir()
+            step(tmp_path, 0).wait()
         return seen.pop(0)
 
-    lock.mkdir()
-    threading.Timer(0.5, lock.rmdir).start()
+    process = step(tmp_path, 1)
     assert settled(prove, tmp_path) == GOOD
-    assert not lock.exists()
+    assert process.wait() == 0
+
+
+def test_a_step_that_ends_during_the_proof_has_made_it_red_too(tmp_path: Path) -> None:
+    process, seen = step(tmp_path, 1), [BAD, GOOD]
+
+    def prove() -> Verdict:
+        process.wait()
+        return seen.pop(0)
+
+    assert settled(prove, tmp_path) == GOOD
 
 
 def test_what_is_red_without_a_deploy_is_told_at_once(tmp_path: Path) -> None:
@@ -44,12 +73,35 @@ def test_what_is_red_without_a_deploy_is_told_at_once(tmp_path: Path) -> None:
     assert settled(lambda: seen.pop(0), tmp_path) == BAD
 
 
-def test_a_lock_that_a_killed_deploy_left_is_waited_for_no_longer(
+def test_what_a_killed_deploy_left_delays_nothing(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    (tmp_path / "lock" / "holder.json").write_text('{"id": "x", "who": "carol@desk"}')
+    process = step(tmp_path, 60)
+    process.kill()
+    process.wait()
+    seen = [BAD, GOOD]
+    assert settled(lambda: seen.pop(0), tmp_path) == BAD
+
+
+@pytest.mark.parametrize("stranger", ["folder", "pipe", "nothing"])
+def test_what_is_no_turn_delays_nothing(tmp_path: Path, stranger: str) -> None:
+    match stranger:
+        case "folder":
+            (tmp_path / "turn").mkdir()
+        case "pipe":
+            os.mkfifo(tmp_path / "turn")
+    seen = [BAD, GOOD]
+    assert settled(lambda: seen.pop(0), tmp_path) == BAD
+
+
+def test_a_step_that_never_ends_delays_an_alarm_for_a_while_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roles.verify.watch._LONGEST_DEPLOY", 0.0)
-    (tmp_path / "lock").mkdir()
-    assert settled(lambda: BAD, tmp_path) == BAD
+    monkeypatch.setattr("roles.verify.watch._LONGEST_WAIT", 0.0)
+    process, seen = step(tmp_path, 60), [BAD, GOOD]
+    assert settled(lambda: seen.pop(0), tmp_path) == BAD
+    process.kill()
+    process.wait()
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def activate(request: dict[str, Any], folder: Path) -> None:
     manager = Manager(request["scope"])
     config, units_folder = Path(request["config"]), Path(request["units_folder"])
     wants = units_folder / f"{request['wanted_by']}.wants"
-    units: list[dict[str, Any]] = json.loads((folder / ACTIVATION).read_text())["units"]
+    units = _units(folder)
     names = [unit["name"] for unit in units]
     activated = Path(request["state"], "activated")
 
@@ -72,6 +72,14 @@ def activate(request: dict[str, Any], folder: Path) -> None:
     _replace(manager, units)
     write_atomic(activated, folder.name.encode(), 0o644)
     _forget_old_generations(folder, request["state"])
+
+
+def _units(folder: Path) -> list[dict[str, Any]]:
+    try:
+        units: list[dict[str, Any]] = json.loads((folder / ACTIVATION).read_text())["units"]
+    except (ValueError, LookupError, TypeError):
+        raise HostError(f"{folder / ACTIVATION} is damaged, so this generation can not be activated") from None
+    return units
 
 
 def _replace(manager: Manager, units: list[dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,23 @@ PROGRESS_SECONDS = 5
 
 class HostError(Exception):
     """Something on the host is not as it must be: the message names what, where and how to mend it."""
+
+
+_REMEDIES = {
+    errno.ENOSPC: "make room there (`df -h`, `df -i`)",
+    errno.EDQUOT: "make room there, or raise the quota",
+    errno.EROFS: "the file system is read-only, as the kernel makes one whose disk fails: see `journalctl -k -p err`",
+    errno.EIO: "its disk fails: see `journalctl -k -p err`",
+}
+
+
+def described(error: HostError | OSError) -> str:
+    """Of what the system refused: where, why, and what to do."""
+    if isinstance(error, HostError):
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    why = error.strerror or str(error) or type(error).__name__
+    return f"{where}{why}: {_REMEDIES.get(error.errno or 0, 'see to that')}, then run again"
 
 
 def say(message: str) -> None:

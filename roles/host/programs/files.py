@@ -20,9 +20,11 @@ def write_atomic(path: Path, content: bytes, mode: int) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError):
+            error.filename = str(path)  # a full disk is told without one, and nobody knows the temporary
         raise
     sync_folder(path.parent)
 

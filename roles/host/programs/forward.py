@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from roles.host.programs.activate import activate
-from roles.host.programs.console import HostError
+from roles.host.programs.console import HostError, described
 from roles.host.programs.record import first_line, note
 from roles.host.programs.rollback import go_back
 
@@ -24,8 +24,8 @@ def main(request: dict[str, Any]) -> None:
         activate(request, folder)
     except (HostError, OSError) as error:
         took = round(time.monotonic() - began, 1)
-        note(state, "failed", folder.name, who, reason=first_line(str(error)), seconds=took)
-        raise go_back(request, folder.name, str(error)) from None
+        note(state, "failed", folder.name, who, reason=first_line(described(error)), seconds=took)
+        raise go_back(request, folder.name, described(error)) from None
     took = round(time.monotonic() - began, 1)
     if request["by_hand"]:
         note(state, "rolled back", folder.name, who, **{"from": request["found"]}, reason="by hand", seconds=took)

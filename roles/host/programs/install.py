@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from roles.host.programs.console import HostError, say, seconds
+from roles.host.programs.console import HostError, described, say, seconds
 from roles.host.programs.download import Digest, download
 from roles.host.programs.files import make_folder, remove_tree, write_atomic
 from roles.host.programs.hub import fetch_from_hub
@@ -30,7 +30,7 @@ def main(request: dict[str, Any]) -> None:
     try:
         digests = _make(request, folder)
     except OSError as error:
-        raise HostError(f"{request['title']}: {error.filename or folder}: {error.strerror}") from None
+        raise HostError(f"{request['title']}: {described(error)}") from None
     made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     os.sync()
     mark = {"title": request["title"], "made": made, "files": _record(folder, digests)}

@@ -141,4 +141,7 @@ def _title(install: Path) -> str:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    try:
+        main(json.loads(sys.argv[1]))
+    except OSError as error:
+        sys.exit(f"{error.filename or 'reading the host'}: {error.strerror}: see to that, then run again")

@@ -1,14 +1,27 @@
-"""The deploy lock: one deploy a host at a time. A folder, since each step of a deploy is a process of its own."""
+"""The deploy lock: one deploy a host at a time. A folder, since each step of a deploy is a process of its own.
+
+It is there with its holder's name in it, or not at all. One without a readable name is what a full disk left of a
+version before, and holds nothing.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import secrets
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from roles.host.programs.console import HostError
-from roles.host.programs.files import make_folder, read_text, write_atomic
+from roles.host.programs.console import HostError, say
+from roles.host.programs.files import make_folder, sync_folder, write_atomic
+
+HOLDER = "holder.json"
+_LOCK = "lock"
+"""In the state folder."""
 
 
 def main(request: dict[str, Any]) -> None:
@@ -20,32 +33,107 @@ def main(request: dict[str, Any]) -> None:
             _release(folder, request["id"])
 
 
+def require(state: str, holder_id: str | None) -> None:
+    """End a step whose run does not hold the lock any more.
+
+    Args:
+        holder_id: none = a step of no deploy, which holds none.
+
+    Raises:
+        HostError: the lock is gone, or another's.
+    """
+    if holder_id is None:
+        return
+    present = holder_of(Path(state, _LOCK))
+    if present is None or present.get("id") != holder_id:
+        whose = f"is held by {described(present)} now" if present else "is gone: it was broken, with deploys/unlock.py"
+        raise HostError(
+            f"this run has lost the deploy lock, which {whose}. It ends here; what it has done so far stays, and "
+            "nothing is half done. Run again when no other deploy is under way"
+        )
+
+
+def holder_of(folder: Path) -> dict[str, str] | None:
+    """Who holds the lock; empty = a lock that does not say who, none = there is none."""
+    if not folder.is_symlink() and not folder.exists():
+        return None
+    file = folder / HOLDER
+    try:
+        # No more than a regular file: reading another, as a pipe, may never end.
+        return parse_holder(file.read_bytes() if file.is_file() else b"")
+    except OSError:
+        return {}
+
+
+def parse_holder(content: bytes) -> dict[str, str]:
+    """Empty where it is none."""
+    try:
+        holder = json.loads(content.decode())
+        texts = {key: value for key, value in holder.items() if isinstance(value, str)}
+        "".join(texts.values()).encode()
+    except (ValueError, AttributeError, RecursionError):
+        return {}
+    return texts if texts.get("id") else {}
+
+
+def described(holder: Mapping[str, str]) -> str:
+    return f"{holder.get('who', 'somebody')} since {holder.get('since', 'an unknown time')}"
+
+
 def _acquire(folder: Path, holder: dict[str, str], take_over: str | None) -> None:
-    """Make the lock ours, or take it over from the one holder that is known to be dead."""
+    """Make the lock ours, or take it over from a holder that is known to be dead."""
     holder = {**holder, "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
     make_folder(folder.parent)
-    try:
-        folder.mkdir(mode=0o755)
-    except FileExistsError:
-        present = _holder(folder)
-        if present.get("id", "") != take_over and present.get("boot_id") in (None, holder["boot_id"]):
+    with _alone(folder.parent):
+        present = holder_of(folder)
+        if present and present["id"] != take_over and present.get("boot_id") in (None, holder["boot_id"]):
             raise HostError(
-                f"this host is being deployed by {present.get('who', 'somebody')} since "
-                f"{present.get('since', 'an unknown time')}. Wait for it, or, if that run is dead, "
+                f"this host is being deployed by {described(present)}. Wait for it, or, if that run is dead, "
                 "break its lock with deploys/unlock.py"
-            ) from None
-    write_atomic(folder / "holder.json", json.dumps(holder).encode(), 0o644)
+            )
+        if present == {}:
+            say(f"{folder} does not say who holds it, so nobody does: taken over")
+        new = folder.with_name(f".{_LOCK}-{secrets.token_hex(4)}")
+        try:
+            new.mkdir(mode=0o755)
+            write_atomic(new / HOLDER, json.dumps(holder).encode(), 0o644)
+            _remove(folder)
+            new.rename(folder)
+        except BaseException as error:
+            shutil.rmtree(new, ignore_errors=True)
+            if isinstance(error, OSError):
+                error.filename = str(folder)  # by the name that people know
+            raise
+        sync_folder(folder.parent)
 
 
 def _release(folder: Path, holder_id: str | None) -> None:
     """Remove the lock if it is that holder's; none = whoever's it is."""
-    if folder.is_dir() and (holder_id is None or _holder(folder).get("id") == holder_id):
-        shutil.rmtree(folder)
+    if not folder.parent.is_dir():
+        return
+    with _alone(folder.parent):
+        present = holder_of(folder)
+        if present is not None and (holder_id is None or present.get("id") == holder_id):
+            _remove(folder)
 
 
-def _holder(folder: Path) -> dict[str, str]:
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """The lock is looked at and changed by one program at a time. Needs no room on the disk."""
+    descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        holder: dict[str, str] = json.loads(read_text(folder / "holder.json") or "{}")
-    except ValueError:
-        return {}
-    return holder
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    """Under another name first, so that there is never half a lock; also what runs that were killed here have left."""
+    if folder.is_symlink() or folder.exists():
+        folder.rename(folder.with_name(f".{_LOCK}-gone-{secrets.token_hex(4)}"))
+    for gone in folder.parent.glob(f".{_LOCK}-gone-*"):
+        if gone.is_dir() and not gone.is_symlink():
+            shutil.rmtree(gone)
+        else:
+            gone.unlink()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from roles.host.programs.activate import activate
-from roles.host.programs.console import HostError, Progress, say
+from roles.host.programs.console import HostError, Progress, described, say
 from roles.host.programs.kept import generations, missing_installs, passed_proofs
 from roles.host.programs.record import first_line, note, note_verdict
 
@@ -51,7 +51,8 @@ def go_back(request: dict[str, Any], failed: str, reason: str) -> HostError:
         note_verdict(request["state"], request["who"], target.name, verdict)
     except (HostError, OSError) as error:
         return HostError(
-            f"{told}\nGOING BACK FAILED TOO: generation {target.name}, which held before, does not any more: {error}\n"
+            f"{told}\nGOING BACK FAILED TOO: generation {target.name}, which held before, does not any more: "
+            f"{described(error)}\n"
             "Mend what is named above and run again"
         )
     if verdict["status"] == "pass":
@@ -93,7 +94,7 @@ def _prove(config: str) -> dict[str, Any]:
         verdict = json.loads(done.stdout)
         # What is wrong with the host itself no generation can mend.
         checks = [check for check in verdict["checks"] if not check["id"].startswith("host/")]
-    except (ValueError, KeyError):
+    except (ValueError, LookupError, TypeError):
         raise HostError(f"its verifier gave no verdict: {done.stderr.strip()}") from None
     wrong = [f"{check['id']} ({check['seen']})" for check in checks if not check["ok"]]
     if not wrong:

@@ -70,7 +70,7 @@ def _questioned(manager: Manager, request: dict[str, Any], folder: Path, url: st
     )
     try:
         checks = json.loads(done.stdout)["checks"]
-    except ValueError:
+    except (ValueError, LookupError, TypeError):
         return f"It could not be asked: {done.stderr.strip()}"
     broken = [check for check in checks if check["ok"] is not True]
     if not broken:

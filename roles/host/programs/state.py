@@ -174,10 +174,15 @@ def _used_installs(generations: Path) -> list[str]:
     return sorted({str(link.readlink()) for link in generations.glob("*/install/*") if link.is_symlink()})
 
 
-def _lock(folder: Path) -> Any:
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads((folder / "holder.json").read_text())
-    return {"id": "", "who": "somebody", "since": "an unknown time"} if folder.is_dir() else None
+def _lock(folder: Path) -> str | None:
+    """What the lock says of its holder; none = there is no lock."""
+    if not folder.is_symlink() and not folder.exists():
+        return None
+    with contextlib.suppress(OSError):
+        # No more than a regular file: reading another, as a pipe, may never end.
+        if (folder / "holder.json").is_file():
+            return (folder / "holder.json").read_bytes().decode(errors="replace")
+    return ""
 
 
 def _linked_units(units: Path, config: Path) -> list[str]:
@@ -249,4 +254,7 @@ def _leads_to(descriptor: Path, inode: str) -> bool:
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
+    try:
+        main(json.loads(sys.argv[1]))
+    except OSError as error:
+        sys.exit(f"{error.filename or 'reading the host'}: {error.strerror}: see to that, then run again")

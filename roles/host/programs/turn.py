@@ -1,43 +1,65 @@
 """One program at a time on a host, whoever started it.
 
-A run that is killed may leave a step running on the host, which goes on to its end. The next run's steps wait for it.
+A run that is killed may leave a step running on the host, which goes on to its end. The next run's steps wait for it,
+and the host's own proof tells nothing of what such a step makes red.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
-from roles.host.programs.console import say
+from roles.host.programs.console import Progress
 from roles.host.programs.files import make_folder
 
 _held: set[int] = set()
+_LONGEST = 300
+"""Bytes that are read of what a step says of itself."""
 
 
 @contextmanager
-def one_at_a_time(state: str | None) -> Iterator[None]:
+def one_at_a_time(state: str | None, step: str, who: str) -> Iterator[None]:
     """Hold the host's turn while the block runs.
 
     Args:
         state: the layout's state folder; none = a program that needs no turn.
+        step: what is done, for those who wait for it.
+        who: whose run it is.
     """
     if state is None:
         yield
         return
     make_folder(Path(state))
-    with Path(state, "turn").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("a step of an earlier run is still under way on this host, waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        _held.add(file.fileno())
-        try:
-            yield
-        finally:
-            _held.clear()
+    descriptor = os.open(Path(state, "turn"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _take(descriptor)
+        # Also for the host's own proof, which sees by the file's time that a step has begun.
+        with contextlib.suppress(OSError):  # on a full disk nobody is told, and all else works
+            os.ftruncate(descriptor, 0)
+            now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+            os.pwrite(descriptor, f"{step!r} of {who}, under way since {now}".encode(), 0)
+        _held.add(descriptor)
+        yield
+    finally:
+        _held.clear()
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with Progress("waiting for another step on this host", lambda: _holder(descriptor)):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _holder(descriptor: int) -> str:
+    return os.pread(descriptor, _LONGEST, 0).decode(errors="replace") or "of an earlier run"
 
 
 def held_turn() -> Collection[int]:
