@@ -15,12 +15,14 @@ from roles.host import (
     History,
     HostHistory,
     KeptGeneration,
+    NoteStep,
     Target,
     acquire_lock,
     activate_generation,
     break_lock,
     changes,
     go_back,
+    guard_terminal,
     history_request,
     make_installs,
     prepare_system,
@@ -110,7 +112,7 @@ def history() -> None:
     found = _history(_target())
     for generation in found.generations:
         for line in _entry(generation, found.before(generation)):
-            host.log(line)
+            host.log(line.replace("\n", " "))
     if not found.generations:
         host.log("no generation is kept here")
 
@@ -152,9 +154,11 @@ def _target() -> Target:
     Raises:
         DeployError: some host of the inventory can not be deployed as declared. No host has got a command yet.
     """
+    guard_terminal()
     plans = {each.name: _plan(each) for each in state.inventory}
     if not any(isinstance(handler, _ReleaseLockOnFailure) for handler in state.callback_handlers):
         state.add_callback_handler(_ReleaseLockOnFailure())  # type: ignore[no-untyped-call]
+        state.add_callback_handler(NoteStep())  # type: ignore[no-untyped-call]
     target = Target(host, plans[host.name])
     target.attach()
     return target

@@ -1,6 +1,7 @@
 """The only room that talks to hosts: one fact that reads everything, and the operations on it."""
 
 from roles.host.changes import changes
+from roles.host.connection import NoteStep
 from roles.host.history import History, HostHistory, KeptGeneration, history_request
 from roles.host.operations import (
     acquire_lock,
@@ -15,6 +16,7 @@ from roles.host.operations import (
     stage_gateway,
     write_generation,
 )
+from roles.host.output import guard_terminal
 from roles.host.proof import prove_routes
 from roles.host.rebooting import reboot_host
 from roles.host.target import Target
@@ -23,12 +25,14 @@ __all__ = [
     "History",
     "HostHistory",
     "KeptGeneration",
+    "NoteStep",
     "Target",
     "acquire_lock",
     "activate_generation",
     "break_lock",
     "changes",
     "go_back",
+    "guard_terminal",
     "history_request",
     "make_installs",
     "prepare_system",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pyinfra.api import FactBase, QuoteString, StringCommand
-from pyinfra.api.exceptions import DeployError
+from pyinfra.api.exceptions import DeployError, FactProcessError
 
+from roles.host.output import NO_ANSWER, decoded
 from roles.host.program import program_text
 from roles.host.programs.kept import DEPLOYS, deploy_order
 from roles.plan import Layout
@@ -142,7 +142,10 @@ class HostHistory(FactBase[History]):
         return StringCommand("python3 -c", QuoteString(program_text("kept")), QuoteString(request))
 
     def process(self, output: list[str]) -> History:
-        return History.parse(json.loads(output[-1]))
+        try:
+            return History.parse(decoded(output[-1:]))
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise FactProcessError(NO_ANSWER) from None
 
 
 def history_request(layout: Layout) -> dict[str, str]:

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from pyinfra.api import FactBase, Host, QuoteString, StringCommand
 from pyinfra.connectors.ssh import SSHConnector
 
+from roles.host.output import decoded
 from roles.host.program import program_text
 from roles.host.programs.reach import LONGEST_ANSWER, OPEN, REFUSED, SILENT, reach
 from roles.plan import HostPlan
@@ -38,7 +39,7 @@ class Reached(FactBase[list[str]]):
         return StringCommand("python3", "-c", QuoteString(program_text("reach")), QuoteString(addresses))
 
     def process(self, output: list[str]) -> list[str]:
-        found: list[str] = json.loads("\n".join(output))
+        found: list[str] = decoded(output)
         return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -12,10 +13,12 @@ from pyinfra import host
 from pyinfra.api import FactBase, Host, QuoteString, State, StringCommand, operation
 from pyinfra.api.arguments import ConnectorArguments
 from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.exceptions import FactProcessError
 from rich.console import Console
 
 from roles.host.holder import who_runs_this
 from roles.host.operations import activation_request
+from roles.host.output import decoded
 from roles.host.outside import outside_checks
 from roles.host.program import HostProgram
 from roles.host.target import Target
@@ -37,7 +40,10 @@ class HostVerdict(FactBase[Verdict]):
         return StringCommand(QuoteString(verifier), "--json", "--keep", *(["--faults"] if faults else []))
 
     def process(self, output: list[str]) -> Verdict:
-        return Verdict.from_json("\n".join(output))
+        try:
+            return Verdict.from_json(json.dumps(decoded(output)))
+        except ValueError as error:
+            raise FactProcessError(str(error)) from None
 
 
 class KeptVerdicts(FactBase[tuple[Verdict, ...]]):
@@ -54,8 +60,8 @@ class KeptVerdicts(FactBase[tuple[Verdict, ...]]):
         verdicts = []
         for line in output:
             # One of another version's schema tells this one nothing.
-            with contextlib.suppress(ValueError):
-                verdicts.append(Verdict.from_json(line))
+            with contextlib.suppress(ValueError, FactProcessError):
+                verdicts.append(Verdict.from_json(json.dumps(decoded([line]))))
         return tuple(verdicts)
 
 
@@ -70,7 +76,7 @@ class Refusal(PyinfraCommand):
         return f"Refusal({self.reason})"
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> bool:
-        host.log_styled(self.reason, fg="red")
+        host.log_styled(" ".join(self.reason.split()), fg="red")
         return False
 
 

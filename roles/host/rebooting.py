@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,8 @@ from pyinfra.api import QuoteString, StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.connectors.util import clear_askpass_cache
 
+from roles.host.connection import end, tend
+from roles.host.output import decoded
 from roles.host.proof import prove_routes
 from roles.host.target import Target
 
@@ -78,8 +79,11 @@ class Reboot(PyinfraCommand):
             time.sleep(_PAUSE)
             # What pyinfra keeps for sudo lay on a host that is gone.
             clear_askpass_cache(host)
+            end(host)
             host.disconnect()
             host.connect(show_errors=False)
+            if host.connected:
+                tend(host)
             now = _try(said) if host.connected else None
             if now and now != before:
                 host.log(f"rebooted after {time.monotonic() - began:.0f} s (boot {now})")
@@ -114,6 +118,6 @@ class FirstAnswers(PyinfraCommand):
         if not status:
             host.log_styled(f"the first answers can not be had: {output.stderr}", fg="red")
             return False
-        for route, seconds in json.loads(output.stdout).items():
+        for route, seconds in decoded(output.stdout_lines).items():
             host.log(f"{route}: " + ("no answer" if seconds is None else f"first answer {seconds} s after the boot"))
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from roles.host.output import NO_ANSWER, decoded
 from roles.host.program import program_text
 from roles.host.programs.lock import parse_holder
 from roles.plan import HostPlan, PlatformKey
@@ -169,4 +169,7 @@ class StackState(FactBase[HostState]):
     def process(self, output: list[str]) -> HostState:
         if output and output[-1] == NO_PYTHON:
             raise FactProcessError("this host has no python3, which everything here needs: install the package python3")
-        return HostState.parse(json.loads(output[-1]))
+        try:
+            return HostState.parse(decoded(output[-1:]))
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise FactProcessError(NO_ANSWER) from None

@@ -6,12 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from socket import IPPROTO_TCP, TCP_NODELAY, socket
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
-from pyinfra.connectors.ssh import SSHConnector
 
+from roles.host.connection import tend
 from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
 from roles.host.program import held_lock, hold_lock
 from roles.host.state import HostState, StackState, state_request
@@ -43,9 +42,9 @@ class Target:
         return _KEY in host.connector_data
 
     def attach(self) -> None:
-        """Make it the host's target, and its connection quick."""
+        """Make it the host's target, and look after its connection."""
         self.host.connector_data[_KEY] = self
-        _disable_nagle(self.host)
+        tend(self.host)
 
     @property
     def lock_id(self) -> str | None:
@@ -103,12 +102,3 @@ class Target:
         requirements = read_lock("host", "uv")
         key = hashlib.sha256(f"{requirements}{self.state.platform['python']}".encode()).hexdigest()[:16]
         return {"folder": f"{self.plan.layout.installs}/uv/{key}", "requirements": requirements}
-
-
-def _disable_nagle(host: Host) -> None:
-    """paramiko leaves Nagle's algorithm on, which holds each opening of a channel up by some 40 ms."""
-    connector = host.connector
-    if isinstance(connector, SSHConnector) and connector.client is not None:
-        transport = connector.client.get_transport()
-        if transport is not None and isinstance(transport.sock, socket):
-            transport.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)

@@ -15,6 +15,7 @@ from rich.console import Console
 from roles.verify.first_answers import first_answers
 from roles.verify.generation import ConfigError, Generation, load_generation
 from roles.verify.kept import VERDICTS, keep, read_kept
+from roles.verify.quoting import printable
 from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.reports.prometheus import prometheus
 from roles.verify.run import verify
@@ -117,7 +118,7 @@ def _tell_journal(verdict: Verdict) -> None:
     for check in verdict.checks:
         if not check.ok:
             cause = f" (maybe {check.causes[0].cause}: {check.causes[0].look})" if check.causes else ""
-            print(f"<3>{check.id}: {' '.join(check.seen.split())}{cause}")
+            print(printable(f"<3>{check.id}: {' '.join(check.seen.split())}{cause}"))
     print(f"<{6 if verdict.status == 'pass' else 3}>{verdict.summary}", flush=True)
 
 

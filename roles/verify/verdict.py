@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +23,9 @@ SCHEMA_NAME = f"urn:ai-unified-backend:verdict:{SCHEMA}"
 
 HOST = "host"
 """Group of the checks that are about the host, and not about what is deployed on it."""
+
+_UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON leaves as it is, and a terminal takes for an order."""
 
 _EXIT_STATUS: Mapping[Status, int] = {"pass": 0, "fail": 1, "unknown": 2}
 
@@ -132,7 +136,8 @@ class Verdict:
     def to_json(self) -> str:
         """One JSON object on one line. `status` is in it for readers that do not want to count."""
         document = {"$schema": SCHEMA_NAME, **asdict(self), "status": self.status}
-        return json.dumps(document, ensure_ascii=False)
+        # Escaped is what drives a terminal, or can not be written: it is the same JSON.
+        return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(document, ensure_ascii=False))
 
     @classmethod
     def from_json(cls, text: str) -> Self:

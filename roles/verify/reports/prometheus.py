@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from roles.verify.quoting import printable
 from roles.verify.verdict import Check, Status, Verdict
 
 _VALUES: Mapping[Status, str] = {"pass": "1", "fail": "0", "unknown": "NaN"}
@@ -53,4 +54,4 @@ def _family(name: str, told: str, samples: _Samples) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return printable(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

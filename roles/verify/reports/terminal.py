@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from roles.verify.changes import changes
+from roles.verify.quoting import printable
 from roles.verify.reports.grouping import groups, subjects
 from roles.verify.verdict import Check, Status, Verdict
 
@@ -33,9 +34,9 @@ def print_report(verdict: Verdict, console: Console, earlier: Sequence[Verdict] 
     _print_changes(verdict, console, earlier)
     for check in verdict.checks:
         if not check.ok:
-            line = f"{_MARKS[check.status]} {check.subject} {check.claim}: {check.seen}"
+            line = _line(f"{_MARKS[check.status]} {check.subject} {check.claim}: {check.seen}")
             console.print(Text(line, style=_STYLES[check.status], overflow="fold"))
-    console.print(Text(verdict.summary, style=_STYLES[verdict.status]), soft_wrap=True)
+    console.print(Text(_line(verdict.summary), style=_STYLES[verdict.status]), soft_wrap=True)
 
 
 def _print_changes(verdict: Verdict, console: Console, earlier: Sequence[Verdict]) -> None:
@@ -43,10 +44,17 @@ def _print_changes(verdict: Verdict, console: Console, earlier: Sequence[Verdict
     if changed is None:
         return
     lines = changed.lines()
-    console.print(Text(f"Since {changed.since}: {'' if lines else 'nothing changed'}", style="bold"), soft_wrap=True)
+    console.print(
+        Text(f"Since {_line(changed.since)}: {'' if lines else 'nothing changed'}", style="bold"), soft_wrap=True
+    )
     for line in lines:
-        console.print(Text(f"  {line}"), soft_wrap=True)
+        console.print(Text(f"  {_line(line)}"), soft_wrap=True)
     console.print()
+
+
+def _line(text: str) -> str:
+    """On one line: what stands alone must not look like several."""
+    return printable(" ".join(text.split()))
 
 
 def _add_group(table: Table, title: str, checks: Sequence[Check]) -> None:
@@ -54,16 +62,18 @@ def _add_group(table: Table, title: str, checks: Sequence[Check]) -> None:
     table.add_section()
     table.add_row(Text(title, style="bold underline"))
     for subject, found in subjects(checks):
-        table.add_row(Text(subject, style="bold"))
+        table.add_row(Text(_line(subject), style="bold"))
         for check in found:
             style = _STYLES[check.status]
             table.add_row(
-                Text(f"  {check.claim}"),
-                Text(check.expected),
+                Text(f"  {_line(check.claim)}"),
+                Text(printable(check.expected)),
                 # Text, not markup: a model may well answer in square brackets.
-                Text(check.seen, style="" if check.ok else style),
+                Text(printable(check.seen), style="" if check.ok else style),
                 f"{check.seconds:.1f}",
                 Text(_MARKS[check.status], style=style),
             )
             for cause in check.causes:
-                table.add_row("", Text("    maybe", style="dim"), Text(f"{cause.cause}\n{cause.look}", style="dim"))
+                table.add_row(
+                    "", Text("    maybe", style="dim"), Text(printable(f"{cause.cause}\n{cause.look}"), style="dim")
+                )

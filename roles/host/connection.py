@@ -1,0 +1,83 @@
+"""The SSH connection to a host: quick, and given up when nobody is at its other end any more.
+
+TCP itself waits for ever where nothing is under way, and what a frozen host's kernel acknowledges proves nothing. So
+the host's SSH server is asked something every few seconds, and must answer.
+"""
+
+from __future__ import annotations
+
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
+
+import gevent
+from paramiko import SSHException, Transport
+from pyinfra.api import Host, State
+from pyinfra.api.exceptions import DeployError
+from pyinfra.api.state import BaseStateCallback
+from pyinfra.connectors.ssh import SSHConnector
+
+LONGEST_SILENCE = 60
+"""Seconds, where the host's data has no `ssh_silence`."""
+_QUESTION = "keepalive@ai-backend"
+"""No SSH server knows it: each says so, and that is an answer."""
+_STEP_KEY = "ai_backend_step"
+
+
+class NoteStep(BaseStateCallback):
+    """Remembers what each host is at, to be told when its connection is lost."""
+
+    @staticmethod
+    def operation_host_start(state: State, host: Host, op_hash: str) -> None:
+        host.connector_data[_STEP_KEY] = ", ".join(state.get_op_meta(op_hash).names)
+
+
+def tend(host: Host) -> None:
+    """Make the host's connection quick, and watch it until it ends. Nothing to do where it is none of SSH.
+
+    Raises:
+        DeployError: the host's `ssh_silence` is no number of seconds.
+    """
+    silence = host.data.get("ssh_silence", LONGEST_SILENCE)
+    if isinstance(silence, bool) or not isinstance(silence, int | float) or not 1 <= silence <= 86400:
+        raise DeployError(f"{host.name}: `ssh_silence` is to be a number of seconds from 1 to 86400, not {silence!r}")
+    transport = _transport(host)
+    if transport is None:
+        return
+    if isinstance(transport.sock, socket):
+        # paramiko leaves Nagle's algorithm on, which holds each opening of a channel up by some 40 ms.
+        transport.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    # The host itself: what pyinfra calls `host` is nobody in another greenlet.
+    gevent.spawn(_watch, host.state.inventory.get_host(host.name), transport, silence)
+
+
+def end(host: Host) -> None:
+    """End the host's connection before it breaks, as by a reboot: that is no loss to be told."""
+    if transport := _transport(host):
+        transport.close()
+
+
+def _watch(host: Host, transport: Transport, silence: float) -> None:
+    pause = silence / 4
+    while transport.is_active():
+        gevent.sleep(pause)
+        answered = False
+        with gevent.Timeout(silence - pause, False):
+            transport.global_request(_QUESTION)
+            answered = True
+        if not answered and transport.is_active():
+            step = host.connector_data.get(_STEP_KEY, "the first look at it")
+            host.log_styled(
+                f'the connection was lost in "{step}": nothing came for {silence:g} s. A step that was under way there '
+                "goes on or ends by itself, and nothing is half done. See that the host is up and can be reached, then "
+                "run again to continue",
+                fg="red",
+            )
+            # What waits for an answer fails with this, and whoever asks for one later.
+            transport.saved_exception = SSHException("the connection was lost")
+            transport.close()
+
+
+def _transport(host: Host) -> Transport | None:
+    connector = host.connector
+    if not isinstance(connector, SSHConnector) or connector.client is None:
+        return None
+    return connector.client.get_transport()

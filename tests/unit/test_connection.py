@@ -1,0 +1,110 @@
+"""A connection with nobody at its other end: a real SSH server on loopback, frozen in the middle of a command."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.inventories import INVENTORY
+from tests.plan.fake import PREAMBLE
+
+SILENCE = 3
+SERVER = """
+import socket, sys, threading, paramiko
+class Server(paramiko.ServerInterface):
+    def check_auth_password(self, username, password):
+        return paramiko.AUTH_SUCCESSFUL
+    def get_allowed_auths(self, username):
+        return "password"
+    def check_channel_request(self, kind, chanid):
+        return paramiko.OPEN_SUCCEEDED
+    def check_channel_exec_request(self, channel, command):
+        print("asked", flush=True)  # and never answered
+        return True
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+kept = []
+while True:
+    transport = paramiko.Transport(listener.accept()[0])
+    transport.add_server_key(paramiko.ECDSAKey.generate())
+    transport.start_server(server=Server())
+    kept.append(transport)
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
+DEPLOYS = INVENTORY.parent / "deploys"
+
+
+def test_a_host_that_says_nothing_more_ends_the_run_with_what_to_do(
+    server: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    assert server.stdout
+    port = int(server.stdout.readline())
+    connection = {
+        "ssh_hostname": "127.0.0.1",
+        "ssh_port": port,
+        "ssh_user": "root",
+        "ssh_password": "x",
+        "ssh_strict_host_key_checking": "no",
+        "ssh_known_hosts_file": str(tmp_path / "known"),
+        "ssh_silence": SILENCE,
+    }
+    (tmp_path / "known").touch()
+    inventory = tmp_path / "inventory.py"
+    inventory.write_text(f"{PREAMBLE}hosts = [('box', {{'stack': small_stack(), **{connection!r}}})]")
+    run = subprocess.Popen(
+        [PYINFRA, "-y", str(inventory), str(DEPLOYS / "full.py")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(INVENTORY.parent), "PYINFRA_PROGRESS": "off"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert server.stdout.readline() == "asked\n"
+    # It lives, and is given more time than silence would be.
+    time.sleep(2 * SILENCE)
+    assert run.poll() is None
+    server.send_signal(signal.SIGSTOP)
+    try:
+        output, _ = run.communicate(timeout=30)
+    finally:
+        run.kill()
+    assert run.returncode == 1
+    assert re.search(
+        rf'the connection was lost in "the first look at it": nothing came for {SILENCE} s\. .* run again', output
+    )
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("silence", ["no", "0", "-1", "true", "[1]", "12e456", "inf"])
+def test_a_silence_that_is_no_time_is_refused_with_how_to_write_it(tmp_path: Path, silence: str) -> None:
+    inventory = tmp_path / "inventory.py"
+    inventory.write_text(f"{PREAMBLE}hosts = [fake('box', small_stack())]")
+    done = subprocess.run(
+        [PYINFRA, "-y", "--data", f"ssh_silence={silence}", str(inventory), str(DEPLOYS / "preflight.py")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(INVENTORY.parent), "PYINFRA_PROGRESS": "off"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "`ssh_silence` is to be a number of seconds from 1 to 86400, not " in done.stderr
+    assert "Traceback" not in done.stderr
