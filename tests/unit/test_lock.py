@@ -226,6 +226,14 @@ def test_a_step_of_a_run_that_has_lost_its_lock_does_nothing(tmp_path: Path) -> 
     assert not unused.exists()
 
 
+def test_a_run_that_has_lost_its_lock_gives_nothing_back_that_is_anothers(tmp_path: Path) -> None:
+    _acquire(tmp_path / "lock", "bob")
+    for name, left in (("alice", "bob"), ("bob", None)):
+        done = step("lock", {"action": "release", "folder": str(tmp_path / "lock"), "id": name}, name)
+        assert done.returncode == 0, done.stderr
+        assert held_by(tmp_path / "lock") == left
+
+
 _HOLDS = """
 import sys
 from roles.host.programs import console, turn

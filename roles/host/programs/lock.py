@@ -33,16 +33,17 @@ def main(request: dict[str, Any]) -> None:
             _release(folder, request["id"])
 
 
-def require(state: str, holder_id: str | None) -> None:
+def require(state: str | None, holder_id: str | None) -> None:
     """End a step whose run does not hold the lock any more.
 
     Args:
+        state: the layout's state folder; none = a program that changes nothing of what the lock protects.
         holder_id: none = a step of no deploy, which holds none.
 
     Raises:
         HostError: the lock is gone, or another's.
     """
-    if holder_id is None:
+    if state is None or holder_id is None:
         return
     present = holder_of(Path(state, _LOCK))
     if present is None or present.get("id") != holder_id:
