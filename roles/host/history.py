@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import DeployError, FactProcessError
 
 from roles.host.output import NO_ANSWER, decoded
-from roles.host.program import program_text
+from roles.host.program import program_text, python_command
 from roles.host.programs.kept import DEPLOYS, deploy_order
 from roles.plan import Layout
 
@@ -139,7 +139,7 @@ class HostHistory(FactBase[History]):
 
     def command(self, request: str) -> StringCommand:
         """`request`: JSON of `history_request`."""
-        return StringCommand("python3 -c", QuoteString(program_text("kept")), QuoteString(request))
+        return python_command(program_text("kept"), request)
 
     def process(self, output: list[str]) -> History:
         try:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from pyinfra.api import FactBase, Host, QuoteString, StringCommand
+from pyinfra.api import FactBase, Host, StringCommand
 from pyinfra.connectors.ssh import SSHConnector
 
 from roles.host.output import decoded
-from roles.host.program import program_text
+from roles.host.program import CLEAN, program_text, python_command
 from roles.host.programs.reach import LONGEST_ANSWER, OPEN, REFUSED, SILENT, reach
 from roles.plan import HostPlan
 from roles.verify import Check
@@ -36,7 +36,7 @@ class Reached(FactBase[list[str]]):
 
     def command(self, addresses: str) -> StringCommand:
         """`addresses`: JSON, a list of address and port each."""
-        return StringCommand("python3", "-c", QuoteString(program_text("reach")), QuoteString(addresses))
+        return python_command(program_text("reach"), addresses)
 
     def process(self, output: list[str]) -> list[str]:
         found: list[str] = decoded(output)
@@ -47,7 +47,7 @@ class Addresses(FactBase[list[str]]):
     """The host's own addresses."""
 
     def command(self) -> StringCommand:
-        return StringCommand("hostname", "-I")
+        return StringCommand(CLEAN, "hostname", "-I")
 
     def process(self, output: list[str]) -> list[str]:
         return " ".join(output).split()

@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 
 PACKAGE = "roles.host.programs"
 
+CALLERS_PATH = "AI_BACKEND_CALLERS_PATH"
+"""Variable with the PATH that the connection came with: a builder's compilers may lie there."""
+
+CLEAN = (
+    "unset LD_AUDIT LD_LIBRARY_PATH LD_PRELOAD PYTHONHOME PYTHONPATH PYTHONSTARTUP; "
+    f'export {CALLERS_PATH}="$PATH" PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin;'
+)
+"""What every command on a host begins with. It may run as root with the environment of another user, as through sudo:
+no library, module or program that one of their folders holds is to be taken for the system's."""
+
+PYTHON = "/usr/bin/python3"
+"""The host's own. With `-I` and `-S` it takes nothing from the working folder, a home or a `.pth` file."""
+
 _BOOTSTRAP = """
 import json, os, sys, types
 os.umask(0o022)
@@ -87,6 +100,11 @@ def payload(program: str, request: Mapping[str, Any], lock_id: str | None = None
     return json.dumps({**sent, "step": program, "who": who_runs_this(), "lock": lock_id})
 
 
+def python_command(text: str, *arguments: str) -> StringCommand:
+    """The command that runs a Python program with the standard library and nothing else."""
+    return StringCommand(CLEAN, PYTHON, "-I", "-S", "-c", QuoteString(text), *map(QuoteString, arguments))
+
+
 class HostProgram(PyinfraCommand):
     """`roles.host.programs.<program>.main(request)` on the host; its progress is shown while it runs."""
 
@@ -118,7 +136,7 @@ def run_program(
         show: print what it says.
     """
     return host.run_shell_command(
-        StringCommand("python3", "-c", QuoteString(_BOOTSTRAP), program),
+        python_command(_BOOTSTRAP, program),
         print_output=show,
         print_input=state.print_input,
         **{**connector_arguments, "_stdin": payload(program, request, held_lock(host))},

@@ -20,7 +20,7 @@ from roles.host.holder import who_runs_this
 from roles.host.operations import activation_request
 from roles.host.output import decoded
 from roles.host.outside import outside_checks
-from roles.host.program import HostProgram
+from roles.host.program import HostProgram, python_command
 from roles.host.target import Target
 from roles.plan import Json
 from roles.verify import EARLIER, FORMS, VERDICTS, Verdict, print_report
@@ -52,9 +52,7 @@ class KeptVerdicts(FactBase[tuple[Verdict, ...]]):
     def command(self, state: str) -> StringCommand:
         """`state`: the layout's state folder."""
         program = files("roles.verify").joinpath("kept_files.py").read_text()
-        return StringCommand(
-            *("python3 -I -c", QuoteString(program), QuoteString(f"{state}/{VERDICTS}"), str(EARLIER)),
-        )
+        return python_command(program, f"{state}/{VERDICTS}", str(EARLIER))
 
     def process(self, output: list[str]) -> tuple[Verdict, ...]:
         verdicts = []

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from roles.host.output import NO_ANSWER, decoded
-from roles.host.program import program_text
+from roles.host.program import PYTHON, program_text, python_command
 from roles.host.programs.lock import parse_holder
 from roles.plan import HostPlan, PlatformKey
 
@@ -162,9 +162,8 @@ class StackState(FactBase[HostState]):
     def command(self, request: str) -> StringCommand:
         """`request`: JSON of `state_request`."""
         return StringCommand(
-            "command -v python3 >/dev/null || { echo", f"{NO_PYTHON}; exit 0; }};",
-            "python3 -c", QuoteString(program_text("state")), QuoteString(request),
-        )  # fmt: skip
+            f"test -x {PYTHON} || {{ echo", f"{NO_PYTHON}; exit 0; }};", python_command(program_text("state"), request)
+        )
 
     def process(self, output: list[str]) -> HostState:
         if output and output[-1] == NO_PYTHON:

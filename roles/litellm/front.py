@@ -61,6 +61,7 @@ def front_plan(gateway: LiteLLM, layout: Layout, servers: Sequence[str]) -> Serv
             service=gateway,
             command=["/usr/sbin/haproxy", "-db", "-f", f"{layout.config}/{_CONFIG}"],
             environment={},
+            loopback_only=gateway.is_local,
             runtime_folder=runtime_folder(FRONT_UNIT),
             instances=GATEWAY_INSTANCES,
         ),

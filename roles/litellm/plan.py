@@ -24,7 +24,8 @@ from roles.plan import (
     MEGABYTE,
     STAGED_FOLDER,
     STAGED_PORT,
-    VERIFIER_COMMAND,
+    VERIFIER,
+    VERIFIER_ENVIRONMENT,
     Context,
     Endpoint,
     EnvValue,
@@ -38,8 +39,6 @@ from roles.plan import (
     read_lock,
     render,
     unit_file,
-    verifier_command,
-    verifier_install,
 )
 from roles.spec import GeneratedSecret
 
@@ -97,7 +96,14 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
     if context.cache and context.cache[0].password:
         secrets[CACHE_PASSWORD_VARIABLE] = context.cache[0].password
     process = _Process(
-        gateway, layout, environment, secrets, [variable.path for variable in generated], bool(context.cache)
+        gateway,
+        layout,
+        environment,
+        secrets,
+        [variable.path for variable in generated],
+        bool(context.cache),
+        all(address.startswith("http://127.") for address in [backend.api_base for backend in context.backends])
+        and (not context.cache or context.cache[0].reachable_at.startswith("127.")),
     )
     if gateway.instance_ports:
         ports = dict(zip(GATEWAY_INSTANCES, gateway.instance_ports, strict=True))
@@ -118,7 +124,7 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
     key_file = generated[0].path if generated else instances[0].environment_file
     return ServicePlan(
         units=units,
-        installs=(environment, verifier_install()),
+        installs=(environment,),
         packages=("python3-venv", *front.packages),
         keep_off=front.keep_off,
         files={
@@ -128,8 +134,6 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
                 "providers.yaml.j2",
                 providers=providers_file(gateway, units, context, key_file, front_data),
             ),
-            # The verifier runs with the gateway's packages: it needs an HTTP client and YAML, as the gateway does.
-            VERIFIER_COMMAND: verifier_command(layout, environment.name),
             "model-mappings.yaml": render("model-mappings.yaml.j2", mappings=mappings_file(gateway, context.routes)),
             **front.files,
         },
@@ -148,6 +152,8 @@ class _Process:
     secrets: Mapping[str, EnvValue]
     environment_files: Sequence[str]
     has_cache: bool
+    asks_local_only: bool
+    """All backends, and the cache, are reached over loopback."""
 
     def unit(self, name: str, bind: str, port: int) -> Unit:
         address = self.gateway.reachable_at if bind == self.gateway.bind else bind
@@ -201,6 +207,7 @@ class _Process:
             stop_seconds=self.gateway.longest_drain,
             environment_files=self.environment_files,
             longest_run=longest_run,
+            loopback_only=self.asks_local_only and bind.startswith("127."),
         )
 
 
@@ -221,8 +228,8 @@ def _staging(process: _Process, gateways: Sequence[str]) -> Staging:
             config=STAGED_CONFIG,
             longest_run=start_timeout + _LONGEST_QUESTIONS,
         ),
-        environment=process.environment.name,
-        verifier=verifier_install().name,
+        environment=VERIFIER_ENVIRONMENT,
+        verifier=VERIFIER,
         ready_path=_READY_PATH,
         start_timeout=start_timeout,
         gateways=tuple(gateways),

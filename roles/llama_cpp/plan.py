@@ -78,7 +78,7 @@ def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
     models = [model_settings(model, server, layout) for model in server.declared]
     environment = python_install(server.build)
     installs = [environment]
-    variables = {"PYTHONUNBUFFERED": "1", **_card_order(server.cards)}
+    variables = _card_order(server.cards)
     if isinstance(server.build, LlamaCppBuild):
         installs.insert(0, native_install(server.build))
         variables["LLAMA_CPP_LIB_PATH"] = programs_folder(server.build, layout)
@@ -96,7 +96,7 @@ def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
         _PYTHON,
         unit=f"llama-cpp-python@{server.name}.service",
         template="llama-cpp-python.service.j2",
-        command=[f"{layout.install(environment.name)}/bin/python", "-m", "llama_cpp.server", *command],
+        command=[f"{layout.install(environment.name)}/bin/python", "-I", "-u", "-m", "llama_cpp.server", *command],
         environment=variables,
         installs=_once([*installs, *(model_install(file) for file in files)]),
         packages=packages(server.build, server.cards),

@@ -54,12 +54,14 @@ def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
             **_settings(ollama),
         },
         installs=(release,),
+        # Its registry.
+        reaches_out=True,
         packages=("zstd",) if ollama.release.suffix == ".tar.zst" else (),
     )
     made = {model.name: model_install(model.gguf) for model in ollama.declared if model.gguf}
     request = f"ollama/{ollama.name}.json"
     name = f"ollama-models{instance}.service"
-    load = ["/usr/bin/python3", f"{layout.config}/{_LOADER}", f"{layout.config}/{request}"]
+    load = ["/usr/bin/python3", "-I", "-S", "-u", f"{layout.config}/{_LOADER}", f"{layout.config}/{request}"]
     loader = Unit(
         name=name,
         text=unit_file(
@@ -68,7 +70,8 @@ def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
             unit=name,
             service=ollama,
             command=load,
-            environment={"PYTHONUNBUFFERED": "1"},
+            environment={},
+            loopback_only=ollama.is_local,
             server_unit=server.units[0].name,
             runtime_folder=runtime_folder(name),
         ),

@@ -29,7 +29,8 @@ from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_VARIABLE, GATEWAY_INSTANCES, GATEWAY_UNIT, unit_file
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
-from roles.plan.verifier import verifier_command, verifier_install
+from roles.plan.verifier import ENVIRONMENT as VERIFIER_ENVIRONMENT
+from roles.plan.verifier import SOURCES as VERIFIER
 from roles.plan.watch import WATCH_TIMER, WATCH_UNIT
 
 __all__ = [
@@ -40,7 +41,9 @@ __all__ = [
     "MEGABYTE",
     "STAGED_FOLDER",
     "STAGED_PORT",
+    "VERIFIER",
     "VERIFIER_COMMAND",
+    "VERIFIER_ENVIRONMENT",
     "WATCH_TIMER",
     "WATCH_UNIT",
     "Backend",
@@ -75,6 +78,4 @@ __all__ = [
     "resolve",
     "runtime_folder",
     "unit_file",
-    "verifier_command",
-    "verifier_install",
 ]

@@ -59,7 +59,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
         cache = (stack.cache, parts[-1].units[0])
     joined = Context(layout=layout, routes=routes, backends=backends, aliases=aliases, tasks=tasks, cache=cache)
     parts.append(_planner(stack.gateway, planners)(stack.gateway, joined))
-    parts.append(watch_plan(stack.verification, layout))
+    parts.append(watch_plan(stack.verification, layout, [part.gpus for part in parts if part.gpus]))
     return HostPlan(
         layout=layout,
         packages=tuple(sorted({package for part in parts for package in part.packages})),

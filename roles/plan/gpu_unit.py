@@ -23,7 +23,7 @@ def gpu_plan(layout: Layout, all_gpus: Sequence[Gpus]) -> ServicePlan | None:
     """
     if not all_gpus:
         return None
-    program = {GPU_PROGRAM: "#!/usr/bin/env python3\n" + (files("roles") / "host" / "programs" / "gpu.py").read_text()}
+    program = {GPU_PROGRAM: "#!/usr/bin/python3 -IS\n" + (files("roles") / "host" / "programs" / "gpu.py").read_text()}
     if layout.scope == "user":
         return ServicePlan(units=(), files=program)
     waits = list(dict.fromkeys(all_gpus))

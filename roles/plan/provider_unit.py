@@ -43,6 +43,7 @@ def provider_plan(
     packages: Sequence[str] = (),
     reads: Mapping[str, str] | None = None,
     stop_seconds: int = STOP_SECONDS,
+    reaches_out: bool = False,
 ) -> ServicePlan:
     """The plan of a provider that is one unit.
 
@@ -54,6 +55,7 @@ def provider_plan(
         installs: what it runs from.
         packages: Debian packages that making or running it needs.
         stop_seconds: how long a stop may take before systemd kills it.
+        reaches_out: it fetches something from elsewhere while it runs.
         reads: files that the process reads from the generation: path → text.
     """
     address = f"http://{provider.reachable_at}:{provider.port}"
@@ -75,6 +77,7 @@ def provider_plan(
             memory_max=provider.memory_max,
             before_gateway=True,
             stop_seconds=stop_seconds,
+            loopback_only=provider.is_local and not reaches_out,
         ),
         environment=secrets,
         reads=tuple(reads or ()),

@@ -39,6 +39,7 @@ def unit_file(
     memory_max: MemorySize | None = None,
     before_gateway: bool = False,
     stop_seconds: int = STOP_SECONDS,
+    loopback_only: bool = False,
     **more: object,
 ) -> str:
     """The text of a unit from `templates/systemd/<template>`.
@@ -54,6 +55,7 @@ def unit_file(
         before_gateway: at boot it starts before the gateway. Said here and not there, so that a further provider is no
             change of the gateway's unit.
         stop_seconds: how long a stop may take before systemd kills it.
+        loopback_only: it neither answers nor asks anybody outside of this host.
         more: what the template itself asks for.
     """
     return render(
@@ -70,6 +72,7 @@ def unit_file(
         digest_variable=DIGEST_VARIABLE,
         gpu_unit=GPU_UNIT,
         stop_seconds=stop_seconds,
+        loopback_only=loopback_only,
         # All that there may be: another number of instances is no change of the providers' units.
         gateway_units=(GATEWAY_UNIT, *GATEWAY_INSTANCES) if before_gateway else (),
         digest_placeholder=DIGEST_PLACEHOLDER,

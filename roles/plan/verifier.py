@@ -1,21 +1,47 @@
-"""The verifier as part of a host plan: its own sources as an install, run with the gateway's environment."""
+"""The verifier as part of a host plan: its own sources and its own few packages, each an install.
+
+Root runs it every quarter of an hour. So it has not the gateway's environment, of more than a hundred packages, and it
+runs no code but its own: no `.pth` file, nothing from the caller's folder, environment or PATH.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from roles.plan.layout import Layout
-from roles.plan.model import Install, Json
+from roles.plan.model import MEGABYTE, Install, Json
+from roles.plan.python_env import python_env, read_lock
 
 COMMAND = "bin/verify"
 """Path of the command below the generation."""
 
+SOURCES = "verifier"
+ENVIRONMENT = "verifier-env"
+"""Names of the two installs."""
 
-def verifier_install() -> Install:
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"
+"""Where it finds `systemctl` and the driver's tools."""
+
+_KEPT_VARIABLES = (
+    "TERM", "COLUMNS", "LINES", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "XDG_RUNTIME_DIR",
+)  # fmt: skip
+"""What the caller's environment may tell it: how to print, and where a user's systemd is."""
+
+
+def verifier_installs() -> tuple[Install, ...]:
     sources: dict[str, Json] = {"roles/__init__.py": "", **dict(_sources(files("roles") / "verify", "roles/verify"))}
-    return Install(kind="files", name="verifier", title="the verifier", recipe={"files": sources})
+    lock = read_lock("verify", "verifier")
+    httpx = next(line.split()[0] for line in lock.splitlines() if line.startswith("httpx==")).removeprefix("httpx==")
+    environment = python_env(
+        ENVIRONMENT, "httpx", httpx, requirements=lock, disk=20 * MEGABYTE, work_disk=20 * MEGABYTE
+    )
+    return (
+        Install(kind="files", name=SOURCES, title="the verifier", recipe={"files": sources}),
+        replace(environment, title="the verifier's packages"),
+    )
 
 
 def _sources(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
@@ -27,11 +53,21 @@ def _sources(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
             yield f"{path}/{source.name}", source.read_text(encoding="utf-8")
 
 
-def verifier_command(layout: Layout, environment: str) -> str:
-    """A script that runs the verifier with the environment of that install: `sudo /etc/ai-backend/bin/verify`."""
+def verifier_arguments(layout: Layout) -> list[str]:
+    """The program and its first arguments, for who has a clean environment already."""
+    python, start = f"{layout.install(ENVIRONMENT)}/bin/python", f"{layout.install(SOURCES)}/roles/verify/start.py"
+    return [python, "-I", "-S", "-B", start, "--config", layout.config]
+
+
+def verifier_command(layout: Layout) -> str:
+    """A script that runs the verifier: `sudo /etc/ai-backend/bin/verify`."""
+    kept = " ".join(f'${{{name}:+"{name}=${name}"}}' for name in _KEPT_VARIABLES)
     return (
         "#!/bin/sh\n"
         "# Proves every route of this host. Written by AI Unified Backend.\n"
-        f"export PYTHONPATH={layout.install('verifier')} PYTHONDONTWRITEBYTECODE=1\n"
-        f'exec {layout.install(environment)}/bin/python -m roles.verify --config {layout.config} "$@"\n'
+        "# Root may call it with the environment of somebody else: of that it takes how to print, and nothing more.\n"
+        "unset LD_AUDIT LD_LIBRARY_PATH LD_PRELOAD\n"
+        f"exec /usr/bin/env -i PATH={PATH} \\\n"
+        f"    {kept} \\\n"
+        f'    {" ".join(verifier_arguments(layout))} "$@"\n'
     )

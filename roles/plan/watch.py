@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from roles.plan.layout import Layout
 from roles.plan.model import EnvValue, ServicePlan, Unit
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_PLACEHOLDER, DIGEST_VARIABLE
-from roles.plan.verifier import COMMAND
-from roles.spec import Verification
+from roles.plan.verifier import COMMAND, PATH, verifier_arguments, verifier_command, verifier_installs
+from roles.spec import Gpus, Verification
 
 WATCH_UNIT = "ai-backend-verify.service"
 WATCH_TIMER = "ai-backend-verify.timer"
@@ -22,8 +22,8 @@ def metrics_file(verification: Verification, layout: Layout) -> str:
     return verification.textfile or f"{layout.state}/verdicts/ai_backend.prom"
 
 
-def watch_plan(verification: Verification, layout: Layout) -> ServicePlan:
-    """The two units. Both are of the host, and of no service."""
+def watch_plan(verification: Verification, layout: Layout, gpus: Sequence[Gpus]) -> ServicePlan:
+    """The verifier and its two units. All are of the host, and of no service."""
     secrets: Mapping[str, EnvValue] = {WEBHOOK_VARIABLE: verification.webhook} if verification.webhook else {}
     textfile = metrics_file(verification, layout)
     service = Unit(
@@ -32,7 +32,10 @@ def watch_plan(verification: Verification, layout: Layout) -> ServicePlan:
             f"systemd/{WATCH_UNIT}.j2",
             layout=layout,
             unit=WATCH_UNIT,
-            command=[f"{layout.config}/{COMMAND}", "--watch", "--textfile", textfile],
+            # Not by the command, which would drop the secret from its environment.
+            command=[*verifier_arguments(layout), "--watch", "--textfile", textfile],
+            path=PATH,
+            vendors=sorted({each.vendor for each in gpus}),
             secrets=secrets,
             textfile_folder=textfile.rpartition("/")[0] if verification.textfile else None,
             longest_run=_LONGEST_RUN,
@@ -55,4 +58,9 @@ def watch_plan(verification: Verification, layout: Layout) -> ServicePlan:
         start_timeout=10,
         endpoint=None,
     )
-    return ServicePlan(units=(service, timer))
+    return ServicePlan(
+        units=(service, timer),
+        installs=verifier_installs(),
+        packages=("python3-venv",),
+        files={COMMAND: verifier_command(layout)},
+    )

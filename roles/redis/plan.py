@@ -37,6 +37,7 @@ def plan_redis(redis: Redis, context: Context) -> ServicePlan:
             secrets=secrets,
             memory_max=redis.memory_max,
             before_gateway=True,
+            loopback_only=redis.is_local,
         ),
         environment=secrets,
         reads=tuple(files),

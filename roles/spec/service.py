@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, SerializeAsAny
@@ -30,6 +31,11 @@ class Service(Options):
     def reachable_at(self) -> str:
         """The address at which a process on the same host reaches it."""
         return "127.0.0.1" if self.bind == "0.0.0.0" else self.bind
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the processes of its own host alone reach it."""
+        return IPv4Address(self.bind).is_loopback
 
     @property
     def addresses(self) -> tuple[tuple[BindAddress, Port], ...]:

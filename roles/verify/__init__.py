@@ -1,8 +1,8 @@
 """The verifier: proves that what is deployed on a host runs and that every route answers, from where it should.
 
-It runs on the host (`python -m roles.verify --config FOLDER`) with what the gateway's environment holds, and reads
-only the files of the generation: it checks what is deployed, not what was meant. `Verdict` and the reports are of use
-on the control machine too.
+It runs on the host (`bin/verify`, see `start.py`) with few packages of its own, and reads only the files of the
+generation: it checks what is deployed, not what was meant. `Verdict` and the reports are of use on the control machine
+too.
 """
 
 from roles.verify.generation import ConfigError, load_generation

@@ -65,7 +65,7 @@ def card_checks(
 async def _facts_after(generation: Generation, asked: Sequence[Awaitable[Check]]) -> Facts:
     await asyncio.gather(*asked)
     program = str(generation.folder / "bin/gpu")
-    output = await output_of("bin/gpu facts", [sys.executable, program, "facts"], _LONGEST_ANSWER)
+    output = await output_of("bin/gpu facts", [sys.executable, "-I", "-S", program, "facts"], _LONGEST_ANSWER)
     facts: Facts = json.loads(output)
     return facts
 

@@ -35,6 +35,8 @@ def keep(verdict: Verdict, state: Path) -> None:
     try:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            # For others to read, whatever the umask.
+            os.fchmod(descriptor, 0o644)
             file.write(f"{verdict.to_json()}\n")
             file.flush()
             os.fsync(file.fileno())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from tests.lab import hardening
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, ask, deploy, failures, files_changed_by, main_pids, verdict
 from tests.lab.openai_client import answers_by_the_report
@@ -78,6 +80,61 @@ def test_the_model_is_awq_from_the_hub_at_a_commit_that_is_recorded(host: LabHos
     record = host.run("cat /etc/ai-backend/install/model-tiny-awq-*/.revision.json").stdout
     assert '"repository": "lab/tiny-awq", "revision": "main", "commit": "' in record
     assert '"quant_method": "awq"' in host.run("cat /etc/ai-backend/install/model-tiny-awq-*/config.json").stdout
+
+
+def test_each_unit_may_do_what_the_documentation_says_and_no_more(host: LabHost, pytestconfig: pytest.Config) -> None:
+    ratings = hardening.rated(host, [*SERVERS, "ollama-models.service", hardening.VERIFIER])
+    for unit, (exposure, relaxed) in ratings.items():
+        limit = hardening.VERIFIERS_LIMIT if unit == hardening.VERIFIER else hardening.LIMIT
+        assert exposure <= limit, (unit, relaxed)
+    assert max(ratings[unit][0] for unit in ("litellm@a.service", "llama-server@native.service")) <= 0.9
+    assert ratings["ai-backend-front.service"][0] <= 1.1
+    head, rest = hardening.DOCS.read_text().split(hardening.BEGIN)
+    written, tail = rest.split(hardening.END)
+    shown = hardening.table(ratings)
+    if pytestconfig.getoption("--write-golden"):
+        hardening.DOCS.write_text(f"{head}{hardening.BEGIN}{shown}{hardening.END}{tail}")
+    else:
+        assert written == shown, "run this test with --write-golden and read the diff"
+    # systemd knows each directive.
+    ours = "-u 'litellm@*' -u 'vllm@*' -u 'llama-*' -u 'ollama*' -u 'ai-backend-*'"
+    said = host.run(f"journalctl -b --no-pager -o cat _PID=1 {ours}").stdout
+    assert not [line for line in said.splitlines() if "nknown" in line or "gnoring" in line]
+
+
+TRAP = """
+import os
+os.close(os.open(f"/run/sprung/{__name__}", os.O_CREAT))
+"""
+SPRING_TRAPS = f"""
+set -e
+mkdir -p /run/trap/roles /run/trap/httpx /run/trap/bin /run/sprung
+cd /run/trap
+for name in roles/__init__ httpx/__init__ json argparse sitecustomize usercustomize; do
+    printf '%s' '{TRAP}' > $name.py
+done
+for name in systemctl journalctl hostname timedatectl python3; do
+    printf '#!/bin/sh\\ntouch /run/sprung/%s\\n' $name > bin/$name; chmod 755 bin/$name
+done
+export PATH=/run/trap/bin:$PATH PYTHONPATH=/run/trap PYTHONSTARTUP=/run/trap/json.py
+"""
+
+
+def test_root_runs_nothing_of_the_folder_and_the_environment_that_it_calls_the_verifier_from(host: LabHost) -> None:
+    done = host.run(f"{SPRING_TRAPS}\n/etc/ai-backend/bin/verify --json", timeout=120)
+    assert failures(json.loads(done.stdout)) == []
+    assert host.run("ls /run/sprung").stdout == ""
+    # They are traps.
+    host.run(f"{SPRING_TRAPS}\n/usr/bin/python3 -c 'import json'; systemctl")
+    assert {"json", "sitecustomize", "systemctl"} <= set(host.run("ls /run/sprung; rm -r /run/trap").stdout.split())
+
+
+def test_no_file_of_the_verifiers_packages_is_run_by_being_there(host: LabHost) -> None:
+    found = host.run(
+        "find -L /etc/ai-backend/install/verifier-env/lib -name '*.pth' -exec grep -H '^import' {} +", check=False
+    )
+    assert found.stdout == ""
+    assert "litellm" not in host.run("ls /etc/ai-backend/install/verifier-env/lib/python3.*/site-packages").stdout
 
 
 def test_a_second_run_changes_nothing(host: LabHost) -> None:

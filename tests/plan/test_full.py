@@ -43,7 +43,7 @@ def test_a_fresh_host_gets_every_step_once_and_in_order(tmp_path: Path) -> None:
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {fresh}, {PASS})]")
     assert run.status == 0, run.output
     steps = [step for step in run.programs() if step != "fact"]
-    assert steps == ["lock", "system", *["install"] * 5, "generation", "forward", "verify", "record", "lock"]
+    assert steps == ["lock", "system", *["install"] * 6, "generation", "forward", "verify", "record", "lock"]
 
 
 def test_a_host_that_runs_something_older_is_only_activated(tmp_path: Path) -> None:

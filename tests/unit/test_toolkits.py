@@ -16,7 +16,7 @@ def program_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only folder on PATH, `bin` of a toolkit."""
     folder = tmp_path / "toolkit" / "bin"
     folder.mkdir(parents=True)
-    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("AI_BACKEND_CALLERS_PATH", str(folder))
     monkeypatch.setattr(toolkits, "CUDA_FOLDER", str(tmp_path / "usual"))
     monkeypatch.setattr(toolkits, "ROCM_FOLDER", str(tmp_path / "usual"))
     return folder

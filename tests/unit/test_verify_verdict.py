@@ -138,7 +138,7 @@ def test_a_bad_call_gives_one_message_and_status_2(arguments: list[str], message
 
 
 def test_the_verifier_runs_with_nothing_of_ours_but_its_own_folder(tmp_path: Path) -> None:
-    """As on the host: `roles/__init__.py` and `roles/verify/`, and the packages of the gateway's environment."""
+    """As on the host: `roles/__init__.py` and `roles/verify/`, and the packages of its own environment."""
     source = Path(__file__).parents[2] / "roles"
     (tmp_path / "roles").mkdir()
     (tmp_path / "roles/__init__.py").write_text("")

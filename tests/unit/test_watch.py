@@ -208,12 +208,13 @@ def test_metrics_for_a_collector_are_written_where_it_looks_and_that_may_be_writ
     plan = plan_of(small_stack(verification=Verification(textfile=file)))
     (unit,) = [unit for unit in plan.units if unit.name == WATCH_UNIT]
     assert f"--textfile {file}" in unit.text.replace("\\\n    ", "")
-    assert "ReadWritePaths=/var/lib/ai-backend -/var/lib/prometheus/node-exporter\n" in unit.text
+    assert "ReadWritePaths=-/var/lib/prometheus/node-exporter\n" in unit.text
 
 
 def test_in_user_scope_it_has_no_frame_that_needs_root() -> None:
     (unit,) = [unit for unit in plan_of(small_stack(scope=user_scope())).units if unit.name == WATCH_UNIT]
     assert "Protect" not in unit.text
+    assert "StateDirectory" not in unit.text
 
 
 @pytest.mark.parametrize("options", [{"every": 5}, {"textfile": "metrics.txt"}, {"webhook": "http://x/"}])

@@ -32,7 +32,7 @@ def make_python_env(request: dict[str, Any], folder: Path) -> None:
 
     python = folder / "bin" / "python"
     run(
-        [str(uv), "venv", "--quiet", "--allow-existing", "--python", "python3", str(folder)],
+        [str(uv), "venv", "--quiet", "--allow-existing", "--python", "/usr/bin/python3", str(folder)],
         what=f"{title}: making its environment",
         user=builder,
         environment=environment,
@@ -50,7 +50,10 @@ def make_python_env(request: dict[str, Any], folder: Path) -> None:
             environment=environment,
             on_line=note,
         )  # fmt: skip
-        run([str(python), *recipe["check"]], what=f"{title}: a first try", user=builder, environment=environment)
+        run([str(python), "-I", *recipe["check"]], what=f"{title}: a first try", user=builder, environment=environment)
+    # uv's own: a line of code that every Python of the environment would run, for the sake of a long gone distutils.
+    for left in folder.glob("lib/python3.*/site-packages/_virtualenv.*"):
+        left.unlink()
     check_backend(recipe, folder, title, builder)
     # uv keeps every build of a source package, some 200 MB each for llama-cpp-python.
     prune = [str(uv), "cache", "prune", "--quiet"]

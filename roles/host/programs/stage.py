@@ -59,14 +59,14 @@ def main(request: dict[str, Any]) -> None:
 
 def _questioned(manager: Manager, request: dict[str, Any], folder: Path, url: str) -> str | None:
     """None where the generation's own verifier finds the gateway right; else what it found."""
-    command = [f"{folder}/install/{request['environment']}/bin/python", "-m", "roles.verify"]
-    variables = {"PYTHONPATH": f"{folder}/install/{request['verifier']}", "PYTHONDONTWRITEBYTECODE": "1"}
+    start = f"{folder}/install/{request['verifier']}/roles/verify/start.py"
+    command = [f"{folder}/install/{request['environment']}/bin/python", "-I", "-S", "-B", start]
     done = subprocess.run(
         [*command, "--config", str(folder), "--json", "--staged", url, "--stale", *request["stale"]],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **variables},
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
     )
     try:
         checks = json.loads(done.stdout)["checks"]

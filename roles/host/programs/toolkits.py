@@ -78,7 +78,8 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 def _find(program: str, usual_folder: str, title: str, mend: str) -> Path:
-    path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{usual_folder}"
+    # Compilers run as the user that builds, and are looked for where the host's administrator has them.
+    path = f"{os.environ.get('AI_BACKEND_CALLERS_PATH', os.defpath)}{os.pathsep}{usual_folder}"
     found = shutil.which(program, path=path)
     if found is None:
         raise HostError(f"{title}: there is no {program} on PATH or in {usual_folder}: {mend}; or take a release")

@@ -20,12 +20,18 @@ def ensure_uv(tool: dict[str, str]) -> Path:
         return folder
     remove_tree(folder)
     make_folder(folder.parent)
-    run(["python3", "-m", "venv", str(folder)], what="making an environment for uv (is python3-venv installed?)")
+    run(
+        ["/usr/bin/python3", "-I", "-S", "-m", "venv", str(folder)],
+        what="making an environment for uv (is python3-venv installed?)",
+    )
     requirements = folder / "requirements.txt"
     write_atomic(requirements, tool["requirements"].encode(), 0o644)
     run(
         [
-            f"{folder}/bin/pip",
+            f"{folder}/bin/python",
+            "-I",
+            "-m",
+            "pip",
             "install",
             "--quiet",
             "--require-hashes",

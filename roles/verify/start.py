@@ -1,0 +1,31 @@
+"""Starts the verifier: `python -I -S -B …/roles/verify/start.py --config FOLDER`.
+
+So started, Python takes nothing from the working folder, the caller's environment or a home, and reads no `.pth` and no
+`sitecustomize`: lines of those run as code, here root's. What is imported is its standard library, the packages of its
+own environment, and the sources beside this file.
+"""
+
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    # Where the links lead now: a deploy may switch them while this runs.
+    sources = Path(__file__).resolve().parents[2]
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = Path(sys.executable).parent.resolve().parent / "lib" / version / "site-packages"
+    if not packages.is_dir():
+        print(
+            f"verify: there is no {packages}: the host's Python is not the one that it was deployed with; "
+            "run deploys/full.py",
+            file=sys.stderr,
+        )
+        return 2
+    sys.path += [str(sources), str(packages)]
+    from roles.verify.__main__ import main as verify
+
+    return verify()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
