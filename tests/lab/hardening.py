@@ -42,7 +42,6 @@ _REASONS: Mapping[str, Mapping[str, str]] = {
         "ProtectProc": "it looks at the processes of others",
         "ProcSubset": "it reads the boot id, the uptime and the drivers in `/proc`",
         "IPAddressDeny": "a webhook may be anywhere",
-        "RestrictAddressFamilies_AF_NETLINK": "it reads the host's own addresses",
     },
 }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,32 @@ def test_the_reference_stack_is_described_as_it_is_declared(config: Path) -> Non
     assert (vllm.path, vllm.body["model"]) == ("/chat/completions", "qwen-coder-vllm")
 
 
+_ROUTES = """Main:
+  +-- 0.0.0.0/0 3 0 5
+     +-- 127.0.0.0/8 2 0 2
+        +-- 127.0.0.0/31 1 0 0
+           |-- 127.0.0.0
+              /8 host LOCAL
+           |-- 127.0.0.1
+              /32 host LOCAL
+     +-- 192.0.2.0/30 2 0 2
+        |-- 192.0.2.0
+           /24 link UNICAST
+        |-- 192.0.2.2
+           /32 host LOCAL
+     |-- 192.0.2.255
+        /32 link BROADCAST
+     |-- 198.18.0.1
+        /32 host LOCAL
+Local:
+     |-- 192.0.2.2
+        /32 host LOCAL
+     |-- 169.254.0.9
+        /32 host LOCAL
+"""
+"""`/proc/net/fib_trie`, cut short."""
+
+
 @pytest.mark.parametrize(
     ("bind", "urls"),
     [
@@ -77,6 +105,22 @@ def test_others_reach_the_endpoint_where_it_is_bound(
     endpoint = describe(replace(generation, gateway=bound)).endpoint
     assert endpoint is not None
     assert endpoint.urls == urls
+
+
+def test_the_addresses_of_a_host_are_read_from_the_kernels_tables(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    assert module._addresses(tmp_path) == []
+    (tmp_path / "net/fib_trie").write_text(_ROUTES)
+    assert module._addresses(tmp_path) == ["192.0.2.2", "198.18.0.1"]
+    addresses = {"fd00::2": "00", "fe80::1": "20", "::1": "10"}
+    lines = [f"{int(ip_address(each)):032x} 02 40 {scope} 80     eth0\n" for each, scope in addresses.items()]
+    (tmp_path / "net/if_inet6").write_text("".join(lines))
+    assert module._addresses(tmp_path) == ["192.0.2.2", "198.18.0.1", "fd00::2"]
+
+
+def test_on_this_machine_they_are_those_that_hostname_tells() -> None:
+    told = subprocess.run(["hostname", "-I"], capture_output=True, text=True, check=True).stdout
+    assert sorted(module._addresses()) == sorted(told.split())
 
 
 def test_every_mode_has_a_request_to_copy(config: Path) -> None:
