@@ -14,6 +14,7 @@ from pyinfra.connectors.util import clear_askpass_cache
 
 from roles.host.connection import end, tend
 from roles.host.output import decoded
+from roles.host.program import CLEAN
 from roles.host.proof import prove_routes
 from roles.host.target import Target
 
@@ -61,7 +62,7 @@ class Reboot(PyinfraCommand):
             return False
 
         def said(command: str) -> str | None:
-            status, output = host.run_shell_command(StringCommand(command), **connector_arguments)
+            status, output = host.run_shell_command(StringCommand(CLEAN, command), **connector_arguments)
             return output.stdout if status else None
 
         before = said(_READ_BOOT_ID)

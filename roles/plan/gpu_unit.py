@@ -9,6 +9,7 @@ from roles.plan.layout import Layout
 from roles.plan.model import ServicePlan, Unit, runtime_folder
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_PLACEHOLDER, DIGEST_VARIABLE, GPU_UNIT
+from roles.plan.verifier import PATH
 from roles.spec import Gpus
 
 GPU_PROGRAM = "bin/gpu"
@@ -23,7 +24,9 @@ def gpu_plan(layout: Layout, all_gpus: Sequence[Gpus]) -> ServicePlan | None:
     """
     if not all_gpus:
         return None
-    program = {GPU_PROGRAM: "#!/usr/bin/python3 -IS\n" + (files("roles") / "host" / "programs" / "gpu.py").read_text()}
+    source = (files("roles") / "host" / "programs" / "gpu.py").read_text()
+    # Root may call it, and it looks for the driver's tools.
+    program = {GPU_PROGRAM: f"#!/usr/bin/env -S PATH={PATH} /usr/bin/python3 -I -S\n{source}"}
     if layout.scope == "user":
         return ServicePlan(units=(), files=program)
     waits = list(dict.fromkeys(all_gpus))

@@ -177,3 +177,14 @@ def test_the_verifier_has_few_packages_and_not_the_gateways(plan: HostPlan) -> N
 
 def test_the_scope_of_the_system_has_the_same_command() -> None:
     assert "/etc/ai-backend/install/verifier-env/bin/python -I -S -B" in verifier_command(layout_of(SystemScope()))
+
+
+def test_the_program_that_asks_for_cards_finds_no_tool_of_its_callers(
+    plan: HostPlan, trap: _Trap, tmp_path: Path
+) -> None:
+    program = tmp_path / "gpu"
+    program.write_text(plan.files["bin/gpu"])
+    program.chmod(0o755)
+    done = subprocess.run([program, "facts"], cwd=trap.folder, env=trap.environment, capture_output=True, check=True)
+    assert b"cards" in done.stdout
+    assert trap.sprung() == []
