@@ -15,9 +15,9 @@ LIMIT, VERIFIERS_LIMIT = 1.5, 2.2
 VERIFIER = "ai-backend-verify.service"
 
 _EVERYWHERE = {
-    "RootDirectory": "the files of Debian's packages and of the installs are its program",
+    "RootDirectoryOrRootImage": "the files of Debian's packages and of the installs are its program",
     "PrivateNetwork": "it is asked over the host's loopback or network",
-    "RestrictAddressFamilies_AF_INET_INET6": "as above",
+    "RestrictAddressFamilies_AF_INET_INET6": "likewise",
     "RestrictAddressFamilies_AF_UNIX": "the journal, and sockets between its own processes",
     "DeviceAllow": "`ProtectClock=` lets the clock's device be read",
     "IPAddressDeny": "it may talk to this host alone, and does",
@@ -36,8 +36,8 @@ _REASONS: Mapping[str, Mapping[str, str]] = {
     },
     VERIFIER: {
         "UserOrDynamicUser": "it looks at the processes, keys and sockets of all units, which belong to other users",
-        "CapabilityBoundingSet_CAP_DAC_FOWNER_IPC_OWNER": "as above: it reads what their modes hide",
-        "CapabilityBoundingSet_CAP_SYS_PTRACE": "as above: it reads the environment and the descriptors of processes",
+        "CapabilityBoundingSet_CAP_DAC_FOWNER_IPC_OWNER": "it reads what the modes of their files hide",
+        "CapabilityBoundingSet_CAP_SYS_PTRACE": "it reads the environment and the descriptors of processes",
         "PrivateUsers": "in a user namespace these rights would end at its own processes",
         "ProtectProc": "it looks at the processes of others",
         "ProcSubset": "it reads the boot id, the uptime and the drivers in `/proc`",
@@ -72,7 +72,8 @@ def table(ratings: Mapping[str, tuple[float, list[tuple[str, str]]]]) -> str:
         for key, name in relaxed:
             shown = f"`{name}`"
             if reason := _REASONS.get(unit, {}).get(key):
-                own.append(f"{shown}: {reason}")
+                # In a table a bar ends the cell, also within code.
+                own.append(f"{shown}: {reason}".replace("|", r"\|"))
             else:
                 common[shown] = _EVERYWHERE[key]
         lines.append(f"| `{unit}` | {exposure} | {'; '.join(own)} |")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from roles.litellm import LiteLLM
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.rooms import plan_of
 from roles.spec import Gpus, Stack
+from tests.inventories import load_stack
 from tests.stacks import CUDA_BUILD, native, python, route, small_stack, user_scope, vllm
 
 LOCAL = {"IPAddressDeny=any", "IPAddressAllow=localhost"}
@@ -94,6 +97,20 @@ def test_what_a_server_can_not_do_without_is_open_to_it(provider: Any, unit: str
 def test_threads_are_bound_to_processors_only_where_that_is_asked_for(options: dict[str, Any], filtered: str) -> None:
     unit = frames(small_stack(providers=[native(**options), python()]))["llama-server@native.service"]
     assert f"SystemCallFilter={filtered}" in unit
+
+
+def test_with_cards_the_units_are_as_closed_as_the_documentation_says(tmp_path: Path) -> None:
+    """No host with a card is at hand: systemd rates the files of the units themselves."""
+    found = {}
+    for unit in plan_of(load_stack("gpu-box.py", "gpu-box")).units:
+        if unit.name.endswith(".service"):
+            (tmp_path / unit.name).write_text(unit.text)
+            rate = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(tmp_path / unit.name)]
+            told = subprocess.run(rate, capture_output=True, text=True, check=True).stdout
+            found[unit.name] = float(told.rpartition("exposure level for ")[2].split()[1])
+    assert (found.pop("ai-backend-gpu.service"), found.pop("ai-backend-verify.service")) == (7.5, 2.4)
+    assert {name: exposure for name, exposure in found.items() if exposure > 1.5} == {}
+    assert len(found) >= 8
 
 
 def test_a_users_own_systemd_has_none_of_it() -> None:
