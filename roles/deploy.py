@@ -186,7 +186,7 @@ def _plan(each: Host) -> HostPlan:
 def _lint(plan: HostPlan) -> None:
     """Raises `SpecError` where LiteLLM would take what was rendered for it, and not work as declared."""
     variables = {name for unit in plan.units if LITELLM_CONFIG in unit.reads for name in unit.environment}
-    variables |= LITELLM_VARIABLES | {secret.variable for secret in plan.generated_secrets}
+    variables |= LITELLM_VARIABLES | {name for secret in plan.generated_secrets for name in secret.names}
     findings = lint(
         plan.files[LITELLM_CONFIG],
         version=LITELLM_VERSION,

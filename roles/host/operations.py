@@ -141,7 +141,7 @@ def write_generation() -> Generator[PyinfraCommand, None, None]:
             },
             "links": dict(generation.links),
             "generated_secrets": [
-                {"path": secret.path, "variable": secret.variable, "prefix": secret.prefix}
+                {"path": secret.path, "variable": secret.variable, "prefix": secret.prefix, "also": secret.also}
                 for secret in target.plan.generated_secrets
             ],
         },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from roles.litellm.spec import LiteLLM
-from roles.plan import WATCH_TIMER, Context, DeploymentPlan, Json, RoutePlan, Unit
+from roles.plan import WATCH_TIMER, Context, DeploymentPlan, Json, RoutePlan, ServicePlan, Unit
 from roles.spec import Cache, Probe, Route, SpecError
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
@@ -17,7 +17,6 @@ no real backend has to fail for that."""
 _DEAD = "http://127.0.0.1:9/v1"
 """Nobody listens on the port of the old `discard` service, and connections are refused at once."""
 
-CACHE_PASSWORD_VARIABLE = "CACHE_PASSWORD"
 CACHE_NAMESPACE_VARIABLE = "CACHE_NAMESPACE"
 """What the names of all that a gateway keeps in the cache begin with."""
 _CACHE_SECONDS = 0.2
@@ -85,7 +84,7 @@ def litellm_config(gateway: LiteLLM, context: Context) -> dict[str, Json]:
             "request_timeout": gateway.request_timeout,
             "drop_params": gateway.drop_params,
             "json_logs": True,
-            **(_cache(context.cache[0]) if context.cache else {}),
+            **(_cache(*context.cache) if context.cache else {}),
         },
         "general_settings": {"master_key": f"os.environ/{MASTER_KEY_VARIABLE}"},
     }
@@ -119,7 +118,7 @@ def _fallback_list(routes: Sequence[RoutePlan], targets: Callable[[RoutePlan], S
     return [{name: list(targets(route))} for route in routes if targets(route) for name in route.names]
 
 
-def _cache(cache: Cache) -> dict[str, Json]:
+def _cache(cache: Cache, plan: ServicePlan) -> dict[str, Json]:
     """The cache of answers. Through it gateways share the router's state too, without any further setting."""
     parameters: dict[str, Json] = {
         "type": "redis",
@@ -134,8 +133,8 @@ def _cache(cache: Cache) -> dict[str, Json]:
         # those that LiteLLM keeps, and each would fail once: five in a row, and Redis is left alone, again and again.
         "retry_on_timeout": True,
     }
-    if cache.password:
-        parameters["password"] = f"os.environ/{CACHE_PASSWORD_VARIABLE}"
+    if plan.login:
+        parameters["password"] = f"os.environ/{plan.login.client_variable}"
     return {"cache": True, "cache_params": parameters}
 
 
@@ -157,8 +156,8 @@ def _parameters(route: RoutePlan, deployment: DeploymentPlan) -> dict[str, Json]
     backend, options = deployment.backend, deployment.options
     prefix = backend.prefixes[route.options.mode]
     parameters: dict[str, Json] = {"model": f"{prefix}/{deployment.model}", "api_base": backend.api_base}
-    if backend.api_key:
-        parameters["api_key"] = f"os.environ/{backend.key_variable}"
+    if backend.login:
+        parameters["api_key"] = f"os.environ/{backend.login.client_variable}"
     elif prefix == "openai":
         # LiteLLM refuses to call an OpenAI-compatible server without some key, also one that asks for none.
         parameters["api_key"] = "none"
@@ -232,13 +231,13 @@ def providers_file(
     }
 
 
-def _cache_entry(unit: Unit) -> dict[str, Json]:
-    variable = next(iter(unit.environment), None)  # the password is all that it is given
+def _cache_entry(plan: ServicePlan) -> dict[str, Json]:
+    (unit,), login = plan.units, plan.login
     return {
         **_unit_entry(unit),
         "rest": CACHE_REST,
-        "password_file": unit.environment_file if variable else None,
-        "password_variable": variable,
+        "password_file": next(iter(login.files), unit.environment_file) if login else None,
+        "password_variable": login.server_variable if login else None,
     }
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from roles.litellm.config import (
     CACHE_NAMESPACE_VARIABLE,
-    CACHE_PASSWORD_VARIABLE,
     CACHE_REST,
     CACHE_REST_VARIABLE,
     MASTER_KEY_VARIABLE,
@@ -92,15 +91,17 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         )
     else:
         secrets = {MASTER_KEY_VARIABLE: gateway.master_key}
-    secrets |= {backend.key_variable: backend.api_key for backend in context.backends if backend.api_key}
-    if context.cache and context.cache[0].password:
-        secrets[CACHE_PASSWORD_VARIABLE] = context.cache[0].password
+    environment_files = [variable.path for variable in generated]
+    logins = [backend.login for backend in context.backends] + ([context.cache[1].login] if context.cache else [])
+    for login in filter(None, logins):
+        secrets |= login.given(login.client_variable)
+        environment_files += login.files
     process = _Process(
         gateway,
         layout,
         environment,
         secrets,
-        [variable.path for variable in generated],
+        environment_files,
         bool(context.cache),
         all(address.startswith("http://127.") for address in [backend.api_base for backend in context.backends])
         and (not context.cache or context.cache[0].reachable_at.startswith("127.")),

@@ -26,8 +26,8 @@ class Context:
     """Alias → public name, flattened."""
     tasks: tuple[Unit, ...] = ()
     """The units that do something and end; empty likewise."""
-    cache: tuple[Cache, Unit] | None = None
-    """What the gateway remembers answers in, and the unit that runs it."""
+    cache: tuple[Cache, ServicePlan] | None = None
+    """What the gateway remembers answers in, and its part of the plan."""
 
 
 Planner = Callable[[Any, Context], ServicePlan]
@@ -56,7 +56,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     cache = None
     if stack.cache:
         parts.append(_planner(stack.cache, planners)(stack.cache, alone))
-        cache = (stack.cache, parts[-1].units[0])
+        cache = (stack.cache, parts[-1])
     joined = Context(layout=layout, routes=routes, backends=backends, aliases=aliases, tasks=tasks, cache=cache)
     parts.append(_planner(stack.gateway, planners)(stack.gateway, joined))
     parts.append(watch_plan(stack.verification, layout, [part.gpus for part in parts if part.gpus]))

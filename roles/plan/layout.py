@@ -37,6 +37,10 @@ class Layout:
     def secrets(self) -> str:
         return f"{self.state}/secrets"
 
+    def secret_file(self, unit: str) -> str:
+        """Where a secret lies that is made on the host for a unit and those who call it."""
+        return f"{self.secrets}/{unit.removesuffix('.service')}.env"
+
     @property
     def disks(self) -> tuple[str, ...]:
         """The folders that may lie on file systems of their own, and must not fill up."""

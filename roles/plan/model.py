@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from roles.plan.layout import Layout
-from roles.spec import Deployment, Gpus, Mode, Route, Secret
+from roles.spec import Deployment, GeneratedSecret, Gpus, Mode, Route, Secret
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 EnvValue: TypeAlias = str | Secret
@@ -163,6 +163,40 @@ class Staging:
 
 
 @dataclass(frozen=True)
+class Login:
+    """The secret that a service asks its callers for: given by the inventory, or made on the host for both sides. The
+    two processes that need it know it by variables of their own names.
+
+    Attributes:
+        file: where it lies if it is made on the host. Its name must tell the unit, and so the variables: another kind
+            of server gets another file, and none is left that lacks one.
+        server_variable: by which the service takes it.
+        client_variable: by which the gateway takes it.
+    """
+
+    secret: Secret
+    file: str
+    server_variable: str
+    client_variable: str
+
+    @property
+    def generated(self) -> tuple[GeneratedVariable, ...]:
+        """What is made on the host; empty = it is given."""
+        if not isinstance(self.secret, GeneratedSecret):
+            return ()
+        return (GeneratedVariable(path=self.file, variable=self.server_variable, also=self.client_variable),)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The environment files outside of the generation that both processes read."""
+        return tuple(variable.path for variable in self.generated)
+
+    def given(self, variable: str) -> dict[str, EnvValue]:
+        """What goes into a process's own environment file, under that name."""
+        return {} if self.generated else {variable: self.secret}
+
+
+@dataclass(frozen=True)
 class Backend:
     """A provider as the gateway reaches it.
 
@@ -173,7 +207,7 @@ class Backend:
         prefixes: LiteLLM's provider prefix for each mode that it has; for chats one that keeps tools and templates.
         api_base: address as those prefixes want it, with or without `/v1`.
         models: the names that requests to it may carry.
-        api_key: what requests to it must carry.
+        login: the key that requests to it must carry; none = it can not ask for one.
     """
 
     provider: str
@@ -182,14 +216,9 @@ class Backend:
     prefixes: Mapping[Mode, str]
     api_base: str
     models: tuple[str, ...]
-    api_key: Secret | None = None
     tasks: tuple[str, ...] = ()
     gpus: Gpus | None = None
-
-    @property
-    def key_variable(self) -> str:
-        """The variable in which the gateway's process has the key."""
-        return f"{self.provider.upper().replace('-', '_')}_API_KEY"
+    login: Login | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +234,8 @@ class ServicePlan:
     """Path below the generation → text."""
     generated_secrets: tuple[GeneratedVariable, ...] = ()
     backend: Backend | None = None
+    login: Login | None = None
+    """What a cache asks the gateway for; a backend has its own."""
     gpus: Gpus | None = None
     """The cards that it uses."""
     staging: Staging | None = None
@@ -215,11 +246,21 @@ class ServicePlan:
 
 @dataclass(frozen=True)
 class GeneratedVariable:
-    """An environment file with one variable whose random value is made on the host, once."""
+    """An environment file with one random value that is made on the host, once.
+
+    Attributes:
+        variable: the value's name.
+        also: its second name, by which another process that reads the file knows it.
+    """
 
     path: str
     variable: str
     prefix: str = ""
+    also: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.variable, self.also) if self.also else (self.variable,)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from roles.plan.compile import Context
-from roles.plan.model import STOP_SECONDS, Backend, Endpoint, EnvValue, Install, ServicePlan, Unit
+from roles.plan.model import STOP_SECONDS, Backend, Endpoint, Install, Login, ServicePlan, Unit
 from roles.plan.unit_file import unit_file
 from roles.spec import Gpus, KeyedProvider, Mode, Provider
 
@@ -59,8 +59,8 @@ def provider_plan(
         reads: files that the process reads from the generation: path → text.
     """
     address = f"http://{provider.reachable_at}:{provider.port}"
-    api_key = provider.api_key if isinstance(provider, KeyedProvider) else None
-    secrets: dict[str, EnvValue] = {dialect.key_variable: api_key} if api_key and dialect.key_variable else {}
+    login = _login(provider, context, dialect, unit)
+    secrets = login.given(login.server_variable) if login else {}
     gpus = provider.cards
     planned = Unit(
         name=unit,
@@ -72,6 +72,7 @@ def provider_plan(
             command=command,
             environment={**environment, **_visible_cards(gpus)},
             secrets=secrets,
+            environment_files=login.files if login else (),
             gpus=gpus,
             gpu_memory_share=provider.gpu_memory_share(),
             memory_max=provider.memory_max,
@@ -91,6 +92,7 @@ def provider_plan(
         installs=tuple(installs),
         packages=(*packages, *_card_packages(gpus)),
         files=reads or {},
+        generated_secrets=login.generated if login else (),
         backend=Backend(
             provider=provider.name,
             kind=dialect.kind,
@@ -98,10 +100,21 @@ def provider_plan(
             prefixes=dialect.prefixes,
             api_base=address + dialect.api_path,
             models=provider.served(),
-            api_key=api_key,
             gpus=gpus,
+            login=login,
         ),
         gpus=gpus,
+    )
+
+
+def _login(provider: Provider, context: Context, dialect: Dialect, unit: str) -> Login | None:
+    if not isinstance(provider, KeyedProvider) or dialect.key_variable is None:
+        return None
+    return Login(
+        provider.api_key,
+        context.layout.secret_file(unit),
+        server_variable=dialect.key_variable,
+        client_variable=f"{provider.name.upper().replace('-', '_')}_API_KEY",
     )
 
 

@@ -34,6 +34,7 @@ def unit_file(
     command: Sequence[str],
     environment: Mapping[str, str],
     secrets: Mapping[str, EnvValue] | None = None,
+    environment_files: Sequence[str] = (),
     gpus: Gpus | None = None,
     gpu_memory_share: float | None = None,
     memory_max: MemorySize | None = None,
@@ -49,6 +50,7 @@ def unit_file(
         command: the program and its arguments, as the process is to get them.
         environment: variables that anybody may see.
         secrets: variables that go into the unit's 0600 environment file.
+        environment_files: further ones, outside of the generation: secrets that are made on the host.
         gpus: the cards that it may use and waits for at its start.
         gpu_memory_share: the share of each card's memory that it waits for too.
         memory_max: bound on the memory of all its processes.
@@ -66,6 +68,7 @@ def unit_file(
         command=command,
         environment=environment,
         secrets=secrets or {},
+        environment_files=environment_files,
         gpus=gpus,
         gpu_memory_share=gpu_memory_share,
         memory_max=memory_max,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from roles.plan import Context, Endpoint, EnvValue, ServicePlan, Unit, render, unit_file
+from roles.plan import Context, Endpoint, Login, ServicePlan, Unit, render, unit_file
 from roles.redis.spec import Redis
 
 _UNIT = "ai-backend-redis.service"
@@ -12,19 +12,20 @@ _DEBIANS_UNIT = "redis-server.service"
 _CONFIG = "redis/redis.conf"
 _START = "bin/start-redis"
 _PASSWORD_VARIABLE = "REDIS_PASSWORD"
+_GATEWAYS_VARIABLE = "CACHE_PASSWORD"
+"""LiteLLM takes a variable of the other name for a setting of its own."""
 
 
 def plan_redis(redis: Redis, context: Context) -> ServicePlan:
     """`ai-backend-redis.service`."""
     layout = context.layout
     config = f"{layout.config}/{_CONFIG}"
-    files = {_CONFIG: render("redis.conf.j2", redis=redis)}
-    secrets: dict[str, EnvValue] = {}
-    command = ["/usr/bin/redis-server", config]
-    if redis.password:
-        files[_START] = (resources.files("roles") / "redis" / "start.sh").read_text()
-        secrets[_PASSWORD_VARIABLE] = redis.password
-        command = ["/bin/sh", f"{layout.config}/{_START}", config]
+    files = {
+        _CONFIG: render("redis.conf.j2", redis=redis),
+        _START: (resources.files("roles") / "redis" / "start.sh").read_text(),
+    }
+    login = Login(redis.password, layout.secret_file(_UNIT), _PASSWORD_VARIABLE, _GATEWAYS_VARIABLE)
+    secrets = login.given(_PASSWORD_VARIABLE)
     unit = Unit(
         name=_UNIT,
         text=unit_file(
@@ -32,9 +33,10 @@ def plan_redis(redis: Redis, context: Context) -> ServicePlan:
             layout=layout,
             unit=_UNIT,
             service=redis,
-            command=command,
+            command=["/bin/sh", f"{layout.config}/{_START}", config],
             environment={},
             secrets=secrets,
+            environment_files=login.files,
             memory_max=redis.memory_max,
             before_gateway=True,
             loopback_only=redis.is_local,
@@ -50,4 +52,6 @@ def plan_redis(redis: Redis, context: Context) -> ServicePlan:
         packages=("redis-server",),
         keep_off=(_DEBIANS_UNIT,),
         files=files,
+        generated_secrets=login.generated,
+        login=login,
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, SerializeAsAny
+from pydantic import SerializeAsAny
 
 from roles.spec.gpus import Gpus
 from roles.spec.options import Many, Options
@@ -46,14 +46,6 @@ class Service(Options):
         return f'{type(self).__name__} "{self.name}"'
 
 
-def _made_here(secret: Secret) -> Secret:
-    if isinstance(secret, GeneratedSecret):
-        raise ValueError(
-            "the gateway must know it too, so it can not be generated on the host; give an EnvSecret or a FileSecret"
-        )
-    return secret
-
-
 class Provider(Service):
     """A model server: a service that answers for one or more models."""
 
@@ -77,8 +69,8 @@ class Provider(Service):
 class KeyedProvider(Provider):
     """A provider that can ask for a key. Ollama can not."""
 
-    api_key: Annotated[SerializeAsAny[Secret], AfterValidator(_made_here)] | None = None
-    """The key that requests to it must carry; the gateway sends it. None = it answers whoever reaches it."""
+    api_key: SerializeAsAny[Secret] = GeneratedSecret()
+    """The key that requests to it must carry; the gateway sends it. None given = made on the host, once."""
 
 
 class Gateway(Service):
@@ -92,8 +84,8 @@ class Gateway(Service):
 class Cache(Service):
     """What the gateway remembers answers in, and shares with other gateways: who rests, and who has had how much."""
 
-    password: Annotated[SerializeAsAny[Secret], AfterValidator(_made_here)] | None = None
-    """The password that requests to it must carry; none = it answers whoever reaches it."""
+    password: SerializeAsAny[Secret] = GeneratedSecret()
+    """The password that requests to it must carry; none given = made on the host, once."""
     responses: Literal["always", "on-request"] = "always"
     """Whether an answer is remembered and given again to the same request: unless the request says
     `"cache": {"no-cache": true}`, or only if it says `"cache": {"use-cache": true}`."""

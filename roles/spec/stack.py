@@ -105,15 +105,6 @@ class Stack(Options):
         return self
 
     @model_validator(mode="after")
-    def _a_cache_has_a_lock(self) -> Stack:
-        if self.cache and not self.cache.bind.startswith("127.") and self.cache.password is None:
-            raise ValueError(
-                f"{self.cache} listens on {self.cache.bind}, where others may reach it, without a password; "
-                'give it a `password`, or `bind="127.0.0.1"`'
-            )
-        return self
-
-    @model_validator(mode="after")
     def _gpu_memory_is_promised_once(self) -> Stack:
         named: set[str | None] = {
             uuid for provider in self.providers if provider.cards for uuid in provider.cards.uuids

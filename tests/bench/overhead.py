@@ -22,6 +22,7 @@ _WARM_SECONDS = 3
 _DEFAULTS_PORT = 4100
 _DEFAULTS_UNIT = "bench-defaults.service"
 _KEY_FILE = "/var/lib/ai-backend/secrets/master-key.env"
+_NATIVE_KEY_FILE = "/var/lib/ai-backend/secrets/llama-server@native.env"
 _FOLDER = "/srv/bench"
 _TOKENS = 8
 _START_SECONDS = 90
@@ -41,10 +42,11 @@ class _Asked:
     port: int
     model: str
     units: tuple[str, ...]
+    key_file: str = _KEY_FILE
 
 
 _WAYS = {
-    Way.DIRECT: _Asked(8080, "tiny-native", ("llama-server@native.service",)),
+    Way.DIRECT: _Asked(8080, "tiny-native", ("llama-server@native.service",), _NATIVE_KEY_FILE),
     Way.DEFAULTS: _Asked(_DEFAULTS_PORT, "tiny-native", (_DEFAULTS_UNIT,)),
     # An instance is the same process with or without the other one and the front.
     Way.ONE: _Asked(4001, "tiny-native", ("litellm@a.service",)),
@@ -58,7 +60,7 @@ _DEFAULTS_CONFIG: dict[str, Any] = {
             "litellm_params": {
                 "model": "openai/tiny-native",
                 "api_base": "http://127.0.0.1:8080/v1",
-                "api_key": "none",
+                "api_key": "os.environ/NATIVE_API_KEY",
             },
         }
     ],
@@ -127,8 +129,8 @@ def _prepare(host: BenchHost) -> None:
     run(f"cat > {_FOLDER}/defaults.yaml", input=json.dumps(_DEFAULTS_CONFIG))
     run(
         f"systemd-run --quiet --unit {_DEFAULTS_UNIT} -p DynamicUser=yes -E HOME=/tmp -p EnvironmentFile={_KEY_FILE} "
-        f"/etc/ai-backend/install/litellm/bin/litellm --config {_FOLDER}/defaults.yaml --host 127.0.0.1 "
-        f"--port {_DEFAULTS_PORT}"
+        f"-p EnvironmentFile={_NATIVE_KEY_FILE} /etc/ai-backend/install/litellm/bin/litellm "
+        f"--config {_FOLDER}/defaults.yaml --host 127.0.0.1 --port {_DEFAULTS_PORT}"
     )
     live = f"http://127.0.0.1:{_DEFAULTS_PORT}/health/liveliness"
     run(f"timeout {_START_SECONDS} sh -c 'until curl -sf {live}; do sleep 0.5; done'", timeout=_START_SECONDS + 10)
@@ -140,7 +142,7 @@ def _ask(host: BenchHost, asked: _Asked, at_once: int, seconds: int) -> dict[str
     Raises:
         BenchError: a request failed.
     """
-    key = f'"$(cut -d\'"\' -f2 {_KEY_FILE})"'
+    key = f'"$(cut -d\'"\' -f2 {asked.key_file} | head -n 1)"'
     said = host.host.run(
         f"wrk --threads 1 --connections {at_once} --duration {seconds}s --timeout 30s --script {_FOLDER}/wrk.lua "
         f"http://127.0.0.1:{asked.port}/v1/chat/completions -- {_FOLDER}/body.json {key}",

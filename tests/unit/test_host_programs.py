@@ -167,7 +167,10 @@ def _generation(folder: Path, **files: str) -> dict[str, Any]:
         "folder": str(folder),
         "files": {name: [base64.b64encode(text.encode()).decode(), 0o640] for name, text in files.items()},
         "links": {"install/x": "/opt/x"},
-        "generated_secrets": [{"path": str(folder.parent / "secrets" / "key.env"), "variable": "KEY", "prefix": "sk-"}],
+        "generated_secrets": [
+            {"path": f"{folder.parent}/secrets/key.env", "variable": "KEY", "prefix": "sk-", "also": "CALLERS_KEY"},
+            {"path": f"{folder.parent}/secrets/one-name.env", "variable": "PASSWORD", "prefix": "", "also": None},
+        ],
     }
 
 
@@ -201,8 +204,11 @@ def test_a_generated_secret_is_made_once_and_private(tmp_path: Path) -> None:
     first = key.read_text()
     generation.main(_generation(tmp_path / "g2", a="2"))
     assert key.read_text() == first
-    assert first.startswith('KEY="sk-')
-    assert len(first) > 40
+    one, other = first.splitlines()
+    assert one.startswith('KEY="sk-')
+    assert other == f"CALLERS_{one}"
+    assert len(one) > 40
+    assert len((tmp_path / "secrets/one-name.env").read_text().splitlines()) == 1
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 

@@ -31,7 +31,7 @@ from roles.spec import (
     TextFile,
     UrlFile,
 )
-from tests.stacks import BUILD, CUDA_BUILD, MODEL, PLATFORM, native, python, small_stack
+from tests.stacks import BUILD, CUDA_BUILD, MODEL, PLATFORM, native, python, small_stack, vllm
 
 CARD = "GPU-0a1b2c3d-0000"
 RELEASE = LlamaCppRelease(url="http://198.18.0.1/llama-b1-bin-ubuntu-x64.tar.gz", sha256="c" * 64)
@@ -178,6 +178,29 @@ def test_a_key_is_in_the_environment_file_alone() -> None:
     assert sorted(holders) == ["env/litellm.service.env", "env/llama-server@native.service.env"]
     assert b'LLAMA_API_KEY="sk-secret"' in generation.files["env/llama-server@native.service.env"].content
     assert {generation.files[path].mode for path in holders} == {0o600}
+
+
+@pytest.mark.parametrize(
+    ("provider", "unit", "variable"),
+    [
+        (native(), "llama-server@native", "LLAMA_API_KEY"),
+        (python(), "llama-cpp-python@python", "API_KEY"),
+        (vllm(name="qwen-coder"), "vllm@qwen-coder", "VLLM_API_KEY"),
+    ],
+)
+def test_a_backend_asks_for_a_key_that_the_host_makes_unless_one_is_given(
+    provider: Provider, unit: str, variable: str
+) -> None:
+    """One file, with the name by which the backend takes it and the one by which the gateway does."""
+    plan = plan_of(provider)
+    users = [each for each in plan.units if each.name == f"{unit}.service" or each.name.startswith("litellm")]
+    sent_as = f"{provider.name.upper().replace('-', '_')}_API_KEY"
+    (key,) = [secret for secret in plan.generated_secrets if secret.variable == variable]
+    assert (key.path, key.also) == (f"/var/lib/ai-backend/secrets/{unit}.env", sent_as)
+    assert len(users) == 2
+    assert all(f"\nEnvironmentFile={key.path}\n" in each.text for each in users)
+    assert f"api_key: os.environ/{sent_as}\n" in plan.files["litellm-unified.yaml"]
+    assert f"{variable}=" not in "".join(each.text for each in plan.units)
 
 
 # Builds and releases -------------------------------------------------------------------------------------------------

@@ -35,15 +35,17 @@ def test_it_runs_under_a_unit_of_its_own_and_debians_is_kept_off() -> None:
     plan, unit = planned()
     assert "redis-server" in plan.packages
     assert plan.keep_off == ("redis-server.service",)
-    assert "\nExecStart=/usr/bin/redis-server \\\n    /etc/ai-backend/redis/redis.conf\n" in unit.text
+    assert " \\\n    /etc/ai-backend/bin/start-redis \\\n    /etc/ai-backend/redis/redis.conf\n" in unit.text
     assert "\nDynamicUser=yes\n" in unit.text
     assert "\nBefore=litellm.service litellm@a.service litellm@b.service\n" in unit.text
+    # Its password is made on the host.
+    assert "\nEnvironmentFile=/var/lib/ai-backend/secrets/ai-backend-redis.env\n" in unit.text
     assert not unit.environment
 
 
 def test_what_it_keeps_is_bounded_and_in_memory_only() -> None:
     plan, unit = planned(maxmemory="64M")
-    assert unit.reads == ("redis/redis.conf",)
+    assert unit.reads == ("redis/redis.conf", "bin/start-redis")
     lines = plan.files["redis/redis.conf"].splitlines()
     assert {'save ""', "appendonly no", "maxmemory 64mb", "maxmemory-policy allkeys-lru", "bind 127.0.0.1"} <= {*lines}
 
@@ -69,15 +71,20 @@ def test_without_a_cache_there_is_no_trace_of_one() -> None:
     assert (plan.keep_off, "redis-server" in plan.packages) == ((), False)
 
 
-@pytest.mark.parametrize("password", [SECRET, None])
+@pytest.mark.parametrize(
+    ("options", "file"),
+    [
+        ({"password": SECRET}, "env/ai-backend-redis.service.env"),
+        ({}, "/var/lib/ai-backend/secrets/ai-backend-redis.env"),
+    ],
+)
 def test_the_verifier_is_told_how_to_ask_it_and_how_long_the_gateway_leaves_it_alone(
-    password: EnvSecret | None,
+    options: dict[str, Any], file: str
 ) -> None:
-    plan, redis = planned(password=password)
+    plan, redis = planned(**options)
     entry = yaml.safe_load(plan.files["providers.yaml"])["cache"]
     assert (entry["unit"], entry["ready_url"], entry["rest"]) == (redis.name, "redis://127.0.0.1:6379", 10)
-    file = f"env/{redis.name}.env" if password else None
-    assert (entry["password_file"], entry["password_variable"]) == (file, "REDIS_PASSWORD" if password else None)
+    assert (entry["password_file"], entry["password_variable"]) == (file, "REDIS_PASSWORD")
     (gateway,) = [unit for unit in plan.units if unit.name.startswith("litellm")]
     assert "Environment=REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT=10\n" in gateway.text
 

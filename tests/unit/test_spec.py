@@ -83,10 +83,6 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
         ["more than all memory of GPU-0a1b2c3d-0000 is promised"],
     ),
     "vLLM on a processor without a bound": (lambda: vllm(gpus=None), ["give `kv_cache_memory_bytes`"]),
-    "a backend's key that nobody else knows": (
-        lambda: native(api_key=GeneratedSecret()),
-        ['option "api_key"', "can not be generated on the host", "EnvSecret"],
-    ),
     "a template for a model that is pulled": (
         lambda: OllamaModel(name="llama3.1", system="Be brief."),
         ["`system` is for a model that is made from a file", "give `gguf` too"],
@@ -140,10 +136,6 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
         ['option "allowed_fails"', "would then never rest", "take another number"],
     ),
     "an unknown strategy": (lambda: LiteLLM(**_any(routing_strategy="random")), ["routing_strategy", "least-busy"]),
-    "a cache that others reach, without a password": (
-        lambda: small_stack(cache=Redis(bind="0.0.0.0")),
-        ['Redis "redis" listens on 0.0.0.0', "give it a `password`"],
-    ),
     "a cache on a server's port": (lambda: small_stack(cache=Redis(port=8080)), ["both listen on port 8080"]),
     "a limit of no request": (lambda: Deployment(provider="native", rpm=0), ['option "rpm"', "greater than or equal"]),
     "short secret": (lambda: _short_secret(), ["fewer than 16 characters"]),

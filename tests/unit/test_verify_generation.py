@@ -126,7 +126,8 @@ def test_a_generation_that_is_tried_out_is_asked_with_its_own_keys(config: Path,
     config.unlink()
     config.symlink_to(new)  # a deploy that switches while a verification is under way
     for generation, word in ((staged, "new"), (active, "old")):
-        assert generation.gateway and generation.cache
+        assert generation.gateway
+        assert generation.cache
         seen = (generation.gateway.key(), generation.cache.password(), generation.gateway.service.wanted_digest())
         assert seen == (f"sk-{word}", word, word)
 

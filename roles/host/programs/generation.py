@@ -16,7 +16,7 @@ _SECRET_BYTES = 32
 
 def main(request: dict[str, Any]) -> None:
     for secret in request["generated_secrets"]:
-        _ensure_secret(Path(secret["path"]), secret["variable"], secret["prefix"])
+        _ensure_secret(secret)
     folder = Path(request["folder"])
     make_folder(folder.parent)
     if folder.exists():
@@ -35,12 +35,16 @@ def main(request: dict[str, Any]) -> None:
     say(f"generation {folder.name}: written, {len(request['files'])} files")
 
 
-def _ensure_secret(path: Path, variable: str, prefix: str) -> None:
+def _ensure_secret(secret: dict[str, Any]) -> None:
+    """An environment file with one value by one name or two, made now unless it is there."""
+    path = Path(secret["path"])
     if path.exists():
         path.chmod(0o600)
         return
     make_folder(path.parent, 0o700)
-    write_atomic(path, f'{variable}="{prefix}{secrets.token_urlsafe(_SECRET_BYTES)}"\n'.encode(), 0o600)
+    value = secret["prefix"] + secrets.token_urlsafe(_SECRET_BYTES)
+    names = [name for name in (secret["variable"], secret["also"]) if name]
+    write_atomic(path, "".join(f'{name}="{value}"\n' for name in names).encode(), 0o600)
 
 
 def _fill(folder: Path, request: dict[str, Any]) -> None:
