@@ -84,6 +84,7 @@ def preflight() -> None:
     steps = [
         *([f"install packages: {' '.join(pending.packages)}"] if pending.packages else []),
         *([f"make the user {pending.build_user}"] if pending.build_user else []),
+        *(f"make the user {user}" for user in pending.users),
         *([f"let {target.plan.layout.user}'s services run without a login"] if pending.linger else []),
         *(f"make {install.install.title}" for install in pending.installs),
         *([f"write generation {target.generation.digest}"] if pending.write_generation else []),
@@ -91,6 +92,12 @@ def preflight() -> None:
         *(f"activate, as {reason}" for reason in pending.activate),
         *(["prove the generation, which no run has done yet"] if pending.prove and not pending.activate else []),
     ]
+    for unit in target.plan.units:
+        if unit.endpoint and unit.callers is not None and target.plan.layout.scope == "user":
+            host.log(
+                f"warning: {unit.name} asks for no login, and only root could close port {unit.endpoint.port} to other "
+                "users of the host: in user scope it is open to them"
+            )
     for step in steps:
         host.log(f"would {step}")
     if not steps:

@@ -77,6 +77,7 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
         "disk_free": [[folder, 1, 10**12] for folder in (plan.layout.installs, plan.layout.state, plan.layout.cache)],
         "missing_packages": [],
         "build_user": True,
+        "missing_users": [],
         "systemd": "252",
         "generation": generation.digest,
         "proved": True,

@@ -21,7 +21,7 @@ from roles.host.programs.lock import described
 from roles.host.requests import install_request, system_request
 from roles.host.sending import SendFile
 from roles.host.target import Target
-from roles.plan import STAGED_FOLDER, STAGED_PORT, Json, Layout
+from roles.plan import STAGED_FOLDER, STAGED_PORT, STAGED_PORTS, Json, Layout
 
 
 def lock_folder(layout: Layout) -> str:
@@ -98,13 +98,14 @@ def break_lock() -> Generator[PyinfraCommand, None, None]:
 
 @operation()
 def prepare_system() -> Generator[PyinfraCommand, None, None]:
-    """Install missing packages, make the user that builds and the folders for installs, turn lingering on."""
+    """Install missing packages, make users and the folders for installs, turn lingering on."""
     target = Target.of(host)
     pending, layout = target.pending, target.plan.layout
     if not pending.prepare:
-        host.noop("packages, user and folders are there")
+        host.noop("packages, users and folders are there")
         return
-    yield HostProgram("system", system_request(layout, pending.packages, target.plan.keep_off, linger=pending.linger))
+    keep_off, users = target.plan.keep_off, pending.users
+    yield HostProgram("system", system_request(layout, pending.packages, keep_off, users=users, linger=pending.linger))
     target.changed()
 
 
@@ -170,6 +171,7 @@ def stage_gateway() -> Generator[PyinfraCommand, None, None]:
             "environment": staging.environment,
             "verifier": staging.verifier,
             "ready_path": staging.ready_path,
+            "ports": list(STAGED_PORTS),
             "timeout": staging.start_timeout,
             "who": who_runs_this(),
             "stale": [

@@ -17,6 +17,8 @@ class Pending:
 
     packages: tuple[str, ...]
     build_user: str | None
+    users: tuple[str, ...]
+    """Those that units run as."""
     linger: bool
     """Whether the user's manager must be told to run without a login."""
     installs: tuple[ResolvedInstall, ...]
@@ -31,7 +33,7 @@ class Pending:
     @property
     def prepare(self) -> bool:
         """Whether something must be there before installs are made; folders are made along with it."""
-        return bool(self.packages or self.build_user or self.linger or self.installs)
+        return bool(self.packages or self.build_user or self.users or self.linger or self.installs)
 
     @property
     def anything(self) -> bool:
@@ -46,6 +48,7 @@ def pending_steps(plan: HostPlan, generation: Generation, state: HostState) -> P
     return Pending(
         packages=state.missing_packages,
         build_user=None if state.build_user else BUILD_USER,
+        users=state.missing_users,
         linger=plan.layout.scope == "user" and not state.lingers,
         installs=tuple(missing.values()),
         write_generation=_must_be_written(plan, generation, state),

@@ -9,13 +9,19 @@ from roles.plan import Json, Layout, ResolvedInstall
 
 
 def system_request(
-    layout: Layout, packages: Sequence[str], keep_off: Sequence[str] = (), *, linger: bool = False
+    layout: Layout,
+    packages: Sequence[str],
+    keep_off: Sequence[str] = (),
+    *,
+    users: Sequence[str] = (),
+    linger: bool = False,
 ) -> dict[str, Json]:
     """For the program `system`.
 
     Args:
         packages: those that are missing.
         keep_off: units that come with them and are not to start.
+        users: system users that units run as, and that are missing.
         linger: turn lingering on for the user.
     """
     return {
@@ -23,6 +29,7 @@ def system_request(
         "packages": list(packages),
         "keep_off": list(keep_off),
         "build_user": _builder(layout),
+        "users": list(users),
         "cache": layout.cache,
         "folders": [[layout.installs, 0o755], [layout.state, 0o755], [layout.cache, 0o755]],
         "lingering": linger,

@@ -74,6 +74,7 @@ class HostState:
     disk_free: Mapping[str, tuple[int, int]]
     missing_packages: tuple[str, ...]
     build_user: bool
+    missing_users: tuple[str, ...]
     systemd: str | None
     generation: str | None
     proved: bool
@@ -102,6 +103,7 @@ class HostState:
             disk_free={folder: (device, free) for folder, device, free in read["disk_free"]},
             missing_packages=tuple(read["missing_packages"]),
             build_user=read["build_user"],
+            missing_users=tuple(read["missing_users"]),
             systemd=read["systemd"],
             generation=read["generation"],
             proved=read["proved"],
@@ -146,11 +148,13 @@ def state_request(plan: HostPlan) -> dict[str, Any]:
             "wanted_by": layout.wanted_by,
         },
         "packages": list(plan.packages),
+        "users": list(plan.users) if layout.scope == "system" else [],
         "build_user": BUILD_USER if layout.scope == "system" else None,
         "kept_program": program_text("kept"),
         # Asking for cards takes half a second or more: only where some are wanted.
         "gpu_program": program_text("gpu") if plan.gpus else None,
         "units": {unit.name: unit.done_file for unit in plan.units},
+        "holds": {unit.name: list(unit.holds) for unit in plan.units if unit.holds},
         "secrets": [secret.path for secret in plan.generated_secrets],
         "ports": [unit.endpoint.port for unit in plan.units if unit.endpoint],
     }

@@ -225,7 +225,12 @@ def providers_file(
             for backend in context.backends
         ],
         "tasks": [
-            {"unit": task.name, "done_file": task.done_file, "start_timeout": task.start_timeout}
+            {
+                "unit": task.name,
+                "done_file": task.done_file,
+                "start_timeout": task.start_timeout,
+                "holds": list(task.holds),
+            }
             for task in context.tasks
         ],
     }

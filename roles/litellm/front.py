@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from roles.litellm.spec import LiteLLM
 from roles.plan import (
+    FRONT_USER,
     GATEWAY_INSTANCES,
     Drain,
     Endpoint,
@@ -62,6 +63,7 @@ def front_plan(gateway: LiteLLM, layout: Layout, servers: Sequence[str]) -> Serv
             command=["/usr/sbin/haproxy", "-db", "-f", f"{layout.config}/{_CONFIG}"],
             environment={},
             loopback_only=gateway.is_local,
+            user=FRONT_USER,
             runtime_folder=runtime_folder(FRONT_UNIT),
             instances=GATEWAY_INSTANCES,
         ),
@@ -69,6 +71,7 @@ def front_plan(gateway: LiteLLM, layout: Layout, servers: Sequence[str]) -> Serv
         reads=(_CONFIG,),
         installs=(),
         start_timeout=_START_SECONDS,
+        user=FRONT_USER,
         endpoint=Endpoint(gateway.bind, gateway.port, f"http://{gateway.reachable_at}:{gateway.port}{READY_PATH}"),
     )
     return ServicePlan(

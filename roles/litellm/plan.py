@@ -18,8 +18,10 @@ from roles.litellm.config import (
 from roles.litellm.front import drain_of, front_entry, front_plan
 from roles.litellm.spec import LiteLLM
 from roles.plan import (
+    FRONT_USER,
     GATEWAY_INSTANCES,
     GATEWAY_UNIT,
+    GATEWAY_USER,
     MEGABYTE,
     STAGED_FOLDER,
     STAGED_PORT,
@@ -167,6 +169,9 @@ class _Process:
             start_timeout=self.gateway.start_timeout,
             endpoint=Endpoint(bind, port, f"http://{address}:{port}{_READY_PATH}"),
             stop_timeout=self.gateway.longest_drain,
+            user=GATEWAY_USER,
+            # Its pages for administrators ask for no key. Clients talk to the front, which does not pass them on.
+            callers=(FRONT_USER,) if self.gateway.instance_ports else None,
         )
 
     def text(
@@ -204,6 +209,7 @@ class _Process:
             environment={**_PROCESS_ENVIRONMENT, **(cache if self.has_cache else {})},
             secrets=self.secrets,
             memory_max=self.gateway.memory_max,
+            user=GATEWAY_USER,
             # LiteLLM ends once the requests under way have ended, and takes no new ones meanwhile.
             stop_seconds=self.gateway.longest_drain,
             environment_files=self.environment_files,

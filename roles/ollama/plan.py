@@ -9,6 +9,8 @@ from importlib.resources import files
 
 from roles.ollama.spec import Ollama, OllamaModel, OllamaRelease
 from roles.plan import (
+    GATEWAY_USER,
+    LOADER_USER,
     MEGABYTE,
     Context,
     Dialect,
@@ -72,6 +74,7 @@ def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
             command=load,
             environment={},
             loopback_only=ollama.is_local,
+            user=LOADER_USER,
             server_unit=server.units[0].name,
             runtime_folder=runtime_folder(name),
         ),
@@ -80,6 +83,7 @@ def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
         installs=tuple(install.name for install in made.values()),
         start_timeout=ollama.load_timeout,
         endpoint=None,
+        user=LOADER_USER,
     )
     address = f"http://{ollama.reachable_at}:{ollama.port}"
     paths = {name: f"{layout.install(install.name)}/{install.recipe['filename']}" for name, install in made.items()}
@@ -87,7 +91,8 @@ def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
     return replace(
         server,
         prune_commands=((*load, "--prune"),),
-        units=(*server.units, loader),
+        # It knows no login: whoever reaches it may also remove its models.
+        units=(*(replace(unit, callers=(GATEWAY_USER, LOADER_USER)) for unit in server.units), loader),
         installs=(*server.installs, *{install.name: install for install in made.values()}.values()),
         files={
             **server.files,

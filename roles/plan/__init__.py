@@ -1,12 +1,14 @@
 """Stack → host plan → generation: pure functions over plain data."""
 
 from roles.plan.compile import Context, Planner, compile_stack
+from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER
 from roles.plan.generation import ACTIVATION, Generation, RenderedFile, ResolvedInstall, resolve
 from roles.plan.layout import Layout, layout_of
 from roles.plan.model import (
     MEGABYTE,
     STAGED_FOLDER,
     STAGED_PORT,
+    STAGED_PORTS,
     Backend,
     DeploymentPlan,
     Drain,
@@ -37,11 +39,16 @@ from roles.plan.watch import WATCH_TIMER, WATCH_UNIT
 __all__ = [
     "ACTIVATION",
     "DIGEST_VARIABLE",
+    "FIREWALL_UNIT",
+    "FRONT_USER",
     "GATEWAY_INSTANCES",
     "GATEWAY_UNIT",
+    "GATEWAY_USER",
+    "LOADER_USER",
     "MEGABYTE",
     "STAGED_FOLDER",
     "STAGED_PORT",
+    "STAGED_PORTS",
     "VERIFIER",
     "VERIFIER_COMMAND",
     "VERIFIER_ENVIRONMENT",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from roles.plan.firewall import firewall_plan, firewall_unit
 from roles.plan.gpu_unit import gpu_plan
 from roles.plan.layout import Layout, layout_of
 from roles.plan.model import Backend, DeploymentPlan, HostPlan, Install, RoutePlan, ServicePlan, Unit
@@ -52,13 +53,17 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     aliases = {alias: stack.public_name(alias) for alias in stack.aliases}
     if (cards := gpu_plan(layout, [part.gpus for part in parts if part.gpus])) is not None:
         parts.insert(0, cards)
+    firewall = firewall_unit(layout, [unit for part in parts for unit in part.units])
     tasks = tuple(unit for part in parts for unit in part.units if unit.endpoint is None)
+    tasks += (firewall,) if firewall else ()
     cache = None
     if stack.cache:
         parts.append(_planner(stack.cache, planners)(stack.cache, alone))
         cache = (stack.cache, parts[-1])
     joined = Context(layout=layout, routes=routes, backends=backends, aliases=aliases, tasks=tasks, cache=cache)
     parts.append(_planner(stack.gateway, planners)(stack.gateway, joined))
+    if firewall:
+        parts.append(firewall_plan(firewall, [unit for part in parts for unit in part.units]))
     parts.append(watch_plan(stack.verification, layout, [part.gpus for part in parts if part.gpus]))
     return HostPlan(
         layout=layout,

@@ -129,6 +129,8 @@ def _activation(units: Sequence[Unit], digests: Mapping[str, str]) -> bytes:
             "timeout": unit.start_timeout,
             "stop_timeout": unit.stop_timeout,
             "drain": asdict(unit.drain) if unit.drain else None,
+            "holds": list(unit.holds),
+            "last": unit.last,
         }
         for unit in units
     ]

@@ -98,6 +98,12 @@ class Unit:
         start_timeout: seconds that a server may take to its first answer, and a task between two signs of progress.
         stop_timeout: seconds that its stop may take.
         drain: how it is relieved of its work before it is restarted. Units with one are restarted one after the other.
+        user: the system user that it runs as; none = one that systemd makes for as long as it runs.
+        callers: the users, besides root, that may connect to it from this host, as it asks for no login; none = it asks
+            for one, whoever connects.
+        holds: a task's command that prints what the task has brought about. It leaves that beside its `done_file`, and
+            has to do its work again where the command prints something else.
+        last: it is restarted once all others run what they should.
     """
 
     name: str
@@ -110,6 +116,10 @@ class Unit:
     stop_timeout: int = STOP_SECONDS
     drain: Drain | None = None
     triggered: bool = False
+    user: str | None = None
+    callers: tuple[str, ...] | None = None
+    holds: tuple[str, ...] = ()
+    last: bool = False
 
     @property
     def kind(self) -> Literal["server", "task", "timer", "triggered"]:
@@ -137,6 +147,8 @@ def runtime_folder(unit: str) -> str:
 
 STAGED_FOLDER = "@generation@"
 STAGED_PORT = "@port@"
+STAGED_PORTS = (61000, 61009)
+"""First and last of the ports on which a gateway is tried out: beyond those that the kernel gives to connections."""
 
 
 @dataclass(frozen=True)
@@ -308,3 +320,8 @@ class HostPlan:
     """How the gateway is tried out before the host is switched."""
     prune_commands: tuple[tuple[str, ...], ...]
     """As in the service plans, of all of them."""
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """The system users that units run as."""
+        return tuple(sorted({unit.user for unit in self.units if unit.user}))

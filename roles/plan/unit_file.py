@@ -41,6 +41,7 @@ def unit_file(
     before_gateway: bool = False,
     stop_seconds: int = STOP_SECONDS,
     loopback_only: bool = False,
+    user: str | None = None,
     **more: object,
 ) -> str:
     """The text of a unit from `templates/systemd/<template>`.
@@ -58,6 +59,7 @@ def unit_file(
             change of the gateway's unit.
         stop_seconds: how long a stop may take before systemd kills it.
         loopback_only: it neither answers nor asks anybody outside of this host.
+        user: the system user that it runs as in system scope; none = one that systemd makes for as long as it runs.
         more: what the template itself asks for.
     """
     return render(
@@ -76,6 +78,7 @@ def unit_file(
         gpu_unit=GPU_UNIT,
         stop_seconds=stop_seconds,
         loopback_only=loopback_only,
+        user=user,
         # All that there may be: another number of instances is no change of the providers' units.
         gateway_units=(GATEWAY_UNIT, *GATEWAY_INSTANCES) if before_gateway else (),
         digest_placeholder=DIGEST_PLACEHOLDER,

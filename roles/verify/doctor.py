@@ -187,6 +187,18 @@ SIGNS: Mapping[str, Sign] = {
         "a task has not done its work",
         (Cause("it has failed: the last lines of its log say why", _LOG),),
     ),
+    "undone": Sign(
+        "unit/*/holds",
+        "",
+        "what a task has brought about is gone or changed",
+        (
+            Cause(
+                "somebody flushed or changed the rules of nftables, as a start of Debian's nftables.service does: run "
+                "`systemctl restart {unit}`, or deploys/full.py",
+                "nft list table inet ai_backend",
+            ),
+        ),
+    ),
     "model": Sign(
         "model/*",
         "",

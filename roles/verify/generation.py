@@ -86,12 +86,15 @@ class Task:
     Attributes:
         done_file: where it leaves its digest once it has done its work, below the runtime folder of its manager.
         start_timeout: seconds that it is waited for.
+        holds: prints what it has brought about, which must be what it has left beside its `done_file`; empty = that
+            can not be asked.
     """
 
     unit: str
     done_file: str
     start_timeout: float
     unit_file: Path
+    holds: tuple[str, ...] = ()
 
     def wanted_digest(self) -> str:
         """As `Service.wanted_digest`."""
@@ -357,6 +360,7 @@ def _task(entry: _Entry, folder: Path) -> Task:
     return Task(
         unit=unit,
         done_file=entry.text("done_file"),
+        holds=entry.texts("holds"),
         start_timeout=entry.number("start_timeout"),
         unit_file=folder / "units" / unit,
     )

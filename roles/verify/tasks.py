@@ -9,12 +9,16 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from roles.verify.commands import output_of
 from roles.verify.generation import Scope, Task
 from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.systemd import UnitState
 from roles.verify.units import ReadStates
 from roles.verify.verdict import Check
 
+_LONGEST_ANSWER = 10.0
+"""Seconds."""
+_HOLDS = "finds what it has brought about as it left it"
 _PAUSE = 0.5
 """Seconds between two looks at a task that is at work."""
 
@@ -34,6 +38,11 @@ def task_checks(task: Task, scope: Scope, read_states: ReadStates, runtime: Path
     return [
         claim("enabled", "starts at boot", "enabled").prove(_enabled(unit, scope, read_states)),
         claim("done", "has done its work, as deployed", "done").prove(_done(task, scope, read_states, runtime)),
+        *(
+            [claim("holds", _HOLDS, "as it left it").prove(_holds(task, scope, read_states, runtime))]
+            if task.holds
+            else []
+        ),
     ]
 
 
@@ -79,3 +88,20 @@ async def _done(task: Task, scope: Scope, read_states: ReadStates, runtime: Path
     if found != task.wanted_digest():
         raise Refuted(f"what was done is that of digest {found}")
     return "done"
+
+
+async def _holds(task: Task, scope: Scope, read_states: ReadStates, runtime: Path) -> str:
+    await _done(task, scope, read_states, runtime)
+    held, command = (runtime / task.done_file).with_name("held"), " ".join(task.holds)
+    try:
+        printed = await output_of(command, list(task.holds), _LONGEST_ANSWER)
+        wanted = held.read_text()
+    except CannotCheck as reason:
+        if "No such file" in str(reason):
+            raise Refuted(str(reason)) from None
+        raise
+    except OSError as error:
+        raise Refuted(f"{held}: {error.strerror}") from None
+    if printed != wanted:
+        raise Refuted(f"`{command}` prints something else than {held} holds")
+    return "as it left it"

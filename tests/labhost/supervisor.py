@@ -152,7 +152,8 @@ class Supervisor:
             f"--network-namespace-path=/run/netns/{namespace}",
             *(f"--bind={source}:{target}" for source, target in binds.items()),
             *(f"--bind-ro={source}:{target}" for source, target in spec.read_only_binds.items()),
-            *(["--capability=all"] if spec.nested else []),
+            # Its firewall is its own, as the network namespace is.
+            f"--capability={'all' if spec.nested else 'CAP_NET_ADMIN'}",
             "systemd.show_status=yes",  # an argument of its systemd's: say on the console what starts and fails
         ]
 

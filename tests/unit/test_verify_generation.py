@@ -45,6 +45,7 @@ tasks:
 - unit: ollama-models.service
   done_file: ai-backend-ollama-models/done
   start_timeout: 300
+  holds: []
 """
 MAPPINGS = """
 models:

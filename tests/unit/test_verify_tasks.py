@@ -21,7 +21,7 @@ def shown(active: str, sub: str, enabled: str = "enabled") -> UnitState:
 
 
 def prove(
-    tmp_path: Path, *states: UnitState, done: str | None = "abc", timeout: float = 5
+    tmp_path: Path, *states: UnitState, done: str | None = "abc", timeout: float = 5, holds: tuple[str, ...] = ()
 ) -> dict[str, tuple[bool, str]]:
     """Check → (holds, what was seen), with a systemd that shows these states one after the other."""
     unit_file = tmp_path / UNIT
@@ -34,7 +34,7 @@ def prove(
         return {UNIT: left.pop(0) if len(left) > 1 else left[0]}
 
     async def run() -> dict[str, tuple[bool, str]]:
-        task = Task(unit=UNIT, done_file="done", start_timeout=timeout, unit_file=unit_file)
+        task = Task(unit=UNIT, done_file="done", start_timeout=timeout, unit_file=unit_file, holds=holds)
         found = await asyncio.gather(*task_checks(task, "system", read_states, tmp_path))
         return {check.id: (check.ok is True, check.seen) for check in found}
 
@@ -74,3 +74,23 @@ def test_what_is_not_done_does_not_hold(tmp_path: Path, state: UnitState, done: 
 
 def test_a_task_that_does_not_start_at_boot_does_not_hold(tmp_path: Path) -> None:
     assert prove(tmp_path, shown("active", "exited", "disabled"))[f"unit/{UNIT}/enabled"] == (False, "disabled")
+
+
+@pytest.mark.parametrize(
+    ("holds", "held", "ok", "seen"),
+    [
+        (("echo", "rules"), "rules\n", True, "as it left it"),
+        (("echo", "other rules"), "rules\n", False, "`echo other rules` prints something else than"),
+        (("ls", "/no/such/table"), "rules\n", False, "No such file"),
+        (("echo", "rules"), None, False, "held: No such file"),
+        (("false",), "", False, "exit status 1"),
+    ],
+)
+def test_what_a_task_has_brought_about_must_be_as_it_left_it(
+    tmp_path: Path, holds: tuple[str, ...], held: str | None, ok: bool, seen: str
+) -> None:
+    if held is not None:
+        (tmp_path / "held").write_text(held)
+    found = prove(tmp_path, shown("active", "exited"), holds=holds)[f"unit/{UNIT}/holds"]
+    assert found[0] is ok
+    assert seen in found[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -91,10 +92,13 @@ def _replace(manager: Manager, units: list[dict[str, Any]]) -> None:
     """
     running = {unit["name"]: _running_digest(manager, unit) for unit in units}
     stale = [unit for unit in units if running[unit["name"]] != unit["digest"]]
+    # A generation of an earlier version says of none that it is to be the last.
+    last = [unit for unit in stale if unit.get("last")]
+    stale = [unit for unit in stale if unit not in last]
     # One that does not run has no work to be relieved of.
     drained = [unit for unit in stale if unit["drain"] and running[unit["name"]]]
     _restart(manager, [unit for unit in stale if unit not in drained])
-    problems = _await_all(manager, [unit for unit in units if unit not in drained])
+    problems = _await_all(manager, [unit for unit in units if unit not in drained and unit not in last])
     for server in (Server(manager.runtime, unit["drain"]) for unit in units if unit["drain"]):
         # A run that was killed may have left it without work.
         server.give_work()
@@ -111,6 +115,9 @@ def _replace(manager: Manager, units: list[dict[str, Any]]) -> None:
         if failed:
             raise HostError("\n".join(failed))
         server.await_work(unit["timeout"])
+    _restart(manager, last)
+    if problems := _await_all(manager, last):
+        raise HostError("\n".join(problems))
 
 
 def _restart(manager: Manager, units: list[dict[str, Any]]) -> None:
@@ -146,11 +153,20 @@ def _running_digest(manager: Manager, unit: dict[str, Any]) -> str | None:
         return digest
     with contextlib.suppress(OSError):
         if unit["done_file"]:
-            return (manager.runtime / unit["done_file"]).read_text() if state.get("SubState") == "exited" else None
+            done = manager.runtime / unit["done_file"]
+            return done.read_text() if state.get("SubState") == "exited" and _still_holds(unit, done) else None
         for variable in Path("/proc", state.get("MainPID", "0"), "environ").read_bytes().split(b"\0"):
             if variable.startswith(b"AI_BACKEND_DIGEST="):
                 return variable.split(b"=", 1)[1].decode()
     return None
+
+
+def _still_holds(unit: dict[str, Any], done: Path) -> bool:
+    """Whether what a task has brought about is as it left it."""
+    command = unit.get("holds")
+    if not command:
+        return True
+    return subprocess.run(command, capture_output=True, check=False).stdout == done.with_name("held").read_bytes()
 
 
 def _await_all(manager: Manager, units: list[dict[str, Any]]) -> list[str]:

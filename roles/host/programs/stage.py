@@ -25,7 +25,7 @@ def main(request: dict[str, Any]) -> None:
     folder, name = Path(request["folder"]), request["unit"]
     file = manager.runtime / "systemd" / ("user" if request["scope"] == "user" else "system") / name
     _take_down(manager, file)
-    port = _spare_port()
+    port = _spare_port(*request["ports"])
     url = f"http://127.0.0.1:{port}"
     file.parent.mkdir(parents=True, exist_ok=True)
     text = request["text"].replace(request["folder_placeholder"], str(folder))
@@ -93,8 +93,10 @@ def _take_down(manager: Manager, file: Path) -> None:
     manager.call("daemon-reload")
 
 
-def _spare_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _spare_port(first: int, last: int) -> int:
+    """One of those that the firewall keeps from other users of the host."""
+    for port in range(first, last + 1):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise HostError(f"the new gateway can not be tried out: ports {first} to {last} are all taken; stop what has them")

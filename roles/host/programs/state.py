@@ -40,6 +40,7 @@ def main(request: dict[str, Any]) -> None:
                 "disk_free": [_disk_free(Path(layout[key])) for key in ("installs", "state", "cache")],
                 "missing_packages": _missing_packages(request["packages"]),
                 "build_user": _user_exists(request["build_user"]),
+                "missing_users": [name for name in request["users"] if not _user_exists(name)],
                 "systemd": _systemd_version(layout["scope"]),
                 "generation": generation,
                 "proved": any(
@@ -54,7 +55,7 @@ def main(request: dict[str, Any]) -> None:
                 "lock": _lock(Path(layout["state"], "lock")),
                 "linked_units": linked,
                 "wanted_links": _wanted_links(units_folder, layout["wanted_by"], names),
-                "units": _units(names, request["units"], layout["scope"]),
+                "units": _units(names, request["units"], request["holds"], layout["scope"]),
                 "ports": {str(port): _listeners(port) for port in request["ports"]},
             }
         )
@@ -199,7 +200,9 @@ def _wanted_links(units: Path, target: str, names: list[str]) -> list[str]:
     return [name for name in names if (units / f"{target}.wants" / name).is_symlink()]
 
 
-def _units(names: list[str], done_files: dict[str, str | None], scope: str) -> dict[str, dict[str, Any]]:
+def _units(
+    names: list[str], done_files: dict[str, str | None], holds: dict[str, list[str]], scope: str
+) -> dict[str, dict[str, Any]]:
     if not names:
         return {}
     found = {}
@@ -208,13 +211,25 @@ def _units(names: list[str], done_files: dict[str, str | None], scope: str) -> d
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if name := values.get("Id"):
             done = done_files.get(name)
-            values["Digest"] = (
-                (_read(f"{runtime}/{done}") or "" if values.get("SubState") == "exited" else "")
-                if done
-                else _running_digest(values.get("MainPID", "0"))
-            )
+            if not done:
+                values["Digest"] = _running_digest(values.get("MainPID", "0"))
+            elif values.get("SubState") == "exited" and _still_holds(holds.get(name, []), Path(runtime, done)):
+                values["Digest"] = _read(f"{runtime}/{done}") or ""
+            else:
+                values["Digest"] = ""
             found[name] = values
     return found
+
+
+def _still_holds(command: list[str], done: Path) -> bool:
+    """Whether what a task has brought about is as it left it."""
+    if not command:
+        return True
+    try:
+        printed = subprocess.run(command, capture_output=True, check=False).stdout
+        return printed == done.with_name("held").read_bytes()
+    except OSError:
+        return False
 
 
 def _running_digest(pid: str) -> str:

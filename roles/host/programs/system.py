@@ -1,4 +1,4 @@
-"""What a host needs before anything is installed: packages, the user that builds, folders, lingering."""
+"""What a host needs before anything is installed: packages, users, folders, lingering."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def main(request: dict[str, Any]) -> None:
         _install_packages(request["packages"])
     builder = request["build_user"]
     if builder:
-        _ensure_user(builder, request["cache"])
+        _ensure_user(builder, request["cache"], "to build as")
+    for name in request["users"]:
+        _ensure_user(name, "/nonexistent", "to run as")
     for folder, mode in request["folders"]:
         make_folder(Path(folder), mode)
     for name in ("uv", "ccache", "build", "downloads"):
@@ -81,10 +83,10 @@ def _enable_lingering() -> None:
         )
 
 
-def _ensure_user(name: str, home: str) -> None:
+def _ensure_user(name: str, home: str, what_for: str) -> None:
     try:
         user_of(name)
     except KeyError:
-        say(f"user {name}: made, to build as")
+        say(f"user {name}: made, {what_for}")
         command = ["useradd", "--system", "--home-dir", home, "--no-create-home", "--shell", "/usr/sbin/nologin", name]
         run(command, what=f"making the user {name}")

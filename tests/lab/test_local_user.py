@@ -1,0 +1,149 @@
+"""A user of the host without any right reads, asks, writes and stops nothing of the stack, and disturbs no deploy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, verdict
+from tests.lab.local_user import TRIES, USER
+from tests.lab.ollama import ollama_release
+from tests.labhost import Lab, LabHost
+
+STACK = """
+from roles.ollama import *
+from roles.redis import Redis
+
+small = lab_stack(gateway={gateway})
+models = [OllamaModel(name="tiny-ollama:latest", gguf=lab_model("ollama.gguf"))]
+ollama = Ollama(release=OllamaRelease(**{release}), models=models)
+route = Route(
+    name="tiny-ollama:latest", deployments=[Deployment(provider="ollama")], probe=Probe(expects=says("ollama.gguf"))
+)
+hosts = [lab_host(Stack(
+    providers=[*small.providers, ollama], routes=[*small.routes, route], cache=Redis(), gateway=small.gateway
+))]
+"""
+FIREWALL = "ai-backend-firewall.service"
+TABLE = "nft list table inet ai_backend"
+LISTEN = 'import socket, time; s = socket.socket(); s.bind(("127.0.0.1", {port})); s.listen(); time.sleep(600)'
+
+
+def stack(folder: Path, lab: Lab, **gateway: object) -> Path:
+    release = ollama_release(lab).model_dump(exclude_none=True)
+    return inventory_file(folder, STACK.format(gateway={"instances": 2, **gateway}, release=release))
+
+
+@pytest.fixture(scope="module")
+def inventory(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stack(tmp_path_factory.mktemp("stack"), lab)
+
+
+@pytest.fixture(scope="module")
+def host(new_module_host: NewHost, inventory: Path) -> LabHost:
+    """A host with the stack, a user, and rules of somebody else's."""
+    host = new_module_host("local")
+    host.run(f"useradd --create-home --shell /bin/bash {USER}")
+    deploy(host, inventory=inventory).must_pass()
+    host.run("nft add table inet foreign")
+    return host
+
+
+def succeeds(host: LabHost, script: str, user: str) -> bool:
+    command = f"runuser -u {user} -- timeout 30 bash -s"
+    return host.run(command, input=script, check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("name", TRIES)
+def test_what_it_tries_is_refused(host: LabHost, name: str) -> None:
+    each = TRIES[name]
+    if each.works_for_root:
+        assert succeeds(host, each.script, "root"), "not even root can: the try shows nothing"
+    assert not succeeds(host, each.script, USER)
+
+
+def test_no_secret_is_in_anything_that_it_may_read(host: LabHost) -> None:
+    read = "cd /var/lib/ai-backend/secrets && sed -n 's/^[A-Z_]*=\"\\(.*\\)\"$/\\1/p' *"
+    secrets = set(host.run(read).stdout.split())
+    assert len(secrets) == 4  # the clients' key, those of two backends, and Redis's password
+    places = "/etc /run /tmp /var/lib /var/log /var/cache/ai-backend/build /proc/[0-9]*/cmdline /proc/[0-9]*/environ"
+    said = "(/etc/ai-backend/bin/verify --json; cat /proc/[0-9]*/cmdline) 2>&1"
+    script = f"{said} | grep -acFf /dev/fd/3; grep -rlsFf /dev/fd/3 {places}"
+    found = host.run(
+        f"runuser -u {USER} -- bash -c '{script}' 3<<'END'\n" + "\n".join(secrets) + "\nEND", check=False, timeout=120
+    )
+    assert found.stdout == "0\n"
+
+
+def test_after_all_that_the_host_verifies_and_a_deploy_has_nothing_to_do(host: LabHost, inventory: Path) -> None:
+    assert failures(verdict(host)) == []
+    assert deploy(host, inventory=inventory).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
+
+
+def test_the_users_own_names_and_ports_do_not_disturb_a_deploy(host: LabHost, lab: Lab, tmp_path: Path) -> None:
+    host.run("install -m 644 /dev/null /etc/canary")
+    names = (
+        "ai-backend",
+        "ai-backend-staged",
+        "uv",
+        "ccache",
+        "build",
+        "downloads",
+        "litellm",
+        "pip",
+        ".new",
+        "verify",
+    )
+    links = " ".join(f"/tmp/{name}" for name in names)
+    listen = LISTEN.format(port=61000)
+    looks = "/etc/ai-backend/bin/verify; ls -R /var/lib/ai-backend"
+    script = f"""for link in {links}; do ln -sfn /etc/canary $link; done
+    nohup python3 -c '{listen}' >/dev/null 2>&1 &
+    nohup bash -c 'while :; do {looks}; sleep 0.2; done' >/dev/null 2>&1 &"""
+    assert succeeds(host, script, USER)
+    try:
+        deploy(host, inventory=stack(tmp_path, lab, cooldown=20)).must_pass()
+        assert failures(verdict(host)) == []
+    finally:
+        host.run(f"pkill -KILL -u {USER}", check=False)
+    assert host.run("cat /etc/canary").stdout == ""
+    assert host.run("stat -c %U:%a /etc/canary").stdout == "root:644\n"
+
+
+def test_a_port_that_it_has_taken_first_is_told_before_anything_is_done(host: LabHost, tmp_path: Path) -> None:
+    assert succeeds(host, f"nohup python3 -c '{LISTEN.format(port=8099)}' >/dev/null 2>&1 &", USER)
+    moved = inventory_file(tmp_path, "hosts = [lab_host(lab_stack(native={'port': 8099}))]")
+    try:
+        run = deploy(host, inventory=moved)
+    finally:
+        host.run(f"pkill -KILL -u {USER}", check=False)
+    assert run.status == 1
+    assert "port 8099, which llama-server@native.service needs, is taken by python3" in run.output
+    assert "Traceback" not in run.output
+
+
+def test_rules_that_somebody_removed_are_told_and_loaded_again(host: LabHost, lab: Lab, tmp_path: Path) -> None:
+    loaded = host.run(TABLE).stdout
+    host.run("nft delete table inet ai_backend")
+    (told,) = failures(verdict(host))
+    assert told.startswith(f"unit/{FIREWALL}/holds: ")
+    deploy(host, inventory=stack(tmp_path, lab, cooldown=20)).must_pass()
+    assert host.run(TABLE).stdout == loaded
+    host.run("nft flush table inet ai_backend")
+    assert [check.partition(":")[0] for check in failures(verdict(host))] == [f"unit/{FIREWALL}/holds"]
+    host.run(f"systemctl restart {FIREWALL}")
+    assert failures(verdict(host)) == []
+    assert host.run("nft list table inet foreign").stdout
+
+
+def test_after_a_reboot_the_rules_are_there_before_what_they_close(host: LabHost) -> None:
+    host.reboot()
+    assert not succeeds(host, TRIES["list Ollama's models"].script, USER)
+    began = "systemctl show -P ActiveEnterTimestampMonotonic"
+    loaded, *others = (
+        int(host.run(f"{began} {unit}").stdout) for unit in (FIREWALL, "ollama.service", "litellm@a.service")
+    )
+    assert all(loaded <= other for other in others)
+    assert failures(verdict(host)) == []
