@@ -298,7 +298,8 @@ def test_the_first_strategy_comes_back(deployed: Deployed) -> None:
 
 def prompts_seen(host: LabHost, name: str) -> float:
     """Tokens of prompts that a server has worked on, by its own count."""
-    metrics = host.run(f"curl -s http://127.0.0.1:{PORTS[name]}/metrics").stdout
+    key = f"$(cut -d'\"' -f2 /var/lib/ai-backend/secrets/llama-server@{name}.env | head -n 1)"
+    metrics = host.run(f'curl -s -H "Authorization: Bearer {key}" http://127.0.0.1:{PORTS[name]}/metrics').stdout
     found = re.search(r"^llamacpp:prompt_tokens_total (\S+)", metrics, re.MULTILINE)
     assert found, metrics
     return float(found[1])

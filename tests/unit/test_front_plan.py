@@ -53,7 +53,7 @@ def test_an_option_of_the_gateway_leaves_the_front_and_the_providers_alone(optio
 
 
 def test_another_number_of_instances_leaves_the_providers_alone() -> None:
-    assert changed_by(instances=1) == {FRONT, A, B, "litellm.service"}
+    assert changed_by(instances=1) == {FRONT, A, B, "litellm.service", "ai-backend-firewall.service"}
 
 
 def test_one_instance_has_no_front_and_needs_no_haproxy() -> None:
