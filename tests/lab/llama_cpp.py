@@ -18,6 +18,7 @@ from roles.llama_cpp import LlamaCppBuild
 from roles.llama_cpp.installs import native_install, packages
 from roles.plan import Install, Json, ResolvedInstall, layout_of, read_lock
 from roles.spec import SystemScope
+from tests.lab.inventory import LLAMA_CPP
 from tests.labhost import Lab, LabHost
 from tests.labhost.image import say
 from tests.labhost.paths import locked
@@ -43,6 +44,21 @@ def llama_cpp_bin(lab: Lab, build: LlamaCppBuild) -> Path:
             finally:
                 host.destroy()
     return folder / "bin"
+
+
+def llama_cpp_release(lab: Lab) -> tuple[str, str]:
+    """Address and digest of an archive with that build, as its makers pack theirs."""
+    programs = llama_cpp_bin(lab, LLAMA_CPP)
+    archive = lab.folders.files / "llama-cpp" / f"{programs.parent.name}-bin-lab-x64.tar.gz"
+    with locked(lab.folders.root / "llama-cpp.lock"):
+        if not archive.exists():
+            archive.parent.mkdir(parents=True, exist_ok=True)
+            beside = archive.with_name(f".{archive.name}")
+            pack = ["tar", "--create", "--gzip", "--transform", r"s,^\.,llama-b1,", "--file", str(beside)]
+            subprocess.run([*pack, "--directory", str(programs), "."], check=True, timeout=120)
+            beside.rename(archive)
+    url = f"{lab.mirror_url}/{archive.relative_to(lab.folders.files)}"
+    return url, hashlib.sha256(archive.read_bytes()).hexdigest()
 
 
 def _build(host: LabHost, install: Install, packages: Sequence[str]) -> None:

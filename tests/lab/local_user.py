@@ -55,9 +55,6 @@ TRIES: dict[str, Try] = {
     "read llama-server's properties": Try(
         _with_key("llama-server@native", "LLAMA_API_KEY", _ask("127.0.0.1:8080/props", _BEARER))
     ),
-    "ask llama-cpp-python": Try(
-        _with_key("llama-cpp-python@python", "API_KEY", _ask("127.0.0.1:8000/v1/models", _BEARER))
-    ),
     "see a gateway instance live": Try(_ask("127.0.0.1:4001/health/liveliness")),
     "see the other instance live": Try(_ask("127.0.0.1:4002/health/liveliness")),
     "open an instance's administration": Try(_ask("127.0.0.1:4001/ui/ -L")),

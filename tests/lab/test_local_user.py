@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, verdict
+from tests.lab.llama_cpp import llama_cpp_release
 from tests.lab.local_user import TRIES, USER
 from tests.lab.ollama import ollama_release
 from tests.lab.reach import BEGIN, END, table
@@ -15,18 +16,24 @@ from tests.labhost import Lab, LabHost
 from tests.labhost.paths import REPOSITORY
 
 STACK = """
+from roles.llama_cpp import LlamaCppRelease
 from roles.ollama import *
 from roles.redis import Redis
 
-small = lab_stack(gateway={gateway})
+# A release: nothing is compiled for these tests.
+build = LlamaCppRelease(name="llama-cpp-b1", url="{url}", sha256="{sha256}")
+native = LlamaServer(
+    name="native", port={port}, build=build, model=lab_model("native.gguf"), served_name="tiny-native", threads=1
+)
 models = [OllamaModel(name="tiny-ollama:latest", gguf=lab_model("ollama.gguf"))]
 ollama = Ollama(release=OllamaRelease(**{release}), models=models)
-route = Route(
-    name="tiny-ollama:latest", deployments=[Deployment(provider="ollama")], probe=Probe(expects=says("ollama.gguf"))
-)
-hosts = [lab_host(Stack(
-    providers=[*small.providers, ollama], routes=[*small.routes, route], cache=Redis(), gateway=small.gateway
-))]
+words = {{"tiny-native": ("native", "native.gguf"), "tiny-ollama:latest": ("ollama", "ollama.gguf")}}
+routes = [
+    Route(name=name, deployments=[Deployment(provider=provider)], probe=Probe(expects=says(file)))
+    for name, (provider, file) in words.items()
+]
+gateway = LiteLLM(bind="0.0.0.0", **{gateway})
+hosts = [lab_host(Stack(providers=[native, ollama], routes=routes, cache=Redis(), gateway=gateway))]
 """
 FIREWALL = "ai-backend-firewall.service"
 TABLE = "nft list table inet ai_backend"
@@ -36,16 +43,17 @@ SERVICES = {
     "gateway instance, the other": (4002, "answers", "ai-backend-front"),
     "Ollama": (11434, "answers", "ai-backend-gateway"),
     "llama-server": (8080, "asks for its key", None),
-    "llama-cpp-python": (8000, "asks for its key", None),
     "Redis": (6379, "asks for its password", None),
 }
 """Port, what a request meets there, and a user that may connect where nothing is asked for."""
 LISTEN = 'import socket, time; s = socket.socket(); s.bind(("127.0.0.1", {port})); s.listen(); time.sleep(600)'
 
 
-def stack(folder: Path, lab: Lab, **gateway: object) -> Path:
+def stack(folder: Path, lab: Lab, port: int = 8080, **gateway: object) -> Path:
     release = ollama_release(lab).model_dump(exclude_none=True)
-    return inventory_file(folder, STACK.format(gateway={"instances": 2, **gateway}, release=release))
+    url, sha256 = llama_cpp_release(lab)
+    text = STACK.format(gateway=gateway, release=release, url=url, sha256=sha256, port=port)
+    return inventory_file(folder, text)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +87,7 @@ def test_what_it_tries_is_refused(host: LabHost, name: str) -> None:
 def test_no_secret_is_in_anything_that_it_may_read(host: LabHost) -> None:
     read = "cd /var/lib/ai-backend/secrets && sed -n 's/^[A-Z_]*=\"\\(.*\\)\"$/\\1/p' *"
     secrets = set(host.run(read).stdout.split())
-    assert len(secrets) == 4  # the clients' key, those of two backends, and Redis's password
+    assert len(secrets) == 4  # the key of the clients, of the instances and of the backend, and Redis's password
     places = "/etc /run /tmp /var/lib /var/log /var/cache/ai-backend/build /proc/[0-9]*/cmdline /proc/[0-9]*/environ"
     said = "(/etc/ai-backend/bin/verify --json; cat /proc/[0-9]*/cmdline) 2>&1"
     script = f"{said} | grep -acFf /dev/fd/3; grep -rlsFf /dev/fd/3 {places}"
@@ -135,11 +143,12 @@ def test_the_users_own_names_and_ports_do_not_disturb_a_deploy(host: LabHost, la
     assert host.run("stat -c %U:%a /etc/canary").stdout == "root:644\n"
 
 
-def test_a_port_that_it_has_taken_first_is_told_before_anything_is_done(host: LabHost, tmp_path: Path) -> None:
+def test_a_port_that_it_has_taken_first_is_told_before_anything_is_done(
+    host: LabHost, lab: Lab, tmp_path: Path
+) -> None:
     assert succeeds(host, f"nohup python3 -c '{LISTEN.format(port=8099)}' >/dev/null 2>&1 &", USER)
-    moved = inventory_file(tmp_path, "hosts = [lab_host(lab_stack(native={'port': 8099}))]")
     try:
-        run = deploy(host, inventory=moved)
+        run = deploy(host, inventory=stack(tmp_path, lab, port=8099))
     finally:
         host.run(f"pkill -KILL -u {USER}", check=False)
     assert run.status == 1
