@@ -87,14 +87,18 @@ def test_what_it_tries_is_refused(host: LabHost, name: str) -> None:
 def test_no_secret_is_in_anything_that_it_may_read(host: LabHost) -> None:
     read = "cd /var/lib/ai-backend/secrets && sed -n 's/^[A-Z_]*=\"\\(.*\\)\"$/\\1/p' *"
     secrets = set(host.run(read).stdout.split())
-    assert len(secrets) == 4  # the key of the clients, of the instances and of the backend, and Redis's password
+    assert len(secrets) >= 3  # the key of the clients and of the backend, and Redis's password
     places = "/etc /run /tmp /var/lib /var/log /var/cache/ai-backend/build /proc/[0-9]*/cmdline /proc/[0-9]*/environ"
     said = "(/etc/ai-backend/bin/verify --json; cat /proc/[0-9]*/cmdline) 2>&1"
-    script = f"{said} | grep -acFf /dev/fd/3; grep -rlsFf /dev/fd/3 {places}"
-    found = host.run(
-        f"runuser -u {USER} -- bash -c '{script}' 3<<'END'\n" + "\n".join(secrets) + "\nEND", check=False, timeout=120
-    )
-    assert found.stdout == "0\n"
+    # A function: what a program is called with, all can see.
+    listed = f"secrets() {{ printf '%s\\n' {' '.join(sorted(secrets))}; }}"
+    script = f"{listed}\n{said} | grep -acFf <(secrets); grep -rlsFf <(secrets) {places}"
+    found = {
+        user: host.run(f"runuser -u {user} -- bash -s", input=script, check=False, timeout=120).stdout
+        for user in (USER, "root")
+    }
+    assert found[USER] == "0\n"
+    assert "/var/lib/ai-backend/secrets/master-key.env\n" in found["root"]
 
 
 def test_after_all_that_the_host_verifies_and_a_deploy_has_nothing_to_do(host: LabHost, inventory: Path) -> None:
