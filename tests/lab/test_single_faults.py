@@ -62,7 +62,7 @@ def test_a_full_state_disk_leaves_no_lock_and_is_told_at_once(host: LabHost, cha
     assert run.status == 1
     assert f"{STATE}/lock: No space left on device: make room there (`df -h`, `df -i`), then run again" in run.output
     assert "Traceback" not in run.output
-    assert host.run(f"ls -A {STATE} | grep lock", check=False).stdout == "lock\n"
+    assert host.run(f"ls -A {STATE} | grep lock", check=False).stdout == ".lock-guard\nlock\n"
     took = seconds_of_a_verification(host)
     assert took < SOON
     assert "host/disk: " in host.run("journalctl -b -u ai-backend-verify -o cat").stdout

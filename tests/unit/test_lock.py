@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import stat
 import subprocess
 import sys
 import threading
@@ -31,6 +32,13 @@ def _release(folder: Path, name: str | None) -> None:
     lock.main({"action": "release", "folder": str(folder), "id": name})
 
 
+def names(state: Path) -> list[str]:
+    """What is there but for the file that is locked while the lock is changed, which no other user may open."""
+    guard = state / ".lock-guard"
+    assert not guard.exists() or stat.S_IMODE(guard.stat().st_mode) == 0o600
+    return [path.name for path in state.iterdir() if path != guard]
+
+
 def held_by(folder: Path) -> str | None:
     present = holder_of(folder)
     return None if present is None else present.get("id", "")
@@ -45,10 +53,10 @@ def test_a_held_lock_is_refused_with_who_since_when_and_how_to_break_it(tmp_path
     with pytest.raises(HostError):
         _acquire(folder, "bob")
     _release(folder, "alice")
-    assert list(folder.parent.iterdir()) == []
+    assert names(folder.parent) == []
     _acquire(folder, "bob")
     _release(folder, None)
-    assert list(folder.parent.iterdir()) == []
+    assert names(folder.parent) == []
 
 
 def test_a_lock_is_taken_over_from_a_dead_run_and_from_an_earlier_boot(tmp_path: Path) -> None:
@@ -62,7 +70,7 @@ def test_a_lock_is_taken_over_from_a_dead_run_and_from_an_earlier_boot(tmp_path:
     # Somebody else was quicker than this run, which saw bob's.
     with pytest.raises(HostError, match="by carol@laptop"):
         _acquire(folder, "dave", take_over="bob")
-    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+    assert names(tmp_path) == ["lock"]
 
 
 def test_a_lock_of_the_version_before_is_understood(tmp_path: Path) -> None:
@@ -73,7 +81,7 @@ def test_a_lock_of_the_version_before_is_understood(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="by alice@laptop"):
         _acquire(tmp_path / "lock", "bob")
     _release(tmp_path / "lock", "alice")
-    assert list(tmp_path.iterdir()) == []
+    assert names(tmp_path) == []
 
 
 GARBLED = {
@@ -109,7 +117,7 @@ def test_a_lock_that_does_not_say_who_holds_it_is_taken_over_and_that_is_said(
     _acquire(folder, "bob")
     assert "does not say who holds it, so nobody does: taken over" in capsys.readouterr().out
     assert held_by(folder) == "bob"
-    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+    assert names(tmp_path) == ["lock"]
 
 
 def step(program: str, request: dict[str, Any], lock_id: str | None = None, limit: int | None = None) -> Any:
@@ -136,7 +144,7 @@ def test_a_full_disk_leaves_no_lock_and_one_message(tmp_path: Path, limit: int) 
     done = step("lock", request, limit=limit)
     assert done.returncode == 1
     assert done.stderr == f"{folder}: File too large: see to that, then run again\n"
-    assert list(tmp_path.iterdir()) == []
+    assert names(tmp_path) == []
     _acquire(folder, "bob")
     # Nor does it cost whoever has it.
     taken = step("lock", {**request, "take_over": "bob"}, limit=limit)
@@ -254,9 +262,11 @@ def test_who_waits_for_the_turn_says_for_whom_and_how_long(tmp_path: Path) -> No
             cwd=Path(__file__).parents[2],
         )
 
+    (tmp_path / "turn").touch(mode=0o644)  # as the version before made it, for every user to lock
     with begin() as first:
         assert first.stdout
         assert first.stdout.readline() == "at work\n"
+        assert stat.S_IMODE((tmp_path / "turn").stat().st_mode) == 0o600
         second = begin()
         assert second.stdout
         waited = [second.stdout.readline() for _ in range(6)]

@@ -21,7 +21,8 @@ from roles.host.programs.files import make_folder, sync_folder, write_atomic
 
 HOLDER = "holder.json"
 _LOCK = "lock"
-"""In the state folder."""
+_GUARD = ".lock-guard"
+"""Both in the state folder."""
 
 
 def main(request: dict[str, Any]) -> None:
@@ -120,8 +121,9 @@ def _release(folder: Path, holder_id: str | None) -> None:
 
 @contextmanager
 def _alone(state: Path) -> Iterator[None]:
-    """The lock is looked at and changed by one program at a time. Needs no room on the disk."""
-    descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    """The lock is looked at and changed by one program at a time."""
+    # Nobody else may open it: who can read a file can hold the kernel's lock on it for ever.
+    descriptor = os.open(state / _GUARD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

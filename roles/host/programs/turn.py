@@ -35,8 +35,10 @@ def one_at_a_time(state: str | None, step: str, who: str) -> Iterator[None]:
         yield
         return
     make_folder(Path(state))
-    descriptor = os.open(Path(state, "turn"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(Path(state, "turn"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
+        # Who can read a file can hold the kernel's lock on it for ever; that of a version before was for all to read.
+        os.fchmod(descriptor, 0o600)
         _take(descriptor)
         # Also for the host's own proof, which sees by the file's time that a step has begun.
         with contextlib.suppress(OSError):  # on a full disk nobody is told, and all else works
