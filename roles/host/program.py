@@ -41,6 +41,8 @@ PYTHON = "/usr/bin/python3"
 _BOOTSTRAP = """
 import json, os, sys, types
 os.umask(0o022)
+# What it says holds names and log lines of others, in any bytes.
+sys.stdout.reconfigure(errors="backslashreplace")
 sent = json.load(sys.stdin)
 for name, text in sent["modules"].items():
     module = sys.modules[name] = types.ModuleType(name)

@@ -151,6 +151,7 @@ def _consequence(target: Target, verdict: Verdict | None) -> HostProgram:
         return HostProgram("record", {**written, "verdict": _for_history(verdict)})
     request = activation_request(target, target.found or generation)
     request |= {"failed": generation, "reason": _reason(verdict), "verdict": _for_history(verdict)}
+    request["verified"] = verdict is not None
     return HostProgram("rollback", request)
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import io
 import json
 import os
 import socket
@@ -46,6 +47,9 @@ class Interrupted(Exception):
 
 def main(arguments: list[str]) -> int:
     """Exit status 0 when every model is there; 1 with one message else."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a server says may be no text that this locale can write.
+        sys.stdout.reconfigure(errors="backslashreplace")
     request = json.loads(Path(arguments[0]).read_text())
     if arguments[1:] == ["--prune"]:
         return prune(Server(request["server"], request["timeout"]), [model["name"] for model in request["models"]])
@@ -69,7 +73,7 @@ def prune(server: Server, declared: list[str]) -> int:
     """Remove the models that are not declared; a name without a tag means `latest`."""
     wanted = {name if ":" in name.rpartition("/")[2] else f"{name}:latest" for name in declared}
     try:
-        for model in server.ask("GET", "/api/tags")["models"]:
+        for model in server.tags():
             if model["name"] not in wanted:
                 server.ask("DELETE", "/api/delete", {"model": model["name"]})
                 print(f"Ollama's model {model['name']}: removed, {model['size'] / 1e6:.1f} MB", flush=True)
@@ -105,7 +109,21 @@ class Server:
 
     def digests(self) -> dict[str, str]:
         """Model → digest, of all that it holds."""
-        return {model["name"]: model["digest"] for model in self.ask("GET", "/api/tags")["models"]}
+        return {str(model["name"]): str(model["digest"]) for model in self.tags()}
+
+    def tags(self) -> list[dict[str, Any]]:
+        """What it says of each model that it holds.
+
+        Raises:
+            LoadError, Interrupted: as `ask`; also where something else answers at its address.
+        """
+        answer = self.ask("GET", "/api/tags")
+        models = answer.get("models") if isinstance(answer, dict) else None
+        if not isinstance(models, list) or not all(
+            isinstance(model, dict) and {"name", "digest", "size"} <= model.keys() for model in models
+        ):
+            raise Interrupted("it does not list its models as Ollama does")
+        return models
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """One request and its JSON answer.
@@ -128,12 +146,14 @@ class Server:
                 raise _refusal(json.loads(text)["error"] if text.startswith("{") else f"{answer.status} {text}")
             for line in answer:
                 found = json.loads(line)
-                if isinstance(found, dict) and "error" in found:
+                if not isinstance(found, dict):
+                    raise ValueError(f"it answers {found!r}, which Ollama would not")
+                if "error" in found:
                     raise _refusal(found["error"])
                 yield found
         except TimeoutError:
             raise Interrupted(f"no word for {self._timeout:g} s") from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, LookupError) as error:
             raise Interrupted(str(error) or type(error).__name__) from None
         finally:
             connection.close()
@@ -165,7 +185,7 @@ class Server:
 
 
 def _refusal(error: Any) -> Exception:
-    text = error["message"] if isinstance(error, dict) else str(error)
+    text = str(error.get("message")) if isinstance(error, dict) else str(error)
     return LoadError(text) if any(words in text for words in _FINAL) else Interrupted(text)
 
 
@@ -285,9 +305,9 @@ class Progress:
 
     def show(self, name: str, line: Mapping[str, Any]) -> None:
         words = str(line.get("status", ""))
-        if total := line.get("total"):
-            done = line.get("completed", 0)
-            self._layers[line["digest"]] = done
+        total, done = line.get("total"), line.get("completed", 0)
+        if isinstance(total, int) and isinstance(done, int) and total > 0:
+            self._layers[str(line.get("digest"))] = done
             self.completed = sum(self._layers.values())
             words += f": {done / 1e6:.1f} MB of {total / 1e6:.1f} MB ({100 * done // total} %)"
         notify(f"STATUS={name}: {words}")
@@ -303,12 +323,14 @@ def say(words: str) -> None:
 
 
 def notify(message: str) -> None:
-    """Tell systemd. Source: sd_notify(3)."""
+    """Tell systemd, on one line: a second one, out of what a server says, would be a message of its own. Source:
+    sd_notify(3)."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.sendto(message.encode(), "\0" + address[1:] if address.startswith("@") else address)
+        line = " ".join(message.split()).encode(errors="backslashreplace")
+        channel.sendto(line, "\0" + address[1:] if address.startswith("@") else address)
 
 
 def _folder(variable: str) -> Path:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from roles.verify.proof import CannotCheck
-from roles.verify.quoting import quoted
+from roles.verify.quoting import decoded, quoted
 
 
 async def output_of(
@@ -38,5 +38,5 @@ async def output_of(
         await process.wait()
         raise CannotCheck(f"{name} gave no answer within {longest_answer:.0f} s") from None
     if process.returncode != 0:
-        raise CannotCheck(f"{name}: exit status {process.returncode}, {quoted(errors.decode(errors='replace'))}")
-    return output.decode(errors="replace")
+        raise CannotCheck(f"{name}: exit status {process.returncode}, {quoted(decoded(errors))}")
+    return decoded(output)

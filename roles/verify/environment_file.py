@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from roles.verify.quoting import decoded
+
 _ASSIGNMENT = re.compile(
     r"""^[ \t]*(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?:"(?P<quoted>(?:[^"\\]|\\[\s\S])*)"|(?P<plain>[^"\n]*))[ \t]*$""",
     re.MULTILINE,
@@ -26,5 +28,5 @@ def parse_environment(text: str) -> dict[str, str]:
 
 def parse_environment_block(block: bytes) -> dict[str, str]:
     """Variable → value, from `/proc/<pid>/environ`: what a process was started with, ended by NUL bytes."""
-    entries = block.decode(errors="replace").split("\0")
+    entries = decoded(block).split("\0")
     return dict(entry.split("=", 1) for entry in entries if "=" in entry)

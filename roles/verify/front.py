@@ -10,6 +10,7 @@ from pathlib import Path
 
 from roles.verify.generation import Front
 from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.quoting import decoded
 from roles.verify.verdict import Check
 
 _PATIENCE = 10.0
@@ -57,7 +58,7 @@ async def _statuses(front: Front, socket: Path) -> Mapping[str, str]:
     except (OSError, TimeoutError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "no answer"
         raise CannotCheck(f"{socket}: {reason}") from None
-    return {row["svname"]: row["status"] for row in csv.DictReader(table.strip().splitlines())}
+    return {str(row.get("svname")): row.get("status") or "" for row in csv.DictReader(table.strip().splitlines())}
 
 
 async def _table(front: Front, socket: Path) -> str:
@@ -65,6 +66,6 @@ async def _table(front: Front, socket: Path) -> str:
     try:
         writer.write(f"show stat {front.backend} 4 -1\n".encode())  # 4: servers, -1: all of them
         await writer.drain()
-        return (await reader.read()).decode().removeprefix("# ")
+        return decoded(await reader.read()).removeprefix("# ")
     finally:
         writer.close()

@@ -12,6 +12,7 @@ import yaml
 
 from roles.verify.environment_file import parse_environment
 from roles.verify.proof import CannotCheck
+from roles.verify.quoting import read_foreign
 
 Scope: TypeAlias = Literal["system", "user"]
 Mode: TypeAlias = Literal["chat", "completion", "embedding", "rerank"]
@@ -477,6 +478,6 @@ def _read_variable(file: Path, variable: str) -> str:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text()
+        return read_foreign(file)
     except OSError as error:
         raise CannotCheck(f"{file}: {error.strerror}") from None

@@ -17,6 +17,7 @@ from roles.verify.memory import memory_check
 from roles.verify.models import model_checks, ollama_checks
 from roles.verify.open_ports import open_ports_check
 from roles.verify.processes import processes_of
+from roles.verify.proof import CannotCheck, or_reason
 from roles.verify.restarts import restart_check
 from roles.verify.tasks import runtime_folder
 from roles.verify.units import Settled
@@ -43,7 +44,9 @@ async def host_checks(
         asked: the checks of the routes, which make engines load models.
         deep: read every model's files.
     """
-    processes = await asyncio.to_thread(processes_of, [service.unit for service in generation.services], proc)
+    processes = await or_reason(
+        asyncio.to_thread(processes_of, [service.unit for service in generation.services], proc)
+    )
     runtime = runtime_folder(generation.scope)
     return [
         disk_check((*generation.disks, runtime, *_SHARED)),
@@ -51,7 +54,12 @@ async def host_checks(
         open_ports_check(generation, proc),
         *card_checks(generation, client, proc, asked),
         *(restart_check(service, settled, generation.scope) for service in generation.services),
-        *(memory_check(service, settled, processes[service.unit], proc) for service in generation.services),
+        *(
+            memory_check(
+                service, settled, processes if isinstance(processes, CannotCheck) else processes[service.unit], proc
+            )
+            for service in generation.services
+        ),
         *model_checks(generation, deep=deep),
         *ollama_checks(generation, client, runtime, brought),
     ]

@@ -14,6 +14,7 @@ from typing import Any
 
 from roles.verify.generation import Service
 from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.quoting import read_foreign
 from roles.verify.sizes import size
 from roles.verify.systemd import UnitState
 from roles.verify.units import Settled
@@ -28,12 +29,16 @@ _RESIDENT = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
 
 
 def memory_check(
-    service: Service, settled: Settled, processes: Collection[int], proc: Path, control_groups: Path = CONTROL_GROUPS
+    service: Service,
+    settled: Settled,
+    processes: Collection[int] | CannotCheck,
+    proc: Path,
+    control_groups: Path = CONTROL_GROUPS,
 ) -> Coroutine[Any, Any, Check]:
     """The check of one service, to be awaited.
 
     Args:
-        processes: those that belong to it.
+        processes: those that belong to it, or why that is not known.
         control_groups: where the hierarchy of control groups is mounted.
     """
     unit = service.unit
@@ -41,8 +46,12 @@ def memory_check(
     return claim.prove(asyncio.to_thread(_memory, unit, settled, processes, proc, control_groups))
 
 
-def _memory(unit: str, settled: Settled, processes: Collection[int], proc: Path, control_groups: Path) -> str:
+def _memory(
+    unit: str, settled: Settled, processes: Collection[int] | CannotCheck, proc: Path, control_groups: Path
+) -> str:
     state = settled.state(unit)
+    if isinstance(processes, CannotCheck):
+        raise CannotCheck(str(processes))
     if not processes:
         raise Refuted("no process runs")
     group = control_groups / state.control_group.lstrip("/")
@@ -69,7 +78,7 @@ def _not_counted(state: UnitState, processes: Collection[int], proc: Path) -> st
     taken = 0
     for process in processes:
         try:
-            taken += sum(int(number) for number in _RESIDENT.findall((proc / str(process) / "status").read_text()))
+            taken += sum(int(number) for number in _RESIDENT.findall(read_foreign(proc / str(process) / "status")))
         except OSError:
             continue  # it has ended
     bound = f"{size(state.memory_max)} is declared and not enforced" if state.memory_max else "no bound"

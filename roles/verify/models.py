@@ -17,6 +17,7 @@ import httpx
 
 from roles.verify.generation import Generation, Provider
 from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.quoting import read_foreign
 from roles.verify.sizes import size
 from roles.verify.verdict import Check
 
@@ -129,10 +130,19 @@ async def _brought(
     for record in records:
         # Absent where the task has failed, which is told by its own check, or is of an earlier version.
         if wanted is None and record.exists():
-            wanted = json.loads(record.read_text()).get(name)
+            wanted = _recorded(record).get(name)
     if wanted is not None and digest != wanted:
         raise Refuted(f"{digest}, not {wanted}: somebody pulled or made it anew")
     return digest
+
+
+def _recorded(record: Path) -> Mapping[str, Any]:
+    """What the task has noted, which runs as another user."""
+    try:
+        found: dict[str, Any] = dict(json.loads(read_foreign(record)))
+    except (OSError, ValueError, TypeError) as error:
+        raise CannotCheck(f"{record}: {error}") from None
+    return found
 
 
 async def _tags(provider: Provider, client: httpx.AsyncClient) -> Mapping[str, str]:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+
+from roles.verify.quoting import read_foreign
 
 
 def units_of(process: Path) -> tuple[str, ...]:
-    """The units on the control group's path of a process (a folder of /proc), innermost last.
+    """The units that a process (a folder of /proc) belongs to, innermost last.
+
+    Only what a manager of ours made counts: below a unit that is given to somebody, as each user's manager is, that
+    somebody names the groups, and may name one like a unit of the stack.
 
     Raises:
         OSError: it has ended.
     """
     # One line a hierarchy (several under cgroup v1), each `id:controllers:/path/of/groups`.
-    paths = [line.split(":", 2)[2] for line in (process / "cgroup").read_text().splitlines()]
-    return tuple(
-        dict.fromkeys(part for path in paths for part in path.split("/") if part.endswith((".service", ".scope")))
-    )
+    lines = (line.split(":", 2) for line in read_foreign(process / "cgroup").split("\n"))
+    return tuple(dict.fromkeys(unit for parts in lines if len(parts) == 3 for unit in _managed(parts[2])))
+
+
+def _managed(path: str) -> Iterator[str]:
+    """The unit of the system's manager, and where that is our own manager the unit of ours."""
+    units = [part for part in path.split("/") if part.endswith((".service", ".scope"))]
+    return iter(units[:2] if units[:1] == [f"user@{os.getuid()}.service"] else units[:1])
 
 
 def processes_of(units: Collection[str], proc: Path = Path("/proc")) -> Mapping[str, frozenset[int]]:

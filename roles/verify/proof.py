@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
+from roles.verify.quoting import escaped
 from roles.verify.verdict import Check
+
+T = TypeVar("T")
 
 
 class CannotCheck(Exception):
@@ -44,5 +50,26 @@ class Claim:
             seen, ok = str(refuted), False
         except CannotCheck as reason:
             seen, ok = str(reason), None
+        except Exception as error:
+            seen, ok = unforeseen(error), None
         seconds = round(time.monotonic() - began, 3)
-        return Check(self.id, self.subject, self.claim, self.expected, seen, ok, seconds)
+        # What was seen may hold whatever a file, a process or a server calls itself.
+        return Check(self.id, self.subject, self.claim, self.expected, escaped(seen, keep="\n"), ok, seconds)
+
+
+async def or_reason(attempt: Awaitable[T]) -> T | CannotCheck:
+    """What several checks need to know, or why that can not be had: it is for each of them to say so."""
+    try:
+        return await attempt
+    except CannotCheck as reason:
+        return reason
+    except Exception as error:
+        return CannotCheck(unforeseen(error))
+
+
+def unforeseen(error: Exception) -> str:
+    """A defect of the verifier, or something on the host that nobody thought of. It costs the check that met it and no
+    other, and tells where it was met."""
+    place = traceback.extract_tb(error.__traceback__)[-1:]
+    where = f" ({Path(place[0].filename).name}:{place[0].lineno})" if place else ""
+    return f"cannot check: {type(error).__name__}: {error}{where}"

@@ -6,9 +6,11 @@ the journal tells; where it is kept from this user, the count stands for the las
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,18 +69,28 @@ class _Told:
 async def _told_by_journal(unit: str, scope: Scope) -> _Told:
     field = "UNIT" if scope == "system" else "USER_UNIT"
     names = [f"MESSAGE_ID={name}" for name in (_SCHEDULED, _EXITED, _FAILED)]
+    # Anybody may log such lines; these fields the journal sets itself.
+    sender = "_PID=1" if scope == "system" else f"_UID={os.getuid()}"
     command = ["journalctl", "--no-pager", "--quiet", "--boot", f"--since=-{WINDOW:.0f}s", "--output=json"]
     try:
-        output = await output_of("journalctl", [*command, f"{field}={unit}", *names], _LONGEST_ANSWER)
-        entries = [json.loads(line) for line in output.splitlines()]
-    except (CannotCheck, ValueError):
+        output = await output_of("journalctl", [*command, f"{field}={unit}", sender, *names], _LONGEST_ANSWER)
+    except CannotCheck:
         return _Told()
     restarts, cause = 0, ""
-    for entry in entries:
-        if entry["MESSAGE_ID"] == _SCHEDULED:
+    for entry in _entries(output):
+        if entry.get("MESSAGE_ID") == _SCHEDULED:
             restarts += 1
-        elif entry["MESSAGE_ID"] == _EXITED:
+        elif entry.get("MESSAGE_ID") == _EXITED:
             cause = f": {entry.get('EXIT_CODE')}, status {entry.get('EXIT_STATUS')}"
         elif entry.get("UNIT_RESULT") == "oom-kill":
             cause = ": killed by the kernel for lack of memory"
     return _Told(restarts, cause)
+
+
+def _entries(output: str) -> Iterator[dict[str, Any]]:
+    """The journal's entries, a JSON object a line; what is none tells nothing."""
+    for line in output.split("\n"):
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict):
+                yield entry

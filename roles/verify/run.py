@@ -24,7 +24,7 @@ from roles.verify.front import front_check
 from roles.verify.gateway import canary_check, gateway_checks
 from roles.verify.generation import Gateway, Generation
 from roles.verify.host import host_checks
-from roles.verify.proof import CannotCheck
+from roles.verify.proof import CannotCheck, or_reason
 from roles.verify.routes import balance_check, route_checks, warm_up
 from roles.verify.sockets import listeners
 from roles.verify.systemd import read_unit_states
@@ -62,7 +62,7 @@ async def verify(
     services = generation.services
     async with gateway_client() as client:
         settled = await settle(services, generation.scope, read_states, client, progress)
-        listening = await asyncio.to_thread(listeners, {service.port for service in services}, proc)
+        listening = await or_reason(asyncio.to_thread(listeners, {service.port for service in services}, proc))
         api = key_holder(client, generation.gateway)
         runtime = runtime_folder(generation.scope)
         # Before all that is asked through the front: it needs a moment to see that an instance answers again.
@@ -86,7 +86,7 @@ async def verify(
             if generation.cache:
                 checks.append(cache_check(generation.cache, generation.routes, api))
         if generation.gateway and _just_started(generation.gateway, settled):
-            await warm_up(generation.routes, api, times=2 * max(1, len(generation.gateway.instances)))
+            await or_reason(warm_up(generation.routes, api, times=2 * max(1, len(generation.gateway.instances))))
         routes = _begun(check for route in generation.routes for check in route_checks(route, api, cooldown))
         routes += _begun(
             [balance_check(route, api, cooldown, [*routes]) for route in generation.routes if route.balance]
@@ -103,8 +103,9 @@ async def verify(
 def _just_started(gateway: Gateway, settled: Settled) -> bool:
     if isinstance(settled.states, CannotCheck):
         return False
-    since = [settled.states[each.unit].active_since for each in gateway.instances or (gateway.service,)]
-    return time.monotonic() - max(since) < _COLD_SECONDS
+    units = [each.unit for each in gateway.instances or (gateway.service,)]
+    since = [settled.states[unit].active_since for unit in units if unit in settled.states]
+    return time.monotonic() - max(since, default=0.0) < _COLD_SECONDS
 
 
 def _begun(checks: Iterable[Coroutine[Any, Any, Check]]) -> list[asyncio.Task[Check]]:

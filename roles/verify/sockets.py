@@ -14,9 +14,12 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from roles.verify.processes import units_of
+from roles.verify.quoting import escaped, read_foreign
 
 _LISTEN = "0A"
 """TCP_LISTEN as `/proc/net/tcp` writes it. Source: include/net/tcp_states.h of Linux."""
+_INODE = 9
+"""The column of a socket's inode there."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,10 @@ def _listening(table: Path) -> Iterator[tuple[str, int, str]]:
     """(address, port, inode) of each listening socket. A kernel without IPv6 has no tcp6 table."""
     if not table.exists():
         return
-    for line in table.read_text().splitlines()[1:]:
-        fields = line.split()
-        local, state, inode = fields[1], fields[3], fields[9]
-        if state == _LISTEN:
-            address, _, port = local.partition(":")
-            yield _address(address), int(port, 16), inode
+    for fields in map(str.split, read_foreign(table).splitlines()[1:]):
+        if len(fields) > _INODE and fields[3] == _LISTEN:
+            address, _, port = fields[1].partition(":")
+            yield _address(address), int(port, 16), fields[_INODE]
 
 
 def _address(digits: str) -> str:
@@ -101,7 +102,7 @@ def _sockets_of(process: Path) -> set[str]:
 
 def _holder(process: Path) -> Holder:
     try:
-        command = (process / "comm").read_text().strip()
+        command = escaped(read_foreign(process / "comm").removesuffix("\n"))
         return Holder(int(process.name), command, units_of(process))
     except OSError:
         return Holder(int(process.name), "ended meanwhile", ())

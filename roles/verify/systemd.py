@@ -116,4 +116,4 @@ def _state(properties: Mapping[str, str]) -> UnitState:
 def _number(properties: Mapping[str, str], name: str) -> int:
     """0 for a property that is missing, or has no figure: `infinity`, `[not set]`."""
     value = properties.get(name, "")
-    return int(value) if value.isdigit() else 0
+    return int(value) if value.isdecimal() else 0

@@ -12,6 +12,7 @@ from typing import Any
 from roles.verify.commands import output_of
 from roles.verify.generation import Scope, Task
 from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.quoting import read_foreign
 from roles.verify.systemd import UnitState
 from roles.verify.units import ReadStates
 from roles.verify.verdict import Check
@@ -82,7 +83,7 @@ async def _done(task: Task, scope: Scope, read_states: ReadStates, runtime: Path
             raise Refuted(str(state))
         await asyncio.sleep(_PAUSE)
     try:
-        found = (runtime / task.done_file).read_text()
+        found = read_foreign(runtime / task.done_file)
     except OSError as error:
         raise Refuted(f"{runtime / task.done_file}: {error.strerror}") from None
     if found != task.wanted_digest():

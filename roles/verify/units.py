@@ -13,7 +13,7 @@ import httpx
 
 from roles.verify.environment_file import parse_environment_block
 from roles.verify.generation import DIGEST_VARIABLE, Scope, Service
-from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.proof import CannotCheck, Claim, Refuted, or_reason
 from roles.verify.quoting import quoted
 from roles.verify.redis import ask_redis
 from roles.verify.sockets import Listener, described, is_at
@@ -120,10 +120,7 @@ async def settle(
 async def _states(
     services: Sequence[Service], scope: Scope, read_states: ReadStates
 ) -> Mapping[str, UnitState] | CannotCheck:
-    try:
-        return await read_states([service.unit for service in services], scope)
-    except CannotCheck as reason:
-        return reason
+    return await or_reason(read_states([service.unit for service in services], scope))
 
 
 async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[bool, str]:
@@ -152,7 +149,7 @@ async def _ask_redis(url: str) -> tuple[bool, str]:
 
 
 def unit_checks(
-    service: Service, settled: Settled, listening: Sequence[Listener], proc: Path
+    service: Service, settled: Settled, listening: Sequence[Listener] | CannotCheck, proc: Path
 ) -> list[Coroutine[Any, Any, Check]]:
     """The checks of one unit, to be awaited."""
     unit = service.unit
@@ -218,7 +215,9 @@ async def _digest(service: Service, settled: Settled, proc: Path) -> str:
     return running
 
 
-async def _port(service: Service, listening: Sequence[Listener]) -> str:
+async def _port(service: Service, listening: Sequence[Listener] | CannotCheck) -> str:
+    if isinstance(listening, CannotCheck):
+        raise CannotCheck(str(listening))
     here = [listener for listener in listening if listener.port == service.port]
     own = [listener for listener in here if listener.belongs_to(service.unit)]
     if not own:

@@ -105,6 +105,7 @@ def test_a_failed_proof_is_written_down_and_told_before_that_there_is_no_way_bac
         "who": "alice@desk",
         "reason": "1 of 24 checks fail\n    route/x: no words",
         "verdict": FAIL,
+        "verified": True,
     }
     with pytest.raises(HostError) as told:
         rollback.main(request)
@@ -136,6 +137,49 @@ def test_when_going_back_fails_too_both_reasons_are_told(tmp_path: Path, state: 
         "GOING BACK FAILED TOO: generation found"
     )
     assert "a file/units" in told
+
+
+UNVERIFIED = {"status": "unknown", "summary": "the verifier gave no verdict", "seconds": 0}
+
+
+@pytest.mark.parametrize(
+    ("verifier", "goes_back"), [("exit 3", False), ("echo '{}'", False), ('echo "$VERDICT"', True)]
+)
+def test_a_generation_that_was_not_verified_is_left_only_for_one_whose_verifier_works(
+    tmp_path: Path, state: str, monkeypatch: pytest.MonkeyPatch, verifier: str, goes_back: bool
+) -> None:
+    """What keeps every verifier from a verdict lies in the host: an older generation would not be better off."""
+    monkeypatch.setenv("VERDICT", json.dumps({"checks": [], "seconds": 1}))
+    config = tmp_path / "config"
+    for name in ("found", "new"):
+        folder = keep(tmp_path, name)
+        (folder / "bin").mkdir()
+        # As a generation's script does, it names what is current; that of the new generation crashes.
+        script = f"#!/bin/sh\n. {config}/verifier.sh\n"
+        (folder / "bin/verify").write_text(script)
+        (folder / "verifier.sh").write_text(verifier if name == "found" else "echo 'KeyError: 7' >&2; exit 1")
+    note_verdict(state, "alice@desk", "found", PASS)
+    config.symlink_to(tmp_path / "generations/new")
+    gone: list[str] = []
+    monkeypatch.setattr(rollback, "go_back", lambda request, failed, reason: gone.append(failed) or HostError("gone"))
+    request = {
+        "state": state,
+        "generations": str(tmp_path / "generations"),
+        "config": str(config),
+        "found": "found",
+        "failed": "new",
+        "who": "alice@desk",
+        "reason": "the verifier gave no verdict",
+        "verdict": UNVERIFIED,
+        "verified": False,
+    }
+    with pytest.raises(HostError) as told:
+        rollback.main(request)
+    assert bool(gone) == goes_back
+    if not goes_back:
+        assert "generation new was not verified: the verifier gave no verdict\nIt stays active" in str(told.value)
+        assert "gave no verdict: it ended with status" in str(told.value)
+    assert passed_proofs(state) == ["found"], "the next run tries to verify it again"
 
 
 def test_the_history_is_bounded_public_and_whole(state: str, monkeypatch: pytest.MonkeyPatch) -> None:

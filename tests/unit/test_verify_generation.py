@@ -214,4 +214,4 @@ def test_environment_files_read_as_systemd_reads_them(text: str, variables: dict
 
 
 def test_the_environment_of_a_process_is_split_at_nul_bytes() -> None:
-    assert parse_environment_block(b"A=1\0B=x=y\n\0junk\0C=\xff\0") == {"A": "1", "B": "x=y\n", "C": "�"}
+    assert parse_environment_block(b"A=1\0B=x=y\n\0junk\0C=\xff\0") == {"A": "1", "B": "x=y\n", "C": "\\xff"}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from roles.host.programs.console import HostError, Progress, say, seconds
-from roles.host.programs.files import link_atomic, make_folder, remove_tree, write_atomic
+from roles.host.programs.files import link_atomic, make_folder, read_text, remove_tree, write_atomic
 from roles.host.programs.front import Server
 from roles.host.programs.kept import ACTIVATION, deploy_order, events, passed_proofs
 from roles.host.programs.systemd import Manager
@@ -154,10 +154,10 @@ def _running_digest(manager: Manager, unit: dict[str, Any]) -> str | None:
     with contextlib.suppress(OSError):
         if unit["done_file"]:
             done = manager.runtime / unit["done_file"]
-            return done.read_text() if state.get("SubState") == "exited" and _still_holds(unit, done) else None
+            return read_text(done) if state.get("SubState") == "exited" and _still_holds(unit, done) else None
         for variable in Path("/proc", state.get("MainPID", "0"), "environ").read_bytes().split(b"\0"):
             if variable.startswith(b"AI_BACKEND_DIGEST="):
-                return variable.split(b"=", 1)[1].decode()
+                return variable.split(b"=", 1)[1].decode(errors="backslashreplace")
     return None
 
 

@@ -69,7 +69,8 @@ def remove_tree(folder: Path) -> None:
 
 
 def read_text(path: Path) -> str | None:
+    """What is there, bytes that are no text as their escapes; none = it can not be read."""
     try:
-        return path.read_text()
+        return path.read_text(errors="backslashreplace")
     except OSError:
         return None

@@ -60,7 +60,7 @@ class Server:
 
     def _under_way(self) -> int:
         row = self._row()
-        return int(row["scur"]) if row else 0
+        return int(row["scur"] or 0) if row else 0
 
     def _row(self) -> dict[str, str] | None:
         return next((row for row in self._rows() if row["svname"] == self._name), None)
@@ -89,4 +89,4 @@ class Server:
                 return ""
             except OSError as error:
                 raise HostError(f"{self._socket}: HAProxy does not answer: {error}") from None
-        return answer.decode()
+        return answer.decode(errors="backslashreplace")

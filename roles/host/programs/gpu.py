@@ -225,7 +225,7 @@ def _smi(limit: float, *arguments: str) -> str | None:
 
 
 def _is_card(row: dict[str, str]) -> bool:
-    return row["index"].isdigit() and row["temperature.gpu"] is not None
+    return row["index"].isdecimal() and row["temperature.gpu"] is not None
 
 
 def _nvidia_card(row: dict[str, str], root: Path) -> Card:
@@ -261,7 +261,7 @@ def _nvidia_card(row: dict[str, str], root: Path) -> Card:
 
 def _mebibytes(value: str) -> int | None:
     """Bytes; none for `[N/A]`, `[Not Supported]`, `[Insufficient Permissions]` and the like."""
-    return int(value) * _MIB if value.isdigit() else None
+    return int(value) * _MIB if value.isdecimal() else None
 
 
 def _system_memory(root: Path) -> tuple[int | None, int | None]:
@@ -310,7 +310,7 @@ def _add_processes(cards: list[Card], root: Path, limit: float) -> None:
     said = _smi(limit, "--query-compute-apps=gpu_uuid,pid,used_memory,process_name", "--format=csv,noheader,nounits")
     for line in (said or "").splitlines():
         parts = line.split(", ", 3)
-        if len(parts) == 4 and parts[1].isdigit():
+        if len(parts) == 4 and parts[1].isdecimal():
             uuid, pid, memory, name = parts
             known = None if name.startswith("[") else name
             process: Process = {
@@ -382,7 +382,7 @@ def _read(path: Path) -> str | None:
 
 def _number(path: Path) -> int | None:
     text = _read(path)
-    return int(text) if text and text.isdigit() else None
+    return int(text) if text and text.isdecimal() else None
 
 
 # The wait -----------------------------------------------------------------------------------------------------------

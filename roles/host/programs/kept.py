@@ -118,7 +118,7 @@ def _contents(generation: Path, texts: dict[str, str]) -> dict[str, Any]:
     files = {}
     for parent, _, names in os.walk(generation):
         for path in (Path(parent, name) for name in names):
-            if path.is_symlink():
+            if path.is_symlink() or not path.is_file():
                 continue
             content, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
             digest = hashlib.sha256(content).hexdigest()

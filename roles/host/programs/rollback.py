@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -23,7 +24,30 @@ def main(request: dict[str, Any]) -> None:
         HostError: always, with the reason first and what became of going back second.
     """
     note_verdict(request["state"], request["who"], request["failed"], request["verdict"])
+    if not request["verified"]:
+        _require_a_verifier(request)
     raise go_back(request, request["failed"], request["reason"])
+
+
+def _require_a_verifier(request: dict[str, Any]) -> None:
+    """A generation that nothing is known against is left for one whose verifier works here, and for no other.
+
+    Raises:
+        HostError: that one gives no verdict on this host either. What keeps both from it is not what was changed.
+    """
+    target = _generation_that_held(request, request["failed"])
+    if isinstance(target, str):
+        return
+    # Its script names the current generation's folder.
+    script = re.sub(rf"{re.escape(request['config'])}(?![\w-])", str(target), (target / "bin/verify").read_text())
+    try:
+        _prove(["sh", "-c", script, "verify"])
+    except HostError as error:
+        raise HostError(
+            f"generation {request['failed']} was not verified: {request['reason']}\n"
+            f"It stays active, as generation {target.name}, to which the host would go back, can not be verified here "
+            f"either: {error}\nFix what is named above and run again"
+        ) from None
 
 
 def go_back(request: dict[str, Any], failed: str, reason: str) -> HostError:
@@ -47,14 +71,17 @@ def go_back(request: dict[str, Any], failed: str, reason: str) -> HostError:
         took = round(time.monotonic() - began, 1)
         more = {"from": failed, "reason": first_line(reason), "seconds": took}
         note(request["state"], "rolled back", target.name, request["who"], **more)
-        verdict = _prove(request["config"])
-        note_verdict(request["state"], request["who"], target.name, verdict)
     except (HostError, OSError) as error:
         return HostError(
             f"{told}\nGOING BACK FAILED TOO: generation {target.name}, which held before, does not any more: "
             f"{described(error)}\n"
             "Mend what is named above and run again"
         )
+    try:
+        verdict = _prove([f"{request['config']}/bin/verify"])
+    except HostError as error:
+        return HostError(f"{told}\nGeneration {target.name} is active again, and was not verified: {error}")
+    note_verdict(request["state"], request["who"], target.name, verdict)
     if verdict["status"] == "pass":
         return HostError(f"{told}\nGeneration {target.name} is active again: {verdict['summary']}")
     return HostError(
@@ -81,21 +108,26 @@ def _generation_that_held(request: dict[str, Any], failed: str) -> Path | str:
     return kept[name]
 
 
-def _prove(config: str) -> dict[str, Any]:
-    """What the current generation's own verifier finds: `status`, `summary` and `seconds`.
+def _prove(verifier: list[str]) -> dict[str, Any]:
+    """What a generation's own verifier finds: `status`, `summary` and `seconds`.
 
     Raises:
         HostError: it gave no verdict.
     """
     with Progress("proving", lambda: ""):
-        command = [f"{config}/bin/verify", "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(
+                [*verifier, "--json"], capture_output=True, text=True, errors="backslashreplace", check=False
+            )
+        except OSError as error:
+            raise HostError(f"its verifier can not be run: {error.filename}: {error.strerror}") from None
     try:
         verdict = json.loads(done.stdout)
         # What is wrong with the host itself no generation can mend.
         checks = [check for check in verdict["checks"] if not check["id"].startswith("host/")]
     except (ValueError, LookupError, TypeError):
-        raise HostError(f"its verifier gave no verdict: {done.stderr.strip()}") from None
+        said = done.stderr.strip().splitlines()[-1:] or [f"it ended with status {done.returncode}"]
+        raise HostError(f"its verifier gave no verdict: {said[0]}") from None
     wrong = [f"{check['id']} ({check['seen']})" for check in checks if not check["ok"]]
     if not wrong:
         summary = f"{len(checks)} of {len(checks)} checks hold"

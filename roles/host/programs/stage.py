@@ -65,6 +65,7 @@ def _questioned(manager: Manager, request: dict[str, Any], folder: Path, url: st
         [*command, "--config", str(folder), "--json", "--staged", url, "--stale", *request["stale"]],
         capture_output=True,
         text=True,
+        errors="backslashreplace",
         check=False,
         env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
     )

@@ -62,11 +62,24 @@ def main(request: dict[str, Any]) -> None:
     )
 
 
-def _read(path: str) -> str | None:
+def _read(path: str | Path) -> str | None:
+    """A text file; names in it, of processes and their groups, are chosen by whoever runs them, in any bytes."""
     try:
-        return Path(path).read_text().strip()
+        return _decoded(Path(path).read_bytes()).strip(" \n")
     except OSError:
         return None
+
+
+def _decoded(data: bytes) -> str:
+    return data.decode(errors="backslashreplace")
+
+
+def _output(command: list[str], environment: dict[str, str] | None = None) -> str:
+    """What a command prints; empty where it can not be run."""
+    try:
+        return _decoded(subprocess.run(command, capture_output=True, check=False, env=environment).stdout)
+    except OSError:
+        return ""
 
 
 def _platform() -> dict[str, str]:
@@ -110,10 +123,7 @@ def _disk_free(path: Path) -> list[Any]:
 
 def _missing_packages(wanted: list[str]) -> list[str]:
     query = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *wanted]
-    try:
-        output = subprocess.run(query, capture_output=True, text=True, check=False).stdout if wanted else ""
-    except OSError:
-        return wanted
+    output = _output(query) if wanted else ""
     installed = {line.split()[0] for line in output.splitlines() if line.endswith(" installed")}
     return [package for package in wanted if package not in installed]
 
@@ -127,11 +137,7 @@ def _user_exists(name: str | None) -> bool:
 
 def _systemctl(scope: str, *arguments: str) -> str:
     environment = {**os.environ, "XDG_RUNTIME_DIR": os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")}
-    command = ["systemctl", *(["--user"] if scope == "user" else []), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment).stdout
-    except OSError:
-        return ""
+    return _output(["systemctl", *(["--user"] if scope == "user" else []), *arguments], environment)
 
 
 def _systemd_version(scope: str) -> str | None:
@@ -149,12 +155,21 @@ def _tree(config: Path) -> dict[str, list[Any]]:
     for parent, folders, names in os.walk(config.resolve()):
         for name in (*names, *(folder for folder in folders if Path(parent, folder).is_symlink())):
             path = Path(parent, name)
-            status = path.lstat()
-            link = stat.S_ISLNK(status.st_mode)
-            content = str(path.readlink()) if link else hashlib.sha256(path.read_bytes()).hexdigest()
-            key = str(path.relative_to(config.resolve()))
-            found[key] = [content, 0 if link else stat.S_IMODE(status.st_mode), status.st_uid]
+            # One that can not be read is not as it was written, which is all that matters.
+            with contextlib.suppress(OSError):
+                status = path.lstat()
+                link = stat.S_ISLNK(status.st_mode)
+                found[str(path.relative_to(config.resolve()))] = [
+                    str(path.readlink()) if link else _digest_of(path, status.st_mode),
+                    0 if link else stat.S_IMODE(status.st_mode),
+                    status.st_uid,
+                ]
     return found
+
+
+def _digest_of(path: Path, mode: int) -> str:
+    """Of a regular file; of another, which might never end, none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if stat.S_ISREG(mode) else ""
 
 
 def _is_private(path: Path) -> bool:
@@ -236,7 +251,7 @@ def _running_digest(pid: str) -> str:
     with contextlib.suppress(OSError):
         for variable in Path("/proc", pid, "environ").read_bytes().split(b"\0"):
             if variable.startswith(b"AI_BACKEND_DIGEST="):
-                return variable.split(b"=", 1)[1].decode()
+                return _decoded(variable.split(b"=", 1)[1])
     return ""
 
 
@@ -244,9 +259,8 @@ def _listeners(port: int) -> list[str]:
     """Who listens on a TCP port: the unit or command of each process, `unknown` where it can not be seen."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in (_read(table) or "").splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
+        for fields in map(str.split, (_read(table) or "").splitlines()[1:]):
+            if len(fields) > 9 and fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
                 inodes.add(f"socket:[{fields[9]}]")
     return sorted({_holder_of(inode) for inode in inodes})
 
@@ -255,9 +269,24 @@ def _holder_of(inode: str) -> str:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if any(_leads_to(descriptor, inode) for descriptor in (process / "fd").iterdir()):
-                unit = (process / "cgroup").read_text().strip().rsplit("/", 1)[-1]
-                return unit if unit.endswith(".service") else (process / "comm").read_text().strip()
+                return _unit_of(process) or _shown(_read(process / "comm") or "") or "a process without a name"
     return "unknown"
+
+
+def _unit_of(process: Path) -> str | None:
+    """The service that a process belongs to. Below a unit that is given to somebody, as each user's manager is, that
+    somebody names the groups, and may name one like a unit of the stack: only those of our own managers count."""
+    for line in (_read(process / "cgroup") or "").split("\n"):
+        units = [part for part in line.split("/") if part.endswith((".service", ".scope"))]
+        own = units[1:2] if units[:1] == [f"user@{os.getuid()}.service"] else units[:1]
+        if own and own[0].endswith(".service"):
+            return own[0]
+    return None
+
+
+def _shown(name: str) -> str:
+    """A foreign name on one line, each character that is not printable as its escape."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
 
 
 def _leads_to(descriptor: Path, inode: str) -> bool:

@@ -75,7 +75,9 @@ def _enable_lingering() -> None:
         HostError: this host asks for an administrator.
     """
     user = pwd.getpwuid(os.getuid()).pw_name
-    done = subprocess.run(["loginctl", "enable-linger", user], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["loginctl", "enable-linger", user], capture_output=True, text=True, errors="backslashreplace", check=False
+    )
     if done.returncode != 0:
         raise HostError(
             f"{user}'s services would stop at logout and not start at boot, and {user} may not change that here: "

@@ -25,7 +25,10 @@ class Manager:
         self._environment = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **os.environ}
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment)
+        # Log lines hold whatever somebody had written there.
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="backslashreplace", check=False, env=self._environment
+        )
 
     def call(self, *arguments: str) -> None:
         """`systemctl …`.

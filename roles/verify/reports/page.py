@@ -139,8 +139,11 @@ def page_of(verdict: Verdict, earlier: Sequence[Verdict]) -> Page:
 
 
 def shown_time(time: str) -> str:
-    """An ISO 8601 time as people read it."""
-    return datetime.fromisoformat(time).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """An ISO 8601 time as people read it; another, as a damaged history may have one, as it is."""
+    try:
+        return datetime.fromisoformat(time).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except ValueError:
+        return time
 
 
 def _title(verdict: Verdict) -> str:

@@ -32,7 +32,9 @@ _PROVIDERS_ONLY = replace(GOOD, deployment=replace(DEPLOYED, endpoint=None, rout
 _BARE = replace(GOOD, deployment=None, events=(), checks=())
 
 NASTY = "<script>alert(1)</script> & \"x\" 'y' ]]> `code` | [a](b) \x00\x07\x1b[31m\x85\u202eevil\ufffe 你好 $1"
-"""What a model or a server may say: markup of all kinds, control characters, and one that turns the text around."""
+NASTY += " \udcff\ud800"
+"""What a model or a server may say: markup of all kinds, control characters, one that turns the text around, and halves
+of surrogate pairs, as Python reads names that are no UTF-8."""
 
 _HOSTILE = replace(
     changed(
@@ -68,6 +70,7 @@ def test_every_form_can_tell_every_verdict(form: str, verdict: Verdict) -> None:
     for earlier in ((), _RUNS):
         text = _text(form, verdict, earlier)
         assert text.endswith("\n")
+        assert text.encode(), "it can be written to a file"
         assert text == _text(form, verdict, earlier)
         if verdict is not _BARE and form not in ("json", "prometheus"):
             assert all(check.claim in text for check in GOOD.checks if check.subject != "gateway")
