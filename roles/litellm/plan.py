@@ -57,6 +57,8 @@ _LONGEST_QUESTIONS = 1800
 
 _PROCESS_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
+    # Should it crash, its log has where each of its threads was.
+    "PYTHONFAULTHANDLER": "1",
     # No `.env` from the working folder, no list of prices from the network: nothing but what the generation holds.
     "LITELLM_MODE": "PRODUCTION",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",

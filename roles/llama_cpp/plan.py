@@ -96,7 +96,11 @@ def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
         _PYTHON,
         unit=f"llama-cpp-python@{server.name}.service",
         template="llama-cpp-python.service.j2",
-        command=[f"{layout.install(environment.name)}/bin/python", "-I", "-u", "-m", "llama_cpp.server", *command],
+        # Should it crash, its log has where each of its threads was.
+        command=[
+            f"{layout.install(environment.name)}/bin/python", "-I", "-u", "-X", "faulthandler", "-m",
+            "llama_cpp.server", *command,
+        ],  # fmt: skip
         environment=variables,
         installs=_once([*installs, *(model_install(file) for file in files)]),
         packages=packages(server.build, server.cards),

@@ -18,6 +18,7 @@ from roles.verify.commands import output_of
 from roles.verify.generation import Scope, Service
 from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.sizes import ago
+from roles.verify.systemd import signal_name
 from roles.verify.units import Settled
 from roles.verify.verdict import Check
 
@@ -25,6 +26,11 @@ WINDOW = 3600.0
 """Seconds. Restarts before that are told and are no fault any more: what was wrong has passed."""
 _TOO_MANY = 2
 """Restarts within the window. A single one is what `Restart=` is for: it costs seconds, and nobody can mend it."""
+CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
+"""Signals that a process gets for a defect of its own."""
+_FATAL = "Fatal Python error: "
+"""How Python's fault handler begins."""
+_BACKTRACE_LINES = 8
 _LONGEST_ANSWER = 20.0
 """Seconds for a question to the journal."""
 
@@ -81,10 +87,29 @@ async def _told_by_journal(unit: str, scope: Scope) -> _Told:
         if entry.get("MESSAGE_ID") == _SCHEDULED:
             restarts += 1
         elif entry.get("MESSAGE_ID") == _EXITED:
-            cause = f": {entry.get('EXIT_CODE')}, status {entry.get('EXIT_STATUS')}"
+            cause = f": {_ended(str(entry.get('EXIT_CODE')), str(entry.get('EXIT_STATUS')))}"
         elif entry.get("UNIT_RESULT") == "oom-kill":
             cause = ": killed by the kernel for lack of memory"
+    if any(name in cause for name in CRASHES):
+        cause += await _last_words(unit, scope)
     return _Told(restarts, cause)
+
+
+def _ended(code: str, status: str) -> str:
+    return f"ended by {signal_name(status)}" if code in ("killed", "dumped") else f"{code}, status {status}"
+
+
+async def _last_words(unit: str, scope: Scope) -> str:
+    """Where a process was that crashed, as Python's fault handler writes it into the log; empty where none did."""
+    flag = "--user-unit" if scope == "user" else "--unit"
+    command = ["journalctl", "--no-pager", "--quiet", "--boot", f"--since=-{WINDOW:.0f}s", "--output=cat"]
+    try:
+        output = await output_of("journalctl", [*command, "--lines=1000", f"{flag}={unit}"], _LONGEST_ANSWER)
+    except CannotCheck:
+        return ""
+    _, mark, after = output.rpartition(_FATAL)
+    lines = [" ".join(line.split()) for line in f"{mark}{after}".splitlines() if line.strip()]
+    return f"; it said last: {' | '.join(lines[:_BACKTRACE_LINES])}" if mark else ""
 
 
 def _entries(output: str) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from signal import Signals
 
 from roles.verify.commands import output_of
 from roles.verify.generation import Scope
@@ -15,6 +16,8 @@ _PROPERTIES = (
     "ActiveState",
     "SubState",
     "Result",
+    "ExecMainCode",
+    "ExecMainStatus",
     "UnitFileState",
     "MainPID",
     "Job",
@@ -24,6 +27,8 @@ _PROPERTIES = (
     "ControlGroup",
     "MemoryMax",
 )
+_KILLED, _DUMPED = "2", "3"
+"""What `ExecMainCode` is of a process that a signal has ended: CLD_KILLED, CLD_DUMPED of waitid(2)."""
 _LONGEST_ANSWER = 20.0
 """Seconds. A systemd that takes longer than that (it reloads, it hangs) is not there for us."""
 
@@ -35,6 +40,7 @@ class UnitState:
     Attributes:
         active, sub: e.g. `active` and `running`, `activating` and `auto-restart`.
         result: why it stopped last, e.g. `exit-code`; `success` else.
+        signal: what ended its main process last; empty = no signal did, or it runs.
         enabled: systemd's `UnitFileState`; empty when there is no such unit file.
         main_pid: 0 when no process runs.
         active_since: when it last became active, on the clock of `time.monotonic`; 0 = never in this boot.
@@ -58,11 +64,13 @@ class UnitState:
     began: float = 0
     control_group: str = ""
     memory_max: int | None = None
+    signal: str = ""
 
     def __str__(self) -> str:
         if self.loaded != "loaded":
             return self.loaded
         cause = "" if self.result in ("success", "") else f", result {self.result}"
+        cause += f", ended by {self.signal}" if cause and self.signal else ""
         return f"{self.active} ({self.sub}{cause})"
 
     @property
@@ -110,7 +118,20 @@ def _state(properties: Mapping[str, str]) -> UnitState:
         began=_number(properties, "InactiveExitTimestampMonotonic") / 1e6,
         control_group=properties.get("ControlGroup", ""),
         memory_max=_number(properties, "MemoryMax") or None,
+        signal=(
+            signal_name(properties.get("ExecMainStatus", ""))
+            if properties.get("ExecMainCode") in (_KILLED, _DUMPED)
+            else ""
+        ),
     )
+
+
+def signal_name(number: str) -> str:
+    """`11` → `SIGSEGV`; of what is no signal's number the number."""
+    try:
+        return Signals(int(number)).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _number(properties: Mapping[str, str], name: str) -> int:

@@ -70,6 +70,8 @@ def plan_vllm(vllm: Vllm, context: Context) -> ServicePlan:
             "HF_HUB_OFFLINE": "1",
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",
+            # Should it crash, its log has where each of its threads was.
+            "PYTHONFAULTHANDLER": "1",
             # Compiled kernels of vLLM, and in its home those of Triton and the driver.
             "HOME": cache,
             "VLLM_CACHE_ROOT": f"{cache}/vllm",

@@ -96,7 +96,7 @@ def test_what_systemctl_shows_of_restarts_and_memory_is_read() -> None:
             partial(restarted, 1),
             [KILLED, SCHEDULED],
             True,
-            "once since somebody started it, 1 of them in the last hour, last 30 s ago: killed, status 9",
+            "once since somebody started it, 1 of them in the last hour, last 30 s ago: ended by SIGKILL",
         ),
         (
             partial(restarted, 2),
@@ -110,7 +110,7 @@ def test_what_systemctl_shows_of_restarts_and_memory_is_read() -> None:
             partial(restarted, 7),
             [KILLED, SCHEDULED],
             True,
-            "7 times since somebody started it, 1 of them in the last hour, last 30 s ago: killed, status 9",
+            "7 times since somebody started it, 1 of them in the last hour, last 30 s ago: ended by SIGKILL",
         ),
         (partial(restarted, 7, seconds_ago=5 * 3600), [], True, "7 times since somebody started it, last 5 h ago"),
         (
@@ -118,13 +118,13 @@ def test_what_systemctl_shows_of_restarts_and_memory_is_read() -> None:
             partial(restarted, 1),
             [KILLED, SCHEDULED] * 5,
             True,
-            "once since somebody started it, 1 of them in the last hour, last 30 s ago: killed, status 9",
+            "once since somebody started it, 1 of them in the last hour, last 30 s ago: ended by SIGKILL",
         ),
         (
             partial(restarted, 1, active="activating", sub="auto-restart"),
             [KILLED, SCHEDULED],
             False,
-            "once since somebody started it, 1 of them in the last hour, last 30 s ago: killed, status 9",
+            "once since somebody started it, 1 of them in the last hour, last 30 s ago: ended by SIGKILL",
         ),
     ],
     ids=["none", "one", "two", "one lately", "long ago", "started by hand since", "just now"],
@@ -135,6 +135,55 @@ def test_a_service_that_keeps_dying_is_red_and_one_that_has_recovered_is_not(
     lines = "\n".join(journal)
     program("journalctl", f"case \"$*\" in *' UNIT={UNIT} '*) cat <<'END'\n{lines}\nEND\nesac")
     assert made(restart_check(SERVICE, settled(state()), "system")) == (ok, seen)
+
+
+FAULT = """INFO: started
+Fatal Python error: Segmentation fault
+
+Current thread 0x00007f (most recent call first):
+  File "/opt/x/server.py", line 12 in handle
+  File "/opt/x/main.py", line 3 in <module>
+
+Extension modules: a.b, c.d (total: 2)
+Started LiteLLM gateway."""
+
+
+@pytest.mark.parametrize(
+    ("number", "log", "seen"),
+    [
+        (
+            "11",
+            FAULT,
+            "ended by SIGSEGV; it said last: Fatal Python error: Segmentation fault | "
+            'Current thread 0x00007f (most recent call first): | File "/opt/x/server.py", line 12 in handle | '
+            'File "/opt/x/main.py", line 3 in <module> | '
+            "Extension modules: a.b, c.d (total: 2) | Started LiteLLM gateway.",
+        ),
+        ("11", "nothing of interest", "ended by SIGSEGV"),
+        ("9", FAULT, "ended by SIGKILL"),
+        ("250", FAULT, "ended by signal 250"),
+        ("odd", FAULT, "ended by signal odd"),
+    ],
+    ids=["a backtrace", "none", "killed by somebody", "no signal", "no number"],
+)
+def test_a_crash_is_told_with_its_signal_and_where_it_was(
+    program: Callable[[str, str], None], number: str, log: str, seen: str
+) -> None:
+    lines = "\n".join([entry("exited", EXIT_CODE="dumped", EXIT_STATUS=number), SCHEDULED])
+    forged = '7\n{"MESSAGE_ID": [1]}\nno JSON'
+    program(
+        "journalctl",
+        f"case \"$*\" in\n*--unit={UNIT}*) cat <<'END'\n{log}\nEND\n;;\n"
+        f"*' UNIT={UNIT} _PID=1 '*) cat <<'END'\n{lines}\n{forged}\nEND\nesac",
+    )
+    told = made(restart_check(SERVICE, settled(restarted(1)), "system"))
+    assert told == (True, f"once since somebody started it, 1 of them in the last hour, last 30 s ago: {seen}")
+
+
+def test_what_ended_a_unit_is_told_with_its_state() -> None:
+    shown = f"Id={UNIT}\nLoadState=loaded\nActiveState=failed\nSubState=failed\nResult=signal\nExecMainStatus=11\n"
+    assert str(parse_show(f"{shown}ExecMainCode=2\n")[UNIT]) == "failed (failed, result signal, ended by SIGSEGV)"
+    assert str(parse_show(f"{shown}ExecMainCode=1\n")[UNIT]) == "failed (failed, result signal)"
 
 
 def test_without_a_journal_all_restarts_count_while_the_last_is_young(program: Callable[[str, str], None]) -> None:
