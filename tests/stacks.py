@@ -85,6 +85,7 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
         "files": files,
         "secrets": [secret.path for secret in plan.generated_secrets],
         "installs": sorted({install.folder for install in generation.installs}),
+        "damaged_installs": [],
         "used_installs": sorted({install.folder for install in generation.installs}),
         "activated": generation.digest,
         "lock": None,
@@ -97,6 +98,7 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
                 "NeedDaemonReload": "no",
                 "ActiveState": "active",
                 "Digest": generation.unit_digests[unit.name],
+                "Outdated": False,
             }
             for unit in plan.units
         },

@@ -213,7 +213,9 @@ def go_back(*, to: KeptGeneration) -> Generator[PyinfraCommand, None, None]:
 def _go_to(target: Target, generation: str, *, by_hand: bool) -> Generator[PyinfraCommand, None, None]:
     found = target.state.generation
     folder = f"{target.plan.layout.generations}/{generation}"
-    yield HostProgram("forward", {**activation_request(target, found), "folder": folder, "by_hand": by_hand})
+    outdated: list[Json] = [name for name, unit in target.state.units.items() if unit.outdated]
+    request = {**activation_request(target, found), "folder": folder, "by_hand": by_hand, "outdated": outdated}
+    yield HostProgram("forward", request)
     target.found, target.activated = found, generation
     target.changed()
 

@@ -43,7 +43,7 @@ class Pending:
 def pending_steps(plan: HostPlan, generation: Generation, state: HostState) -> Pending:
     missing: dict[str, ResolvedInstall] = {}
     for install in generation.installs:
-        if install.folder not in state.installs:
+        if install.folder not in state.installs or install.folder in state.damaged_installs:
             missing.setdefault(install.folder, install)  # two names may lead to one folder
     return Pending(
         packages=state.missing_packages,
@@ -100,6 +100,8 @@ def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostStat
                 reasons.append(f"{unit.name} runs not")
         elif unit.kind != "triggered" and found.running_digest != generation.unit_digests[unit.name]:
             reasons.append(f"{unit.name} runs {found.running_digest or 'not'}")
+        elif unit.kind == "server" and found.outdated:
+            reasons.append(f"{unit.name} runs from files that were replaced since")
     return reasons
 
 

@@ -68,8 +68,8 @@ _LOCK_KEY = "ai_backend_lock"
 
 _ORDER = (
     "console", "files", "turn", "lock", "processes", "systemd", "download", "hub", "uv_tool", "ggml", "python_env",
-    "toolkits", "source_build", "release", "receive", "install", "system", "generation", "kept", "record", "front",
-    "activate", "rollback", "forward", "stage", "prune",
+    "toolkits", "source_build", "release", "receive", "manifest", "install", "system", "generation", "kept", "record",
+    "front", "activate", "rollback", "forward", "stage", "prune",
 )  # fmt: skip
 """The programs, each after those it imports."""
 

@@ -28,11 +28,13 @@ class UnitState:
         needs_reload: its file is not the one that systemd has read.
         running_digest: what its process carries, or a task carried that has done its work; empty when it does not run,
             or can not be seen.
+        outdated: its processes have loaded files that an upgrade has put others in the place of.
     """
 
     needs_reload: bool
     running_digest: str
     active: bool
+    outdated: bool
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class HostState:
         last_event: the last entry of the host's history that is no verdict.
         files: path below the current generation → [SHA-256 or link target, mode, owner's uid].
         installs: folders of the installs that are complete.
+        damaged_installs: those of the current generation that do not look as they did when they were made.
         used_installs: folders that some kept generation uses.
         linked_units: units that lead into the configuration.
         wanted_links: those among them that start at boot.
@@ -82,6 +85,7 @@ class HostState:
     files: Mapping[str, list[Any]]
     secrets: frozenset[str]
     installs: frozenset[str]
+    damaged_installs: frozenset[str]
     used_installs: frozenset[str]
     activated: str | None
     lock: Mapping[str, str] | None
@@ -111,6 +115,7 @@ class HostState:
             files=read["files"],
             secrets=frozenset(read["secrets"]),
             installs=frozenset(read["installs"]),
+            damaged_installs=frozenset(read["damaged_installs"]),
             used_installs=frozenset(read["used_installs"]),
             activated=read["activated"],
             lock=None if read["lock"] is None else parse_holder(read["lock"].encode(errors="replace")),
@@ -121,6 +126,7 @@ class HostState:
                     needs_reload=unit["NeedDaemonReload"] == "yes",
                     running_digest=unit["Digest"],
                     active=unit["ActiveState"] == "active",
+                    outdated=unit["Outdated"],
                 )
                 for name, unit in read["units"].items()
             },
@@ -152,6 +158,7 @@ def state_request(plan: HostPlan) -> dict[str, Any]:
         "build_user": BUILD_USER if layout.scope == "system" else None,
         "kept_program": program_text("kept"),
         # Asking for cards takes half a second or more: only where some are wanted.
+        "manifest_program": program_text("manifest"),
         "gpu_program": program_text("gpu") if plan.gpus else None,
         "units": {unit.name: unit.done_file for unit in plan.units},
         "holds": {unit.name: list(unit.holds) for unit in plan.units if unit.holds},

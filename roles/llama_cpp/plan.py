@@ -98,9 +98,10 @@ def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
         template="llama-cpp-python.service.j2",
         # Should it crash, its log has where each of its threads was.
         command=[
-            f"{layout.install(environment.name)}/bin/python", "-I", "-u", "-X", "faulthandler", "-m",
-            "llama_cpp.server", *command,
-        ],  # fmt: skip
+            f"{layout.install(environment.name)}/bin/python",
+            *("-I", "-u", "-X", "faulthandler", "-m", "llama_cpp.server"),
+            *command,
+        ],
         environment=variables,
         installs=_once([*installs, *(model_install(file) for file in files)]),
         packages=packages(server.build, server.cards),

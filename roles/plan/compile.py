@@ -13,6 +13,9 @@ from roles.plan.model import Backend, DeploymentPlan, HostPlan, Install, RoutePl
 from roles.plan.watch import watch_plan
 from roles.spec import Cache, Deployment, Route, Service, SpecError, Stack
 
+PACKAGES = "packages.yaml"
+"""Path, below the generation, of the list of the Debian packages that it runs from."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -65,12 +68,17 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     if firewall:
         parts.append(firewall_plan(firewall, [unit for part in parts for unit in part.units]))
     parts.append(watch_plan(stack.verification, layout, [part.gpus for part in parts if part.gpus]))
+    packages = tuple(sorted({package for part in parts for package in part.packages}))
     return HostPlan(
         layout=layout,
-        packages=tuple(sorted({package for part in parts for package in part.packages})),
+        packages=packages,
         keep_off=tuple(sorted({unit for part in parts for unit in part.keep_off})),
         installs=_merged_installs(parts),
-        files={path: text for part in parts for path, text in part.files.items()},
+        files={
+            **{path: text for part in parts for path, text in part.files.items()},
+            # For the verifier, which is to see that they are still there.
+            PACKAGES: "".join(["packages:\n", *(f"- {package}\n" for package in packages)]),
+        },
         units=tuple(unit for part in parts for unit in part.units),
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
         gpus=tuple(part.gpus for part in parts if part.gpus),

@@ -59,6 +59,19 @@ SIGNS: Mapping[str, Sign] = {
             ),
         ),
     ),
+    "unit-segfault": Sign(
+        "unit/*",
+        "ended by SIG(SEGV|ABRT|BUS|ILL|FPE)",
+        "a unit's process has crashed",
+        (
+            Cause(
+                "a defect of its program, or of a library that it has loaded: its log has where it was, and where "
+                "systemd-coredump is installed `coredumpctl info {unit}` too; restarted, it goes on",
+                "journalctl -u {unit} -n 200 -g 'Fatal Python error|File|SIG'",
+            ),
+            Cause("its files were damaged or replaced: see its other checks", "ls -lL {config}/install/"),
+        ),
+    ),
     "unit-dies": Sign(
         "unit/*/active",
         "failed|auto-restart|activating",
@@ -103,6 +116,24 @@ SIGNS: Mapping[str, Sign] = {
         "has no",
         "a process does not say what it runs",
         (Cause(f"the unit's file was replaced by another: {_AGAIN}", "systemctl cat {unit}"),),
+    ),
+    "needs-restart": Sign(
+        "unit/*/binary",
+        "needs restart",
+        "a unit runs from files that others have taken the place of",
+        (
+            Cause(
+                "they were upgraded, and the unit was not started again: `systemctl restart {unit}`, or run "
+                "deploys/full.py, which takes it out of work first where another can take it over",
+                "grep ' upgrade ' /var/log/dpkg.log | tail",
+            ),
+        ),
+    ),
+    "binary-none": Sign(
+        "unit/*/binary",
+        "",
+        "what a unit runs can not be seen",
+        (Cause("it does not run: see its other checks", _LOG),),
     ),
     "port-taken": Sign(
         "unit/*/port",
@@ -199,6 +230,15 @@ SIGNS: Mapping[str, Sign] = {
             ),
         ),
     ),
+    "install": Sign(
+        "install/*",
+        "",
+        "a program or an environment is not what was installed",
+        (
+            Cause(f"somebody changed, added or removed a file: {_AGAIN}", "ls -lL {config}/install/"),
+            Cause("the disk returns something else than was written to it", "journalctl -k -p err"),
+        ),
+    ),
     "model": Sign(
         "model/*",
         "",
@@ -222,6 +262,12 @@ SIGNS: Mapping[str, Sign] = {
             ),
             Cause("something fills a file system that lies in memory, as /run", "df -h /run /dev/shm; du -xsh /run/*"),
         ),
+    ),
+    "packages": Sign(
+        "host/packages",
+        "",
+        "a Debian package that the stack needs is not installed",
+        (Cause(f"somebody removed it: {_AGAIN}", "grep ' remove ' /var/log/dpkg.log | tail"),),
     ),
     "clock": Sign(
         "host/clock",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.quoting import escaped
 from roles.verify.verdict import Check
 
 _DIGITS = 16
@@ -51,5 +52,5 @@ def _compare(folder: Path) -> str:
         return f"{len(files)} files, {len(links)} links"
     written = min(changed.values(), default=0.0)
     later = sorted(name for name, moment in changed.items() if moment > written + _WRITING_SECONDS)
-    what = f"changed since: {', '.join(later)}" if later else "files were added or removed"
+    what = f"changed since: {escaped(', '.join(later))}" if later else "files were added or removed"
     raise Refuted(f"digest {digest}; {what}")

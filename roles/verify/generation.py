@@ -249,6 +249,7 @@ class Generation:
         disks: folders on whose file systems the stack writes.
         config: the folder that it was read from, by its lasting name.
         state: the folder of the host's history and of its kept verdicts.
+        packages: the Debian packages that it runs from; none in a generation of a version that did not write them down.
     """
 
     folder: Path
@@ -262,6 +263,7 @@ class Generation:
     cache: Cache | None = None
     disks: tuple[Path, ...] = ()
     timer: str | None = None
+    packages: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -300,7 +302,12 @@ def load_generation(config: Path) -> Generation:
         config=config,
         state=Path(providers.text("state")),
         timer=providers.text("timer"),
+        packages=_packages(folder / "packages.yaml"),
     )
+
+
+def _packages(file: Path) -> tuple[str, ...]:
+    return _Entry.of_file(file).texts("packages") if file.exists() else ()
 
 
 def _gateway(entry: _Entry, folder: Path) -> Gateway:

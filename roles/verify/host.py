@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from roles.verify.binaries import binary_check
 from roles.verify.cards import card_checks
 from roles.verify.clock import clock_check
 from roles.verify.disks import disk_check
-from roles.verify.generation import Generation
+from roles.verify.generation import Generation, Service
+from roles.verify.installs import install_checks
 from roles.verify.memory import memory_check
 from roles.verify.models import model_checks, ollama_checks
 from roles.verify.open_ports import open_ports_check
+from roles.verify.packages import packages_check
 from roles.verify.processes import processes_of
 from roles.verify.proof import CannotCheck, or_reason
 from roles.verify.restarts import restart_check
@@ -48,18 +51,20 @@ async def host_checks(
         asyncio.to_thread(processes_of, [service.unit for service in generation.services], proc)
     )
     runtime = runtime_folder(generation.scope)
+
+    def own(service: Service) -> Collection[int] | CannotCheck:
+        return processes if isinstance(processes, CannotCheck) else processes[service.unit]
+
     return [
         disk_check((*generation.disks, runtime, *_SHARED)),
         clock_check(generation.folder / "providers.yaml", proc),
         open_ports_check(generation, proc),
         *card_checks(generation, client, proc, asked),
         *(restart_check(service, settled, generation.scope) for service in generation.services),
-        *(
-            memory_check(
-                service, settled, processes if isinstance(processes, CannotCheck) else processes[service.unit], proc
-            )
-            for service in generation.services
-        ),
+        *(memory_check(service, settled, own(service), proc) for service in generation.services),
+        *(binary_check(service, own(service), proc) for service in generation.services),
+        *([packages_check(generation.packages)] if generation.packages else []),
+        *install_checks(generation, deep=deep),
         *model_checks(generation, deep=deep),
         *ollama_checks(generation, client, runtime, brought),
     ]

@@ -64,7 +64,7 @@ class Check:
 
     @property
     def group(self) -> str:
-        """The first part of the id: `host`, `unit`, `model`, `gateway` or `route`."""
+        """The first part of the id: `host`, `unit`, `install`, `model`, `gateway` or `route`."""
         return self.id.partition("/")[0]
 
     @property

@@ -167,7 +167,7 @@ FAULTS = {
         f"systemctl start {UNIT}",
         _active("active"),
         "unit-stopped",
-        (("route/two@two/alone", "backend-down"),),
+        (("route/two@two/alone", "backend-down"), (_active("binary"), "binary-none")),
     ),
     "no server to fall back to": Fault(
         f"systemctl stop {FIRST}",
@@ -203,6 +203,26 @@ FAULTS = {
         _RESTART,
         _active("restarts"),
         "unit-crashed",
+    ),
+    "a server that crashes by itself": Fault(
+        f"for each in 1 2; do systemctl kill --kill-whom=main --signal=SEGV {UNIT}; sleep 3; {UNTIL_ACTIVE}; done",
+        _RESTART,
+        _active("restarts"),
+        "unit-segfault",
+    ),
+    "an upgrade under a running program": Fault(
+        # As dpkg does it: the new file takes the name of the old one.
+        "cp -a /usr/sbin/haproxy /usr/sbin/haproxy.dpkg-new && mv /usr/sbin/haproxy.dpkg-new /usr/sbin/haproxy",
+        "systemctl restart ai-backend-front",
+        "unit/ai-backend-front.service/binary",
+        "needs-restart",
+    ),
+    "a package that was removed": Fault(
+        "cd /var/lib/dpkg && cp -a status /root/dpkg && "
+        "sed -i '/^Package: redis-server$/,/^Status/s/^Status:.*/Status: deinstall ok config-files/' status",
+        "cp -a /root/dpkg /var/lib/dpkg/status",
+        "host/packages",
+        "packages",
     ),
     "a server that would not start at boot": Fault(
         f"rm {_WANTS}/{UNIT} && systemctl daemon-reload",
@@ -325,6 +345,13 @@ FAULTS = {
         "route/two@two/alone",
         "other-words",
         (("model/two.gguf-*/digest", "model"),),
+    ),
+    # Installs
+    "a file more beside a program": Fault(
+        f"touch {_CONFIG}/install/llama-cpp-b1/libmore.so",
+        f"rm {_CONFIG}/install/llama-cpp-b1/libmore.so",
+        "install/llama-cpp-b1/files",
+        "install",
     ),
     # Permissions
     "a model that its server may not read": Fault(

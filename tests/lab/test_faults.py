@@ -19,7 +19,7 @@ from roles.plan import layout_of
 from roles.spec import SystemScope
 from roles.verify.doctor import SIGNS
 from tests.lab.conftest import NewHost
-from tests.lab.deploys import verdict
+from tests.lab.deploys import OPERATIONS, main_pids, verdict
 from tests.lab.faults import AFTER_A_REBOOT, FAULTS, UNIT, UNTIL_ACTIVE, Fault
 from tests.lab.openai_client import answers_by_the_report
 from tests.lab.routes_host import Deployed, routes_host
@@ -122,6 +122,26 @@ def test_a_fault_that_a_reboot_brings_to_light_is_found_and_explained(deployed: 
     assert found["status"] == "fail"
     is_explained(found, fault)
     is_green_again(host)
+
+
+def test_an_upgrade_under_the_gateway_is_brought_in_by_the_next_deploy_and_restarts_nothing_else(
+    deployed: Deployed,
+) -> None:
+    host = deployed.host
+    gateways = ["litellm@a.service", "litellm@b.service"]
+    before = main_pids(host, [*gateways, UNIT])
+    # As dpkg does it: the new file takes the name of the old one.
+    python = "$(readlink -f /usr/bin/python3)"
+    host.run(f"cp -a {python} {python}.dpkg-new && mv {python}.dpkg-new {python}")
+    for unit in gateways:
+        assert told(verdict(host), f"unit/{unit}/binary")[1].startswith("needs restart: /usr/bin/python3")
+    run = deployed.deploy(**GATEWAY).must_pass()
+    assert "litellm@a.service runs from files that were replaced since" in run.output
+    assert run.output.index("litellm@a.service: relieved") < run.output.index("litellm@b.service: relieved")
+    after = main_pids(host, [*gateways, UNIT])
+    assert {unit for unit in after if after[unit] != before[unit]} == set(gateways)
+    is_green_again(host)
+    assert deployed.deploy(**GATEWAY).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
 
 
 def test_openais_client_works_for_every_route_by_what_the_report_says(deployed: Deployed) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.lab import odd_names as odd
 from tests.lab.conftest import NewHost
-from tests.lab.deploys import deploy, failures, inventory_file, verdict
+from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, main_pids, verdict
 from tests.labhost import LabHost
 
 UNIT = "llama-server@native.service"
@@ -54,6 +55,45 @@ def test_nothing_is_wrong_again_and_again(host: LabHost) -> None:
     assert {deep[name] for name in models} == {"1 file, 1 MB, 1 MB of it read"}
 
 
+@contextlib.contextmanager
+def odd_names(host: LabHost, port: int) -> Iterator[None]:
+    """What `odd_names.py` makes is there, its listeners from that port on."""
+    names = ",".join(name.hex() for name in odd.NAMES)
+    host.run(odd.PREPARE)
+    host.run("cat > /root/odd.py", input=odd.PROGRAM)
+    unit = "systemd-run --quiet --unit odd -p KillMode=control-group -p LimitNOFILE=8192"
+    host.run(f"{unit} -p StandardOutput=file:/run/odd python3 /root/odd.py {port} {names}")
+    host.run("timeout 60 sh -c 'until grep -q ready /run/odd; do sleep 0.2; done'", timeout=70)
+    try:
+        yield
+    finally:
+        host.run("systemctl stop odd; systemctl stop user@$(id -u mallory); umount /mnt/*; rm /tmp/loop")
+        host.run("rm /etc/systemd/system/odd*; systemctl daemon-reload")
+
+
+def test_whatever_users_call_things_the_verdict_is_green_and_a_deploy_has_nothing_to_do(host: LabHost) -> None:
+    with odd_names(host, 9100):
+        assert red(host) == {}
+        assert seen(host)["host/listeners"] == "nowhere else"
+        assert deploy(host).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
+        deploy(host, "verify.py").must_pass()
+
+
+def test_a_stranger_with_an_odd_name_at_a_port_is_named_and_a_deploy_refuses_with_one_message(host: LabHost) -> None:
+    host.run(f"systemctl stop {UNIT}")
+    try:
+        with odd_names(host, 8080):
+            told = red(host)[f"unit/{UNIT}/port"]
+            run = deploy(host)
+    finally:
+        host.run(f"systemctl start {UNIT}")
+    assert re.fullmatch(r"127\.0\.0\.1:8080, process \d+ \(\\xff\\xfe\\x80\) of odd.service", told), told
+    assert run.status == 1
+    assert "port 8080, which llama-server@native.service needs, is taken by odd.service" in run.output
+    assert "Traceback" not in run.output
+    assert red(host) == {}
+
+
 def crash(host: LabHost, restarts: int) -> None:
     host.run(f"systemctl kill --signal=KILL {UNIT}")
     again = f'[ "$(systemctl show -P NRestarts -P ActiveState {UNIT} | xargs)" = "{restarts} active" ]'
@@ -63,12 +103,22 @@ def crash(host: LabHost, restarts: int) -> None:
 def test_one_crash_is_told_a_second_is_red_and_a_restart_by_hand_ends_it(host: LabHost) -> None:
     crash(host, 1)
     assert red(host) == {}
-    assert seen(host)[f"unit/{UNIT}/restarts"].endswith(" s ago: killed, status 9")
+    assert seen(host)[f"unit/{UNIT}/restarts"].endswith(" s ago: ended by SIGKILL")
     crash(host, 2)
     found = red(host)
     assert found.keys() == {f"unit/{UNIT}/restarts"}
     assert found[f"unit/{UNIT}/restarts"].startswith("2 times since somebody started it, 2 of them in the last hour")
     host.run(f"systemctl restart {UNIT}")
+    assert red(host) == {}
+
+
+def test_a_gateway_that_crashes_tells_where_it_was_and_leaves_no_core(host: LabHost) -> None:
+    host.run("systemctl kill --kill-whom=main --signal=SEGV litellm.service")
+    found = seen(host)["unit/litellm.service/restarts"]
+    assert "ended by SIGSEGV; it said last: Fatal Python error: Segmentation fault | " in found
+    assert re.search(r'\| File ".*\.py", line \d+ in ', found), found
+    assert host.run("find / -xdev -name 'core*' -size +4096k -newer /etc/hostname -type f").stdout == ""
+    host.run("systemctl restart litellm.service")
     assert red(host) == {}
 
 
@@ -129,6 +179,24 @@ def test_a_byte_that_changed_behind_the_file_systems_back_is_found_by_a_deep_loo
         assert red(host) == {}, "an install of a version that did not record digests"
         host.run(f"cat > {mark}", input=kept)
     assert red(host) == {}
+
+
+def test_a_damaged_environment_is_red_and_the_next_deploy_makes_it_anew_and_restarts_what_runs_from_it(
+    host: LabHost,
+) -> None:
+    environment = host.run("readlink /etc/ai-backend/install/litellm").stdout.strip()
+    broken = host.run(f"ls {environment}/lib/python3*/site-packages/litellm/__pycache__/utils.*.pyc").stdout.strip()
+    host.run(f"truncate -s 0 {broken}")
+    told = {"install/litellm/files": f"damaged: {broken.removeprefix(f'{environment}/')} was changed"}
+    assert red(host) == told
+    before = main_pids(host, [UNIT, "litellm.service"])
+    run = deploy(host).must_pass()
+    after = main_pids(host, [UNIT, "litellm.service"])
+    assert "litellm 1.106.2: made anew" in run.output
+    assert after[UNIT] == before[UNIT]
+    assert after["litellm.service"] != before["litellm.service"]
+    assert red(host, "--deep") == {}
+    assert deploy(host).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
 
 
 def test_a_port_that_a_service_opens_besides_its_own_is_red(host: LabHost) -> None:

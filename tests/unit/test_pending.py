@@ -56,6 +56,7 @@ def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("a unit runs something older", _set(f"units|{NATIVE}|Digest", "0ld"), f"{NATIVE} runs 0ld"),
         ("a unit does not run", _set(f"units|{NATIVE}|Digest", ""), f"{NATIVE} runs not"),
         ("a unit's file was changed under systemd", _set(f"units|{NATIVE}|NeedDaemonReload", "yes"), "older file"),
+        ("an upgrade came", _set(f"units|{NATIVE}|Outdated", True), f"{NATIVE} runs from files that were replaced"),
         ("a unit does not start at boot", _set("wanted_links", []), "does not start at boot"),
         ("a unit is not linked", _set("linked_units", []), "is not there"),
         ("a run died before its end", _set("activated", None), "not activated to its end"),

@@ -13,6 +13,7 @@ import pytest
 
 from roles.host.programs import install
 from roles.host.programs.console import HostError
+from roles.host.programs.manifest import MARK
 from tests.labhost.faulty_mirror import FaultyMirror
 
 NAME = "program-linux-amd64.tgz"
@@ -100,7 +101,7 @@ def test_another_version_than_declared_is_refused(mirror: FaultyMirror, tmp_path
     digest = pack(mirror.folder, NAME, "echo version is 1.2.2")
     with pytest.raises(HostError, match=r"does not say '1\.2\.3' but 'version is 1\.2\.2'; mend the version"):
         install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": digest}))
-    assert not (tmp_path / "installs" / "abc" / install.MARK).exists()
+    assert not (tmp_path / "installs" / "abc" / MARK).exists()
 
 
 @pytest.mark.parametrize("mark", ["  ", "  ./", " *"])

@@ -161,7 +161,12 @@ def test_a_generation_that_was_not_verified_is_left_only_for_one_whose_verifier_
     note_verdict(state, "alice@desk", "found", PASS)
     config.symlink_to(tmp_path / "generations/new")
     gone: list[str] = []
-    monkeypatch.setattr(rollback, "go_back", lambda request, failed, reason: gone.append(failed) or HostError("gone"))
+
+    def go_back(request: dict[str, Any], failed: str, reason: str) -> HostError:
+        gone.append(failed)
+        return HostError("gone")
+
+    monkeypatch.setattr(rollback, "go_back", go_back)
     request = {
         "state": state,
         "generations": str(tmp_path / "generations"),

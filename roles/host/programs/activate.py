@@ -12,7 +12,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ def activate(request: dict[str, Any], folder: Path) -> None:
     """Switch to the generation in `folder`, restart what runs something else, and wait for every unit's answer.
 
     Args:
-        request: what is the same for all generations of a host: its layout.
+        request: what is the same for all generations of a host: its layout; and `outdated`, the units to start again
+            though they run what is wanted, where there are any.
 
     Raises:
         HostError: some unit does not stay up or does not answer. The generation is the current one all the same.
@@ -70,7 +71,7 @@ def activate(request: dict[str, Any], folder: Path) -> None:
             (units_folder / name).unlink(missing_ok=True)
     manager.call("daemon-reload")
 
-    _replace(manager, units)
+    _replace(manager, units, request.get("outdated", ()))
     write_atomic(activated, folder.name.encode(), 0o644)
     _forget_old_generations(folder, request["state"])
 
@@ -83,15 +84,16 @@ def _units(folder: Path) -> list[dict[str, Any]]:
     return units
 
 
-def _replace(manager: Manager, units: list[dict[str, Any]]) -> None:
-    """Restart the units that run something else, until all answer. Those whose work others can take over meanwhile are
-    restarted one after the other, and last; if any unit fails, those that are left go on with what they run.
+def _replace(manager: Manager, units: list[dict[str, Any]], outdated: Collection[str]) -> None:
+    """Restart the units that run something else, or from outdated files, until all answer. Those whose work others can
+    take over meanwhile are restarted one after the other, and last; if any unit fails, those that are left go on with
+    what they run.
 
     Raises:
         HostError: those that do not answer, each with its reason and last log lines.
     """
     running = {unit["name"]: _running_digest(manager, unit) for unit in units}
-    stale = [unit for unit in units if running[unit["name"]] != unit["digest"]]
+    stale = [unit for unit in units if running[unit["name"]] != unit["digest"] or unit["name"] in outdated]
     # A generation of an earlier version says of none that it is to be the last.
     last = [unit for unit in stale if unit.get("last")]
     stale = [unit for unit in stale if unit not in last]

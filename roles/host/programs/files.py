@@ -59,12 +59,19 @@ def make_folder(folder: Path, mode: int = 0o755) -> None:
         folder.chmod(mode)
 
 
-def remove_tree(folder: Path) -> None:
-    """Remove a folder, first giving it a name that nothing looks for: a killed removal leaves no half of it in use."""
+def remove_tree(folder: Path, *, put: Path | None = None) -> None:
+    """Remove a folder, first giving it a name that nothing looks for: a killed removal leaves no half of it in use.
+
+    Args:
+        put: the folder that takes its name at once.
+    """
     if folder.is_symlink() or not folder.exists():
         return
     doomed = folder.with_name(f".removed-{secrets.token_hex(4)}")
     folder.rename(doomed)
+    if put:
+        put.rename(folder)
+        sync_folder(folder.parent)
     shutil.rmtree(doomed)
 
 

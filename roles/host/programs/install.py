@@ -1,4 +1,5 @@
-"""Making one install: in a folder of its own that counts only once its mark is written, beside whatever runs."""
+"""Making one install: in a folder of its own that counts only once its mark is written, beside whatever runs. A folder
+without it is the remains of a run that died, and is made anew."""
 
 from __future__ import annotations
 
@@ -13,29 +14,40 @@ from roles.host.programs.console import HostError, described, say, seconds
 from roles.host.programs.download import Digest, download
 from roles.host.programs.files import make_folder, remove_tree, write_atomic
 from roles.host.programs.hub import fetch_from_hub
+from roles.host.programs.manifest import FILES, MARK, is_damaged, take
 from roles.host.programs.python_env import make_python_env
 from roles.host.programs.receive import accept_sent
 from roles.host.programs.release import unpack_release
 from roles.host.programs.source_build import build_from_source
 
-MARK = ".install.json"
-"""Written last: a folder without it is the remains of a run that died, and is made anew."""
-
 
 def main(request: dict[str, Any]) -> None:
     folder = Path(request["folder"])
-    if (folder / MARK).exists():
+    complete = (folder / MARK).exists()
+    if complete and not is_damaged(folder):
         return  # a step that outlived its run made it
     started = time.monotonic()
+    # A damaged one is in use: what takes its place is made beside it.
+    place = folder.with_name(f".again-{folder.name}") if complete else folder
     try:
-        digests = _make(request, folder)
+        digests = _make(request, place)
+        os.sync()
+        _mark(place, request["title"], digests)
     except OSError as error:
         raise HostError(f"{request['title']}: {described(error)}") from None
+    if complete:
+        remove_tree(folder, put=place)
+    say(f"{request['title']}: {'made anew' if complete else 'ready'} after {seconds(started)}")
+
+
+def _mark(folder: Path, title: str, digests: Mapping[str, Digest]) -> None:
+    """Write down what it holds, and last that it is complete."""
     made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    os.sync()
-    mark = {"title": request["title"], "made": made, "files": _record(folder, digests)}
+    mark = {"title": title, "made": made, "files": _record(folder, digests)}
+    if not digests:
+        mark["tree"], files = take(folder)
+        write_atomic(folder / FILES, json.dumps(files).encode(), 0o644)
     write_atomic(folder / MARK, json.dumps(mark).encode(), 0o644)
-    say(f"{request['title']}: ready after {seconds(started)}")
 
 
 def _record(folder: Path, digests: Mapping[str, Digest]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from roles.host.programs.uv_tool import ensure_uv, uv_environment
 
 
 def make_python_env(request: dict[str, Any], folder: Path) -> None:
-    """Make it in place: scripts in an environment hold its path, so it can not be moved."""
+    """Make it in place. It may be moved: its scripts look for Python beside themselves."""
     recipe, title, builder = request["recipe"], request["title"], request["build_user"]
     uv = ensure_uv(request["uv"]) / "bin" / "uv"
     requirements, build_requirements = folder / "requirements.txt", folder / "build-requirements.txt"
@@ -32,7 +32,7 @@ def make_python_env(request: dict[str, Any], folder: Path) -> None:
 
     python = folder / "bin" / "python"
     run(
-        [str(uv), "venv", "--quiet", "--allow-existing", "--python", "/usr/bin/python3", str(folder)],
+        [str(uv), "venv", "--quiet", "--allow-existing", "--relocatable", "--python", "/usr/bin/python3", str(folder)],
         what=f"{title}: making its environment",
         user=builder,
         environment=environment,

@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -50,6 +51,7 @@ def main(request: dict[str, Any]) -> None:
                 "files": _tree(config),
                 "secrets": [path for path in request["secrets"] if _is_private(Path(path))],
                 "installs": _complete_installs([layout["installs"], f"{layout['state']}/models"]),
+                "damaged_installs": _damaged_installs(config, request["manifest_program"]),
                 "used_installs": _used_installs(Path(layout["generations"])),
                 "activated": _read(f"{layout['state']}/activated"),
                 "lock": _lock(Path(layout["state"], "lock")),
@@ -185,6 +187,13 @@ def _complete_installs(roots: list[str]) -> list[str]:
     )
 
 
+def _damaged_installs(config: Path, program: str) -> list[str]:
+    """Those of the current generation that do not look as `manifest.py`, whose text is given, has written down."""
+    is_damaged = _program(program)["is_damaged"]
+    folders = sorted({str(link.readlink()) for link in config.glob("install/*") if link.is_symlink()})
+    return [folder for folder in folders if is_damaged(Path(folder))]
+
+
 def _used_installs(generations: Path) -> list[str]:
     """Where the installs of all kept generations lead."""
     return sorted({str(link.readlink()) for link in generations.glob("*/install/*") if link.is_symlink()})
@@ -220,10 +229,10 @@ def _units(
 ) -> dict[str, dict[str, Any]]:
     if not names:
         return {}
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     runtime = "/run" if scope == "system" else os.environ.get("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}")
     for block in _systemctl(scope, "show", f"--property={_UNIT_PROPERTIES}", *names).strip().split("\n\n"):
-        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        values: dict[str, Any] = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if name := values.get("Id"):
             done = done_files.get(name)
             if not done:
@@ -233,6 +242,9 @@ def _units(
             else:
                 values["Digest"] = ""
             found[name] = values
+    outdated = _outdated_units()
+    for name, values in found.items():
+        values["Outdated"] = name in outdated
     return found
 
 
@@ -245,6 +257,26 @@ def _still_holds(command: list[str], done: Path) -> bool:
         return printed == done.with_name("held").read_bytes()
     except OSError:
         return False
+
+
+_REPLACED = re.compile(r"^\S+ ..x. \S+ \S+ \d+ +(/.*) \(deleted\)$", re.MULTILINE)
+_OWN_CODE = re.compile("^/(memfd:|dev/|SYSV|tmp/|var/|run/)|/[.]cache/")
+"""As in the verifier's check."""
+
+
+def _outdated_units() -> set[str]:
+    """The services whose processes have loaded code of files that an upgrade has put others in the place of."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        unit = _unit_of(process)
+        if unit and unit not in found and any(not _OWN_CODE.search(file) for file in _replaced_files(process)):
+            found.add(unit)
+    return found
+
+
+def _replaced_files(process: Path) -> list[str]:
+    """Empty of a process that ends meanwhile."""
+    return _REPLACED.findall(_read(process / "maps") or "")
 
 
 def _running_digest(pid: str) -> str:

@@ -10,6 +10,7 @@ _TITLES: Mapping[str, str] = {
     "host": "Host",
     "generation": "Generation",
     "unit": "Units",
+    "install": "Installs",
     "model": "Models",
     "gateway": "Gateway",
     "route": "Routes",

@@ -40,6 +40,7 @@ def test_a_healthy_host_passes_every_check(proven: Proven) -> None:
         "host/listeners",
         "unit/litellm.service/restarts",
         "unit/litellm.service/memory",
+        "unit/litellm.service/binary",
         "route/qwen/chat",
         "route/qwen/stream",
         "route/gpt-4o/chat",
@@ -94,7 +95,7 @@ def test_a_foreign_digest_and_a_foreign_socket_fail(proven: Proven) -> None:
     (process / "environ").write_text("AI_BACKEND_DIGEST=fedcba9876543210\0")
     (process / "cgroup").write_text("1:name=systemd:/system.slice/other.service\n")
     red = proven.red()
-    assert red.keys() == {f"unit/{UNIT}/digest", f"unit/{UNIT}/port", f"unit/{UNIT}/memory"}
+    assert red.keys() == {f"unit/{UNIT}/{name}" for name in ("digest", "port", "memory", "binary")}
     assert red[f"unit/{UNIT}/memory"] == "no process runs"
     assert red[f"unit/{UNIT}/digest"] == "fedcba9876543210"
     assert red[f"unit/{UNIT}/port"].endswith(f"process {PID} (litellm) of other.service")
