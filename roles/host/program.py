@@ -39,13 +39,16 @@ PYTHON = "/usr/bin/python3"
 """The host's own. With `-I` and `-S` it takes nothing from the working folder, a home or a `.pth` file."""
 
 _BOOTSTRAP = """
-import json, os, sys, types
+import importlib.machinery, json, os, sys, types
 os.umask(0o022)
 # What it says holds names and log lines of others, in any bytes.
 sys.stdout.reconfigure(errors="backslashreplace")
 sent = json.load(sys.stdin)
+class Sent:
+    get_source = sent["modules"].get
 for name, text in sent["modules"].items():
     module = sys.modules[name] = types.ModuleType(name)
+    module.__spec__ = importlib.machinery.ModuleSpec(name, Sent)
     module.__path__ = []
     exec(compile(text, name, "exec"), module.__dict__)
 program = sys.modules[sent["program"]]
@@ -67,9 +70,9 @@ except OSError as error:
 _LOCK_KEY = "ai_backend_lock"
 
 _ORDER = (
-    "console", "files", "turn", "lock", "processes", "systemd", "download", "hub", "uv_tool", "ggml", "python_env",
-    "toolkits", "source_build", "release", "receive", "manifest", "install", "system", "generation", "kept", "record",
-    "front", "activate", "rollback", "forward", "stage", "prune",
+    "console", "manifest", "below", "files", "turn", "lock", "confined", "processes", "handover", "archive", "unpack",
+    "systemd", "download", "hub", "uv_tool", "ggml", "python_env", "toolkits", "source_build", "release", "receive",
+    "install", "system", "generation", "kept", "record", "front", "activate", "rollback", "forward", "stage", "prune",
 )  # fmt: skip
 """The programs, each after those it imports."""
 

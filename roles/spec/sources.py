@@ -21,11 +21,25 @@ def _stays_below(path: str) -> str:
 
 RelativePath = Annotated[str, AfterValidator(_stays_below)]
 
+_LONGEST_NAME = 240
+"""Bytes. What Linux takes, with room for what marks a file that has not come whole."""
+
+
+def _names_a_file(address: str) -> str:
+    """Its last part is what the file is called on the host."""
+    name = address.split("?", 1)[0].rsplit("/", 1)[-1]
+    if name in ("", ".", "..") or not name.isprintable() or "\\" in name or len(name.encode()) > _LONGEST_NAME:
+        raise ValueError(f"{address[:_LONGEST_NAME]!r} does not end in the name of a file")
+    return address
+
+
+FileUrl = Annotated[Url, AfterValidator(_names_a_file)]
+
 
 class UrlFile(Options):
     """A file by address and digest."""
 
-    url: Url
+    url: FileUrl
     """Address of the file."""
     sha256: Sha256
     """Digest of its bytes, checked before it is used."""
@@ -38,7 +52,7 @@ class UrlFile(Options):
 class LocalFile(Options):
     """A file of the control machine, sent to the host once, by digest."""
 
-    path: str
+    path: Annotated[str, AfterValidator(_names_a_file)]
     """Path of the file; `~` is the home of who runs pyinfra."""
     sha256: Sha256
     """Digest of its bytes, as `sha256sum` prints it."""
@@ -104,7 +118,7 @@ class _OnHub(Options):
 class HubFile(_OnHub):
     """One file of a model repository on a Hugging Face Hub (or mirror)."""
 
-    file: RelativePath
+    file: Annotated[RelativePath, AfterValidator(_names_a_file)]
     """Path of the file in the repository."""
     sha256: Sha256 | None = None
     """Digest of the file, as the Hub shows it for large files; none = what the Hub says of that revision."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.lab.reach import BEGIN, END, table
 
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, verdict
 from tests.lab.llama_cpp import llama_cpp_release
 from tests.lab.local_user import TRIES, USER
 from tests.lab.ollama import ollama_release
-from tests.lab.reach import BEGIN, END, table
 from tests.labhost import Lab, LabHost
 from tests.labhost.paths import REPOSITORY
 

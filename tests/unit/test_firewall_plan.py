@@ -105,7 +105,7 @@ def test_rules_are_loaded_once_those_who_may_call_run_as_they_should(monkeypatch
         {"name": "server", "digest": "new", "drain": None, "last": False, "timeout": 1},
         {"name": "gateway", "digest": "new", "drain": "a", "last": False, "timeout": 1},
     ]
-    activate._replace(Manager(), units)  # type: ignore[arg-type]
+    activate._replace(Manager(), units, ())  # type: ignore[arg-type]
     assert done == ["server", "gateway", "firewall"]
 
 

@@ -17,6 +17,7 @@ import pytest
 from roles.host.program import _BOOTSTRAP, payload
 from roles.host.programs import download as download_module
 from roles.host.programs import generation, install, prune
+from roles.host.programs.below import Folder
 from roles.host.programs.console import HostError
 from roles.host.programs.download import Digest, download
 from roles.host.programs.files import link_atomic, remove_tree, write_atomic
@@ -35,7 +36,8 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyMirror]:
 
 
 def fetch(mirror: FaultyMirror, folder: Path) -> None:
-    download(f"{mirror.url}/file.bin", Digest("sha256", DIGEST), folder / "file", "a file")
+    with Folder(folder) as handle:
+        download(f"{mirror.url}/file.bin", Digest("sha256", DIGEST), handle, "file", "a file")
 
 
 def sent(mirror: FaultyMirror) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from roles.host.programs.below import REVISION_FILE
 from roles.host.programs.console import HostError
-from roles.host.programs.hub import REVISION_FILE, fetch_from_hub
+from roles.host.programs.hub import fetch_from_hub
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.hub import publish
 

@@ -11,7 +11,19 @@ import pytest
 from roles.litellm import LiteLLM
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.redis import Redis
-from roles.spec import Deployment, EnvSecret, FileSecret, GeneratedSecret, Gpus, Route, SpecError, UrlArchive
+from roles.spec import (
+    Deployment,
+    EnvSecret,
+    FileSecret,
+    GeneratedSecret,
+    Gpus,
+    HubFile,
+    LocalFile,
+    Route,
+    SpecError,
+    UrlArchive,
+    UrlFile,
+)
 from tests.stacks import native, python, route, small_stack, vllm
 
 RELEASE = OllamaRelease(version="0.32.15")
@@ -86,6 +98,26 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "a template for a model that is pulled": (
         lambda: OllamaModel(name="llama3.1", system="Be brief."),
         ["`system` is for a model that is made from a file", "give `gguf` too"],
+    ),
+    "a file whose address names none": (
+        lambda: UrlFile(url="https://example.com/models/", sha256="0" * 64),
+        ["'https://example.com/models/' does not end in the name of a file"],
+    ),
+    "a file whose address leads up": (
+        lambda: UrlFile(url="https://example.com/models/..?download=true", sha256="0" * 64),
+        ["does not end in the name of a file"],
+    ),
+    "a file whose name is too long": (
+        lambda: UrlFile(url=f"https://example.com/{'m' * 250}.gguf", sha256="0" * 64),
+        ["does not end in the name of a file"],
+    ),
+    "a file of this machine with a control character": (
+        lambda: LocalFile(path="/models/\x1b[2J.gguf", sha256="0" * 64),
+        ["'/models/\\x1b[2J.gguf' does not end in the name of a file"],
+    ),
+    "a folder of a repository": (
+        lambda: HubFile(repository="org/model", revision="main", file="models/"),
+        ["'models/' does not end in the name of a file"],
     ),
     "one model twice": (
         lambda: Ollama(release=RELEASE, models=["a:latest", OllamaModel(name="a:latest")]),

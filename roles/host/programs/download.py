@@ -1,18 +1,25 @@
-"""Fetching a file: resumed after a cut, its digest checked before it gets its name, a stall noticed, progress shown."""
+"""Fetching a file: resumed after a cut, its digest checked before it gets its name, a stall noticed, progress shown.
+
+The server is not trusted: it can send no more than was declared or the disk can hold, and nothing but a file.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
+import os
 import shutil
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Literal
 
+from roles.host.programs.below import PART, Folder, one_line
 from roles.host.programs.console import HostError, Progress, megabytes, say
 
 STALL_SECONDS = 30
@@ -31,105 +38,175 @@ class Digest:
     kind: Literal["sha256", "git-blob"]
     hexadecimal: str
 
-    def of(self, path: Path) -> str:
-        """The digest of that kind that a file has."""
-        with path.open("rb") as file:
-            if self.kind == "sha256":
-                return hashlib.file_digest(file, "sha256").hexdigest()
-            begun = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-            return hashlib.file_digest(file, lambda: begun).hexdigest()
+    def of(self, file: io.BufferedReader) -> str:
+        """The digest of that kind that an open file has."""
+        if self.kind == "sha256":
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        begun = hashlib.sha1(b"blob %d\0" % os.fstat(file.fileno()).st_size, usedforsecurity=False)
+        return hashlib.file_digest(file, lambda: begun).hexdigest()
 
 
-def download(url: str, digest: Digest, target: Path, title: str, headers: Mapping[str, str] | None = None) -> None:
-    """Fetch `url` to `target`, which then has the digest, or is not there.
-
-    What has come so far waits in `<target>.part`, also over a reboot.
+def open_url(url: str, headers: Mapping[str, str], *, first_byte: int = 0, timeout: float) -> HTTPResponse:
+    """Ask for `url`. It may redirect, to http and https alone: never to a file or another service of this host.
 
     Args:
         headers: sent to the address itself, and not to where it redirects: a token is nobody else's business.
+    """
+    request = urllib.request.Request(url, headers={"Range": f"bytes={first_byte}-"} if first_byte else {})
+    for name, value in headers.items():
+        request.add_unredirected_header(name, value)
+    opener = urllib.request.OpenerDirector()
+    for handler in _HANDLERS:
+        opener.add_handler(handler())
+    answer: HTTPResponse = opener.open(request, timeout=timeout)
+    return answer
+
+
+_HANDLERS = (
+    urllib.request.ProxyHandler,
+    urllib.request.UnknownHandler,
+    urllib.request.HTTPHandler,
+    urllib.request.HTTPSHandler,
+    urllib.request.HTTPDefaultErrorHandler,
+    urllib.request.HTTPRedirectHandler,
+    urllib.request.HTTPErrorProcessor,
+)
+
+
+def download(
+    url: str,
+    digest: Digest,
+    folder: Folder,
+    name: str,
+    title: str,
+    headers: Mapping[str, str] | None = None,
+    size: int | None = None,
+) -> None:
+    """Fetch `url` to a file of the folder, which then has the digest, or is not there.
+
+    What has come so far waits in `<name>.part`, also over a reboot.
+
+    Args:
+        headers: see `open_url`.
+        size: bytes that it must have; none = nobody has said.
 
     Raises:
-        HostError: the server refuses, the connection keeps failing, the disk is too small, or the digest is another.
+        HostError: the server refuses, the connection keeps failing, the disk is too small, the server sends more than
+            it should, or the digest is another.
     """
-    part = target.with_name(f"{target.name}.part")
-    done = [part.stat().st_size if part.exists() else 0]
-    total = [0]
-
-    def how_far() -> str:
-        share = f" of {megabytes(total[0])} ({100 * done[0] // total[0]} %)" if total[0] else ""
-        return f"{megabytes(done[0])}{share}"
-
-    say(f"{title}: {'resuming at ' + megabytes(done[0]) if done[0] else 'fetching'}")
-    started, at_start = time.monotonic(), done[0]
-    with Progress(title, how_far):
-        _fetch_all(url, part, done, total, headers or {})
-        actual = digest.of(part)
+    part = name + PART
+    if size is not None and (folder.size(part) or 0) > size:
+        folder.remove(part)  # the remains of another file
+    fetch = _Fetch(url, folder, part, headers or {}, size)
+    at_start = fetch.done
+    say(f"{title}: {'resuming at ' + megabytes(at_start) if at_start else 'fetching'}")
+    started = time.monotonic()
+    with Progress(title, fetch.how_far):
+        fetch.all()
+        with folder.read(part) as file:
+            actual = digest.of(file)
+            os.fchmod(file.fileno(), 0o644)
     if actual != digest.hexadecimal:
-        part.unlink()
+        folder.remove(part)
         raise HostError(
             f"{title}: {url} has the digest {actual}, not {digest.hexadecimal} as declared. It was thrown away. "
             "Either the server sends something else than was pinned, or the pin is wrong"
         )
-    part.rename(target)
-    speed = (done[0] - at_start) / max(time.monotonic() - started, 0.001)
-    say(f"{title}: {megabytes(done[0])} there and checked ({megabytes(speed)}/s)")
+    folder.rename(part, name)
+    speed = (fetch.done - at_start) / max(time.monotonic() - started, 0.001)
+    say(f"{title}: {megabytes(fetch.done)} there and checked ({megabytes(speed)}/s)")
 
 
-def _fetch_all(url: str, part: Path, done: list[int], total: list[int], headers: Mapping[str, str]) -> None:
-    fruitless = 0
-    while True:
-        before = done[0]
-        try:
-            _fetch_from(url, part, done, total, headers)
-            return
-        except urllib.error.HTTPError as error:
-            if error.code == 416:
-                if error.headers.get("Content-Range") == f"bytes */{done[0]}":
-                    return  # all of it was there already
-                # Longer than the file: it is not a part of it.
-                part.unlink()
-                done[0] = 0
-            elif error.code < 500 and error.code not in (408, 429):
-                raise HostError(f"{url} answers {error.code} {error.reason}") from None
-            cause: str = f"{error.code} {error.reason}"
-        except TimeoutError:
-            cause = f"nothing came for {STALL_SECONDS} s"
-        except (urllib.error.URLError, HTTPException, ConnectionError) as error:
-            reason = getattr(error, "reason", None) or error
-            cause = str(reason) or type(error).__name__
-        fruitless = 0 if done[0] > before else fruitless + 1
-        if fruitless >= ATTEMPTS:
-            raise HostError(
-                f"{url} can not be fetched: {cause} ({ATTEMPTS} tries). "
-                f"{megabytes(done[0])} are kept; run again to resume"
-            )
-        say(f"{url}: {cause}; trying again at {megabytes(done[0])}")
-        time.sleep(min(2**fruitless, 20))
+class _Fetch:
+    """One file on its way: `done` of `total` bytes have come; no total = the server has not said."""
 
+    def __init__(self, url: str, folder: Folder, part: str, headers: Mapping[str, str], size: int | None) -> None:
+        self._url, self._folder, self._part, self._headers, self._size = url, folder, part, headers, size
+        self.done = folder.size(part) or 0
+        self.total = 0
 
-def _fetch_from(url: str, part: Path, done: list[int], total: list[int], headers: Mapping[str, str]) -> None:
-    """Append what is missing; returns when the server has sent all."""
-    done[0] = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done[0]}-"} if done[0] else {})
-    for name, value in headers.items():
-        request.add_unredirected_header(name, value)
-    with urllib.request.urlopen(request, timeout=STALL_SECONDS) as answer:
-        resumed = answer.status == 206
-        if not resumed:
-            done[0] = 0
-        length = answer.headers.get("Content-Length")
-        total[0] = done[0] + int(length) if length else 0
-        check_space(part.parent, total[0] - done[0], url)
-        with part.open("ab" if resumed else "wb") as file:
-            while chunk := answer.read1(_CHUNK):
-                try:
-                    file.write(chunk)
-                    file.flush()
-                except OSError as error:
-                    raise HostError(f"{part}: {error.strerror}; free some space and run again to resume") from None
-                done[0] += len(chunk)
-    if total[0] and done[0] < total[0]:
-        raise ConnectionError(f"the connection ended {megabytes(total[0] - done[0])} early")
+    def how_far(self) -> str:
+        share = f" of {megabytes(self.total)} ({100 * self.done // self.total} %)" if self.total else ""
+        return f"{megabytes(self.done)}{share}"
+
+    def all(self) -> None:
+        """Until all has come."""
+        fruitless = 0
+        while True:
+            before = self.done
+            try:
+                self._rest()
+                return
+            except urllib.error.HTTPError as error:
+                if error.code == 416:
+                    if error.headers.get("Content-Range") == f"bytes */{self.done}":
+                        return  # all of it was there already
+                    self._begin_anew()  # longer than the file: it is not a part of it
+                elif error.code < 500 and error.code not in (408, 429):
+                    raise HostError(f"{self._url} answers {error.code} {one_line(error.reason)}") from None
+                cause: str = f"{error.code} {one_line(error.reason)}"
+            except TimeoutError:
+                cause = f"nothing came for {STALL_SECONDS} s"
+            except (urllib.error.URLError, HTTPException, ConnectionError, ValueError) as error:
+                # ValueError: it redirects to what is no address.
+                reason = getattr(error, "reason", None) or error
+                cause = one_line(reason) or type(error).__name__
+            fruitless = 0 if self.done > before else fruitless + 1
+            if fruitless >= ATTEMPTS:
+                raise HostError(
+                    f"{self._url} can not be fetched: {cause} ({ATTEMPTS} tries). "
+                    f"{megabytes(self.done)} are kept; run again to resume"
+                )
+            say(f"{self._url}: {cause}; trying again at {megabytes(self.done)}")
+            time.sleep(min(2**fruitless, 20))
+
+    def _begin_anew(self) -> None:
+        self._folder.remove(self._part)
+        self.done = 0
+
+    def _rest(self) -> None:
+        """Append what is missing; returns when the server has sent all."""
+        self.done = self._folder.size(self._part) or 0
+        with open_url(self._url, self._headers, first_byte=self.done, timeout=STALL_SECONDS) as answer:
+            resumed = answer.status == 206
+            if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {self.done}-"):
+                self._begin_anew()
+                raise ConnectionError("the server sends another part of it than it was asked for")
+            if not resumed:
+                self.done = 0
+            self.total = self.done + answer.length if answer.length is not None else 0
+            most = self._most()
+            with self._folder.append(self._part, anew=not resumed) as file:
+                while chunk := answer.read1(_CHUNK):
+                    if self.done + len(chunk) > most:
+                        self._refuse_more(most)
+                    try:
+                        file.write(chunk)
+                        file.flush()
+                    except OSError as error:
+                        path = self._folder.path / self._part
+                        raise HostError(f"{path}: {error.strerror}; free some space and run again to resume") from None
+                    self.done += len(chunk)
+        if self.total and self.done < self.total:
+            raise ConnectionError(f"the connection ended {megabytes(self.total - self.done)} early")
+
+    def _most(self) -> int:
+        """Bytes that may come; refused at once where the server announces more."""
+        if self._size is not None and max(self.total, self.done) > self._size:
+            self._refuse_more(self._size)
+        check_space(self._folder.path, max(0, (self.total or self._size or 0) - self.done), self._url)
+        room = self.done + max(0, shutil.disk_usage(self._folder.path).free - _RESERVE)
+        return room if self._size is None else min(self._size, room)
+
+    def _refuse_more(self, most: int) -> None:
+        with contextlib.suppress(OSError):
+            self._begin_anew()
+        if most == self._size:
+            raise HostError(f"{self._url} sends more than the {most} bytes that were declared. It was thrown away")
+        raise HostError(
+            f"{self._url} sends more than the {megabytes(most)} that there is room for. It was thrown away; "
+            "make room and run again"
+        )
 
 
 def check_space(folder: Path, needed: int, what: str) -> None:

@@ -59,6 +59,20 @@ def make_folder(folder: Path, mode: int = 0o755) -> None:
         folder.chmod(mode)
 
 
+def make_own_folder(folder: Path) -> None:
+    """Make a folder that nobody else can write. One that somebody can, as an earlier version left it, goes first."""
+    make_folder(folder.parent)
+    if os.path.lexists(folder):
+        looked_at = (folder.lstat(), folder.stat()) if folder.is_dir() else ()
+        if looked_at and all(found.st_uid == os.geteuid() for found in looked_at) and not looked_at[1].st_mode & 0o022:
+            return
+        if folder.is_dir() and not folder.is_symlink():
+            remove_tree(folder)
+        else:
+            folder.unlink()
+    make_folder(folder)
+
+
 def remove_tree(folder: Path, *, put: Path | None = None) -> None:
     """Remove a folder, first giving it a name that nothing looks for: a killed removal leaves no half of it in use.
 

@@ -57,7 +57,8 @@ def check_backend(recipe: dict[str, Any], folder: Path, title: str, user: str | 
         )
     said: list[str] = []
     what = f"{title}: asking which backends it has"
-    run(["/usr/bin/python3", "-I", "-S", "-c", _ASK, str(found[0].parent)], what=what, user=user, on_line=said.append)
+    command = ["/usr/bin/python3", "-I", "-S", "-c", _ASK, str(found[0].parent)]
+    run(command, what=what, user=user, devices=True, on_line=said.append)
     backends, failures, libraries_that_load = (_after(word, said) for word in ("has ", "fails ", "loads "))
     if name in backends:
         return

@@ -7,27 +7,34 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import re
 import urllib.error
 import urllib.parse
-import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from roles.host.programs.below import PART, REVISION_FILE, Folder, Listing, one_line, parts_of, shown
 from roles.host.programs.console import HostError, megabytes, say
-from roles.host.programs.download import Digest, check_space, download
-from roles.host.programs.files import make_folder, write_atomic
+from roles.host.programs.download import Digest, check_space, download, open_url
+from roles.host.programs.files import write_atomic
 
-REVISION_FILE = ".revision.json"
-"""Which commit the files are of: what a branch or tag led to when they were fetched."""
 _TIMEOUT_SECONDS = 30
+_LONGEST_ANSWER = 64 << 20
+_MOST_FILES = 100_000
+_MOST_BYTES = 1 << 50
 
 
 @dataclass(frozen=True)
 class _File:
-    path: str
+    parts: tuple[str, ...]
     size: int
     digest: Digest
+
+    @property
+    def path(self) -> str:
+        return "/".join(self.parts)
 
 
 class Hub:
@@ -40,30 +47,68 @@ class Hub:
 
     def commit(self, revision: str) -> str:
         """The 40-digit commit that a branch, tag or commit leads to."""
-        return str(self._ask(f"revision/{urllib.parse.quote(revision, safe='')}", revision)["sha"])
+        found = self._ask(f"revision/{urllib.parse.quote(revision, safe='')}", revision)
+        commit = found.get("sha") if isinstance(found, dict) else None
+        if not isinstance(commit, str) or not re.fullmatch("[0-9a-f]{40}", commit):
+            raise self._odd(f"it gives revision {revision} the commit {shown(commit)}")
+        if re.fullmatch("[0-9a-f]{40}", revision) and commit != revision:
+            raise self._odd(f"for commit {revision} it gives {commit}")
+        return commit
 
-    def files(self, commit: str) -> list[_File]:
+    def files(self, commit: str, patterns: list[str]) -> list[_File]:
+        """The files of a commit whose paths match one of the patterns."""
         listed = self._ask(f"tree/{commit}?recursive=true", commit)
-        return [_listed_file(entry) for entry in listed if entry["type"] == "file"]
+        if not isinstance(listed, list) or len(listed) > _MOST_FILES:
+            raise self._odd("its list of files is none, or too long")
+        names, found = Listing(self._name), []
+        for entry in listed:
+            if not isinstance(entry, dict) or not isinstance(path := entry.get("path"), str):
+                raise self._odd(f"its list of files holds {shown(entry)}")
+            if entry.get("type") == "file" and any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
+                names.add(parts := parts_of(path, self._name))
+                if path.endswith(PART):
+                    raise self._odd(f"{shown(path)} is a name for what has not come yet")
+                found.append(self._file(parts, entry))
+        return found
+
+    def _file(self, parts: tuple[str, ...], entry: dict[str, Any]) -> _File:
+        large, size = entry.get("lfs"), entry.get("size")
+        oid = large.get("oid") if isinstance(large, dict) else entry.get("oid")
+        if not isinstance(oid, str) or not re.fullmatch("[0-9a-f]{64}" if large else "[0-9a-f]{40}", oid):
+            raise self._odd(f"it gives {shown('/'.join(parts))} the digest {shown(oid)}")
+        if type(size) is not int or not 0 <= size <= _MOST_BYTES:
+            raise self._odd(f"it gives {shown('/'.join(parts))} the size {shown(size)}")
+        return _File(parts, size, Digest("sha256" if large else "git-blob", oid))
+
+    @property
+    def _name(self) -> str:
+        return f"{self._repository} on {self._endpoint}"
+
+    def _odd(self, what: str) -> HostError:
+        return HostError(f"{self._name} answers as no Hub does: {what}. Nothing was fetched; mend `endpoint`")
 
     def address(self, commit: str, path: str) -> str:
         return f"{self._endpoint}/{self._repository}/resolve/{commit}/{urllib.parse.quote(path)}"
 
     def _ask(self, what: str, revision: str) -> Any:
         url = f"{self._endpoint}/api/models/{self._repository}/{what}"
-        request = urllib.request.Request(url)
-        for name, value in self.headers.items():
-            request.add_unredirected_header(name, value)
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
-                return json.load(answer)
+            with open_url(url, self.headers, timeout=_TIMEOUT_SECONDS) as answer:
+                text = answer.read(_LONGEST_ANSWER + 1)
         except urllib.error.HTTPError as error:
             raise HostError(self._refusal(error.code, revision)) from None
-        except (OSError, ValueError) as error:
-            raise HostError(f"{self._endpoint} can not be asked for {self._repository}: {error}; run again") from None
+        except (OSError, HTTPException, ValueError) as error:
+            cause = one_line(error) or type(error).__name__
+            raise HostError(f"{self._endpoint} can not be asked for {self._repository}: {cause}; run again") from None
+        if len(text) > _LONGEST_ANSWER:
+            raise self._odd(f"more than {megabytes(_LONGEST_ANSWER)} for a list of files")
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            raise self._odd(f"{shown(text[:60].decode(errors='replace'))} is no JSON") from None
 
     def _refusal(self, status: int, revision: str) -> str:
-        name = f"{self._repository} on {self._endpoint}"
+        name = self._name
         if status in (401, 403):
             if self.headers:
                 return f"{name}: the token may not read it ({status}). Accept its licence on its page with that account"
@@ -74,12 +119,6 @@ class Hub:
         if status == 404:
             return f"{name} has no revision {revision}, or there is no such repository"
         return f"{name} answers {status}; run again later"
-
-
-def _listed_file(entry: dict[str, Any]) -> _File:
-    large = entry.get("lfs")
-    digest = Digest("sha256", large["oid"]) if large else Digest("git-blob", entry["oid"])
-    return _File(entry["path"], int(entry["size"]), digest)
 
 
 def fetch_from_hub(recipe: dict[str, Any], folder: Path, title: str, token: str | None) -> dict[str, Digest]:
@@ -93,26 +132,27 @@ def fetch_from_hub(recipe: dict[str, Any], folder: Path, title: str, token: str 
     """
     hub = Hub(recipe["endpoint"], recipe["repository"], token)
     commit = hub.commit(recipe["revision"])
-    wanted = [
-        file
-        for file in hub.files(commit)
-        if any(fnmatch.fnmatchcase(file.path, pattern) for pattern in recipe["files"])
-    ]
+    wanted = hub.files(commit, recipe["files"])
     if not wanted:
         patterns = ", ".join(recipe["files"])
         raise HostError(f"{title}: {recipe['repository']} has no file that matches {patterns} at {commit}")
     if recipe["sha256"]:
-        wanted = [_File(file.path, file.size, Digest("sha256", recipe["sha256"])) for file in wanted]
+        wanted = [replace(file, digest=Digest("sha256", recipe["sha256"])) for file in wanted]
     if commit != recipe["revision"]:
         say(f"{title}: {recipe['revision']} is commit {commit}")
     say(f"{title}: {len(wanted)} files, {megabytes(sum(file.size for file in wanted))}")
-    check_space(folder, sum(file.size for file in wanted if not (folder / file.path).exists()), title)
-    for file in wanted:
-        target = folder / file.path
-        make_folder(target.parent)
-        if not target.exists():
-            download(hub.address(commit, file.path), file.digest, target, f"{title}: {file.path}", hub.headers)
-        target.chmod(0o644)
+    with Folder(folder) as top:
+        missing = [file for file in wanted if _size(top, file) is None]
+        check_space(folder, sum(file.size for file in missing), title)
+        for file in missing:
+            url, what = hub.address(commit, file.path), f"{title}: {file.path}"
+            with top.below(file.parts[:-1], make=True) as parent:
+                download(url, file.digest, parent, file.parts[-1], what, hub.headers, file.size)
     record = {"repository": recipe["repository"], "revision": recipe["revision"], "commit": commit}
     write_atomic(folder / REVISION_FILE, json.dumps(record).encode(), 0o644)
     return {file.path: file.digest for file in wanted}
+
+
+def _size(top: Folder, file: _File) -> int | None:
+    with top.below(file.parts[:-1], make=True) as parent:
+        return parent.size(file.parts[-1])

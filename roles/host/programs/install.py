@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from roles.host.programs.below import Folder, Listing, parts_of
 from roles.host.programs.console import HostError, described, say, seconds
 from roles.host.programs.download import Digest, download
 from roles.host.programs.files import make_folder, remove_tree, write_atomic
@@ -23,7 +24,7 @@ from roles.host.programs.source_build import build_from_source
 
 def main(request: dict[str, Any]) -> None:
     folder = Path(request["folder"])
-    complete = (folder / MARK).exists()
+    complete = _is_complete(folder)
     if complete and not is_damaged(folder):
         return  # a step that outlived its run made it
     started = time.monotonic()
@@ -48,6 +49,15 @@ def _mark(folder: Path, title: str, digests: Mapping[str, Digest]) -> None:
         mark["tree"], files = take(folder)
         write_atomic(folder / FILES, json.dumps(files).encode(), 0o644)
     write_atomic(folder / MARK, json.dumps(mark).encode(), 0o644)
+
+
+def _is_complete(folder: Path) -> bool:
+    """A mark counts where it is our own: what builds there may write one too."""
+    try:
+        owners = {path.lstat().st_uid for path in (folder, folder / MARK)}
+    except OSError:
+        return False
+    return owners == {os.geteuid()}
 
 
 def _record(folder: Path, digests: Mapping[str, Digest]) -> dict[str, Any]:
@@ -82,22 +92,31 @@ def _make(request: dict[str, Any], folder: Path) -> Mapping[str, Digest]:
         case "release":
             unpack_release(request, folder)
         case "files":
-            for path, text in recipe["files"].items():
-                make_folder((folder / path).parent)
-                write_atomic(folder / path, text.encode(), 0o644)
+            _write_files(recipe["files"], folder, request["title"])
         case kind:
             raise HostError(f"{request['title']}: nothing here installs a {kind}")
     return {}
 
 
-def _fetch_model(request: dict[str, Any], folder: Path) -> Mapping[str, Digest]:
+def _write_files(files: Mapping[str, str], path: Path, title: str) -> None:
+    names = Listing(title)
+    with Folder(path) as top:
+        for name, text in files.items():
+            names.add(parts := parts_of(name, title))
+            with top.below(parts[:-1], make=True) as parent, parent.write(parts[-1]) as file:
+                file.write(text.encode())
+
+
+def _fetch_model(request: dict[str, Any], path: Path) -> Mapping[str, Digest]:
     recipe, title = request["recipe"], request["title"]
     if request["kind"] == "hub-model":
-        return fetch_from_hub(recipe, folder, title, request["token"])
-    digest, target = Digest("sha256", recipe["sha256"]), folder / recipe["filename"]
-    if request["kind"] == "model":
-        download(recipe["url"], digest, target, title)
-    else:
-        accept_sent(target, digest, title)
-    target.chmod(0o644)
-    return {recipe["filename"]: digest}
+        return fetch_from_hub(recipe, path, title, request["token"])
+    digest = Digest("sha256", recipe["sha256"])
+    (name,) = parts_of(recipe["filename"], f"{title}: its address")
+    with Folder(path) as folder:
+        if folder.size(name) is None:
+            if request["kind"] == "model":
+                download(recipe["url"], digest, folder, name, title)
+            else:
+                accept_sent(folder, name, digest, title)
+    return {name: digest}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 MARK = ".install.json"
+"""Written last into an install: a folder without it is the remains of a run that died, and is made anew."""
 FILES = ".files.json"
 """Beside the mark: path → what is seen of the file, and its SHA-256. The mark has the digest of what is seen of all."""
 

@@ -1,18 +1,22 @@
-"""Running commands on the host, as root or as the user who may only build."""
+"""Running commands on the host, as root or, confined, as the user who may only build."""
 
 from __future__ import annotations
 
 import collections
+import contextlib
+import io
 import os
 import pwd
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from roles.host.programs.confined import confined_command, sent, stop_leftovers
 from roles.host.programs.console import HostError
 from roles.host.programs.turn import held_turn
 
 _KEPT_LINES = 25
+_SHOWN = 100
 
 
 def user_of(name: str | None) -> pwd.struct_passwd | None:
@@ -28,59 +32,51 @@ def run(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
     on_line: Callable[[str], None] | None = None,
+    writable: Sequence[Path] = (),
+    network: bool = False,
+    devices: bool = False,
 ) -> None:
     """Run a command to its end; each line of its output goes to `on_line`.
 
     Args:
         what: what the command does, for the message when it fails.
-        user: who it runs as; none = who runs this program.
+        user: who it runs as, confined in a unit; none = who runs this program, with all that they may.
+        writable: the folders that the user may write to.
+        network: let the user reach other hosts.
+        devices: let the user see the cards.
 
     Raises:
         HostError: it can not be started or ends with a status other than 0; with the last lines of its output.
     """
     account = user_of(user)
     variables = {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})}
+    started, stdin = list(command), b""
     if account:
         variables |= {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
+        stop_leftovers()
+        started = confined_command(account, writable, network=network, devices=devices, folder=folder or Path("/"))
+        stdin = sent(command, variables)
     last: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
     try:
         process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
+            started,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
             cwd=folder or "/",
             env=variables,
-            user=account.pw_uid if account else None,
-            group=account.pw_gid if account else None,
-            extra_groups=[] if account else None,
             pass_fds=held_turn(),
         )
     except OSError as error:
-        raise HostError(f"{what}: can not run {command[0]}: {error.strerror}") from None
+        raise HostError(f"{what}: can not run {started[0]}: {error.strerror}") from None
+    assert process.stdin is not None
     assert process.stdout is not None
-    for line in process.stdout:
+    with contextlib.suppress(OSError), process.stdin:
+        process.stdin.write(stdin)
+    for line in io.TextIOWrapper(process.stdout, errors="replace"):
         last.append(line.rstrip())
         if on_line:
             on_line(line.rstrip())
     if (status := process.wait()) != 0:
         shown = "\n".join(f"    {line}" for line in last if line)
-        raise HostError(f"{what} failed: `{' '.join(command[:4])} …` ended with status {status}\n{shown}")
-
-
-def give_to(user: str | None, *paths: Path) -> None:
-    """Make files and folders a user's own; none = leave them."""
-    if account := user_of(user):
-        for path in paths:
-            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
-
-
-def give_tree_to(user: str | None, folder: Path) -> None:
-    """Make a whole tree a user's own; none = leave it."""
-    if user_of(user) is None:
-        return
-    give_to(user, folder)
-    for parent, folders, files in os.walk(folder):
-        give_to(user, *(Path(parent, name) for name in (*folders, *files)))
+        raise HostError(f"{what} failed: `{' '.join(command[:4])[:_SHOWN]} …` ended with status {status}\n{shown}")

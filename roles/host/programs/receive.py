@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from roles.host.programs.below import PART, Folder, parts_of
 from roles.host.programs.console import HostError, megabytes, say
 from roles.host.programs.download import Digest, check_space
 from roles.host.programs.files import make_folder
@@ -18,46 +19,46 @@ def main(request: dict[str, Any]) -> None:
     The request: `target`, and `offset`, `data` (base64) and the whole file's `size`, or none of the three.
     """
     target = Path(request["target"])
-    part = _part(target)
+    (name,) = parts_of(target.name, "the inventory")
+    part = name + PART
     make_folder(target.parent)
-    if target.exists():
-        print(target.stat().st_size)
-        return
-    if "data" in request:
-        if part.exists() and part.stat().st_size > request["size"]:
-            part.unlink()  # the remains of another file
-        there = part.stat().st_size if part.exists() else 0
-        if there != request["offset"]:
-            raise HostError(f"{part} holds {there} bytes, not {request['offset']}: run again")
-        check_space(target.parent, request["size"] - there, str(target))
-        with part.open("ab") as file:
-            file.write(base64.b64decode(request["data"]))
-            file.flush()
-            os.fsync(file.fileno())
-    print(part.stat().st_size if part.exists() else 0)
+    with Folder(target.parent) as folder:
+        if (whole := folder.size(name)) is not None:
+            print(whole)
+            return
+        if "data" in request:
+            if (folder.size(part) or 0) > request["size"]:
+                folder.remove(part)  # the remains of another file
+            there, piece = folder.size(part) or 0, base64.b64decode(request["data"])
+            if there != request["offset"]:
+                raise HostError(f"{target}{PART} holds {there} bytes, not {request['offset']}: run again")
+            if there + len(piece) > request["size"]:
+                raise HostError(f"{target}: more is sent than the {request['size']} bytes it has: run again")
+            check_space(target.parent, request["size"] - there, str(target))
+            with folder.append(part) as file:
+                file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+        print(folder.size(part) or 0)
 
 
-def accept_sent(target: Path, digest: Digest, title: str) -> None:
+def accept_sent(folder: Folder, name: str, digest: Digest, title: str) -> None:
     """Give what was sent its name, if it is what was declared.
 
     Raises:
         HostError: it is not, or nothing was sent.
     """
-    part = _part(target)
-    if target.exists():
-        return
-    if not part.exists():
+    part = name + PART
+    if folder.size(part) is None:
         raise HostError(f"{title}: it was not sent; run again")
-    actual = digest.of(part)
+    with folder.read(part) as file:
+        actual = digest.of(file)
+        os.fchmod(file.fileno(), 0o644)
     if actual != digest.hexadecimal:
-        part.unlink()
+        folder.remove(part)
         raise HostError(
             f"{title}: what was sent has the digest {actual}, not {digest.hexadecimal} as declared; thrown away. "
             "The file on the control machine is another one, or the pin is wrong: compare with `sha256sum`"
         )
-    part.rename(target)
-    say(f"{title}: {megabytes(target.stat().st_size)} there and checked")
-
-
-def _part(target: Path) -> Path:
-    return target.with_name(f"{target.name}.part")
+    folder.rename(part, name)
+    say(f"{title}: {megabytes(folder.size(name) or 0)} there and checked")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import urllib.error
-import urllib.request
+import re
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from roles.host.programs.below import Folder, one_line
 from roles.host.programs.console import HostError, Progress, say
-from roles.host.programs.download import Digest, download
-from roles.host.programs.files import make_folder
+from roles.host.programs.download import Digest, download, open_url
+from roles.host.programs.files import make_own_folder
 from roles.host.programs.ggml import check_backend
-from roles.host.programs.processes import give_to, give_tree_to, run
+from roles.host.programs.handover import give, take
+from roles.host.programs.processes import run
+from roles.host.programs.unpack import unpack
 
 DIGEST_LIST = "sha256sum.txt"
 """What a release page calls the list of its files' digests."""
@@ -27,35 +30,24 @@ def unpack_release(request: dict[str, Any], folder: Path) -> None:
     `check`, a command below the folder, and `says`, words that it must print; `backend`, see `check_backend`.
     """
     recipe, title, builder = request["recipe"], request["title"], request["build_user"]
-    downloads = Path(request["cache"], "downloads")
-    make_folder(downloads)
-    give_to(builder, folder)
+    cache = Path(request["cache"], "downloads")
+    make_own_folder(cache)
+    give(builder, folder)
     for archive in recipe["archives"]:
         url = archive["url"]
         name = url.rsplit("/", 1)[-1]
         sha256: str = archive["sha256"] or _listed_digest(url, name, title)
-        fetched = downloads / f"{sha256}-{name}"
-        if not fetched.exists():
-            download(url, Digest("sha256", sha256), fetched, f"{title}: {name}")
-        fetched.chmod(0o644)
-        packing = ["--zstd"] if name.endswith(".zst") else []
-        target = folder / archive.get("into", ".")
-        make_folder(target)
-        give_to(builder, target)
-        with Progress(f"{title}: unpacking", lambda: ""):
-            run(
-                [
-                    "tar", "--extract", *packing, "--file", str(fetched), "--no-same-owner",
-                    "--strip-components", str(archive.get("strip", 0)), "-C", str(target),
-                ],
-                what=f"{title}: unpacking {name}",
-                user=builder,
-            )  # fmt: skip
-        # The unpacked files are what counts; the archive would stay for nothing.
-        fetched.unlink()
+        what, into, strip = f"{title}: unpacking {name}", archive.get("into", "."), archive.get("strip", 0)
+        with Folder(cache) as downloads:
+            if downloads.size(sha256) is None:
+                download(url, Digest("sha256", sha256), downloads, sha256, f"{title}: {name}")
+            with Progress(f"{title}: unpacking", lambda: ""):
+                unpack(cache / sha256, folder, into=into, strip=strip, what=what, user=builder)
+            # The unpacked files are what counts; the archive would stay for nothing.
+            downloads.remove(sha256)
+    take(builder, folder, title)
     _try(recipe, folder, title, builder)
     check_backend(recipe, folder, title, builder)
-    give_tree_to("root" if builder else None, folder)
 
 
 def _try(recipe: dict[str, Any], folder: Path, title: str, builder: str | None) -> None:
@@ -67,7 +59,13 @@ def _try(recipe: dict[str, Any], folder: Path, title: str, builder: str | None) 
             f"{title}: it holds no {program} (but {there}): say where its programs lie with `subdirectory`, or take "
             "another archive"
         )
-    run([str(folder / program), *arguments], what=f"{title}: a first try", user=builder, on_line=said.append)
+    run(
+        [str(folder / program), *arguments],
+        what=f"{title}: a first try",
+        user=builder,
+        devices="backend" in recipe,
+        on_line=said.append,
+    )
     if recipe["says"] not in "\n".join(said):
         raise HostError(f"{title}: {program} does not say {recipe['says']!r} but {' '.join(said)!r}; mend the version")
 
@@ -76,13 +74,15 @@ def _listed_digest(url: str, name: str, title: str) -> str:
     """The digest of a file by the list beside it: lines as `sha256sum` prints them."""
     page = f"{url.rsplit('/', 1)[0]}/{DIGEST_LIST}"
     try:
-        with urllib.request.urlopen(page, timeout=30) as answer:
+        with open_url(page, {}, timeout=30) as answer:
             text: str = answer.read(_LONGEST_LIST).decode(errors="replace")
-    except (urllib.error.URLError, OSError) as error:
-        raise HostError(f"{title}: its list of digests, {page}, can not be had: {error}; give `sha256`") from None
+    except (OSError, HTTPException, ValueError) as error:
+        raise HostError(
+            f"{title}: its list of digests, {page}, can not be had: {one_line(error)}; give `sha256`"
+        ) from None
     for line in text.splitlines():
         digest, _, file = line.partition(" ")
-        if file.strip(" *").removeprefix("./") == name and len(digest) == 64:
+        if file.strip(" *").removeprefix("./") == name and re.fullmatch("[0-9a-f]{64}", digest):
             say(f"{title}: {page} gives {name} the digest {digest}; pin it with `sha256`")
             return digest
     raise HostError(f"{title}: {page} does not name {name}; give `sha256`, or mend the version")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+from roles.host.programs.below import PART, Folder, shown
 from roles.host.programs.console import HostError, Progress, say
 from roles.host.programs.download import Digest, download
-from roles.host.programs.files import make_folder, remove_tree, write_atomic
+from roles.host.programs.files import make_folder, make_own_folder, remove_tree, write_atomic
 from roles.host.programs.ggml import check_backend
-from roles.host.programs.processes import give_to, give_tree_to, run
+from roles.host.programs.handover import give, take
+from roles.host.programs.processes import run
 from roles.host.programs.toolkits import find_toolkit
+from roles.host.programs.unpack import unpack
 from roles.host.programs.uv_tool import ensure_uv, uv_environment
 
 _MEMORY_PER_JOB = 1500 << 20
@@ -23,18 +27,21 @@ def build_from_source(request: dict[str, Any], folder: Path) -> None:
     """Build in a tree that outlives a killed run, then copy the wanted part into `folder`."""
     recipe, title, builder = request["recipe"], request["title"], request["build_user"]
     toolkit = find_toolkit(recipe.get("toolkit"), title)
-    tree = Path(request["cache"], "build", folder.name)
-    make_folder(tree)
-    give_to(builder, tree)
+    builds, ccache = Path(request["cache"], "build"), Path(request["cache"], "ccache")
+    make_own_folder(builds)
+    tree, output = builds / folder.name, builds / folder.name / "output"
+    make_own_folder(tree)
     source = _unpacked_source(request, tree)
+    make_folder(output)
+    give(builder, output)
+    writable = [tree / "source", output, ccache]
     environment = {
-        "CCACHE_DIR": f"{request['cache']}/ccache",
+        "CCACHE_DIR": str(ccache),
         "CCACHE_BASEDIR": str(tree),
         "CCACHE_NOHASHDIR": "1",
         **{f"CMAKE_{language}_COMPILER_LAUNCHER": "ccache" for language in ("C", "CXX", "CUDA", "HIP")},
         **toolkit.environment,
     }
-    output = tree / "output"
     wanted = dict(recipe["cmake_options"])
     if toolkit.libraries:
         wanted["CMAKE_INSTALL_RPATH"] += f";{toolkit.libraries}"
@@ -43,6 +50,7 @@ def build_from_source(request: dict[str, Any], folder: Path) -> None:
         ["cmake", "-G", "Ninja", "-S", str(source), "-B", str(output), *options],
         what=f"{title}: configuring",
         user=builder,
+        writable=writable,
         environment=environment,
     )
     step = ["starting"]
@@ -58,18 +66,20 @@ def build_from_source(request: dict[str, Any], folder: Path) -> None:
             ["nice", "cmake", "--build", str(output), "--parallel", str(jobs), "--target", *recipe["targets"]],
             what=f"{title}: compiling",
             user=builder,
+            writable=writable,
             environment=environment,
             on_line=note,
         )
-    made = output / recipe["output"]
+    give(builder, folder)
+    made = [str(output / recipe["output"]), str(folder / recipe["output"])]
+    copy = ["cp", "--archive", "--no-target-directory", *made]
+    run(copy, what=f"{title}: copying", user=builder, writable=[folder])
+    take(builder, folder, title)
     for target in recipe["targets"]:
-        run([str(made / target), "--version"], what=f"{title}: a first try of {target}", user=builder)
-    run(
-        ["cp", "--archive", "--no-target-directory", str(made), str(folder / recipe["output"])],
-        what=f"{title}: copying",
-    )
+        program = folder / recipe["output"] / target
+        what = f"{title}: a first try of {target}"
+        run([str(program), "--version"], what=what, user=builder, devices="backend" in recipe)
     check_backend(recipe, folder, title, builder)
-    give_tree_to("root" if builder else None, folder)
     remove_tree(tree)
 
 
@@ -87,13 +97,9 @@ def _unpacked_source(request: dict[str, Any], tree: Path) -> Path:
         archive = _archive(request)
         remove_tree(top)
         make_folder(top)
-        give_to(builder, top)
+        give(builder, top)
         say(f"{title}: unpacking")
-        run(
-            ["tar", "--extract", "--file", str(archive), "--strip-components", "1", "--no-same-owner", "-C", str(top)],
-            what=f"{title}: unpacking",
-            user=builder,
-        )
+        unpack(archive, top, strip=1, what=f"{title}: unpacking", user=builder)
         write_atomic(mark, b"", 0o644)
     unpacked = top / (source["subdirectory"] or ".")
     if not (unpacked / "CMakeLists.txt").exists():
@@ -104,25 +110,33 @@ def _unpacked_source(request: dict[str, Any], tree: Path) -> Path:
 
 
 def _archive(request: dict[str, Any]) -> Path:
+    """The source's archive in a folder of ours, its digest checked."""
+    source, title = request["recipe"]["source"], request["title"]
+    cache = Path(request["cache"], "downloads")
+    make_own_folder(cache)
+    name, digest = f"{source['sha256']}.tar.gz", Digest("sha256", source["sha256"])
+    with Folder(cache) as downloads:
+        if downloads.size(name) is None:
+            if source["type"] == "UrlArchive":
+                download(source["url"], digest, downloads, name, f"{title}: source")
+            else:
+                _download_sdist(request, downloads, name, digest)
+    return cache / name
+
+
+def _download_sdist(request: dict[str, Any], downloads: Folder, name: str, digest: Digest) -> None:
+    """By pip, which resumes nothing (the archive is small) and, to read the name inside, may run the package's own
+    build backend: thus as the user who builds, in a folder of that user's. What is taken from there is a copy."""
     source, title, builder = request["recipe"]["source"], request["title"], request["build_user"]
-    downloads = Path(request["cache"], "downloads")
-    archive = downloads / f"{source['sha256']}.tar.gz"
-    if archive.exists():
-        return archive
-    if source["type"] == "UrlArchive":
-        download(source["url"], Digest("sha256", source["sha256"]), archive, f"{title}: source")
-        return archive
-    # pip checks the digest, resumes nothing (the archive is small) and, to read the name inside, may run the
-    # package's own build backend: thus as the user who builds.
-    pip = ensure_uv(request["uv"]) / "bin" / "pip"
-    box = downloads / f"{source['sha256']}.part"
+    pip = ensure_uv(request) / "bin" / "pip"
+    box = downloads.path / f"{source['sha256']}.box"
     remove_tree(box)
     make_folder(box)
     requirements = box / "requirements.txt"
     write_atomic(
         requirements, f"{source['package']}=={source['version']} --hash=sha256:{source['sha256']}\n".encode(), 0o644
     )
-    give_to(builder, box)
+    give(builder, box)
     say(f"{title}: fetching its source")
     with Progress(f"{title}: source", lambda: ""):
         run(
@@ -132,10 +146,20 @@ def _archive(request: dict[str, Any]) -> Path:
             ],
             what=f"{title}: fetching its source",
             user=builder,
+            writable=[box],
+            network=True,
             environment=uv_environment(request),
         )  # fmt: skip
-    (fetched,) = box.glob("*.tar.gz")
-    fetched.rename(archive)
-    give_tree_to(builder, downloads)
+    take(builder, box, title)
+    made_there = sorted(path.name for path in box.glob("*.tar.gz"))
+    if len(made_there) != 1:
+        raise HostError(f"{title}: pip fetched {shown(made_there)} instead of one .tar.gz: take another `source`")
+    downloads.remove(name + PART)
+    with Folder(box) as folder, folder.read(made_there[0]) as made, downloads.append(name + PART) as kept:
+        shutil.copyfileobj(made, kept)
+    with downloads.read(name + PART) as copied:
+        actual = digest.of(copied)
+    if actual != digest.hexadecimal:
+        raise HostError(f"{title}: what pip fetched has the digest {actual}, not {digest.hexadecimal} as declared")
+    downloads.rename(name + PART, name)
     remove_tree(box)
-    return archive

@@ -181,10 +181,15 @@ def _is_private(path: Path) -> bool:
 
 
 def _complete_installs(roots: list[str]) -> list[str]:
-    return sorted(
-        {str(mark.parent) for root in roots for mark in Path(root).glob("*/*/.install.json")}
-        | {str(mark.parent) for root in roots for mark in Path(root).glob("*/.install.json")}
-    )
+    marks = [mark for root in roots for depth in ("*/*", "*") for mark in Path(root).glob(f"{depth}/.install.json")]
+    # What builds in a folder may write a mark too: it counts where mark and folder are our own.
+    return sorted({str(mark.parent) for mark in marks if {_owner(mark), _owner(mark.parent)} == {os.getuid()}})
+
+
+def _owner(path: Path) -> int | None:
+    with contextlib.suppress(OSError):
+        return path.lstat().st_uid
+    return None
 
 
 def _damaged_installs(config: Path, program: str) -> list[str]:

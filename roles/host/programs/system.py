@@ -10,7 +10,8 @@ from typing import Any
 
 from roles.host.programs.console import HostError, Progress, say
 from roles.host.programs.files import make_folder
-from roles.host.programs.processes import give_tree_to, run, user_of
+from roles.host.programs.handover import give_cache
+from roles.host.programs.processes import run, user_of
 from roles.host.programs.systemd import Manager
 
 _APT = ["apt-get", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
@@ -29,12 +30,10 @@ def main(request: dict[str, Any]) -> None:
         _ensure_user(name, "/nonexistent", "to run as")
     for folder, mode in request["folders"]:
         make_folder(Path(folder), mode)
-    for name in ("uv", "ccache", "build", "downloads"):
+    for name in ("uv", "ccache"):
         folder = Path(request["cache"], name)
         make_folder(folder)
-        account = user_of(builder)
-        if account and folder.stat().st_uid != account.pw_uid:
-            give_tree_to(builder, folder)
+        give_cache(builder, folder)
 
 
 def _keep_off(units: list[str]) -> None:

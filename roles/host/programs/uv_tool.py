@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from roles.host.programs.files import make_folder, remove_tree, write_atomic
+from roles.host.programs.handover import give, take
 from roles.host.programs.processes import run
 
 
-def ensure_uv(tool: dict[str, str]) -> Path:
+def ensure_uv(request: dict[str, Any]) -> Path:
     """The folder of an environment that holds pip and uv; made when it is not there.
 
-    Args:
-        tool: `folder` to make it in, and its hash-locked `requirements`.
+    The request: `uv`, with the `folder` to make it in and its hash-locked `requirements`, and who builds.
     """
+    tool, builder = request["uv"], request["build_user"]
     folder = Path(tool["folder"])
-    if (folder / ".complete").exists():
+    # Owned by us: what is fetched and unpacked there can not count itself as complete.
+    if (folder / ".complete").exists() and folder.stat().st_uid == os.geteuid():
         return folder
     remove_tree(folder)
-    make_folder(folder.parent)
-    run(
-        ["/usr/bin/python3", "-I", "-S", "-m", "venv", str(folder)],
-        what="making an environment for uv (is python3-venv installed?)",
-    )
+    make_folder(folder)
     requirements = folder / "requirements.txt"
     write_atomic(requirements, tool["requirements"].encode(), 0o644)
+    give(builder, folder)
+    making = "making an environment for uv (is python3-venv installed?)"
+    run(["/usr/bin/python3", "-I", "-S", "-m", "venv", str(folder)], what=making, user=builder, writable=[folder])
     run(
         [
-            f"{folder}/bin/python",
-            "-I",
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--require-hashes",
-            "--only-binary",
-            ":all:",
-            "-r",
-            str(requirements),
+            f"{folder}/bin/python", "-I", "-m", "pip", "install", "--quiet", "--require-hashes", "--no-cache-dir",
+            "--only-binary", ":all:", "-r", str(requirements),
         ],
         what="installing uv",
-    )
+        user=builder,
+        writable=[folder],
+        network=True,
+    )  # fmt: skip
+    take(builder, folder, "uv")
     write_atomic(folder / ".complete", b"", 0o644)
     return folder
 

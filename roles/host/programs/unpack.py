@@ -1,0 +1,54 @@
+"""Unpacking what was fetched: by a program that is confined like all that reads what others have made."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from roles.host.programs.archive import REFUSED
+from roles.host.programs.console import HostError
+from roles.host.programs.processes import run
+
+_MODULES = ("console", "below", "archive")
+"""What the program consists of, each after those it imports."""
+
+
+def unpack(archive: Path, folder: Path, *, into: str = ".", strip: int, what: str, user: str | None) -> None:
+    """Unpack an archive into a folder of the user's.
+
+    Args:
+        into: a folder below, made where it is missing.
+        strip: how many leading folders of its paths are dropped.
+
+    Raises:
+        HostError: it holds what has no place below a folder, or more than there is room for; nothing of it is used.
+    """
+    request = {"archive": str(archive), "folder": str(folder), "into": into, "strip": strip}
+    said: list[str] = []
+    try:
+        run(_program(request), what=what, user=user, writable=[folder], on_line=said.append)
+    except HostError:
+        why = [line.removeprefix(REFUSED) for line in said if line.startswith(REFUSED)]
+        if not why:
+            raise
+        raise HostError(f"{what}: {why[-1]}") from None
+
+
+def _program(request: dict[str, Any]) -> Sequence[str]:
+    package = __name__.rpartition(".")[0]
+    texts = {f"{package}.{name}": _text(f"{package}.{name}") for name in _MODULES}
+    code = (
+        f"import sys, types\nfor name, text in {texts!r}.items():\n"
+        "    module = sys.modules[name] = types.ModuleType(name)\n    exec(compile(text, name, 'exec'), vars(module))\n"
+        f"sys.exit(module.main({request!r}))"
+    )
+    return ["python3", "-I", "-c", code]
+
+
+def _text(module: str) -> str:
+    """The text of a program; where it came by standard input there is no file of it."""
+    spec = sys.modules[module].__spec__
+    text: str = spec.loader.get_source(module)  # type: ignore[union-attr]
+    return text
