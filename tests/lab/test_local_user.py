@@ -13,7 +13,6 @@ from tests.lab.llama_cpp import llama_cpp_release
 from tests.lab.local_user import TRIES, USER
 from tests.lab.ollama import ollama_release
 from tests.labhost import Lab, LabHost
-from tests.labhost.paths import REPOSITORY
 
 STACK = """
 from roles.llama_cpp import LlamaCppRelease
@@ -37,15 +36,6 @@ hosts = [lab_host(Stack(providers=[native, ollama], routes=routes, cache=Redis()
 """
 FIREWALL = "ai-backend-firewall.service"
 TABLE = "nft list table inet ai_backend"
-SERVICES = {
-    "endpoint": (4000, "asks for the clients' key", None),
-    "gateway instance": (4001, "answers", "ai-backend-front"),
-    "gateway instance, the other": (4002, "answers", "ai-backend-front"),
-    "Ollama": (11434, "answers", "ai-backend-gateway"),
-    "llama-server": (8080, "asks for its key", None),
-    "Redis": (6379, "asks for its password", None),
-}
-"""Port, what a request meets there, and a user that may connect where nothing is asked for."""
 LISTEN = 'import socket, time; s = socket.socket(); s.bind(("127.0.0.1", {port})); s.listen(); time.sleep(600)'
 
 
@@ -104,17 +94,6 @@ def test_no_secret_is_in_anything_that_it_may_read(host: LabHost) -> None:
 def test_after_all_that_the_host_verifies_and_a_deploy_has_nothing_to_do(host: LabHost, inventory: Path) -> None:
     assert failures(verdict(host)) == []
     assert deploy(host, inventory=inventory).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
-
-
-def test_who_reaches_what_is_as_the_documentation_tells_it(host: LabHost, pytestconfig: pytest.Config) -> None:
-    page = REPOSITORY / "docs/operations.md"
-    before, told = page.read_text().split(f"{BEGIN}\n")
-    told, after = told.split(f"\n{END}")
-    found = table(host, SERVICES, USER)
-    if pytestconfig.getoption("--write-golden"):
-        page.write_text(f"{before}{BEGIN}\n{found}\n{END}{after}")
-    else:
-        assert told == found, "run this test with --write-golden and read the diff"
 
 
 def test_the_users_own_names_and_ports_do_not_disturb_a_deploy(host: LabHost, lab: Lab, tmp_path: Path) -> None:
