@@ -36,15 +36,14 @@ def tend(host: Host) -> None:
     Raises:
         DeployError: the host's `ssh_silence` is no number of seconds.
     """
-    silence = host.data.get("ssh_silence", LONGEST_SILENCE)
-    if isinstance(silence, bool) or not isinstance(silence, int | float) or not 1 <= silence <= 86400:
-        raise DeployError(f"{host.name}: `ssh_silence` is to be a number of seconds from 1 to 86400, not {silence!r}")
+    silence = _seconds(host.name, host.data.get("ssh_silence", LONGEST_SILENCE))
     transport = _transport(host)
     if transport is None:
         return
     if isinstance(transport.sock, socket):
         # paramiko leaves Nagle's algorithm on, which holds each opening of a channel up by some 40 ms.
         transport.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    _tell_ends_as_errors(transport)
     # The host itself: what pyinfra calls `host` is nobody in another greenlet.
     gevent.spawn(_watch, host.state.inventory.get_host(host.name), transport, silence)
 
@@ -71,9 +70,26 @@ def _watch(host: Host, transport: Transport, silence: float) -> None:
                 "run again to continue",
                 fg="red",
             )
-            # What waits for an answer fails with this, and whoever asks for one later.
-            transport.saved_exception = SSHException("the connection was lost")
             transport.close()
+
+
+def _tell_ends_as_errors(transport: Transport) -> None:
+    """pyinfra ends a run in order where SSH fails, and in a traceback where a connection is at its end."""
+    taken = transport.get_exception
+
+    def exception() -> Exception | None:
+        error = taken()
+        if isinstance(error, EOFError):
+            return SSHException("the connection has ended: see that the host is up, then run again to continue")
+        return error
+
+    transport.get_exception = exception  # type: ignore[method-assign]
+
+
+def _seconds(name: str, silence: object) -> float:
+    if isinstance(silence, bool) or not isinstance(silence, int | float) or not 1 <= silence <= 86400:
+        raise DeployError(f"{name}: `ssh_silence` is to be a number of seconds from 1 to 86400, not {silence!r}")
+    return silence
 
 
 def _transport(host: Host) -> Transport | None:

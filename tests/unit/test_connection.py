@@ -7,12 +7,15 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyinfra.api.exceptions import DeployError
 
+from roles.host.connection import _seconds
 from tests.inventories import INVENTORY
 from tests.plan.fake import PREAMBLE
 
@@ -51,6 +54,11 @@ PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 DEPLOYS = INVENTORY.parent / "deploys"
 
 
+def end_with(run: subprocess.Popen[str], server: subprocess.Popen[str]) -> None:
+    run.wait()
+    server.kill()
+
+
 def test_a_host_that_says_nothing_more_ends_the_run_with_what_to_do(
     server: subprocess.Popen[str], tmp_path: Path
 ) -> None:
@@ -77,6 +85,8 @@ def test_a_host_that_says_nothing_more_ends_the_run_with_what_to_do(
         stderr=subprocess.STDOUT,
         text=True,
     )
+    # A run that ends before it has asked anything is not waited for.
+    threading.Thread(target=end_with, args=(run, server), daemon=True).start()
     assert server.stdout.readline() == "asked\n"
     # It lives, and is given more time than silence would be.
     time.sleep(2 * SILENCE)
@@ -93,12 +103,17 @@ def test_a_host_that_says_nothing_more_ends_the_run_with_what_to_do(
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("silence", ["no", "0", "-1", "true", "[1]", "12e456", "inf"])
-def test_a_silence_that_is_no_time_is_refused_with_how_to_write_it(tmp_path: Path, silence: str) -> None:
+@pytest.mark.parametrize("silence", ["no", 0, -1, 0.5, 86401, True, None, [1], float("inf"), float("nan")])
+def test_a_silence_that_is_no_time_is_refused(silence: object) -> None:
+    with pytest.raises(DeployError, match="box: `ssh_silence` is to be a number of seconds from 1 to 86400, not "):
+        _seconds("box", silence)
+
+
+def test_the_command_line_refuses_it_in_one_message(tmp_path: Path) -> None:
     inventory = tmp_path / "inventory.py"
     inventory.write_text(f"{PREAMBLE}hosts = [fake('box', small_stack())]")
     done = subprocess.run(
-        [PYINFRA, "-y", "--data", f"ssh_silence={silence}", str(inventory), str(DEPLOYS / "preflight.py")],
+        [PYINFRA, "-y", "--data", "ssh_silence=12e456", str(inventory), str(DEPLOYS / "preflight.py")],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(INVENTORY.parent), "PYINFRA_PROGRESS": "off"},
         capture_output=True,
