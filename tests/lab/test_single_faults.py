@@ -1,5 +1,5 @@
-"""No single fault blocks or blinds a deploy: a full disk, a lock that is lost, a step that outlives its run, a host that
-vanishes in the middle of a step or that has fallen into somebody's hands. Nothing has to be deployed for any of it."""
+"""No single fault blocks or blinds a deploy: a full disk, a lock that is lost, a step that outlives its run, a host
+that vanishes in the middle of a step or that has fallen into somebody's hands. Nothing has to be deployed for it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def hostile_verdict() -> Verdict:
 def test_a_host_in_foreign_hands_does_not_drive_the_terminal(host: LabHost) -> None:
     found = json.dumps(json.loads(hostile_verdict().to_json()), ensure_ascii=False)
     host.run("cat > /usr/local/bin/python3 && chmod 755 /usr/local/bin/python3", input=PYTHON)
-    host.run("mkdir -p /etc/ai-backend/bin && cat > /root/verdict", input=found)
+    host.run(f"mkdir -p {STATE}/lock /etc/ai-backend/bin && cat > /root/verdict", input=found)
     host.run("cat > /etc/ai-backend/bin/verify && chmod 755 /etc/ai-backend/bin/verify", input=VERIFIER)
     try:
         for name in ("verify.py", "history.py", "unlock.py"):
