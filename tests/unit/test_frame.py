@@ -108,7 +108,9 @@ def test_with_cards_the_units_are_as_closed_as_the_documentation_says(tmp_path: 
             rate = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(tmp_path / unit.name)]
             told = subprocess.run(rate, capture_output=True, text=True, check=True).stdout
             found[unit.name] = float(told.rpartition("exposure level for ")[2].split()[1])
-    assert (found.pop("ai-backend-gpu.service"), found.pop("ai-backend-verify.service")) == (7.5, 2.4)
+    # Newer versions of systemd rate the former a little lower.
+    assert found.pop("ai-backend-gpu.service") <= 7.5
+    assert found.pop("ai-backend-verify.service") <= 2.4
     assert {name: exposure for name, exposure in found.items() if exposure > 1.5} == {}
     assert len(found) >= 8
 
