@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.lab.reach import BEGIN, END, table
 
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, verdict
