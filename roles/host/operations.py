@@ -142,9 +142,17 @@ def write_generation() -> Generator[PyinfraCommand, None, None]:
             },
             "links": dict(generation.links),
             "generated_secrets": [
-                {"path": secret.path, "variable": secret.variable, "prefix": secret.prefix, "also": secret.also}
+                {
+                    "path": secret.path,
+                    "variable": secret.variable,
+                    "also": secret.also,
+                    "prefix": secret.prefix,
+                    "inherited_from": list(secret.inherited_from),
+                    "inherited_as": secret.inherited_as,
+                }
                 for secret in target.plan.generated_secrets
             ],
+            "scope": target.plan.layout.scope,
         },
     )
     target.changed()

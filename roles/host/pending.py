@@ -85,6 +85,8 @@ def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostStat
         reasons.append(f"the host has generation {state.generation or 'none'}{_went_back(generation, state)}")
     if state.activated != generation.digest:
         reasons.append("it was not activated to its end")
+    if any(secret.path not in state.secrets for secret in plan.generated_secrets):
+        reasons.append("a secret of the host is made anew")
     strangers = set(state.linked_units) - {unit.name for unit in plan.units}
     reasons.extend(f"{name} is no longer declared" for name in sorted(strangers))
     for unit in plan.units:

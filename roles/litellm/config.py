@@ -9,7 +9,9 @@ from roles.plan import WATCH_TIMER, Context, DeploymentPlan, Json, RoutePlan, Se
 from roles.spec import Cache, Probe, Route, SpecError
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
-
+"""Holds the key that clients send. The front alone has it."""
+INSTANCE_KEY_VARIABLE = "INSTANCE_KEY"
+"""Holds the key that LiteLLM's processes ask for: the front puts it in the place of the client's."""
 
 CANARY = "ai-backend-canary"
 """A model whose only deployment is dead. The verifier asks for it: that it is answered proves that fallbacks work, and
@@ -86,7 +88,7 @@ def litellm_config(gateway: LiteLLM, context: Context) -> dict[str, Json]:
             "json_logs": True,
             **(_cache(*context.cache) if context.cache else {}),
         },
-        "general_settings": {"master_key": f"os.environ/{MASTER_KEY_VARIABLE}"},
+        "general_settings": {"master_key": f"os.environ/{INSTANCE_KEY_VARIABLE}"},
     }
 
 
@@ -188,15 +190,16 @@ _AS_SYSTEMD = ("systemd-run", "--quiet", "--wait", "--pipe", "--collect")
 
 
 def providers_file(
-    gateway: LiteLLM, units: Sequence[Unit], context: Context, key_file: str, front: Json
+    gateway: LiteLLM, units: Sequence[Unit], context: Context, key_file: str, instance_key_file: str, front: Json
 ) -> dict[str, Json]:
     """`providers.yaml`: who serves what, and where.
 
     Args:
-        units: the gateway's: first the one that clients talk to, then the instances behind it.
-        key_file: path of the environment file that holds the key: below the generation, or absolute where it is none
-            of its files. By the lasting link a generation that is tried out would be asked with the key of another.
-        front: how to ask the front about its instances; none = there is none.
+        units: the gateway's: first the front, which clients talk to, then the instances behind it.
+        key_file: path of the environment file that holds the key that clients send: below the generation, or absolute
+            where it is none of its files. By the lasting link a generation would be asked with the key of another.
+        instance_key_file: path of the one that holds the key that the instances ask for.
+        front: how to ask the front about its instances.
     """
     endpoint, *instances = units
     canary = canary_target(gateway, context.routes)
@@ -209,6 +212,9 @@ def providers_file(
             "url": f"http://{gateway.reachable_at}:{gateway.port}",
             "key_file": key_file,
             "key_variable": MASTER_KEY_VARIABLE,
+            "instance_key_file": instance_key_file,
+            "instance_key_variable": INSTANCE_KEY_VARIABLE,
+            "instance_url": f"http://127.0.0.1:{gateway.instance_ports[0]}",
             "cooldown": gateway.cooldown,
             "canary": {"name": CANARY, "route": canary.name} if canary else None,
             **_unit_entry(endpoint),

@@ -1,39 +1,81 @@
-"""The front: HAProxy in front of two instances of the gateway, so that one can be replaced while the other answers.
+"""The front: HAProxy in front of the gateway's instances. It lets in who has the key, to what a client needs, within
+bounds; and one instance can be replaced while the other answers.
 
 HAProxy, since it is well kept and in Debian; since it takes a server out of work through its runtime socket, without a
 reload; since it never sends a request twice; and since it passes streams on as they come. What its configuration
-depends on hardly ever changes: a change restarts it, which cuts what is under way.
+depends on hardly ever changes: a change restarts it, which cuts what is under way. The clients' key and the number of
+instances are no part of it: they are told through the socket.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
+from importlib import resources
 
+from roles.litellm.config import INSTANCE_KEY_VARIABLE, MASTER_KEY_VARIABLE
 from roles.litellm.spec import LiteLLM
 from roles.plan import (
     FRONT_USER,
     GATEWAY_INSTANCES,
     Drain,
     Endpoint,
+    EnvValue,
     Json,
     Layout,
+    Live,
     ServicePlan,
+    Spare,
     Unit,
     render,
     runtime_folder,
     unit_file,
 )
+from roles.spec import GeneratedSecret
 
 FRONT_UNIT = "ai-backend-front.service"
 READY_PATH = "/ai-backend-front"
 """HAProxy answers it by itself."""
+SERVERS = {name.removeprefix("litellm@").removesuffix(".service"): name for name in GATEWAY_INSTANCES}
+"""HAProxy's name of each instance → its unit: all that there may be."""
 
+_HERE = resources.files("roles") / "litellm"
 _CONFIG = "front.cfg"
-_SOCKET = f"{runtime_folder(FRONT_UNIT)}/runtime.sock"
+_START = "bin/start-front"
+_WATCH = "bin/watch-instances"
+_FOLDER = runtime_folder(FRONT_UNIT)
+_SOCKET = f"{_FOLDER}/runtime.sock"
+_KEYS = f"{_FOLDER}/keys"
+_INSTANCES_VARIABLE = "INSTANCES"
 _BACKEND = "gateways"
 _START_SECONDS = 30
 _LONGEST_SILENCE = 3600
 """Seconds. LiteLLM bounds each request by its `request_timeout`; the front only must not be the first to give up."""
+_MEMORY = "10%"
+"""Of the host's. It takes 15 MB, and some 35 kB more for each request under way."""
+_MOST_CONNECTIONS = 8192
+_LOGGED_REFUSALS = 5
+"""Of one source within a minute. What else it is refused for in that time is told to it alone."""
+
+_KEY_HEADERS = ("X-LiteLLM-API-Key", "API-Key", "X-API-Key", "X-Goog-API-Key", "Ocp-Apim-Subscription-Key")
+"""Where clients' software puts the key, besides `Authorization: Bearer`: all that LiteLLM 1.106.2 looks at."""
+_MODEL = "[A-Za-z0-9]([A-Za-z0-9._:@+-]|%3A|%40|%2B)*"
+"""One part of a model's name, as it may stand in a path: nothing in it can mean another path."""
+_API = (
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/rerank",
+    "/responses",
+    "/responses/compact",
+    "/responses/input_tokens",
+)
+_ASKED = (
+    *(path for each in _API for path in (each, f"/v1{each}")),
+    "/v2/rerank",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+)
+"""What clients of the routes' modes send requests to."""
 
 
 def drain_of(gateway: LiteLLM, server: str) -> Drain:
@@ -41,18 +83,16 @@ def drain_of(gateway: LiteLLM, server: str) -> Drain:
     return Drain(socket=_SOCKET, backend=_BACKEND, server=server, timeout=gateway.longest_drain)
 
 
-def front_plan(gateway: LiteLLM, layout: Layout, servers: Sequence[str]) -> ServicePlan:
-    """HAProxy on the endpoint's address, with the instances behind it."""
-    config = render(
-        f"{_CONFIG}.j2",
-        unit=FRONT_UNIT,
-        gateway=gateway,
-        servers=list(zip(servers, gateway.instance_ports, strict=True)),
-        backend=_BACKEND,
-        socket_name=_SOCKET.rpartition("/")[2],
-        ready_path=READY_PATH,
-        longest_silence=max(_LONGEST_SILENCE, 2 * gateway.request_timeout),
-    )
+def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_key_file: str) -> ServicePlan:
+    """HAProxy on the endpoint's address, with the instances behind it.
+
+    Args:
+        instance_key_file: the environment file with the key that the instances ask for.
+        client_key_file: the one with the clients' key where that is made on the host.
+    """
+    live_environment: dict[str, EnvValue] = {_INSTANCES_VARIABLE: str(gateway.instances)}
+    if not isinstance(gateway.master_key, GeneratedSecret):
+        live_environment[MASTER_KEY_VARIABLE] = gateway.master_key
     unit = Unit(
         name=FRONT_UNIT,
         text=unit_file(
@@ -60,29 +100,86 @@ def front_plan(gateway: LiteLLM, layout: Layout, servers: Sequence[str]) -> Serv
             layout=layout,
             unit=FRONT_UNIT,
             service=gateway,
-            command=["/usr/sbin/haproxy", "-db", "-f", f"{layout.config}/{_CONFIG}"],
+            command=[
+                "/bin/sh",
+                *(f"{layout.config}/{path}" for path in (_START, _CONFIG, _WATCH)),
+                _BACKEND,
+                *(f"{server}={port}" for server, port in zip(SERVERS, gateway.all_instance_ports, strict=True)),
+            ],
             environment={},
             loopback_only=gateway.is_local,
             user=FRONT_USER,
-            runtime_folder=runtime_folder(FRONT_UNIT),
+            memory_max=_MEMORY,
+            runtime_folder=_FOLDER,
             instances=GATEWAY_INSTANCES,
+            instance_key_file=instance_key_file,
+            client_key_file=client_key_file,
         ),
         environment={},
-        reads=(_CONFIG,),
+        reads=(_CONFIG, _START, _WATCH),
         installs=(),
         start_timeout=_START_SECONDS,
         user=FRONT_USER,
         endpoint=Endpoint(gateway.bind, gateway.port, f"http://{gateway.reachable_at}:{gateway.port}{READY_PATH}"),
+        live_environment=live_environment,
     )
+    given_key_file = f"{layout.config}/{unit.environment_file}"
     return ServicePlan(
-        units=(unit,),
+        units=(_with_live(unit, gateway, (client_key_file, given_key_file)),),
         packages=("haproxy",),
         # Debian's own, with Debian's configuration.
         keep_off=("haproxy.service",),
-        files={_CONFIG: config},
+        files={
+            _CONFIG: _config(gateway),
+            _START: (_HERE / "start-front.sh").read_text(),
+            _WATCH: (_HERE / "watch_instances.py").read_text(),
+        },
     )
 
 
-def front_entry(servers: Sequence[str]) -> dict[str, Json]:
+def _config(gateway: LiteLLM) -> str:
+    return render(
+        f"{_CONFIG}.j2",
+        unit=FRONT_UNIT,
+        gateway=gateway,
+        servers=list(zip(SERVERS, gateway.all_instance_ports, strict=True)),
+        instances_variable=_INSTANCES_VARIABLE,
+        backend=_BACKEND,
+        socket_name=_SOCKET.rpartition("/")[2],
+        keys_name=_KEYS.rpartition("/")[2],
+        instance_key_variable=INSTANCE_KEY_VARIABLE,
+        ready_path=READY_PATH,
+        longest_silence=max(_LONGEST_SILENCE, 2 * gateway.request_timeout),
+        most_connections=_MOST_CONNECTIONS,
+        most_bytes=int(gateway.max_body[:-1]) << 10 * (1 + "KMGT".index(gateway.max_body[-1])),
+        # What the host asks itself comes from the address that it asks.
+        trusted=list(dict.fromkeys(["127.0.0.0/8", gateway.reachable_at, *gateway.trusted_networks])),
+        logged_refusals=min(_LOGGED_REFUSALS, gateway.refusals_per_source),
+        key_fetches=["http_auth_bearer", *(f"req.fhdr({header})" for header in _KEY_HEADERS)],
+        # LiteLLM looks at the last for pages that are not let through.
+        key_headers=[*_KEY_HEADERS, "litellm_user_api_key"],
+        model_pattern=f"({_MODEL})",
+        asked_paths=_ASKED,
+    )
+
+
+def _with_live(unit: Unit, gateway: LiteLLM, key_files: tuple[str, ...]) -> Unit:
+    servers = tuple(
+        Spare(server=server, unit=name, used=number < gateway.instances)
+        for number, (server, name) in enumerate(SERVERS.items())
+    )
+    live = Live(
+        socket=_SOCKET,
+        keys=_KEYS,
+        key_files=key_files,
+        key_variable=MASTER_KEY_VARIABLE,
+        backend=_BACKEND,
+        servers=servers,
+        drain_timeout=gateway.longest_drain,
+    )
+    return replace(unit, live=live)
+
+
+def front_entry(gateway: LiteLLM) -> dict[str, Json]:
     """What `providers.yaml` says of the front: how to ask it which instances get requests."""
-    return {"socket": _SOCKET, "backend": _BACKEND, "servers": list(servers)}
+    return {"socket": _SOCKET, "backend": _BACKEND, "servers": [*list(SERVERS)[: gateway.instances]]}

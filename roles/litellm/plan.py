@@ -9,18 +9,18 @@ from roles.litellm.config import (
     CACHE_NAMESPACE_VARIABLE,
     CACHE_REST,
     CACHE_REST_VARIABLE,
+    INSTANCE_KEY_VARIABLE,
     MASTER_KEY_VARIABLE,
     litellm_config,
     mappings_file,
     providers_file,
     staged_config,
 )
-from roles.litellm.front import drain_of, front_entry, front_plan
+from roles.litellm.front import SERVERS, drain_of, front_entry, front_plan
 from roles.litellm.spec import LiteLLM
 from roles.plan import (
     FRONT_USER,
     GATEWAY_INSTANCES,
-    GATEWAY_UNIT,
     GATEWAY_USER,
     MEGABYTE,
     STAGED_FOLDER,
@@ -51,6 +51,8 @@ CONFIG = "litellm-unified.yaml"
 STAGED_CONFIG = "litellm-staged.yaml"
 
 _READY_PATH = "/health/liveliness"
+_MEMORY = "25%"
+"""Of the host's: an instance takes 350 MB, and what it is sent must not take it from the model servers."""
 _STAGED_UNIT = "ai-backend-staged.service"
 _LONGEST_QUESTIONS = 1800
 """Seconds after its start for which a staged gateway may be asked."""
@@ -76,7 +78,7 @@ PUBLIC_VARIABLES = frozenset({*_PROCESS_ENVIRONMENT, CACHE_NAMESPACE_VARIABLE, C
 
 
 def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
-    """`litellm.service`, or two instances and their front; and the three files that say who answers what."""
+    """The instances and their front, and the three files that say who answers what."""
     layout = context.layout
     environment = python_env(
         "litellm",
@@ -86,16 +88,21 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         disk=720 * MEGABYTE,
         work_disk=600 * MEGABYTE,
     )
-    generated: tuple[GeneratedVariable, ...] = ()
-    secrets: dict[str, EnvValue] = {}
+    # LiteLLM takes only keys that begin with "sk-".
+    instance_key = GeneratedVariable(
+        path=f"{layout.secrets}/instance-key.env",
+        variable=INSTANCE_KEY_VARIABLE,
+        prefix="sk-",
+        # Those of the version before know the clients' key: they are asked by it until they are replaced.
+        inherited_from=(*GATEWAY_INSTANCES, "litellm.service"),
+        inherited_as=MASTER_KEY_VARIABLE,
+    )
+    generated: tuple[GeneratedVariable, ...] = (instance_key,)
+    client_key = GeneratedVariable(path=f"{layout.secrets}/master-key.env", variable=MASTER_KEY_VARIABLE, prefix="sk-")
     if isinstance(gateway.master_key, GeneratedSecret):
-        # LiteLLM takes only keys that begin with "sk-".
-        generated = (
-            GeneratedVariable(path=f"{layout.secrets}/master-key.env", variable=MASTER_KEY_VARIABLE, prefix="sk-"),
-        )
-    else:
-        secrets = {MASTER_KEY_VARIABLE: gateway.master_key}
-    environment_files = [variable.path for variable in generated]
+        generated = (instance_key, client_key)
+    secrets: dict[str, EnvValue] = {}
+    environment_files = [instance_key.path]
     logins = [backend.login for backend in context.backends] + ([context.cache[1].login] if context.cache else [])
     for login in filter(None, logins):
         secrets |= login.given(login.client_variable)
@@ -110,23 +117,14 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         all(address.startswith("http://127.") for address in [backend.api_base for backend in context.backends])
         and (not context.cache or context.cache[0].reachable_at.startswith("127.")),
     )
-    if gateway.instance_ports:
-        ports = dict(zip(GATEWAY_INSTANCES, gateway.instance_ports, strict=True))
-        servers = {name: name.removeprefix("litellm@").removesuffix(".service") for name in ports}
-        instances = tuple(
-            replace(process.unit(name, "127.0.0.1", port), drain=drain_of(gateway, servers[name]))
-            for name, port in ports.items()
-        )
-        front = front_plan(gateway, layout, list(servers.values()))
-        units = (*front.units, *instances)
-        front_data = front_entry(list(servers.values()))
-    else:
-        instances = (process.unit(GATEWAY_UNIT, gateway.bind, gateway.port),)
-        front = ServicePlan(units=())
-        units = instances
-        front_data = None
+    instances = tuple(
+        replace(process.unit(name, "127.0.0.1", port), drain=drain_of(gateway, server))
+        for (server, name), port in zip(SERVERS.items(), gateway.instance_ports, strict=False)
+    )
+    front = front_plan(gateway, layout, instance_key.path, client_key.path)
+    units = (*front.units, *instances)
     config = litellm_config(gateway, context)
-    key_file = generated[0].path if generated else instances[0].environment_file
+    key_file = client_key.path if client_key in generated else front.units[0].environment_file
     return ServicePlan(
         units=units,
         installs=(environment,),
@@ -137,7 +135,7 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
             STAGED_CONFIG: render(f"{CONFIG}.j2", config=staged_config(config)),
             "providers.yaml": render(
                 "providers.yaml.j2",
-                providers=providers_file(gateway, units, context, key_file, front_data),
+                providers=providers_file(gateway, units, context, key_file, instance_key.path, front_entry(gateway)),
             ),
             "model-mappings.yaml": render("model-mappings.yaml.j2", mappings=mappings_file(gateway, context.routes)),
             **front.files,
@@ -210,7 +208,7 @@ class _Process:
             command=command,
             environment={**_PROCESS_ENVIRONMENT, **(cache if self.has_cache else {})},
             secrets=self.secrets,
-            memory_max=self.gateway.memory_max,
+            memory_max=self.gateway.memory_max or _MEMORY,
             user=GATEWAY_USER,
             # LiteLLM ends once the requests under way have ended, and takes no new ones meanwhile.
             stop_seconds=self.gateway.longest_drain,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
-from roles.spec import BindAddress, Gateway, GeneratedSecret, Name, Port, Seconds, Secret
+from roles.spec import BindAddress, Gateway, GeneratedSecret, Many, MemorySize, Name, Network, Port, Seconds, Secret
 
 _UNSET_ALLOWED_FAILS = 3
 """What LiteLLM 1.106.2 has where nothing is set, and takes for that also where it is set."""
@@ -56,19 +56,39 @@ class LiteLLM(Gateway):
     """Offer a model `ai-backend-canary` whose only deployment is dead: asking for it proves that fallbacks work, at any
     time, without touching a real one. Clients see it in the list of models; off = that is not proved."""
     instances: Literal[1, 2] = 2
-    """Processes of LiteLLM. Two stand behind HAProxy and are replaced one after the other: a change loses no request.
-    One saves some 330 MB of memory, and nobody answers while it is replaced."""
+    """Processes of LiteLLM behind HAProxy. Two are replaced one after the other: a change loses no request. One saves
+    some 330 MB of memory, and nobody answers while it is replaced."""
     first_instance_port: Port | None = None
-    """First of the loopback ports of two instances; none = the one after `port`."""
+    """First of the two loopback ports for instances; none = the one after `port`."""
     drain_timeout: Seconds | None = None
     """Seconds that the requests under way may take to end when an instance is replaced or stopped; those that take
     longer are cut. None = `request_timeout`."""
 
+    max_body: MemorySize = "32M"
+    """Bytes that a request may have; a larger one is refused before the gateway sees it. LiteLLM keeps a request in its
+    memory several times over. Pictures travel in it, by a third longer than their files."""
+    connections_per_source: Annotated[int, Field(ge=1, le=4000)] = 512
+    """Connections that one address may have at a time; further ones are closed without a word."""
+    connection_rate: Annotated[int, Field(ge=1)] = 100
+    """New connections a second, on average over ten seconds, that one address may open; beyond it requests are answered
+    429. Clients that keep their connections open need few."""
+    refusals_per_source: Annotated[int, Field(ge=1)] = 60
+    """Requests without a valid key within a minute that one address is told so; beyond it they are answered 429. Those
+    with a valid key are answered all the same."""
+    trusted_networks: Many[Network] = ()
+    """Networks to which the three bounds above do not apply, such as that of a proxy in front of the endpoint. Loopback
+    is always one."""
+
+    @property
+    def all_instance_ports(self) -> tuple[Port, ...]:
+        """The loopback ports of as many instances as there may be."""
+        first = self.first_instance_port or self.port + 1
+        return (first, first + 1)
+
     @property
     def instance_ports(self) -> tuple[Port, ...]:
-        """The loopback ports of the instances behind the front; empty where one instance has the endpoint itself."""
-        first = self.first_instance_port or self.port + 1
-        return tuple(range(first, first + self.instances)) if self.instances > 1 else ()
+        """The loopback ports of the instances."""
+        return self.all_instance_ports[: self.instances]
 
     @property
     def addresses(self) -> tuple[tuple[BindAddress, Port], ...]:
@@ -80,11 +100,12 @@ class LiteLLM(Gateway):
 
     @model_validator(mode="after")
     def _instances_have_ports(self) -> LiteLLM:
-        if self.instance_ports and self.instance_ports[-1] > 65535:
+        first, last = self.all_instance_ports
+        if last > 65535:
             raise ValueError("the instances' ports end beyond 65535; give a lower `first_instance_port`")
-        if self.port in self.instance_ports:
+        if self.port in (first, last):
             raise ValueError(
-                f"its instances would listen on ports {self.instance_ports[0]} to {self.instance_ports[-1]}, one of "
-                "which is the endpoint's own `port`; give another `first_instance_port`"
+                f"its instances would listen on ports {first} to {last}, one of which is the endpoint's own `port`; "
+                "give another `first_instance_port`"
             )
         return self

@@ -18,10 +18,12 @@ from roles.plan.model import (
     HostPlan,
     Install,
     Json,
+    Live,
     Login,
     PlatformKey,
     RoutePlan,
     ServicePlan,
+    Spare,
     Staging,
     Unit,
     runtime_folder,
@@ -30,7 +32,7 @@ from roles.plan.models import model_install
 from roles.plan.provider_unit import Dialect, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.templates import render
-from roles.plan.unit_file import DIGEST_VARIABLE, GATEWAY_INSTANCES, GATEWAY_UNIT, unit_file
+from roles.plan.unit_file import DIGEST_VARIABLE, GATEWAY_INSTANCES, unit_file
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
 from roles.plan.verifier import ENVIRONMENT as VERIFIER_ENVIRONMENT
 from roles.plan.verifier import SOURCES as VERIFIER
@@ -42,7 +44,6 @@ __all__ = [
     "FIREWALL_UNIT",
     "FRONT_USER",
     "GATEWAY_INSTANCES",
-    "GATEWAY_UNIT",
     "GATEWAY_USER",
     "LOADER_USER",
     "MEGABYTE",
@@ -68,6 +69,7 @@ __all__ = [
     "Install",
     "Json",
     "Layout",
+    "Live",
     "Login",
     "Planner",
     "PlatformKey",
@@ -75,6 +77,7 @@ __all__ = [
     "ResolvedInstall",
     "RoutePlan",
     "ServicePlan",
+    "Spare",
     "Staging",
     "Unit",
     "compile_stack",

@@ -83,11 +83,12 @@ def resolve(
     }
     unit_digests = {}
     for unit in plan.units:
-        environment = {name: _value(value, reveal) for name, value in sorted(unit.environment.items())}
+        environment = _revealed(unit.environment, reveal)
         digest = _unit_digest(unit, environment, files, installs)
         unit_digests[unit.name] = digest
         text = unit.text.replace(DIGEST_PLACEHOLDER, digest)
         files[f"units/{unit.name}"] = RenderedFile(text.encode(), 0o644)
+        environment |= _revealed(unit.live_environment, reveal)
         if environment:
             files[unit.environment_file] = RenderedFile(environment_file(environment).encode(), 0o600)
     files[ACTIVATION] = RenderedFile(_activation(plan.units, unit_digests), 0o644)
@@ -131,14 +132,15 @@ def _activation(units: Sequence[Unit], digests: Mapping[str, str]) -> bytes:
             "drain": asdict(unit.drain) if unit.drain else None,
             "holds": list(unit.holds),
             "last": unit.last,
+            "live": asdict(unit.live) if unit.live else None,
         }
         for unit in units
     ]
     return f"{json.dumps({'units': entries}, indent=2)}\n".encode()
 
 
-def _value(value: EnvValue, reveal: Callable[[Secret], str]) -> str:
-    return reveal(value) if isinstance(value, Secret) else value
+def _revealed(variables: Mapping[str, EnvValue], reveal: Callable[[Secret], str]) -> dict[str, str]:
+    return {name: reveal(value) if isinstance(value, Secret) else value for name, value in sorted(variables.items())}
 
 
 def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> dict[str, ResolvedInstall]:

@@ -82,6 +82,44 @@ class Drain:
 
 
 @dataclass(frozen=True)
+class Spare:
+    """A server that the front could have, and whether the generation has it.
+
+    Attributes:
+        server: HAProxy's name of it.
+        unit: what runs it.
+        used: whether it gets requests.
+    """
+
+    server: str
+    unit: str
+    used: bool
+
+
+@dataclass(frozen=True)
+class Live:
+    """What HAProxy is given anew while it runs, through its runtime socket: a change of it restarts nothing.
+
+    Attributes:
+        socket: its runtime socket, below the folder for runtime files of the systemd manager.
+        keys: its list of the digests of the clients' keys, likewise.
+        key_files: environment files that may hold the key; the last that does counts.
+        key_variable: the variable that holds it there.
+        backend: its name of the group of servers.
+        servers: all servers that it may have.
+        drain_timeout: seconds that the requests under way of one that it has no more may take to end.
+    """
+
+    socket: str
+    keys: str
+    key_files: tuple[str, ...]
+    key_variable: str
+    backend: str
+    servers: tuple[Spare, ...]
+    drain_timeout: int
+
+
+@dataclass(frozen=True)
 class Unit:
     """A systemd unit, and all that its process depends on.
 
@@ -93,6 +131,9 @@ class Unit:
         name: file name, e.g. `llama-server@native.service`.
         text: the unit file, with a placeholder for the unit's digest.
         environment: the variables of its `environment_file`, which has mode 0600; empty = it has none.
+        live_environment: further variables of that file, which it reads at its start and is told of while it runs: a
+            change of them does not restart it.
+        live: how it is told.
         reads: files of the generation that the process reads when it starts.
         installs: names of the installs that it runs from.
         start_timeout: seconds that a server may take to its first answer, and a task between two signs of progress.
@@ -120,6 +161,8 @@ class Unit:
     callers: tuple[str, ...] | None = None
     holds: tuple[str, ...] = ()
     last: bool = False
+    live_environment: Mapping[str, EnvValue] = field(default_factory=dict)
+    live: Live | None = None
 
     @property
     def kind(self) -> Literal["server", "task", "timer", "triggered"]:
@@ -263,12 +306,16 @@ class GeneratedVariable:
     Attributes:
         variable: the value's name.
         also: its second name, by which another process that reads the file knows it.
+        inherited_from: units of the version before,
+        inherited_as: and the variable of their processes whose value it takes over where one of them runs.
     """
 
     path: str
     variable: str
     prefix: str = ""
     also: str | None = None
+    inherited_from: tuple[str, ...] = ()
+    inherited_as: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from roles.plan.layout import Layout
 from roles.plan.model import STOP_SECONDS, EnvValue
 from roles.plan.templates import render
-from roles.spec import Gpus, MemorySize, Service
+from roles.spec import Gpus, Service
 
 DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
 """Environment variable in which each process carries its unit's digest."""
@@ -15,11 +15,8 @@ DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
 DIGEST_PLACEHOLDER = "@digest@"
 """Stands in a unit's text for its digest, which is known only once all that it covers is."""
 
-GATEWAY_UNIT = "litellm.service"
-"""The gateway where it is one process."""
-
 GATEWAY_INSTANCES = ("litellm@a.service", "litellm@b.service")
-"""The gateway where it is two, behind a front."""
+"""The gateway's processes behind its front: all that there may be."""
 
 GPU_UNIT = "ai-backend-gpu.service"
 """The unit that gets the graphics cards ready, before all that use them."""
@@ -37,7 +34,7 @@ def unit_file(
     environment_files: Sequence[str] = (),
     gpus: Gpus | None = None,
     gpu_memory_share: float | None = None,
-    memory_max: MemorySize | None = None,
+    memory_max: str | None = None,
     before_gateway: bool = False,
     stop_seconds: int = STOP_SECONDS,
     loopback_only: bool = False,
@@ -54,7 +51,7 @@ def unit_file(
         environment_files: further ones, outside of the generation: secrets that are made on the host.
         gpus: the cards that it may use and waits for at its start.
         gpu_memory_share: the share of each card's memory that it waits for too.
-        memory_max: bound on the memory of all its processes.
+        memory_max: bound on the memory of all its processes: a `MemorySize`, or a share of the host's as `25%`.
         before_gateway: at boot it starts before the gateway. Said here and not there, so that a further provider is no
             change of the gateway's unit.
         stop_seconds: how long a stop may take before systemd kills it.
@@ -80,7 +77,7 @@ def unit_file(
         loopback_only=loopback_only,
         user=user,
         # All that there may be: another number of instances is no change of the providers' units.
-        gateway_units=(GATEWAY_UNIT, *GATEWAY_INSTANCES) if before_gateway else (),
+        gateway_units=GATEWAY_INSTANCES if before_gateway else (),
         digest_placeholder=DIGEST_PLACEHOLDER,
         **more,
     )

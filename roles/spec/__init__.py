@@ -19,7 +19,7 @@ from roles.spec.sources import (
     UrlFile,
 )
 from roles.spec.stack import Stack, SystemScope, UserScope
-from roles.spec.values import BindAddress, MemorySize, Mode, ModelName, Name, Port, Seconds, Sha256, Url
+from roles.spec.values import BindAddress, MemorySize, Mode, ModelName, Name, Network, Port, Seconds, Sha256, Url
 from roles.spec.verification import Verification
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "Mode",
     "ModelName",
     "Name",
+    "Network",
     "Options",
     "Port",
     "Probe",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -13,6 +13,14 @@ def _ipv4(text: str) -> str:
         IPv4Address(text)
     except ValueError:
         raise ValueError(f'"{text}" is no IPv4 address; give one such as 127.0.0.1, or 0.0.0.0 for all') from None
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        IPv4Network(text)
+    except ValueError:
+        raise ValueError(f'"{text}" is no IPv4 network; give one such as 192.168.7.0/24, or one address') from None
     return text
 
 
@@ -31,6 +39,7 @@ ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[int, Field(ge=1)]
 BindAddress = Annotated[str, AfterValidator(_ipv4)]
+Network = Annotated[str, AfterValidator(_network)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,100}$")]
 """A commit of a model repository: 40 hexadecimal digits pin it; a branch or tag is resolved when it is fetched."""

@@ -33,26 +33,32 @@ _KEPT_SECONDS = 60
 """The verifier's own answers need not be kept for long."""
 
 
-def cache_check(cache: Cache, routes: Sequence[Route], api: Api | CannotCheck) -> Coroutine[Any, Any, Check]:
+def cache_check(
+    cache: Cache, routes: Sequence[Route], api: Api | CannotCheck, instance: Api | CannotCheck
+) -> Coroutine[Any, Any, Check]:
     """The check, to be awaited. A gateway whose routes have no words to keep is asked for its cache's health alone.
 
     Args:
         routes: those that may be asked.
         api: the gateway as seen with the right key, or why that can not be had.
+        instance: an instance of it, likewise: of the cache's health clients are not told.
     """
     talking = [route for route in routes if route.mode in ("chat", "completion")]
     if not talking:
-        return Claim("gateway/cache", "gateway", "reaches its cache", "healthy").prove(_health(api))
+        return Claim("gateway/cache", "gateway", "reaches its cache", "healthy").prove(_health(instance))
     claim = Claim(
         "gateway/cache", "gateway", "answers an equal request from its cache", "an answer that its Redis holds"
     )
-    return claim.prove(outlast_cooldown(lambda: _kept(cache, talking, api), lambda: _is_well(api), cache.rest))
+    return claim.prove(
+        outlast_cooldown(lambda: _kept(cache, talking, api, instance), lambda: _is_well(instance), cache.rest)
+    )
 
 
-async def _kept(cache: Cache, routes: Sequence[Route], api: Api | CannotCheck) -> str:
+async def _kept(cache: Cache, routes: Sequence[Route], api: Api | CannotCheck, instance: Api | CannotCheck) -> str:
     """Asks what nobody has asked before, of the first route that answers, and then the same again."""
-    await _health(api)
-    assert isinstance(api, Api)
+    await _health(instance)
+    if isinstance(api, CannotCheck):
+        raise api
     prompt = f"{uuid.uuid4()}?"
     for route in routes:
         try:

@@ -153,8 +153,12 @@ class Gateway:
     """The endpoint that clients talk to.
 
     Attributes:
-        service: what owns the endpoint: the gateway, or the front of its instances.
-        instances: those behind the front; none = there is no front.
+        service: what owns the endpoint: the front.
+        key_file, key_variable: where the key stands that clients send.
+        instance_key_file, instance_key_variable: where that stands which the instances ask for, and the front alone
+            sends them.
+        instance_url: one of the instances.
+        instances: LiteLLM's processes behind the front.
         cooldown: seconds for which it passes over a backend after a failure.
     """
 
@@ -162,21 +166,29 @@ class Gateway:
     url: str
     key_file: Path
     key_variable: str
+    instance_key_file: Path
+    instance_key_variable: str
+    instance_url: str
     cooldown: float
     instances: tuple[Service, ...] = ()
     front: Front | None = None
     canary: Canary | None = None
 
     def key(self) -> str:
-        """The master key.
+        """The key that clients send.
 
         Raises:
             CannotCheck: when it can not be read, or no HTTP header can carry it.
         """
-        key = _read_variable(self.key_file, self.key_variable)
-        if not key or not key.isascii() or not key.isprintable() or " " in key:
-            raise CannotCheck(f"{self.key_variable} in {self.key_file} is empty or no plain ASCII word")
-        return key
+        return _read_key(self.key_file, self.key_variable)
+
+    def instance_key(self) -> str:
+        """The key that each instance asks for, on loopback.
+
+        Raises:
+            CannotCheck: likewise.
+        """
+        return _read_key(self.instance_key_file, self.instance_key_variable)
 
 
 @dataclass(frozen=True)
@@ -316,6 +328,9 @@ def _gateway(entry: _Entry, folder: Path) -> Gateway:
         url=entry.text("url").rstrip("/"),
         key_file=folder / entry.text("key_file"),
         key_variable=entry.text("key_variable"),
+        instance_key_file=Path(entry.text("instance_key_file")),
+        instance_key_variable=entry.text("instance_key_variable"),
+        instance_url=entry.text("instance_url"),
         cooldown=entry.number("cooldown"),
         instances=tuple(_service(instance, folder) for instance in entry.entries("instances")),
         front=None if entry.values.get("front") is None else _front(entry.entry("front")),
@@ -474,6 +489,13 @@ def _digest_in(unit_file: Path) -> str:
     if found is None:
         raise CannotCheck(f"{unit_file} holds no {DIGEST_VARIABLE}")
     return found[1]
+
+
+def _read_key(file: Path, variable: str) -> str:
+    key = _read_variable(file, variable)
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise CannotCheck(f"{variable} in {file} is empty or no plain ASCII word")
+    return key
 
 
 def _read_variable(file: Path, variable: str) -> str:

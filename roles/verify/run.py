@@ -84,7 +84,9 @@ async def verify(
             if generation.gateway.canary:
                 checks.append(canary_check(generation.gateway.canary, generation.routes, api, cooldown))
             if generation.cache:
-                checks.append(cache_check(generation.cache, generation.routes, api))
+                checks.append(
+                    cache_check(generation.cache, generation.routes, api, instance_api(client, generation.gateway))
+                )
         if generation.gateway and _just_started(generation.gateway, settled):
             await or_reason(warm_up(generation.routes, api, times=2 * max(1, len(generation.gateway.instances))))
         routes = _begun(check for route in generation.routes for check in route_checks(route, api, cooldown))
@@ -154,6 +156,14 @@ def key_holder(client: httpx.AsyncClient, gateway: Gateway | None) -> Api | Cann
         return CannotCheck("providers.yaml names no gateway")
     try:
         return Api(client, gateway.url, gateway.key())
+    except CannotCheck as reason:
+        return reason
+
+
+def instance_api(client: httpx.AsyncClient, gateway: Gateway) -> Api | CannotCheck:
+    """An instance as the front sees it, or why that can not be had."""
+    try:
+        return Api(client, gateway.instance_url, gateway.instance_key())
     except CannotCheck as reason:
         return reason
 

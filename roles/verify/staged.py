@@ -12,7 +12,7 @@ from roles.verify.gateway import gateway_checks
 from roles.verify.generation import Deployment, Gateway, Generation, Route
 from roles.verify.proof import CannotCheck
 from roles.verify.routes import deployment_check, fallback_check
-from roles.verify.run import Beginning, gateway_client, key_holder, make_checks
+from roles.verify.run import Beginning, gateway_client, instance_api, make_checks
 from roles.verify.verdict import Check, Verdict
 
 
@@ -26,15 +26,16 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
     """
     assert generation.gateway is not None, "nothing to try out"
     began = Beginning()
-    gateway: Gateway = replace(generation.gateway, url=url)
+    gateway: Gateway = replace(generation.gateway, url=url, instance_url=url)
     async with gateway_client() as client:
-        api = key_holder(client, gateway)
+        # It has no front: it is asked by the key that the front would send.
+        api = instance_api(client, gateway)
         askable = list(_askable(generation, stale))
         checks = gateway_checks(client, gateway, generation.routes, api)
         if generation.cache and generation.cache.service.unit not in stale:
             # Each by the one deployment that is known to run what it should.
             alone = [replace(route, name=each.id, deployments=(each,)) for route, each in askable]
-            checks.append(cache_check(generation.cache, alone, api))
+            checks.append(cache_check(generation.cache, alone, api, api))
         checks += [_patiently(_ask(route, each, api)) for route, each in askable]
         checks += [
             _patiently(_fail(edge, api))

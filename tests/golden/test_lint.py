@@ -22,7 +22,7 @@ def test_the_lint_page_is_what_the_rules_say(pytestconfig: pytest.Config) -> Non
 
 
 def test_the_reference_stack_has_no_errors() -> None:
-    names = ("LITELLM_MASTER_KEY", "QWEN_CODER_API_KEY", "PYTHON_API_KEY", "NATIVE_API_KEY")
+    names = ("INSTANCE_KEY", "QWEN_CODER_API_KEY", "PYTHON_API_KEY", "NATIVE_API_KEY")
     environment = dict.fromkeys(names, "set")
     findings = lint(_CONFIG.read_text(), version=VERSION, environment=environment, name=str(_CONFIG))
     assert [str(finding) for finding in findings if finding.severity == "error"] == []

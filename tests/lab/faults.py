@@ -100,7 +100,7 @@ _GATEWAY = f"{_CONFIG}/litellm-unified.yaml"
 _RESTART = f"systemctl restart {UNIT}"
 _RESTART_GATEWAY = (
     "systemctl restart litellm@a litellm@b; sleep 2; "
-    "timeout 60 sh -c 'until curl -sf http://127.0.0.1:4000/health/liveliness; do sleep 0.5; done'; sleep 3"
+    "timeout 60 sh -c 'until curl -sf http://127.0.0.1:4002/health/liveliness; do sleep 0.5; done'; sleep 3"
 )
 _NFT_GONE = "nft delete table inet fault"
 _DEAD = f"systemctl kill --signal=KILL {UNIT}"

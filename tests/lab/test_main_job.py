@@ -10,7 +10,7 @@ from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, ask, deploy, failures, files_changed_by, inventory_file, main_pids, verdict
 from tests.labhost import LabHost
 
-UNITS = ["llama-server@native.service", "llama-cpp-python@python.service", "litellm.service"]
+UNITS = ["llama-server@native.service", "llama-cpp-python@python.service", "litellm@a.service"]
 
 FACT_CHANNELS = 3
 """Most channels that a run with nothing to do may open."""
@@ -85,12 +85,12 @@ def test_one_changed_option_restarts_that_unit_alone(host: LabHost, tmp_path: Pa
 
 def test_a_unit_that_lost_its_process_state_is_brought_back(host: LabHost) -> None:
     """Somebody stopped one unit, disabled another and edited a file: the next run mends just that."""
-    host.run("systemctl stop llama-cpp-python@python && systemctl disable litellm 2>/dev/null")
+    host.run("systemctl stop llama-cpp-python@python && systemctl disable litellm@a 2>/dev/null")
     host.run("echo '# edited' >> /etc/ai-backend/litellm-unified.yaml")
     found = verdict(host)
     assert found["status"] == "fail"
     assert any(failure.startswith("unit/llama-cpp-python@python.service/active") for failure in failures(found))
-    assert any(failure.startswith("unit/litellm.service/enabled") for failure in failures(found))
+    assert any(failure.startswith("unit/litellm@a.service/enabled") for failure in failures(found))
     deploy(host).must_pass()
     assert failures(verdict(host)) == []
     assert "edited" not in host.run("cat /etc/ai-backend/litellm-unified.yaml").stdout

@@ -129,7 +129,7 @@ def test_an_install_that_fails_leaves_the_old_one_running(host: LabHost, lab: La
 
 def test_an_upgrade_and_a_down_grade_keep_models_and_environment(host: LabHost, lab: Lab, tmp_path: Path) -> None:
     models, settings = tags(host), environment(host)
-    gateway = main_pids(host, ["litellm.service"])
+    gateway = main_pids(host, ["litellm@a.service"])
     assert settings["OLLAMA_NUM_PARALLEL"] == "3"
     newer = ollama_release(lab).version
     for wanted in (newer, OLDER):
@@ -139,7 +139,7 @@ def test_an_upgrade_and_a_down_grade_keep_models_and_environment(host: LabHost, 
         assert environment(host) == settings
         assert ask(host, "made:latest") == MADE
         assert failures(verdict(host)) == []
-    assert main_pids(host, ["litellm.service"]) == gateway
+    assert main_pids(host, ["litellm@a.service"]) == gateway
 
 
 def test_a_pull_that_is_cut_goes_on_and_ends_with_the_pinned_digest(
@@ -189,7 +189,7 @@ def test_the_boot_does_not_wait_for_models(host: LabHost, lab: Lab, registry: Mo
     host.run("curl -sS --fail -X DELETE http://127.0.0.1:11434/api/delete -d @-", input=json.dumps({"model": name}))
     registry.faults.refuse_manifest_with = 500
     host.reboot()  # waits for systemd to say that all has started
-    assert host.run("systemctl is-active ollama litellm").stdout == "active\nactive\n"
+    assert host.run("systemctl is-active ollama litellm@a").stdout == "active\nactive\n"
     assert name not in tags(host)
     registry.faults.refuse_manifest_with = None
     deploy(host, inventory=inventory).must_pass()

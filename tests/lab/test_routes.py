@@ -105,9 +105,10 @@ def test_a_request_that_is_too_long_goes_to_the_larger_context(deployed: Deploye
     assert answer.words == SENTENCES["wide"]
 
 
-def test_clients_are_told_what_a_model_can_do_and_that_it_costs_nothing(deployed: Deployed) -> None:
-    key = "$(cut -d'\"' -f2 /var/lib/ai-backend/secrets/master-key.env)"
-    command = f'curl -sS -H "Authorization: Bearer {key}" http://127.0.0.1:4000/model/info'
+def test_the_gateway_knows_what_a_model_can_do_and_that_it_costs_nothing(deployed: Deployed) -> None:
+    """It tells so on loopback alone, as it tells where the backends are."""
+    key = "$(cut -d'\"' -f2 /var/lib/ai-backend/secrets/instance-key.env)"
+    command = f'curl -sS -H "Authorization: Bearer {key}" http://127.0.0.1:4001/model/info'
     models = json.loads(deployed.host.run(command).stdout)["data"]
     (told,) = [model["model_info"] for model in models if model["model_name"] == "wide"]
     wanted = {
@@ -257,8 +258,8 @@ def test_the_least_busy_goes_round_one_that_hangs(deployed: Deployed) -> None:
 def test_by_latency_the_faster_is_asked(deployed: Deployed) -> None:
     deployed.deploy(routing_strategy="latency-based-routing").must_pass()
     # The proof has asked all routes at once. Forget how long those answers took: Redis holds that, and the gateway too.
-    alive = "http://127.0.0.1:4000/health/liveliness"
-    deployed.host.run(f"systemctl restart {REDIS} litellm && until curl -sf {alive}; do sleep 0.5; done", timeout=120)
+    alive = "http://127.0.0.1:4001/health/liveliness"
+    deployed.host.run(f"systemctl restart {REDIS} litellm@a && until curl -sf {alive}; do sleep 0.5; done", timeout=120)
     # The second freezes for longer: the first still has slow answers to its name.
     for slow, fast, freeze_seconds in (("two", "one", 1), ("one", "two", 3)):
         last: list[str] = []

@@ -20,7 +20,7 @@ def test_a_converged_host_gets_two_reads_and_nothing_else(tmp_path: Path) -> Non
 
 
 def test_each_of_several_hosts_gets_what_it_needs(tmp_path: Path) -> None:
-    older = "lambda read: read['units']['litellm.service'].update(Digest='0lder')"
+    older = "lambda read: read['units']['litellm@a.service'].update(Digest='0lder')"
     hosts = f"fake('one', small_stack(), {PASS}), fake('two', small_stack(), {older}, {PASS})"
     run = run_pyinfra(tmp_path, f"hosts = [{hosts}]")
     assert run.status == 0, run.output
@@ -47,7 +47,7 @@ def test_a_fresh_host_gets_every_step_once_and_in_order(tmp_path: Path) -> None:
 
 
 def test_a_host_that_runs_something_older_is_only_activated(tmp_path: Path) -> None:
-    older = "lambda read: read['units']['litellm.service'].update(Digest='0lder')"
+    older = "lambda read: read['units']['litellm@a.service'].update(Digest='0lder')"
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {older}, {PASS})]")
     assert [step for step in run.programs() if step != "fact"] == [
         "lock",
@@ -57,7 +57,7 @@ def test_a_host_that_runs_something_older_is_only_activated(tmp_path: Path) -> N
         "record",
         "lock",
     ]
-    assert "activating, as litellm.service runs 0lder" in run.output
+    assert "activating, as litellm@a.service runs 0lder" in run.output
 
 
 def test_pruning_names_the_unused_folders_and_nothing_else(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from tests.plan.fake import passing_verdict, run_pyinfra
 
 PASS = f"verdict={passing_verdict()!r}"
 FAIL = f"verdict={passing_verdict(ok=False, seen='n alone')!r}"
-OLDER = "lambda read: read['units']['litellm.service'].update(Digest='0lder')"
+OLDER = "lambda read: read['units']['litellm@a.service'].update(Digest='0lder')"
 UNPROVED = "lambda read: read.update(proved=False)"
 HISTORY = """
 def history(active):

@@ -10,7 +10,7 @@ import yaml
 from roles.litellm import LiteLLM
 from roles.plan import STAGED_FOLDER, STAGED_PORT, Generation, HostPlan, resolve
 from roles.rooms import plan_of
-from roles.spec import EnvSecret, SpecError
+from roles.spec import EnvSecret, FileSecret, GeneratedSecret, SpecError
 from tests.stacks import PLATFORM, native, python, small_stack
 
 FRONT, A, B = "ai-backend-front.service", "litellm@a.service", "litellm@b.service"
@@ -53,14 +53,12 @@ def test_an_option_of_the_gateway_leaves_the_front_and_the_providers_alone(optio
 
 
 def test_another_number_of_instances_leaves_the_providers_alone() -> None:
-    assert changed_by(instances=1) == {FRONT, A, B, "litellm.service", "ai-backend-firewall.service"}
+    assert changed_by(instances=1) == {B, "ai-backend-firewall.service"}
 
 
-def test_one_instance_has_no_front_and_needs_no_haproxy() -> None:
-    plan = plan_with(instances=1)
-    assert {"haproxy", "front.cfg"}.isdisjoint({*plan.packages, *plan.files})
-    assert plan.keep_off == ()
-    assert all(unit.drain is None for unit in plan.units)
+def test_the_clients_key_restarts_nothing_wherever_it_comes_from() -> None:
+    for key in (EnvSecret("K"), FileSecret("k"), GeneratedSecret()):
+        assert changed_by(master_key=key) == set()
 
 
 def test_debians_own_haproxy_is_kept_off() -> None:
@@ -70,7 +68,7 @@ def test_debians_own_haproxy_is_kept_off() -> None:
 
 
 def test_the_staged_gateway_is_the_real_one_elsewhere() -> None:
-    plan = plan_with(master_key=EnvSecret("K"))
+    plan = plan_with()
     assert plan.staging is not None
     staged = plan.staging.text.replace(f"{STAGED_FOLDER}/", "/etc/ai-backend/").replace(STAGED_PORT, "4001")
     real = text_of(plan, A).splitlines()

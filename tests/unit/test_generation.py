@@ -40,14 +40,14 @@ def test_changing_one_option_changes_that_unit_alone() -> None:
 
 def test_changing_a_route_changes_the_gateway_alone() -> None:
     after = generation_of(small_stack(aliases={"gpt-5": "n"}))
-    assert changed_units(generation_of(small_stack()), after) == {"litellm.service"}
+    assert changed_units(generation_of(small_stack()), after) == {"litellm@a.service"}
 
 
 def test_a_newer_python_makes_new_environments_and_keeps_the_build() -> None:
     before, after = generation_of(small_stack()), generation_of(small_stack(), python="3.13.5")
     assert before.links["install/llama-cpp"] == after.links["install/llama-cpp"]
     assert before.links["install/litellm"] != after.links["install/litellm"]
-    assert changed_units(before, after) == {"litellm.service", "llama-cpp-python@python.service"}
+    assert changed_units(before, after) == {"litellm@a.service", "llama-cpp-python@python.service"}
 
 
 def test_another_processor_makes_a_new_native_build_and_what_needs_it() -> None:
@@ -68,17 +68,18 @@ def test_a_secret_is_in_its_0600_file_and_nowhere_else() -> None:
     plan = plan_of(stack)
     generation = resolve(plan, PLATFORM, reveal=lambda _: KEY)
     holders = [path for path, file in generation.files.items() if KEY.encode() in file.content]
-    assert holders == ["env/litellm.service.env"]
-    assert generation.files["env/litellm.service.env"].mode == 0o600
+    assert holders == ["env/ai-backend-front.service.env"]
+    assert generation.files["env/ai-backend-front.service.env"].mode == 0o600
     assert KEY not in repr(plan)
     assert KEY not in repr(stack)
 
 
-def test_another_secret_restarts_the_gateway_alone() -> None:
+def test_another_key_of_the_clients_restarts_nothing_and_is_another_generation() -> None:
     plan = plan_of(small_stack(gateway=LiteLLM(instances=1, master_key=EnvSecret("LITELLM_MASTER_KEY"))))
     before = resolve(plan, PLATFORM, reveal=lambda _: KEY)
     after = resolve(plan, PLATFORM, reveal=lambda _: KEY + "2")
-    assert changed_units(before, after) == {"litellm.service"}
+    assert changed_units(before, after) == set()
+    assert before.digest != after.digest
 
 
 def test_compiling_reads_no_secret() -> None:
@@ -90,7 +91,7 @@ def test_compiling_reads_no_secret() -> None:
 def test_every_environment_file_is_0600_and_nothing_else_is_hidden() -> None:
     stack = small_stack(gateway=LiteLLM(instances=1, master_key=EnvSecret("LITELLM_MASTER_KEY")))
     modes = {path: file.mode for path, file in generation_of(stack).files.items()}
-    assert {path for path, mode in modes.items() if mode == 0o600} == {"env/litellm.service.env"}
+    assert {path for path, mode in modes.items() if mode == 0o600} == {"env/ai-backend-front.service.env"}
 
 
 def test_an_alias_gets_the_fallbacks_of_its_route() -> None:

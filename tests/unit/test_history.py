@@ -178,7 +178,7 @@ def test_units_that_come_and_go_are_told() -> None:
 def test_a_changed_secret_is_told_and_not_shown() -> None:
     stack = small_stack(gateway=LiteLLM(instances=1, master_key=EnvSecret("LITELLM_MASTER_KEY")))
     lines = changed(stack, stack, "first-secret-of-many", "other-secret-of-many")
-    assert lines == ["litellm.service: its secrets changed"]
+    assert lines == ["ai-backend-front.service: its secrets changed"]
 
 
 def test_the_fact_shows_texts_that_anybody_may_read_and_of_secrets_a_digest(tmp_path: Path) -> None:

@@ -169,9 +169,16 @@ def _generation(folder: Path, **files: str) -> dict[str, Any]:
         "folder": str(folder),
         "files": {name: [base64.b64encode(text.encode()).decode(), 0o640] for name, text in files.items()},
         "links": {"install/x": "/opt/x"},
+        "scope": "system",
         "generated_secrets": [
-            {"path": f"{folder.parent}/secrets/key.env", "variable": "KEY", "prefix": "sk-", "also": "CALLERS_KEY"},
-            {"path": f"{folder.parent}/secrets/one-name.env", "variable": "PASSWORD", "prefix": "", "also": None},
+            {
+                **{"path": f"{folder.parent}/secrets/key.env", "variable": "KEY", "prefix": "sk-"},
+                **{"also": "CALLERS_KEY", "inherited_from": [], "inherited_as": ""},
+            },
+            {
+                **{"path": f"{folder.parent}/secrets/one-name.env", "variable": "PASSWORD", "prefix": ""},
+                **{"also": None, "inherited_from": [], "inherited_as": ""},
+            },
         ],
     }
 

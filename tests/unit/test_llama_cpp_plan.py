@@ -175,7 +175,7 @@ def test_a_key_is_in_the_environment_file_alone() -> None:
     generation = generation_of(provider)
     holders = [path for path, file in generation.files.items() if b"sk-secret" in file.content]
     # The second is the gateway's, which sends it.
-    assert sorted(holders) == ["env/litellm.service.env", "env/llama-server@native.service.env"]
+    assert sorted(holders) == ["env/litellm@a.service.env", "env/llama-server@native.service.env"]
     assert b'LLAMA_API_KEY="sk-secret"' in generation.files["env/llama-server@native.service.env"].content
     assert {generation.files[path].mode for path in holders} == {0o600}
 

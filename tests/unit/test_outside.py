@@ -89,4 +89,9 @@ def test_the_ports_are_those_of_the_plan_at_the_address_that_others_know() -> No
     route = Route(name="one", deployments=[Deployment(provider="one")])
     stack = Stack(providers=servers, routes=[route], gateway=LiteLLM(bind="0.0.0.0", instances=1))
     ports = {(port.address, port.number, port.closed) for port in outside._ports(plan_of(stack), "198.18.0.9")}
-    assert ports == {("198.18.0.9", 8080, True), ("10.0.0.5", 8081, False), ("198.18.0.9", 4000, False)}
+    assert ports == {
+        ("198.18.0.9", 8080, True),
+        ("10.0.0.5", 8081, False),
+        ("198.18.0.9", 4000, False),
+        ("198.18.0.9", 4001, True),
+    }

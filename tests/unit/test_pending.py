@@ -177,9 +177,9 @@ TWO = small_stack(gateway=LiteLLM(instances=2))
     [
         ("nothing", lambda read: None, small_stack(), False),
         ("a provider runs something older", _set(f"units|{NATIVE}|Digest", "0ld"), small_stack(), False),
-        ("the gateway runs something older", _set("units|litellm.service|Digest", "0ld"), small_stack(), True),
+        ("the gateway runs something older", _set("units|litellm@a.service|Digest", "0ld"), small_stack(), True),
         ("one of two runs something older", _set("units|litellm@a.service|Digest", "0ld"), TWO, True),
-        ("the gateway does not run", _set("units|litellm.service|Digest", ""), small_stack(), False),
+        ("the gateway does not run", _set("units|litellm@a.service|Digest", ""), small_stack(), False),
         ("one of two does not run", _set("units|litellm@b.service|Digest", ""), TWO, True),
     ],
 )
@@ -189,7 +189,7 @@ def test_a_new_gateway_is_tried_out_where_one_answers(
     assert pending_after(change, stack).stage is staged
 
 
-def test_a_gateway_that_takes_the_place_of_another_number_of_instances_is_tried_out_too() -> None:
+def test_a_gateway_that_takes_the_place_of_the_one_process_of_older_versions_is_tried_out_too() -> None:
     def one_instance_before(read: dict[str, Any]) -> None:
         units = read["units"]
         units["litellm.service"] = {**units["litellm@a.service"], "Id": "litellm.service", "Digest": "0ld"}

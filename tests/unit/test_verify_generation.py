@@ -22,6 +22,9 @@ gateway:
   url: http://127.0.0.1:4000/
   key_file: {folder}/key.env
   key_variable: LITELLM_MASTER_KEY
+  instance_key_file: {folder}/instance-key.env
+  instance_key_variable: INSTANCE_KEY
+  instance_url: http://127.0.0.1:4001
   cooldown: 30
   unit: litellm.service
   bind: 127.0.0.1

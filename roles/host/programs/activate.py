@@ -19,7 +19,7 @@ from typing import Any
 
 from roles.host.programs.console import HostError, Progress, say, seconds
 from roles.host.programs.files import link_atomic, make_folder, read_text, remove_tree, write_atomic
-from roles.host.programs.front import Server
+from roles.host.programs.front import Keys, Server
 from roles.host.programs.kept import ACTIVATION, deploy_order, events, passed_proofs
 from roles.host.programs.systemd import Manager
 
@@ -62,16 +62,21 @@ def activate(request: dict[str, Any], folder: Path) -> None:
         link_atomic(config, str(folder))
         say(f"generation {folder.name}: switched to")
     gone = [name for name in _linked_units(units_folder, config) if name not in names]
+    spare = {name: server for name, server in _spare_servers(manager, units).items() if name in gone}
     if gone:
-        say(f"stopping {', '.join(gone)}: no longer declared")
-        with contextlib.suppress(HostError):
-            manager.call("stop", *gone)
-        for name in gone:
-            (wants / name).unlink(missing_ok=True)
-            (units_folder / name).unlink(missing_ok=True)
+        # What is new and stands behind the front can be there before what it replaces goes.
+        _begin_instances(manager, units)
+    # Before systemd reads the unit files again: of one without a file it does not know how long its stop may take.
+    _stop(manager, [name for name in gone if name not in spare], units_folder, wants)
     manager.call("daemon-reload")
-
     _replace(manager, units, request.get("outdated", ()))
+    for name, server in spare.items():
+        # Only now: the others, which have its work, may have been replaced just before.
+        if server.relieve():
+            say(f"{name}: relieved of its work")
+        _stop(manager, [name], units_folder, wants)
+        server.give_no_work()
+        manager.call("daemon-reload")
     write_atomic(activated, folder.name.encode(), 0o644)
     _forget_old_generations(folder, request["state"])
 
@@ -82,6 +87,45 @@ def _units(folder: Path) -> list[dict[str, Any]]:
     except (ValueError, LookupError, TypeError):
         raise HostError(f"{folder / ACTIVATION} is damaged, so this generation can not be activated") from None
     return units
+
+
+def _spare_servers(manager: Manager, units: list[dict[str, Any]]) -> dict[str, Server]:
+    """Unit → server that the front could have, and has no more."""
+    return {
+        server["unit"]: Server(manager.runtime, {**live, "server": server["server"], "timeout": live["drain_timeout"]})
+        for live in _lives(units)
+        for server in live["servers"]
+        if not server["used"]
+    }
+
+
+def _lives(units: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is told to the front while it runs. Generations of older versions have none."""
+    return [unit["live"] for unit in units if unit.get("live")]
+
+
+def _begin_instances(manager: Manager, units: list[dict[str, Any]]) -> None:
+    """Start the instances that do not run, on ports of their own, and wait for them.
+
+    Raises:
+        HostError: one does not answer.
+    """
+    new = [unit for unit in units if unit["drain"] and not _running_digest(manager, unit)]
+    _restart(manager, new)
+    if problems := _await_all(manager, new):
+        raise HostError("\n".join(problems))
+
+
+def _stop(manager: Manager, gone: list[str], units_folder: Path, wants: Path) -> None:
+    """Stop units that are no longer declared, and forget them."""
+    if not gone:
+        return
+    say(f"stopping {', '.join(gone)}: no longer declared")
+    with contextlib.suppress(HostError):
+        manager.call("stop", *gone)
+    for name in gone:
+        (wants / name).unlink(missing_ok=True)
+        (units_folder / name).unlink(missing_ok=True)
 
 
 def _replace(manager: Manager, units: list[dict[str, Any]], outdated: Collection[str]) -> None:
@@ -101,6 +145,9 @@ def _replace(manager: Manager, units: list[dict[str, Any]], outdated: Collection
     drained = [unit for unit in stale if unit["drain"] and running[unit["name"]]]
     _restart(manager, [unit for unit in stale if unit not in drained])
     problems = _await_all(manager, [unit for unit in units if unit not in drained and unit not in last])
+    keys = [Keys(manager.runtime, live) for live in _lives(units)]
+    for each in keys:
+        each.let_in()
     for server in (Server(manager.runtime, unit["drain"]) for unit in units if unit["drain"]):
         # A run that was killed may have left it without work.
         server.give_work()
@@ -120,6 +167,8 @@ def _replace(manager: Manager, units: list[dict[str, Any]], outdated: Collection
     _restart(manager, last)
     if problems := _await_all(manager, last):
         raise HostError("\n".join(problems))
+    for each in keys:
+        each.let_nobody_else_in()
 
 
 def _restart(manager: Manager, units: list[dict[str, Any]]) -> None:
@@ -149,18 +198,16 @@ def _ensure_link(path: Path, target: str) -> None:
 def _running_digest(manager: Manager, unit: dict[str, Any]) -> str | None:
     """The digest that the unit's process carries, or a task carried that has done its work; none = neither. A timer has
     no process: systemd has read its file anew, and that it is active says all. What it starts is not of interest."""
-    state = manager.properties(unit["name"], "MainPID", "SubState", "ActiveState")
+    state = manager.properties(unit["name"], "SubState", "ActiveState")
     if unit["kind"] == "triggered" or (unit["kind"] == "timer" and state.get("ActiveState") == "active"):
         digest: str = unit["digest"]
         return digest
-    with contextlib.suppress(OSError):
-        if unit["done_file"]:
-            done = manager.runtime / unit["done_file"]
+    if unit["done_file"]:
+        done = manager.runtime / unit["done_file"]
+        with contextlib.suppress(OSError):
             return read_text(done) if state.get("SubState") == "exited" and _still_holds(unit, done) else None
-        for variable in Path("/proc", state.get("MainPID", "0"), "environ").read_bytes().split(b"\0"):
-            if variable.startswith(b"AI_BACKEND_DIGEST="):
-                return variable.split(b"=", 1)[1].decode(errors="backslashreplace")
-    return None
+        return None
+    return manager.variable(unit["name"], "AI_BACKEND_DIGEST")
 
 
 def _still_holds(unit: dict[str, Any], done: Path) -> bool:

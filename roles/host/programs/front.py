@@ -1,8 +1,10 @@
-"""A server behind HAProxy: taken out of work and given work again, through HAProxy's runtime socket."""
+"""HAProxy, told through its runtime socket: which servers get requests, which keys are valid."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
+import re
 import socket
 import time
 from pathlib import Path
@@ -14,11 +16,92 @@ _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 10
 
 
+_VALUE = r'^{}=(?:"(?P<quoted>(?:[^"\\]|\\[\s\S])*)"|(?P<plain>[^"\n]*))[ \t]*$'
+"""A variable in an `EnvironmentFile=`."""
+
+
+class Runtime:
+    """HAProxy's runtime socket. Where HAProxy does not run, every answer is empty."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def ask(self, command: str) -> str:
+        """HAProxy's answer; empty where it does not run."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_ANSWER_SECONDS)
+            try:
+                connection.connect(str(self._path))
+                connection.sendall(f"{command}\n".encode())
+                answer = b""
+                while piece := connection.recv(65536):
+                    answer += piece
+            except (FileNotFoundError, ConnectionRefusedError):
+                return ""
+            except OSError as error:
+                raise HostError(f"{self._path}: HAProxy does not answer: {error}") from None
+        return answer.decode(errors="backslashreplace")
+
+    def tell(self, command: str, purpose: str) -> None:
+        """A command that HAProxy has no words for when all is well.
+
+        Raises:
+            HostError: it refuses.
+        """
+        if refusal := self.ask(command).strip():
+            raise HostError(f"HAProxy does not {purpose}: {refusal}")
+
+
+class Keys:
+    """The clients' keys that HAProxy lets in. It knows their digests alone."""
+
+    def __init__(self, runtime: Path, live: dict[str, Any]) -> None:
+        self._runtime = Runtime(runtime / live["socket"])
+        self._list = runtime / live["keys"]
+        key = _last_value(live["key_files"], live["key_variable"])
+        if key is None:
+            raise HostError(
+                f"none of {', '.join(live['key_files'])} holds {live['key_variable']}: run the deploy again"
+            )
+        self._wanted = hashlib.sha256(key.encode()).hexdigest()
+
+    def let_in(self) -> None:
+        """The generation's key is valid from now on; those that were are too."""
+        if (known := self._known()) and self._wanted not in known:
+            self._runtime.tell(f"add acl {self._list} {self._wanted}", "let the new key in")
+            say("the new key is valid, and the one before still is")
+
+    def let_nobody_else_in(self) -> None:
+        old = [digest for digest in self._known() if digest != self._wanted]
+        for digest in old:
+            self._runtime.tell(f"del acl {self._list} {digest}", "forget the key before")
+        if old:
+            say("the key before is valid no more")
+
+    def _known(self) -> list[str]:
+        """Each line is an entry's number and its content."""
+        return [line.split()[1] for line in self._runtime.ask(f"show acl {self._list}").splitlines() if line.strip()]
+
+
+def _last_value(files: list[str], variable: str) -> str | None:
+    """As systemd takes it from environment files of which any may be missing."""
+    value = None
+    for file in files:
+        try:
+            text = Path(file).read_text()
+        except FileNotFoundError:
+            continue
+        for found in re.finditer(_VALUE.format(re.escape(variable)), text, re.MULTILINE):
+            quoted = found["quoted"]
+            value = found["plain"].strip() if quoted is None else re.sub(r'\\(["\\`$])', r"\1", quoted)
+    return value
+
+
 class Server:
     """One server of a backend. Where HAProxy does not run, there is no work to be taken or given."""
 
     def __init__(self, runtime: Path, drain: dict[str, Any]) -> None:
-        self._socket = runtime / drain["socket"]
+        self._runtime = Runtime(runtime / drain["socket"])
         self._backend, self._name, self._timeout = drain["backend"], drain["server"], drain["timeout"]
 
     def relieve(self) -> bool:
@@ -46,6 +129,11 @@ class Server:
         if self._rows():
             self._tell("ready")
 
+    def give_no_work(self) -> None:
+        """Nor look whether it answers: it is there no more."""
+        if self._rows():
+            self._tell("maint")
+
     def await_work(self, timeout: float) -> None:
         """Wait until HAProxy itself has seen that it answers.
 
@@ -67,26 +155,9 @@ class Server:
 
     def _rows(self) -> list[dict[str, str]]:
         """What HAProxy tells of each server of the backend; empty where it does not run."""
-        table = self._ask(f"show stat {self._backend} 4 -1").removeprefix("# ")  # 4: servers, -1: all of them
+        table = self._runtime.ask(f"show stat {self._backend} 4 -1").removeprefix("# ")  # 4: servers, -1: all of them
         return list(csv.DictReader(table.strip().splitlines()))
 
     def _tell(self, state: str) -> None:
-        refusal = self._ask(f"set server {self._backend}/{self._name} state {state}").strip()
-        if refusal:
-            raise HostError(f"HAProxy does not set {self._backend}/{self._name} to {state}: {refusal}")
-
-    def _ask(self, command: str) -> str:
-        """HAProxy's answer; empty where it does not run."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_ANSWER_SECONDS)
-            try:
-                connection.connect(str(self._socket))
-                connection.sendall(f"{command}\n".encode())
-                answer = b""
-                while piece := connection.recv(65536):
-                    answer += piece
-            except (FileNotFoundError, ConnectionRefusedError):
-                return ""
-            except OSError as error:
-                raise HostError(f"{self._socket}: HAProxy does not answer: {error}") from None
-        return answer.decode(errors="backslashreplace")
+        target = f"{self._backend}/{self._name}"
+        self._runtime.tell(f"set server {target} state {state}", f"set {target} to {state}")

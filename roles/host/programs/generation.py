@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Any
 
 from roles.host.programs.console import say
 from roles.host.programs.files import link_atomic, make_folder, remove_tree, sync_folder, write_atomic
+from roles.host.programs.systemd import Manager
 
 _SECRET_BYTES = 32
 
 
 def main(request: dict[str, Any]) -> None:
     for secret in request["generated_secrets"]:
-        _ensure_secret(secret)
+        _ensure_secret(secret, Manager(request["scope"]))
     folder = Path(request["folder"])
     make_folder(folder.parent)
     if folder.exists():
@@ -35,16 +37,23 @@ def main(request: dict[str, Any]) -> None:
     say(f"generation {folder.name}: written, {len(request['files'])} files")
 
 
-def _ensure_secret(secret: dict[str, Any]) -> None:
+def _ensure_secret(secret: dict[str, Any], manager: Manager) -> None:
     """An environment file with one value by one name or two, made now unless it is there."""
     path = Path(secret["path"])
     if path.exists():
         path.chmod(0o600)
         return
     make_folder(path.parent, 0o700)
-    value = secret["prefix"] + secrets.token_urlsafe(_SECRET_BYTES)
+    value = _inherited(secret, manager) or secret["prefix"] + secrets.token_urlsafe(_SECRET_BYTES)
+    escaped = re.sub(r'(["\\`$])', r"\\\1", value)
     names = [name for name in (secret["variable"], secret["also"]) if name]
-    write_atomic(path, "".join(f'{name}="{value}"\n' for name in names).encode(), 0o600)
+    write_atomic(path, "".join(f'{name}="{escaped}"\n' for name in names).encode(), 0o600)
+
+
+def _inherited(secret: dict[str, Any], manager: Manager) -> str | None:
+    """The value that a process of the version before was started with, if one runs."""
+    values = (manager.variable(unit, secret["inherited_as"]) for unit in secret["inherited_from"])
+    return next(filter(None, values), None)
 
 
 def _fill(folder: Path, request: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -44,6 +45,16 @@ class Manager:
     def properties(self, unit: str, *names: str) -> dict[str, str]:
         shown = self._run("systemctl", *self._flags, "show", f"--property={','.join(names)}", unit).stdout
         return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+    def variable(self, unit: str, name: str) -> str | None:
+        """A variable of the environment that the unit's process was started with; None = it does not run, or has no
+        such variable."""
+        pid = self.properties(unit, "MainPID").get("MainPID", "0")
+        with contextlib.suppress(OSError):
+            for variable in Path("/proc", pid, "environ").read_bytes().split(b"\0"):
+                if variable.startswith(f"{name}=".encode()):
+                    return os.fsdecode(variable.split(b"=", 1)[1])
+        return None
 
     @property
     def runtime(self) -> Path:

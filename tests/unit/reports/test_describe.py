@@ -47,7 +47,7 @@ def test_the_reference_stack_is_described_as_it_is_declared(config: Path) -> Non
     assert deployed.endpoint.urls == ()
     assert deployed.endpoint.instances == ("litellm@a.service", "litellm@b.service")
     assert deployed.endpoint.key_variable == "LITELLM_MASTER_KEY"
-    assert deployed.endpoint.key_file == f"{config}/env/litellm@a.service.env"
+    assert deployed.endpoint.key_file == f"{config}/env/ai-backend-front.service.env"
     assert deployed.providers[0] == DeployedProvider(
         "ollama", "ollama", "ollama.service", "http://127.0.0.1:11434", ("llama3.1:latest", "qwen2.5-coder:7b")
     )

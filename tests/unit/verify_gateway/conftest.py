@@ -40,7 +40,7 @@ def generation(double: Double, tmp_path: Path) -> Generation:
         config=folder,
         state=tmp_path / "state",
         scope="system",
-        gateway=Gateway(service, url, key_file, "LITELLM_MASTER_KEY", cooldown=0),
+        gateway=Gateway(service, url, key_file, "LITELLM_MASTER_KEY", key_file, "LITELLM_MASTER_KEY", url, cooldown=0),
         providers=(),
         routes=(_route("qwen", "chat", "gpt-4o"), _route("text", "completion"), _route("vector", "embedding")),
     )

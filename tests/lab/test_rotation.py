@@ -1,0 +1,175 @@
+"""Rotations of secrets under load: nobody with a valid key is refused, and the key before is refused afterwards.
+
+The tests follow one another on one host: each begins with what the one before has left.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, main_pids, verdict
+from tests.labhost import LabHost
+
+FRONT = "ai-backend-front.service"
+A, B = "litellm@a.service", "litellm@b.service"
+FIRST, SECOND, THIRD, FOURTH = (f"sk-lab-{name}-0123456789" for name in ("first", "second", "third", "fourth"))
+AWKWARD = 'sk-lab-"a$b`c\\d%e,f;g&h=i#j-0123456789'
+"""With all that a shell, systemd and HAProxy could take for something else."""
+PAUSE = 0.05
+
+
+@dataclass
+class Steadfast:
+    """A client that asks without a pause, and takes to the new key once the old one is refused."""
+
+    url: str
+    keys: list[str]
+    asked: int = 0
+    broken: list[str] = field(default_factory=list)
+
+    def ask(self, client: httpx.Client) -> None:
+        self.asked += 1
+        try:
+            seen = [self._status(client, key) for key in self.keys]
+        except httpx.HTTPError as error:
+            self.broken.append(f"request {self.asked}: {type(error).__name__} {error}")
+            return
+        if 200 not in seen:
+            self.broken.append(f"request {self.asked}: {seen}")
+
+    def _status(self, client: httpx.Client, key: str) -> int:
+        return client.get(f"{self.url}/v1/models", headers={"Authorization": f"Bearer {key}"}).status_code
+
+
+@contextmanager
+def asking(host: LabHost, *keys: str) -> Iterator[Steadfast]:
+    client, enough = Steadfast(f"http://{host.address}:4000", list(keys)), threading.Event()
+
+    def run() -> None:
+        with httpx.Client(trust_env=False, timeout=30) as http:
+            while not enough.is_set():
+                client.ask(http)
+                time.sleep(PAUSE)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield client
+    finally:
+        enough.set()
+        thread.join()
+
+
+def status(host: LabHost, key: str) -> int:
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.get(f"http://{host.address}:4000/v1/models", headers=headers, trust_env=False).status_code
+
+
+def generated(host: LabHost) -> str:
+    return host.run("cut -d'\"' -f2 /var/lib/ai-backend/secrets/master-key.env").stdout.strip()
+
+
+def stack(folder: Path, key: str, instances: int) -> Path:
+    """The small stack with its key from there."""
+    secret = {
+        "variable": "EnvSecret('LAB_CLIENT_KEY')",
+        "file": f"FileSecret('{folder}/key')",
+        "host": "GeneratedSecret()",
+    }[key]
+    gateway = f"{{'instances': {instances}, 'master_key': {secret}}}"
+    imports = "from roles.spec import EnvSecret, FileSecret, GeneratedSecret\n"
+    return inventory_file(folder, f"{imports}hosts = [lab_host(lab_stack(gateway={gateway}))]")
+
+
+@pytest.fixture(scope="module")
+def host(new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> LabHost:
+    host = new_module_host("rotation")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("LAB_CLIENT_KEY", FIRST)
+        deploy(host, inventory=stack(tmp_path_factory.mktemp("first"), "variable", 2)).must_pass()
+    return host
+
+
+ROTATIONS: list[tuple[str, str, int, str, str | None]] = [
+    ("another variable", "variable", 2, FIRST, AWKWARD),
+    ("from a variable to a file", "file", 2, AWKWARD, SECOND),
+    ("from a file to the host's own, with one instance less", "host", 1, SECOND, None),
+    ("from the host's own to a variable", "variable", 1, "", THIRD),
+    ("another variable, with one instance more", "variable", 2, THIRD, FOURTH),
+]
+
+
+@pytest.mark.parametrize(("what", "source", "instances", "before", "after"), ROTATIONS, ids=lambda value: str(value))
+def test_the_clients_key_changes_and_no_request_with_a_valid_one_fails(
+    host: LabHost,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+    source: str,
+    instances: int,
+    before: str,
+    after: str | None,
+) -> None:
+    before = before or generated(host)
+    running = main_pids(host, [FRONT, A])
+    monkeypatch.setenv("LAB_CLIENT_KEY", after or "")
+    (tmp_path / "key").write_text(f"{after}\n")
+    inventory = stack(tmp_path, source, instances)
+    with asking(host, before, *([after] if after else [])) as client:
+        if after is None:
+            # Nobody knows it before the host has made it: it is taken from there once it is valid.
+            run = deploy(
+                host, inventory=inventory, at="the new key is valid", do=lambda: client.keys.append(generated(host))
+            )
+        else:
+            run = deploy(host, inventory=inventory)
+        ended = time.monotonic()
+        run.must_pass()
+        assert status(host, before) == 401
+        assert time.monotonic() - ended < 1
+    valid = after or generated(host)
+    assert status(host, valid) == 200
+    assert client.broken == []
+    assert client.asked > 50
+    assert main_pids(host, [FRONT, A]) == running
+    assert failures(verdict(host)) == []
+    assert {before, valid}.isdisjoint(run.output.split())
+
+
+def test_a_second_run_changes_nothing(host: LabHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_CLIENT_KEY", FOURTH)
+    run = deploy(host, inventory=stack(tmp_path, "variable", 2)).must_pass()
+    assert run.results() == dict.fromkeys(OPERATIONS, "No changes")
+
+
+def test_a_run_that_is_killed_in_between_is_healed_by_the_next(
+    host: LabHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_CLIENT_KEY", FIRST)
+    inventory = stack(tmp_path, "variable", 2)
+    # As one leaves it that dies between the two: both are valid.
+    deploy(host, inventory=inventory).must_pass()
+    socket = "/run/ai-backend-front/runtime.sock"
+    digest = f"$(printf %s {SECOND} | sha256sum | cut -c -64)"
+    script = (
+        "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(sys.argv[2].encode())"
+    )
+    command = f'"add acl /run/ai-backend-front/keys {digest}\n"'
+    host.run(f"python3 -c '{script}' {socket} {command}; rm /var/lib/ai-backend/activated")
+    assert status(host, SECOND) == 200
+    deploy(host, inventory=inventory).must_pass()
+    assert (status(host, SECOND), status(host, FIRST)) == (401, 200)
+
+
+def test_the_key_is_read_anew_where_the_front_restarts(host: LabHost) -> None:
+    host.run("systemctl restart ai-backend-front.service; sleep 2")
+    assert (status(host, SECOND), status(host, FIRST)) == (401, 200)
