@@ -5,7 +5,8 @@
 HAProxy's own checks are requests: an instance at full load answers them late, so they have much time, and one that is
 frozen, whose kernel still takes connections for it, would be sent requests all that while. Here each instance is only
 asked to see that a connection has ended: its event loop does that however many requests wait, and writes no line in
-its log. One that is late with that too is busy as long as its answers go on.
+its log. One that is late with that too is busy as long as its answers go on. Whoever is taken for frozen loses nothing:
+what was sent to it stays with it, and it has work again with its first answer.
 
 It runs beside HAProxy in the front's unit, stands alone, and needs nothing but Python.
 """
@@ -20,8 +21,6 @@ import time
 PAUSE = 0.5
 PATIENCE = 2.0
 """Seconds. With the pause before it: a frozen instance gets requests for 2.5 s at most."""
-CUT_AFTER = 10.0
-"""Seconds after which what was sent to a frozen instance is ended, so that its clients can ask again."""
 _ANSWER_SECONDS = 5.0
 
 
@@ -39,9 +38,6 @@ class Front:
     async def take_out(self, server: str) -> None:
         """Until HAProxy's own check sees that it answers."""
         await self._ask(f"set server {self._backend}/{server} health down")
-
-    async def cut(self, server: str) -> None:
-        await self._ask(f"shutdown sessions server {self._backend}/{server}")
 
     async def _ask(self, command: str) -> str:
         async with asyncio.timeout(_ANSWER_SECONDS):
@@ -73,7 +69,6 @@ async def is_frozen(port: int) -> bool:
 
 async def watch(front: Front, server: str, port: int) -> None:
     since: float | None = None
-    cut = False
     while True:
         try:
             before = await front.servers()
@@ -82,7 +77,7 @@ async def watch(front: Front, server: str, port: int) -> None:
             if not frozen or now[server]["bout"] != before[server]["bout"]:
                 if since is not None:
                     print(f"{server} goes on after {time.monotonic() - since:.0f} s", flush=True)
-                since, cut = None, False
+                since = None
             else:
                 if since is None:
                     since = time.monotonic()
@@ -92,10 +87,6 @@ async def watch(front: Front, server: str, port: int) -> None:
                 if server in up and up - {server}:
                     await front.take_out(server)
                     print(f"{server} is out of work", flush=True)
-                if not cut and time.monotonic() - since > CUT_AFTER:
-                    cut = True
-                    await front.cut(server)
-                    print(f"{server} is frozen still: what was sent to it is cut", flush=True)
         except (OSError, TimeoutError) as error:
             print(f"HAProxy can not be asked: {error}", flush=True)
         await asyncio.sleep(PAUSE)

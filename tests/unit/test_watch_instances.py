@@ -116,16 +116,6 @@ def test_the_last_one_is_left_at_work(instances: dict[str, tuple[int, subprocess
 
 
 @pytest.mark.usefixtures("hasty")
-def test_what_was_sent_to_one_that_stays_frozen_is_cut_once(
-    instances: dict[str, tuple[int, subprocess.Popen[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch_instances, "CUT_AFTER", 0.5)
-    os.kill(instances["a"][1].pid, signal.SIGSTOP)
-    told = asyncio.run(watched(Haproxy(a="UP", b="UP"), tmp_path, {"a": instances["a"][0]}, 4.5))
-    assert told == ["set server gateways/a health down", "shutdown sessions server gateways/a"]
-
-
-@pytest.mark.usefixtures("hasty")
 def test_one_that_goes_on_and_one_that_is_not_there_are_not_frozen(
     instances: dict[str, tuple[int, subprocess.Popen[str]]],
 ) -> None:
