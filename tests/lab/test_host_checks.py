@@ -79,21 +79,6 @@ def test_whatever_users_call_things_the_verdict_is_green_and_a_deploy_has_nothin
         deploy(host, "verify.py").must_pass()
 
 
-def test_a_stranger_with_an_odd_name_at_a_port_is_named_and_a_deploy_refuses_with_one_message(host: LabHost) -> None:
-    host.run(f"systemctl stop {UNIT}")
-    try:
-        with odd_names(host, 8080):
-            told = red(host)[f"unit/{UNIT}/port"]
-            run = deploy(host)
-    finally:
-        host.run(f"systemctl start {UNIT}")
-    assert re.fullmatch(r"127\.0\.0\.1:8080, process \d+ \(\\xff\\xfe\\x80\) of odd.service", told), told
-    assert run.status == 1
-    assert "port 8080, which llama-server@native.service needs, is taken by odd.service" in run.output
-    assert "Traceback" not in run.output
-    assert red(host) == {}
-
-
 def crash(host: LabHost, restarts: int) -> None:
     host.run(f"systemctl kill --signal=KILL {UNIT}")
     again = f'[ "$(systemctl show -P NRestarts -P ActiveState {UNIT} | xargs)" = "{restarts} active" ]'
