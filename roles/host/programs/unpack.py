@@ -11,7 +11,7 @@ from roles.host.programs.archive import REFUSED
 from roles.host.programs.console import HostError
 from roles.host.programs.processes import run
 
-_MODULES = ("console", "below", "archive")
+_MODULES = ("console", "manifest", "below", "archive")
 """What the program consists of, each after those it imports."""
 
 
