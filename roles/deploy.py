@@ -181,7 +181,8 @@ def _plan(each: Host) -> HostPlan:
     try:
         plan = plan_of(stack)
         _lint(plan)
-        secrets = [value for unit in plan.units for value in unit.environment.values() if isinstance(value, Secret)]
+        given = [{**unit.environment, **unit.live_environment} for unit in plan.units]
+        secrets = [value for variables in given for value in variables.values() if isinstance(value, Secret)]
         secrets += [install.token for install in plan.installs if install.token]
         for secret in secrets:
             secret.reveal()

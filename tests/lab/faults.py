@@ -283,7 +283,7 @@ FAULTS = {
         "systemctl start ai-backend-front",
         "gateway/models",
         "gateway-down",
-        (("route/one/chat", "route-gateway-down"), ("gateway/cache", "gateway-down")),
+        (("route/one/chat", "route-gateway-down"),),
     ),
     "a timer that was stopped": Fault(
         "systemctl stop ai-backend-verify.timer",

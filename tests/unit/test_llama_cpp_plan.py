@@ -346,7 +346,8 @@ def several(**options: Any) -> LlamaCppPython:
 
 def test_a_single_model_is_on_the_command_line() -> None:
     assert command_of(python(threads=2)) == (
-        "/etc/ai-backend/install/llama-cpp-python/bin/python -I -u -m llama_cpp.server --host 127.0.0.1 --port 8000 "
+        "/etc/ai-backend/install/llama-cpp-python/bin/python -I -u -X faulthandler "
+        "-m llama_cpp.server --host 127.0.0.1 --port 8000 "
         "--interrupt_requests false --model /etc/ai-backend/install/model-native.gguf-a0fab137/native.gguf "
         "--model_alias p --n_ctx 2048 --n_gpu_layers 0 --use_mlock false --n_threads 2"
     )

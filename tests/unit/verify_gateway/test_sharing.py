@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,7 +58,8 @@ def test_shares_that_take_too_long_to_see_are_red(proven: Proven, double: Double
     double.names = ("shared",)
     double.spoil("shared", origin="one@backend", delay=0.3)
     found = proven.red(routes=(shared(1, 1, timeout=0.7),))
-    assert found["route/shared/balance"] == "no end within 0.7 s, after 12 requests"
+    # How many there are in that time is the machine's.
+    assert re.fullmatch(r"no end within 0\.7 s, after \d+ requests", found["route/shared/balance"])
 
 
 @pytest.mark.parametrize(("weights", "asked"), [((1, 1), 32), ((3, 1), 76)])
