@@ -36,6 +36,7 @@ PROVOKED_ELSEWHERE = {
     "task": "test_ollama.py",
     "open": "test_host_checks.py",
     "thinking": "test_llama_cpp.py",
+    "undone": "test_local_user.py",
     # Against doubles alone: a lab host has no card, and its kernel does not count the memory of units.
     "card-memory": "test_verify_cards.py",
     "driver": "test_verify_cards.py",
