@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import time
+import uuid
 from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -169,6 +172,9 @@ def instance_api(client: httpx.AsyncClient, gateway: Gateway) -> Api | CannotChe
 
 
 def _boot_id(proc: Path) -> str:
+    """As systemd has told it to the unit, else as the kernel does."""
+    with contextlib.suppress(KeyError, ValueError):
+        return str(uuid.UUID(os.environ["BOOT_ID"]))
     try:
         return (proc / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -373,7 +373,7 @@ FAULTS = {
         f"cp -a /root/key {_SECRET}",
         "gateway/models",
         "key-differs",
-        (("gateway/cache", "key-differs"),),
+        (("gateway/cache", "cache-untried"),),
     ),
     "somebody at the gateway's port who asks for no key": Fault(
         f"systemctl stop ai-backend-front; {_IN_UNIT} python3 -c '{_ANSWERS_ANYTHING}'; sleep 1",
