@@ -135,7 +135,7 @@ def test_the_clients_key_changes_and_no_request_with_a_valid_one_fails(
         ended = time.monotonic()
         run.must_pass()
         # 429 where the load has been refused too often with it just before.
-    assert status(host, before) in (401, 429)
+        assert status(host, before) in (401, 429)
         assert time.monotonic() - ended < 1
     valid = after or generated(host)
     assert status(host, valid) == 200
