@@ -23,7 +23,10 @@ _EVERYWHERE = {
     "IPAddressDeny": "it may talk to this host alone, and does",
 }
 _REASONS: Mapping[str, Mapping[str, str]] = {
-    "ai-backend-front.service": {"IPAddressDeny": "clients come from anywhere, where `bind` lets them"},
+    "ai-backend-front.service": {
+        "IPAddressDeny": "clients come from anywhere, where `bind` lets them",
+        "MemoryDenyWriteExecute": "HAProxy compiles its regular expressions into memory",
+    },
     "ollama.service": {
         "IPAddressDeny": "it pulls models from a registry",
         "ProcSubset": "it reads `/proc/meminfo` to see how much memory there is for models",
