@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import resources
 
 from roles.litellm.config import (
     CACHE_NAMESPACE_VARIABLE,
@@ -48,6 +49,7 @@ VERSION = "1.106.2"
 CVE-2026-47101, CVE-2026-49468), never 1.82.7 or 1.82.8 (compromised on the package index)."""
 
 CONFIG = "litellm-unified.yaml"
+_START = "bin/start-litellm"
 STAGED_CONFIG = "litellm-staged.yaml"
 
 _READY_PATH = "/health/liveliness"
@@ -58,9 +60,6 @@ _LONGEST_QUESTIONS = 1800
 """Seconds after its start for which a staged gateway may be asked."""
 
 _PROCESS_ENVIRONMENT = {
-    "PYTHONUNBUFFERED": "1",
-    # Should it crash, its log has where each of its threads was.
-    "PYTHONFAULTHANDLER": "1",
     # No `.env` from the working folder, no list of prices from the network: nothing but what the generation holds.
     "LITELLM_MODE": "PRODUCTION",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -132,6 +131,7 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         keep_off=front.keep_off,
         files={
             CONFIG: render(f"{CONFIG}.j2", config=config),
+            _START: (resources.files("roles") / "litellm" / "start_litellm.py").read_text(),
             STAGED_CONFIG: render(f"{CONFIG}.j2", config=staged_config(config)),
             "providers.yaml": render(
                 "providers.yaml.j2",
@@ -164,7 +164,7 @@ class _Process:
             name=name,
             text=self.text(name, self.layout, "litellm.service.j2", bind, str(port)),
             environment=self.secrets,
-            reads=(CONFIG,),
+            reads=(CONFIG, _START),
             installs=(self.environment.name,),
             start_timeout=self.gateway.start_timeout,
             endpoint=Endpoint(bind, port, f"http://{address}:{port}{_READY_PATH}"),
@@ -194,7 +194,10 @@ class _Process:
             longest_run: seconds after which systemd stops it; none = it runs for ever.
         """
         command = [
-            f"{layout.install(self.environment.name)}/bin/litellm",
+            f"{layout.install(self.environment.name)}/bin/python",
+            # Should it crash, its log has where each of its threads was.
+            "-I", "-u", "-X", "faulthandler",
+            f"{layout.config}/{_START}",
             "--config", f"{layout.config}/{config}",
             "--host", bind,
             "--port", port,

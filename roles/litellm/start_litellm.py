@@ -1,0 +1,69 @@
+"""Starts LiteLLM: `python -I -u -X faulthandler start-litellm OPTIONS…`, as its own command `litellm` does.
+
+Before Python 3.12 the garbage collector runs wherever an object is made, also in the middle of `ContextVar.set`. A
+finalizer that sets context variables there frees what is being read, and the process ends with SIGSEGV
+(python/cpython#148891). LiteLLM sets dozens of them for each request and leaves clients of aiohttp to the collector,
+whose finalizers log: seen on Debian 12 (Python 3.11) within a minute of a start. So the collector runs here as it does
+from 3.12 on: between two instructions of the main thread.
+"""
+
+import atexit
+import gc
+import signal
+import sys
+from importlib.metadata import entry_points
+
+PERIOD = 0.1
+"""Seconds between two looks at whether there is anything to collect."""
+
+
+class Collector:
+    """Python's own generations and thresholds; a timer's signal, whose handler runs between two instructions."""
+
+    def __init__(self) -> None:
+        self._period = PERIOD
+        self._old = 0
+        """Objects in the oldest generation when it was last collected."""
+        self._postponed = 0
+        """Collections of the generation before at which the oldest was last found too little grown."""
+
+    def start(self, period: float = PERIOD) -> None:
+        self._period = period
+        gc.disable()
+        signal.signal(signal.SIGALRM, self._on_time)
+        # System calls of C libraries, which may not know of signals, go on.
+        signal.siginterrupt(signal.SIGALRM, False)
+        signal.setitimer(signal.ITIMER_REAL, period)
+        # While Python ends it takes its handlers back, and the next signal would end it first.
+        atexit.register(signal.signal, signal.SIGALRM, signal.SIG_IGN)
+
+    def _on_time(self, _number: int, _frame: object) -> None:
+        self._collect()
+        # Only now: a signal that comes while this runs is handled inside it, and the next inside that.
+        signal.setitimer(signal.ITIMER_REAL, self._period)
+
+    def _collect(self) -> None:
+        counts, thresholds = gc.get_count(), gc.get_threshold()
+        due = [count > threshold > 0 for count, threshold in zip(counts, thresholds, strict=True)]
+        if not due[0]:
+            return
+        if due[2] and counts[2] > self._postponed + thresholds[2]:
+            # The rule of `long_lived_pending` in CPython's gcmodule.c: else the cost grows with the square of the heap.
+            if len(gc.get_objects(generation=2)) > 1.25 * self._old:
+                gc.collect(2)
+                self._old, self._postponed = len(gc.get_objects(generation=2)), 0
+                return
+            self._postponed = counts[2]
+        gc.collect(1 if due[1] else 0)
+
+
+def main() -> int:
+    if sys.version_info < (3, 12):
+        Collector().start()
+    (command,) = entry_points(group="console_scripts", name="litellm")
+    sys.argv[0] = "litellm"
+    return int(command.load()() or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
