@@ -33,7 +33,7 @@ def acquire_lock(*, to: Literal["deploy", "prune", "go back"] = "deploy") -> Gen
     """Take the host's deploy lock, if there is anything to do.
 
     A lock left behind by a run of the same person on the same machine whose process is gone is taken over; so is one
-    that does not say who holds it.
+    that does not say who holds it. Such a lock is something to do by itself: it holds up others' deploys and alarms.
 
     Args:
         to: what for. Pruning needs it too: the installs of a deploy that is under way, and has not written its
@@ -47,11 +47,11 @@ def acquire_lock(*, to: Literal["deploy", "prune", "go back"] = "deploy") -> Gen
             anything = bool(target.unused_installs or target.plan.prune_commands)
         case "go back":
             anything = True
-    if target.lock_id or not anything:
-        host.noop("nothing to do, no lock needed")
-        return
     present = target.state.lock
     dead = bool(present) and is_gone(present or {})
+    if target.lock_id or not (anything or dead or present == {}):
+        host.noop("nothing to do, no lock needed")
+        return
     holder = this_process()
     if present and dead:
         host.log(f"taking over the lock of an earlier run of yours that is gone (since {present.get('since')})")

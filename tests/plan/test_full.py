@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from roles.host.holder import who_runs_this
 from tests.plan.fake import passing_verdict, run_pyinfra
 
 PASS = f"verdict={passing_verdict()!r}"
@@ -58,6 +59,26 @@ def test_a_host_that_runs_something_older_is_only_activated(tmp_path: Path) -> N
         "lock",
     ]
     assert "activating, as litellm@a.service runs 0lder" in run.output
+
+
+@pytest.mark.parametrize(
+    ("holder", "steps"),
+    [
+        pytest.param(
+            "{{'id': 'x', 'who': {me!r}, 'since': '', 'pid': '4194305'}}", ["lock", "verify", "lock"], id="dead"
+        ),
+        pytest.param("{{}}", ["lock", "verify", "lock"], id="nobody"),
+        pytest.param("{{'id': 'x', 'who': 'anna@elsewhere', 'since': '', 'pid': '1'}}", ["verify"], id="another's"),
+    ],
+)
+def test_a_lock_that_a_dead_run_left_is_given_back_by_a_run_with_nothing_else_to_do(
+    tmp_path: Path, holder: str, steps: list[str]
+) -> None:
+    # A process's number is at most 4194304 (PID_MAX_LIMIT of Linux).
+    left = f"lambda read: read.update(lock=json.dumps({holder.format(me=who_runs_this())}))"
+    run = run_pyinfra(tmp_path, f"import json\nhosts = [fake('box', small_stack(), {left}, {PASS})]")
+    assert run.status == 0, run.output
+    assert [step for step in run.programs() if step != "fact"] == steps
 
 
 def test_pruning_names_the_unused_folders_and_nothing_else(tmp_path: Path) -> None:
