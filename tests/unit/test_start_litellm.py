@@ -42,7 +42,7 @@ while time.monotonic() < end:
 sys.exit(0 if finalized else "nothing was collected")
 """
 _THRESHOLDS = (3, 5, 7, 9)
-"""They decide in which allocations the collector runs: with these it usually crashes at once, with most others never."""
+"""They decide in which allocations the collector runs. With most others it never crashes."""
 
 
 def _run(threshold: int, how: str) -> subprocess.CompletedProcess[str]:
