@@ -67,7 +67,7 @@ def test_no_value_in_any_place_breaks_it(file: Path) -> None:
             assert "\n" not in str(finding)
 
 
-def test_a_thousand_models_take_less_than_a_second() -> None:
+def test_a_thousand_models_take_little_longer_than_their_reading() -> None:
     models = [
         {
             "model_name": f"model-{number}",
@@ -89,9 +89,12 @@ def test_a_thousand_models_take_less_than_a_second() -> None:
     text = yaml.safe_dump({"model_list": models, "router_settings": router})
     _rules("{}")  # the list of keys is read once
     start = time.process_time()
+    yaml.safe_load(text)
+    read = time.process_time()
     rules = _rules(text, environment={})
-    # 0.6 s where nothing else runs. Two processors that others use too count more for the same work.
-    assert time.process_time() - start < 2
+    # 1.0 to 1.4 times as long, of which the reading is a part. Compared with work of its kind, as processors that others
+    # use too take up to four times as long for the same.
+    assert time.process_time() - read < 3 * (read - start)
     assert rules.count("misspelled-parameter") == rules.count("alias-without-fallbacks") == 1000
 
 
