@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -24,6 +21,7 @@ from tests.lab.faults import AFTER_A_REBOOT, FAULTS, UNIT, UNTIL_ACTIVE, Fault
 from tests.lab.openai_client import answers_by_the_report
 from tests.lab.routes_host import Deployed, routes_host
 from tests.lab.routes_stack import WEBHOOK_VARIABLE
+from tests.lab.webhook import webhook
 from tests.labhost import Lab, LabHost
 
 GATEWAY: dict[str, Any] = {"instances": 2, "limits": False}
@@ -245,30 +243,6 @@ def test_a_change_is_told_once_each_way(deployed: Deployed, lab: Lab, monkeypatc
 
 def host_says(told: dict[str, Any]) -> set[str]:
     return {check["id"] for check in told["checks"] if check["id"].endswith("/active")}
-
-
-@contextmanager
-def webhook(lab: Lab) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """An address that hosts reach, and what it is told."""
-    told: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    address = lab.mirror_url.removeprefix("http://").partition(":")[0]
-    server = ThreadingHTTPServer((address, 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://{address}:{server.server_port}/a-secret-path", told
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_every_sign_is_provoked_somewhere() -> None:

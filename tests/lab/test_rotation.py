@@ -17,7 +17,8 @@ import pytest
 
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, main_pids, verdict
-from tests.labhost import LabHost
+from tests.lab.webhook import webhook
+from tests.labhost import Lab, LabHost
 
 FRONT = "ai-backend-front.service"
 A, B = "litellm@a.service", "litellm@b.service"
@@ -52,7 +53,14 @@ class Steadfast:
 
 @contextmanager
 def asking(host: LabHost, *keys: str) -> Iterator[Steadfast]:
-    client, enough = Steadfast(f"http://{host.address}:4000", list(keys)), threading.Event()
+    client = Steadfast(f"http://{host.address}:4000", list(keys))
+    with keeps_asking(client):
+        yield client
+
+
+@contextmanager
+def keeps_asking(client: Steadfast) -> Iterator[None]:
+    enough = threading.Event()
 
     def run() -> None:
         with httpx.Client(trust_env=False, timeout=30) as http:
@@ -63,7 +71,7 @@ def asking(host: LabHost, *keys: str) -> Iterator[Steadfast]:
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
-        yield client
+        yield
     finally:
         enough.set()
         thread.join()
@@ -174,3 +182,115 @@ def test_a_run_that_is_killed_in_between_is_healed_by_the_next(
 def test_the_key_is_read_anew_where_the_front_restarts(host: LabHost) -> None:
     host.run("systemctl restart ai-backend-front.service; sleep 2")
     assert (status(host, SECOND), status(host, FIRST)) == (401, 200)
+
+
+BACKENDS_KEYS, PASSWORDS, TOKENS = (
+    [f"lab-{what}-{number}-0123456789abcdef" for number in (1, 2)] for what in ("backend", "cache", "hub-token")
+)
+
+
+@dataclass
+class Chatting(Steadfast):
+    """A client that chats, each time with other words, so that no answer comes from the cache."""
+
+    key: str = ""
+
+    def ask(self, client: httpx.Client) -> None:
+        self.asked += 1
+        body = {
+            "model": "tiny-native",
+            "messages": [{"role": "user", "content": f"Who are you? ({self.asked})"}],
+            "max_tokens": 32,
+        }
+        try:
+            answer = client.post(
+                f"{self.url}/v1/chat/completions", json=body, headers={"Authorization": f"Bearer {self.key}"}
+            )
+        except httpx.HTTPError as error:
+            self.broken.append(f"request {self.asked}: {type(error).__name__} {error}")
+            return
+        if answer.status_code != 200:
+            self.broken.append(f"request {self.asked}: {answer.status_code} {answer.text[:300]}")
+
+
+def with_all_secrets(folder: Path) -> Path:
+    """The small stack with a cache and a webhook, all of its secrets from the environment. Its routes fall back on each
+    other: a backend whose key changes restarts."""
+    text = """
+from roles.redis import Redis
+from roles.spec import EnvSecret, HubFile, Verification
+
+secret = EnvSecret
+model = hub_model("native.gguf").model_copy(update={"token": secret("LAB_HF_TOKEN")})
+small = lab_stack(
+    native={"api_key": secret("LAB_BACKEND_KEY"), "model": HubFile(**dict(model))},
+    gateway={"instances": 2, "master_key": secret("LAB_CLIENT_KEY")},
+)
+hosts = [
+    lab_host(
+        Stack(
+            **{
+                **dict(small),
+                "cache": Redis(password=secret("LAB_REDIS_PASSWORD")),
+                "verification": Verification(webhook=secret("LAB_WEBHOOK")),
+            }
+        )
+    )
+]
+"""
+    return inventory_file(folder, text)
+
+
+def set_secrets(monkeypatch: pytest.MonkeyPatch, hook: str, **changed: str) -> None:
+    first = {
+        "LAB_CLIENT_KEY": FIRST,
+        "LAB_BACKEND_KEY": BACKENDS_KEYS[0],
+        "LAB_REDIS_PASSWORD": PASSWORDS[0],
+        "LAB_HF_TOKEN": TOKENS[0],
+        "LAB_WEBHOOK": hook,
+    }
+    for name, value in {**first, **changed}.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_the_other_secrets_change_under_load_and_no_request_fails(
+    host: LabHost, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = with_all_secrets(tmp_path)
+    with webhook(lab) as (before, told_before), webhook(lab) as (after, told_after):
+        set_secrets(monkeypatch, before)
+        deploy(host, inventory=inventory).must_pass()
+        client = Chatting(f"http://{host.address}:4000", [], key=FIRST)
+        changes = {
+            "LAB_HF_TOKEN": TOKENS[1],
+            "LAB_WEBHOOK": after,
+            "LAB_REDIS_PASSWORD": PASSWORDS[1],
+            "LAB_BACKEND_KEY": BACKENDS_KEYS[1],
+        }
+        rotated: dict[str, str] = {}
+        with keeps_asking(client):
+            for name, value in changes.items():
+                rotated[name] = value
+                set_secrets(monkeypatch, before, **rotated)
+                asked, pids = client.asked, main_pids(host, [FRONT])
+                run = deploy(host, inventory=inventory).must_pass()
+                print(name, client.asked - asked, client.broken)
+                assert client.broken == [], name
+                assert client.asked > asked
+                assert main_pids(host, [FRONT]) == pids
+                if name == "LAB_HF_TOKEN":
+                    assert run.results() == dict.fromkeys(OPERATIONS, "No changes")
+        assert failures(verdict(host)) == []
+        # The old ones are refused, and the new ones are in use.
+        models = "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8080/v1/models -H 'Authorization: Bearer "
+        assert [host.run(f"{models}{key}'").stdout for key in BACKENDS_KEYS] == ["401", "200"]
+        ping = "redis-cli --no-auth-warning -a %s ping"
+        assert ["PONG" in host.run(ping % word, check=False).stdout for word in PASSWORDS] == [False, True]
+        prove = "systemctl start --wait ai-backend-verify"
+        host.run(
+            f"{prove}; systemctl stop llama-server@native; {prove}; systemctl start llama-server@native", timeout=200
+        )
+        assert (told_before, [each["status"] for each in told_after]) == ([], ["fail"])
+    secrets = (*BACKENDS_KEYS, *PASSWORDS, *TOKENS)
+    log = host.run("journalctl -b -o cat --no-pager; cat /proc/[0-9]*/cmdline", check=False).stdout
+    assert [secret for secret in secrets if secret in log] == []
