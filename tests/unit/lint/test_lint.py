@@ -92,7 +92,7 @@ def test_a_thousand_models_take_little_longer_than_their_reading() -> None:
     yaml.safe_load(text)
     read = time.process_time()
     rules = _rules(text, environment={})
-    # 1.0 to 1.4 times as long, of which the reading is a part. Compared with work of its kind, as processors that others
+    # 1.0 to 1.4 times as long, of which the reading is a part. Compared with its like, as processors that others
     # use too take up to four times as long for the same.
     assert time.process_time() - read < 3 * (read - start)
     assert rules.count("misspelled-parameter") == rules.count("alias-without-fallbacks") == 1000
