@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import math
 import sys
 import time
+from collections.abc import Mapping
 
 PAUSE = 0.5
 PATIENCE = 2.0
@@ -51,7 +53,11 @@ class Front:
 
 
 async def is_frozen(port: int) -> bool:
-    """Whether nobody sees that a connection has ended. Where there is none, HAProxy's own check is enough."""
+    """Whether nobody sees that a connection has ended.
+
+    Raises:
+        ConnectionError: nobody listens, or not any more.
+    """
     try:
         async with asyncio.timeout(PATIENCE):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -62,40 +68,65 @@ async def is_frozen(port: int) -> bool:
                 writer.close()
     except TimeoutError:
         return True
-    except OSError:
-        return False
     return False
 
 
-async def watch(front: Front, server: str, port: int) -> None:
-    since: float | None = None
-    while True:
+class Watch:
+    """Looks at all instances side by side, and decides on one at a time."""
+
+    def __init__(self, front: Front, ports: Mapping[str, int]) -> None:
+        self._front, self._ports = front, ports
+        self._answered = dict.fromkeys(ports, -math.inf)
+        """When each was last seen at work, on the monotonic clock."""
+        self._deciding = asyncio.Lock()
+
+    async def run(self) -> None:
+        await asyncio.gather(*map(self._watch, self._ports))
+
+    async def _watch(self, server: str) -> None:
+        since: float | None = None
+        while True:
+            began = time.monotonic()
+            try:
+                at_work = await self._is_at_work(server)
+                if at_work:
+                    self._answered[server] = time.monotonic()
+                if at_work is not False:
+                    if since is not None:
+                        print(f"{server} goes on after {time.monotonic() - since:.0f} s", flush=True)
+                    since = None
+                else:
+                    if since is None:
+                        since = began
+                        print(f"{server} does not answer", flush=True)
+                    await self._take_out(server, since)
+            except (OSError, TimeoutError) as error:
+                print(f"HAProxy can not be asked: {error}", flush=True)
+            await asyncio.sleep(PAUSE)
+
+    async def _is_at_work(self, server: str) -> bool | None:
+        """None where nobody listens: HAProxy's own check is enough for that."""
+        before = await self._front.servers()
         try:
-            before = await front.servers()
-            frozen = await is_frozen(port)
-            now = await front.servers() if frozen else before
-            if not frozen or now[server]["bout"] != before[server]["bout"]:
-                if since is not None:
-                    print(f"{server} goes on after {time.monotonic() - since:.0f} s", flush=True)
-                since = None
-            else:
-                if since is None:
-                    since = time.monotonic()
-                    print(f"{server} is frozen", flush=True)
-                up = {name for name, row in now.items() if row["status"].startswith("UP")}
-                # The last one stays: to wait for it is better than to be refused.
-                if server in up and up - {server}:
-                    await front.take_out(server)
-                    print(f"{server} is out of work", flush=True)
-        except (OSError, TimeoutError) as error:
-            print(f"HAProxy can not be asked: {error}", flush=True)
-        await asyncio.sleep(PAUSE)
+            if not await is_frozen(self._ports[server]):
+                return True
+        except ConnectionError:
+            return None
+        now = await self._front.servers()
+        return now[server]["bout"] != before[server]["bout"]
+
+    async def _take_out(self, server: str, since: float) -> None:
+        """Only while another one that is at work stays: to wait for an answer is better than to be refused."""
+        async with self._deciding:
+            up = {name for name, row in (await self._front.servers()).items() if row["status"].startswith("UP")}
+            if server in up and any(self._answered[name] > since for name in up - {server}):
+                await self._front.take_out(server)
+                print(f"{server} is out of work", flush=True)
 
 
 async def main(socket: str, backend: str, *servers: str) -> None:
-    front = Front(socket, backend)
-    ports = [server.split("=") for server in servers]
-    await asyncio.gather(*(watch(front, name, int(port)) for name, port in ports))
+    ports = {name: int(port) for name, port in (server.split("=") for server in servers)}
+    await Watch(Front(socket, backend), ports).run()
 
 
 if __name__ == "__main__":
