@@ -287,9 +287,7 @@ def test_the_wait_goes_on_until_the_memory_is_free(host: Host, capsys: pytest.Ca
     assert "./gpu_burn (pid 10309, 27.6 GiB)" in lines[0]
 
 
-def test_the_wait_ends_once_a_process_has_given_its_memory_back(
-    host: Host, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_wait_ends_once_a_process_has_given_its_memory_back(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     host.says("h100_held", "h100_held", "h100_idle").has_nvidia_card().has_device_file().wait(CARD, free_share=0.95)
     lines = capsys.readouterr().out.splitlines()
     assert "58.7 GiB of 79.2 GiB are free and 75.2 GiB are wanted; held by python3 (pid 491, 20.5 GiB)" in lines[0]
