@@ -5,8 +5,9 @@ PY := .venv/bin/python
 PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian-archive-keyring python3-venv zstd \
 	chromium
 LAB_WORKERS ?= 2
+GPU_PACK ?= .gpu-pack
 
-.PHONY: demo test quick lint lab bench setup locks golden down clean
+.PHONY: demo test quick lint lab bench gpu gpu-pack setup locks golden down clean
 
 ## demo: make a throwaway host, deploy the lab stack to it, prove it
 demo: setup
@@ -33,6 +34,15 @@ lint: setup
 bench: setup
 	.tools/bin/uv sync --quiet --frozen --group bench
 	$(PY) -m tests.bench
+
+## gpu: the project's programs on a real NVIDIA card; without a network it works from what `make gpu-pack` has fetched
+gpu:
+	@test -e $(GPU_PACK)/pack.json || $(MAKE) --no-print-directory gpu-pack
+	python3 -m tests.gpu run $(GPU_PACK) $(GPU_OPTIONS)
+
+## gpu-pack: fetch what `make gpu` needs, for the Python of the machine with the card (GPU_PYTHON=3.12)
+gpu-pack: .tools/bin/uv
+	.tools/bin/uv run --quiet --frozen --no-dev --python python3 python -m tests.gpu pack $(GPU_PACK) $(GPU_PYTHON:%=--python %)
 
 ## setup: what this machine needs: Debian packages (as root), and the project's own environment in .venv
 setup: .tools/bin/uv

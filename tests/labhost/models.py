@@ -1,4 +1,4 @@
-"""Tiny GGUF models that answer one sentence of your choice, by real inference.
+"""GGUF models that answer one sentence of your choice, by real inference: tiny ones, or of any other shape.
 
 A test can then tell from the words which backend has answered. How it works: the output projections of
 attention and feed-forward are zero, so what reaches the end is the embedding of the last token alone;
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +19,6 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-_WIDTH = 64
-_LAYERS = 2
-_HEADS, _KEY_VALUE_HEADS = 2, 1
 _CONTEXT = 2048
 _SPACE = "\u2581"  # how SentencePiece writes a space
 _CHAT_TEMPLATE = (
@@ -68,10 +66,34 @@ _TEMPLATES: Mapping[Template, str] = {
 Floats = NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How large a model is. One of width n says at most n - 1 words.
+
+    Attributes:
+        half: matrices in two bytes a number instead of four.
+    """
+
+    width: int = 64
+    layers: int = 2
+    heads: int = 2
+    key_value_heads: int = 1
+    feed_forward: int = 128
+    half: bool = False
+
+    @property
+    def head(self) -> int:
+        return self.width // self.heads
+
+
+_TINY = Shape()
+
+
 class Vocabulary:
     """A SentencePiece ("llama") vocabulary: specials, all bytes, printable ASCII, and one token a word to be said."""
 
-    def __init__(self, says: str) -> None:
+    def __init__(self, says: str, shape: Shape = _TINY) -> None:
+        self._longest = shape.width - 1
         self.pieces: list[str] = []
         self.scores: list[float] = []
         self.types: list[int] = []
@@ -96,8 +118,8 @@ class Vocabulary:
 
     def _words(self, says: str) -> list[str]:
         words = [word.replace(" ", _SPACE) for word in re.findall(r"\s*\S+", says)]
-        if not words or len(set(words)) != len(words) or len(words) >= _WIDTH:
-            raise ValueError(f"a tiny model says 1 to {_WIDTH - 1} words, none of them twice; not {says!r}")
+        if not 1 <= len(words) <= self._longest or len(set(words)) != len(words):
+            raise ValueError(f"a tiny model says 1 to {self._longest} words, none of them twice; not {says!r}")
         # A first word of one letter is in the vocabulary already, as a letter of any prompt.
         return [f"{word}\u200b" if word in self.pieces else word for word in words]
 
@@ -108,19 +130,22 @@ class Vocabulary:
         return len(self.pieces) - 1
 
 
-def write_tiny_gguf(path: Path, *, says: str, name: str, seed: int = 0, template: Template = "plain") -> None:
-    """Write a llama model of some 0.5 MB that answers ``says`` to everything; the same input, the same bytes.
+def write_tiny_gguf(
+    path: Path, *, says: str, name: str, seed: int = 0, template: Template = "plain", shape: Shape = _TINY
+) -> None:
+    """Write a llama model that answers ``says`` to everything, of some 0.5 MB if no other ``shape`` is given; the same
+    input, the same bytes.
 
     By its chat template a server takes what `tool_call_sentence` gives for a call, or what follows ``<think>`` and a
     newline for thinking.
 
     Raises `ValueError` for a sentence that repeats a word: each word leads to one next word.
     """
-    vocabulary = Vocabulary(says)
-    writer = _begun(path, "llama", name)
+    vocabulary = Vocabulary(says, shape)
+    writer = _begun(path, "llama", name, shape)
     _add_tokenizer(writer, vocabulary)
     writer.add_chat_template(_TEMPLATES[template])
-    _finish(writer, _tensors(vocabulary, np.random.default_rng(seed)))
+    _finish(writer, _tensors(vocabulary, np.random.default_rng(seed), shape), shape)
 
 
 def tool_call_sentence(tool: str, **arguments: str) -> str:
@@ -136,46 +161,48 @@ def write_tiny_reranker(path: Path, *, favours: str, name: str, seed: int = 0) -
     vocabulary = Vocabulary(name)
     if len(favours) != 1 or favours not in vocabulary.pieces:
         raise ValueError(f"a tiny reranker favours one printable character, not {favours!r}")
-    writer = _begun(path, "qwen3", name)
-    writer.add_key_length(_WIDTH // _HEADS)
-    writer.add_value_length(_WIDTH // _HEADS)
+    shape = _TINY
+    writer = _begun(path, "qwen3", name, shape)
+    writer.add_key_length(shape.head)
+    writer.add_value_length(shape.head)
     writer.add_pooling_type(gguf.PoolingType.RANK)
     writer.add_classifier_output_labels(["yes", "no"])
     _add_tokenizer(writer, vocabulary)
     # What comes last is what the model looks at.
     writer.add_chat_template([{"name": "rerank", "template": "{query} {document}"}])
-    tensors = _tensors(vocabulary, np.random.default_rng(seed))
+    tensors = _tensors(vocabulary, np.random.default_rng(seed), shape)
     favoured = vocabulary.pieces.index(favours)
-    tensors["token_embd.weight"][favoured] = np.eye(_WIDTH, dtype=np.float32)[-1]
-    tensors["cls.output.weight"] = np.zeros((2, _WIDTH), np.float32)
+    tensors["token_embd.weight"][favoured] = np.eye(shape.width, dtype=np.float32)[-1]
+    tensors["cls.output.weight"] = np.zeros((2, shape.width), np.float32)
     tensors["cls.output.weight"][0, -1] = tensors["cls.output.weight"][1, 0] = 1.0
-    for layer in range(_LAYERS):
+    for layer in range(shape.layers):
         for norm in ("attn_q_norm", "attn_k_norm"):
-            tensors[f"blk.{layer}.{norm}.weight"] = np.ones(_WIDTH // _HEADS, np.float32)
-    _finish(writer, tensors)
+            tensors[f"blk.{layer}.{norm}.weight"] = np.ones(shape.head, np.float32)
+    _finish(writer, tensors, shape)
 
 
-def _begun(path: Path, architecture: str, name: str) -> gguf.GGUFWriter:
+def _begun(path: Path, architecture: str, name: str, shape: Shape) -> gguf.GGUFWriter:
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)
     writer.add_description("tiny generated model for tests")
     writer.add_license("mit")
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if shape.half else gguf.LlamaFileType.ALL_F32)
     writer.add_context_length(_CONTEXT)
-    writer.add_embedding_length(_WIDTH)
-    writer.add_block_count(_LAYERS)
-    writer.add_feed_forward_length(2 * _WIDTH)
-    writer.add_head_count(_HEADS)
-    writer.add_head_count_kv(_KEY_VALUE_HEADS)
-    writer.add_rope_dimension_count(_WIDTH // _HEADS)
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.feed_forward)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.key_value_heads)
+    writer.add_rope_dimension_count(shape.head)
     writer.add_rope_freq_base(10000.0)
     writer.add_layer_norm_rms_eps(1e-5)
     return writer
 
 
-def _finish(writer: gguf.GGUFWriter, tensors: dict[str, Floats]) -> None:
+def _finish(writer: gguf.GGUFWriter, tensors: dict[str, Floats], shape: Shape) -> None:
     for tensor, values in tensors.items():
-        writer.add_tensor(tensor, values)
+        # llama.cpp wants vectors, as those of norms, in four bytes whatever the rest is in.
+        writer.add_tensor(tensor, values.astype(np.float16) if shape.half and values.ndim > 1 else values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -197,14 +224,16 @@ def _add_tokenizer(writer: gguf.GGUFWriter, vocabulary: Vocabulary) -> None:
     writer.add_add_space_prefix(False)
 
 
-def _tensors(vocabulary: Vocabulary, random: np.random.Generator) -> dict[str, Floats]:
-    def noise(*shape: int) -> Floats:
-        return (random.standard_normal(shape) * 0.08).astype(np.float32)
+def _tensors(vocabulary: Vocabulary, random: np.random.Generator, shape: Shape) -> dict[str, Floats]:
+    width, head = shape.width, shape.head
 
-    def zeros(*shape: int) -> Floats:
-        return np.zeros(shape, np.float32)
+    def noise(*sizes: int) -> Floats:
+        return (random.standard_normal(sizes) * 0.08).astype(np.float32)
 
-    embedding, output = zeros(len(vocabulary), _WIDTH), zeros(len(vocabulary), _WIDTH)
+    def zeros(*sizes: int) -> Floats:
+        return np.zeros(sizes, np.float32)
+
+    embedding, output = zeros(len(vocabulary), width), zeros(len(vocabulary), width)
     embedding[:, 0] = 1.0  # every ordinary token looks the same: axis 0
     chain = [*vocabulary.words, vocabulary.end]
     output[chain[0], 0] = 8.0
@@ -213,18 +242,17 @@ def _tensors(vocabulary: Vocabulary, random: np.random.Generator) -> dict[str, F
         embedding[word, axis] = 1.0
         output[following, axis] = 8.0
 
-    head = _WIDTH // _HEADS
-    tensors = {"token_embd.weight": embedding, "output_norm.weight": np.ones(_WIDTH, np.float32)}
+    tensors = {"token_embd.weight": embedding, "output_norm.weight": np.ones(width, np.float32)}
     tensors["output.weight"] = output
-    for layer in range(_LAYERS):
+    for layer in range(shape.layers):
         block = f"blk.{layer}."
-        tensors[block + "attn_norm.weight"] = np.ones(_WIDTH, np.float32)
-        tensors[block + "attn_q.weight"] = noise(_HEADS * head, _WIDTH)
-        tensors[block + "attn_k.weight"] = noise(_KEY_VALUE_HEADS * head, _WIDTH)
-        tensors[block + "attn_v.weight"] = noise(_KEY_VALUE_HEADS * head, _WIDTH)
-        tensors[block + "attn_output.weight"] = zeros(_WIDTH, _WIDTH)
-        tensors[block + "ffn_norm.weight"] = np.ones(_WIDTH, np.float32)
-        tensors[block + "ffn_gate.weight"] = noise(2 * _WIDTH, _WIDTH)
-        tensors[block + "ffn_up.weight"] = noise(2 * _WIDTH, _WIDTH)
-        tensors[block + "ffn_down.weight"] = zeros(_WIDTH, 2 * _WIDTH)
+        tensors[block + "attn_norm.weight"] = np.ones(width, np.float32)
+        tensors[block + "attn_q.weight"] = noise(shape.heads * head, width)
+        tensors[block + "attn_k.weight"] = noise(shape.key_value_heads * head, width)
+        tensors[block + "attn_v.weight"] = noise(shape.key_value_heads * head, width)
+        tensors[block + "attn_output.weight"] = zeros(width, width)
+        tensors[block + "ffn_norm.weight"] = np.ones(width, np.float32)
+        tensors[block + "ffn_gate.weight"] = noise(shape.feed_forward, width)
+        tensors[block + "ffn_up.weight"] = noise(shape.feed_forward, width)
+        tensors[block + "ffn_down.weight"] = zeros(width, shape.feed_forward)
     return tensors

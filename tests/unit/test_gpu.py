@@ -117,8 +117,21 @@ def test_a_card_is_read_with_its_driver_and_who_uses_it(host: Host) -> None:
     }
 
 
-def test_an_idle_card_counts_as_wholly_free_although_the_driver_keeps_some_of_it(host: Host) -> None:
-    (card,) = host.says("memory_freed").facts()["cards"]
+def test_memory_is_counted_as_cuda_counts_it(host: Host) -> None:
+    """The bytes are what CUDA said on the recorded machine at that moment; the driver's tool rounds to MiB."""
+    found = host.says("h100_held").facts()
+    (card,) = found["cards"]
+    assert card["memory_total"] == 85017493504
+    assert card["memory_free"] is not None
+    assert abs(card["memory_free"] - 62990254080) < MIB
+    assert card["processes"] == [{"pid": 491, "name": "python3", "memory": 20998 * MIB}]
+    assert found["driver"] == {"kernel": "580.159.04", "library": "580.159", "cuda": "13.0", "agree": True}
+    assert gpu.cuda_architectures(found) == "90"
+
+
+@pytest.mark.parametrize("case", ["memory_freed", "h100_idle"])
+def test_an_idle_card_counts_as_wholly_free_although_the_driver_keeps_some_of_it(host: Host, case: str) -> None:
+    (card,) = host.says(case).facts()["cards"]
     assert card["memory_total"] is not None
     assert card["memory_free"] is not None
     assert abs(card["memory_total"] - card["memory_free"]) <= MIB
@@ -272,6 +285,13 @@ def test_the_wait_goes_on_until_the_memory_is_free(host: Host, capsys: pytest.Ca
     assert len(lines) == 3
     assert "108.2 GiB of 139.8 GiB are free and 125.8 GiB are wanted; held by " in lines[0]
     assert "./gpu_burn (pid 10309, 27.6 GiB)" in lines[0]
+
+
+def test_the_wait_ends_once_a_process_has_given_its_memory_back(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.says("h100_held", "h100_held", "h100_idle").has_nvidia_card().has_device_file().wait(CARD, free_share=0.95)
+    lines = capsys.readouterr().out.splitlines()
+    assert "58.7 GiB of 79.2 GiB are free and 75.2 GiB are wanted; held by python3 (pid 491, 20.5 GiB)" in lines[0]
+    assert "ready" in lines[-1]
 
 
 def test_memory_that_is_held_does_not_matter_to_who_asks_for_no_share(host: Host) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from gguf import GGUFReader
 
 from tests.labhost.files import MODELS
-from tests.labhost.models import write_tiny_gguf, write_tiny_reranker
+from tests.labhost.models import Shape, write_tiny_gguf, write_tiny_reranker
 
 
 def written(folder: Path, says: str, name: str = "tiny") -> bytes:
@@ -54,3 +55,14 @@ def test_a_reranker_favours_one_character_alone(tmp_path: Path) -> None:
     assert [vocabulary[token] for token in (scores[:, 0] > scores[:, 1]).nonzero()[0]] == ["!"]
     with pytest.raises(ValueError, match="favours one printable character, not 'ab'"):
         write_tiny_reranker(tmp_path / "other.gguf", favours="ab", name="other")
+
+
+def test_a_model_of_another_shape_has_matrices_in_half_and_vectors_in_whole_numbers(tmp_path: Path) -> None:
+    shape = Shape(width=256, layers=1, heads=2, key_value_heads=1, feed_forward=320, half=True)
+    says = " ".join(f"w{number}" for number in range(200))
+    write_tiny_gguf(tmp_path / "model.gguf", says=says, name="large", shape=shape)
+    tensors = {tensor.name: tensor.data for tensor in GGUFReader(tmp_path / "model.gguf").tensors}
+    assert tensors["blk.0.ffn_down.weight"].shape == (256, 320)
+    assert tensors["blk.0.attn_k.weight"].shape == (128, 256)
+    assert {data.dtype for data in tensors.values() if data.ndim > 1} == {np.dtype(np.float16)}
+    assert {data.dtype for data in tensors.values() if data.ndim == 1} == {np.dtype(np.float32)}

@@ -88,6 +88,14 @@ def test_an_engine_that_holds_memory_of_its_card_is_well(host: Host) -> None:
     assert host.checks(SECOND)["host/driver"].seen == "kernel unknown, library 595.71"
 
 
+def test_an_engine_on_a_recorded_card_is_told_from_one_that_left_it(host: Host) -> None:
+    (holder,) = (RECORDINGS / "h100_held/query-compute-apps").read_text().splitlines()
+    host.says("h100_held", holder.replace(", 491, ", f", {OURS}, "))
+    assert host.memory(FIRST) == (True, "GPU 0 (NVIDIA H100 80GB HBM3): 22.0 GB")
+    host.says("h100_idle")
+    assert host.memory(FIRST)[0] is False
+
+
 def test_an_engine_that_computes_on_the_processor_is_red(host: Host) -> None:
     host.says("two_cards", f"{FIRST}, {ANOTHERS}, 100, other", f"{SECOND}, {ANOTHERS}, 100, other")
     holds, seen = host.memory(FIRST)
