@@ -7,7 +7,7 @@ PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian
 LAB_WORKERS ?= 2
 GPU_PACK ?= .gpu-pack
 
-.PHONY: demo test quick lint lab bench gpu gpu-pack setup locks golden down clean
+.PHONY: demo test quick lint lab soak bench gpu gpu-pack setup locks golden down clean
 
 ## demo: make a throwaway host, deploy the lab stack to it, prove it
 demo: setup
@@ -23,6 +23,10 @@ quick: setup
 ## lab: the tests on real hosts; those of one file share hosts, so they run in order, and files side by side
 lab: setup
 	.venv/bin/pytest -q -n $(LAB_WORKERS) --dist loadfile --durations 15 tests/lab
+
+## soak: what is too long for every run: the lab tests that are marked so, repeated many more times
+soak: setup
+	.venv/bin/pytest -v -s --soak -m soak --durations 15 tests/lab
 
 lint: setup
 	.venv/bin/ruff check .

@@ -75,26 +75,6 @@ def test_another_installation_of_litellm_loses_and_cuts_no_request(host: LabHost
     assert load.broken == []
 
 
-@pytest.mark.parametrize("instances", [2, 1])
-def test_a_given_master_key_is_rotated_while_the_gateway_runs(
-    host: LabHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instances: int
-) -> None:
-    """From whatever the host has to one key, and from that to the next, which the front takes while it runs."""
-    keys = [f"sk-rotated-{instances}-{number}-in-the-lab" for number in (1, 2)]
-    text = f"lab_stack(gateway={{'instances': {instances}, 'master_key': EnvSecret('LAB_MASTER_KEY')}})"
-    rotated = inventory_file(tmp_path, f"from roles.spec import EnvSecret\nhosts = [lab_host({text})]")
-    for key in keys:
-        before = main_pids(host, [FRONT, *INSTANCES])
-        monkeypatch.setenv("LAB_MASTER_KEY", key)
-        deploy(host, inventory=rotated).must_pass()
-    assert main_pids(host, [FRONT, *INSTANCES]) == before
-    models = "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:4000/v1/models -H 'Authorization: Bearer "
-    statuses = [host.run(f"{models}{key}'").stdout for key in keys]
-    assert statuses[1] == "200"
-    assert statuses[0] in ("400", "401", "403")
-    assert deploy(host, inventory=rotated).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
-
-
 @pytest.mark.parametrize(
     ("what", "before", "options", "said"),
     [
