@@ -43,8 +43,8 @@ class Check:
     """One thing that was checked.
 
     Attributes:
-        id: stable and unique in a verdict, e.g. `unit/litellm.service/port`: two verdicts are compared by it.
-        subject: what it is about, e.g. `litellm.service`.
+        id: stable and unique in a verdict, e.g. `unit/litellm@a.service/port`: two verdicts are compared by it.
+        subject: what it is about, e.g. `litellm@a.service`.
         claim: what should hold, e.g. `owns its port`.
         expected: what was expected, for people.
         seen: what was seen instead, specific enough to act on.

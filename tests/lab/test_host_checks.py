@@ -98,12 +98,12 @@ def test_one_crash_is_told_a_second_is_red_and_a_restart_by_hand_ends_it(host: L
 
 
 def test_a_gateway_that_crashes_tells_where_it_was_and_leaves_no_core(host: LabHost) -> None:
-    host.run("systemctl kill --kill-whom=main --signal=SEGV litellm.service")
-    found = seen(host)["unit/litellm.service/restarts"]
+    host.run("systemctl kill --kill-whom=main --signal=SEGV litellm@a.service")
+    found = seen(host)["unit/litellm@a.service/restarts"]
     assert "ended by SIGSEGV; it said last: Fatal Python error: Segmentation fault | " in found
     assert re.search(r'\| File ".*\.py", line \d+ in ', found), found
     assert host.run("find / -xdev -name 'core*' -size +4096k -newer /etc/hostname -type f").stdout == ""
-    host.run("systemctl restart litellm.service")
+    host.run("systemctl restart litellm@a.service")
     assert red(host) == {}
 
 
@@ -174,12 +174,12 @@ def test_a_damaged_environment_is_red_and_the_next_deploy_makes_it_anew_and_rest
     host.run(f"truncate -s 0 {broken}")
     told = {"install/litellm/files": f"damaged: {broken.removeprefix(f'{environment}/')} was changed"}
     assert red(host) == told
-    before = main_pids(host, [UNIT, "litellm.service"])
+    before = main_pids(host, [UNIT, "litellm@a.service"])
     run = deploy(host).must_pass()
-    after = main_pids(host, [UNIT, "litellm.service"])
+    after = main_pids(host, [UNIT, "litellm@a.service"])
     assert "litellm 1.106.2: made anew" in run.output
     assert after[UNIT] == before[UNIT]
-    assert after["litellm.service"] != before["litellm.service"]
+    assert after["litellm@a.service"] != before["litellm@a.service"]
     assert red(host, "--deep") == {}
     assert deploy(host).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
 
