@@ -102,7 +102,10 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         generated = (instance_key, client_key)
     secrets: dict[str, EnvValue] = {}
     environment_files = [instance_key.path]
-    logins = [backend.login for backend in context.backends] + ([context.cache[1].login] if context.cache else [])
+    asked = {deployment.backend.provider for route in context.routes for deployment in route.deployments}
+    # A server that no route leads to, as one that is being tried, is none of the gateway's and restarts nothing of it.
+    logins = [backend.login for backend in context.backends if backend.provider in asked]
+    logins += [context.cache[1].login] if context.cache else []
     for login in filter(None, logins):
         secrets |= login.given(login.client_variable)
         environment_files += login.files

@@ -11,7 +11,8 @@ from tests.lab import hardening
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, ask, deploy, failures, files_changed_by, main_pids, verdict
 from tests.lab.openai_client import answers_by_the_report
-from tests.labhost import LabHost
+from tests.labhost import Lab, LabHost
+from tests.labhost.files import lab_vllm_model
 from tests.labhost.paths import REPOSITORY
 
 WHOLE = REPOSITORY / "inventory/lab.py"
@@ -76,10 +77,13 @@ def test_openais_client_works_for_every_route_by_what_the_report_says(host: LabH
     assert all(SAY[name] in answer for name, answer in answered.items())
 
 
-def test_the_model_is_awq_from_the_hub_at_a_commit_that_is_recorded(host: LabHost) -> None:
-    record = host.run("cat /etc/ai-backend/install/model-tiny-awq-*/.revision.json").stdout
-    assert '"repository": "lab/tiny-awq", "revision": "main", "commit": "' in record
-    assert '"quant_method": "awq"' in host.run("cat /etc/ai-backend/install/model-tiny-awq-*/config.json").stdout
+def test_vllms_model_is_from_the_hub_at_a_commit_that_is_recorded(host: LabHost, lab: Lab) -> None:
+    repository = lab_vllm_model(lab.folders)
+    model = f"/etc/ai-backend/install/model-{repository.removeprefix('lab/')}-*"
+    record = host.run(f"cat {model}/.revision.json").stdout
+    assert f'"repository": "{repository}", "revision": "main", "commit": "' in record
+    quantized = '"quant_method": "awq"' in host.run(f"cat {model}/config.json").stdout
+    assert quantized == (repository == "lab/tiny-awq")
 
 
 def test_each_unit_may_do_what_the_documentation_says_and_no_more(host: LabHost, pytestconfig: pytest.Config) -> None:
