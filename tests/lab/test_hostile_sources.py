@@ -46,12 +46,12 @@ builtins.compile = functools.cache(builtins.compile)  # a hundred times the same
 for name, text in modules.items():
     compile(text, name, "exec")
 said = {}
-for name, (program, request) in cases.items():
+for name, case in cases.items():
     out, err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
     child = os.fork()
     if not child:
         os.dup2(out.fileno(), 1), os.dup2(err.fileno(), 2)
-        sys.stdin = io.StringIO(json.dumps({"modules": modules, "program": program, "request": request}))
+        sys.stdin = io.StringIO(json.dumps({"modules": modules, **case}))
         exec(bootstrap, {"__name__": "__main__"})
         sys.exit()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -76,10 +76,10 @@ class Said:
 
 def run_all(host: LabHost, cases: Mapping[str, tuple[str, Mapping[str, Any]]]) -> dict[str, Said]:
     """Run host programs one after the other, each in a process of its own as a deploy would, in one login."""
-    sent = json.loads(payload("install", {}))
-    named = {what: [f"{PACKAGE}.{program}", request] for what, (program, request) in cases.items()}
+    sent = {what: json.loads(payload(program, request)) for what, (program, request) in cases.items()}
+    *_, modules = [each.pop("modules") for each in sent.values()]  # the same of all
     host.run("cat > /run/run-all.py", input=_RUN_ALL)
-    done = host.run("python3 /run/run-all.py", input=json.dumps([_BOOTSTRAP, sent["modules"], named]), timeout=240)
+    done = host.run("python3 /run/run-all.py", input=json.dumps([_BOOTSTRAP, modules, sent]), timeout=240)
     return {name: Said(*said) for name, said in json.loads(done.stdout).items()}
 
 
@@ -210,7 +210,8 @@ def test_links_that_the_user_who_builds_lays_in_the_way_change_nothing(host: Lab
     # As a file of root's that was linked there while nobody forbade it, and a cache that was another user's.
     host.run(f"ln /etc/gshadow {CACHE}/uv/other && mkdir {CACHE}/uv/own && chown -h nobody: {CACHE}/uv {CACHE}/uv/own")
     before = listing(host)
-    system = {"state": STATE, "packages": [], "keep_off": [], "build_user": BUILD_USER, "cache": CACHE, "folders": []}
+    system: dict[str, Any] = {"state": STATE, "build_user": BUILD_USER, "cache": CACHE}
+    system |= dict.fromkeys(("packages", "keep_off", "users", "folders"), [])
     source = {"type": "UrlArchive", "url": f"{served.url}/{digest}/x.tgz", "sha256": digest, "subdirectory": None}
     name, request = release(served, "a good one", good)
     built = {**request, "kind": "source-build", "folder": f"{INSTALLS}/source-build/built"}

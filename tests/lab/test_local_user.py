@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import reach
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, verdict
 from tests.lab.llama_cpp import llama_cpp_release
@@ -71,6 +72,16 @@ def test_what_it_tries_is_refused(host: LabHost, name: str) -> None:
     if each.works_for_root:
         assert succeeds(host, each.script, "root"), "not even root can: the try shows nothing"
     assert not succeeds(host, each.script, USER)
+
+
+def test_who_reaches_what_is_what_the_documentation_says(host: LabHost, pytestconfig: pytest.Config) -> None:
+    head, rest = reach.DOCS.read_text().split(reach.BEGIN)
+    written, tail = rest.split(reach.END)
+    shown = reach.table(host)
+    if pytestconfig.getoption("--write-golden"):
+        reach.DOCS.write_text(f"{head}{reach.BEGIN}{shown}{reach.END}{tail}")
+    else:
+        assert written == shown, "run this test with --write-golden and read the diff"
 
 
 def test_no_secret_is_in_anything_that_it_may_read(host: LabHost) -> None:
