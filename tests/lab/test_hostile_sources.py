@@ -211,7 +211,7 @@ def test_links_that_the_user_who_builds_lays_in_the_way_change_nothing(host: Lab
     host.run(f"ln /etc/gshadow {CACHE}/uv/other && mkdir {CACHE}/uv/own && chown -h nobody: {CACHE}/uv {CACHE}/uv/own")
     before = listing(host)
     system: dict[str, Any] = {"state": STATE, "build_user": BUILD_USER, "cache": CACHE}
-    system |= dict.fromkeys(("packages", "keep_off", "users", "folders"), [])
+    system |= {key: [] for key in ("packages", "keep_off", "users", "folders")}
     source = {"type": "UrlArchive", "url": f"{served.url}/{digest}/x.tgz", "sha256": digest, "subdirectory": None}
     name, request = release(served, "a good one", good)
     built = {**request, "kind": "source-build", "folder": f"{INSTALLS}/source-build/built"}
