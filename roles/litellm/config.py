@@ -229,6 +229,9 @@ def providers_file(
                 "api_base": backend.api_base,
                 "models": list(backend.models),
                 "gpus": {"vendor": backend.gpus.vendor, "uuids": list(backend.gpus.uuids)} if backend.gpus else None,
+                "weights": [
+                    {"file": each.file, "layers": each.layers, "if_free": each.if_free} for each in backend.weights
+                ],
                 "tasks": list(backend.tasks),
                 **_unit_entry(backend.unit),
             }

@@ -6,10 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 
 from roles.llama_cpp.arguments import arguments, model_path, model_settings, shown, switches, valued_options
-from roles.llama_cpp.builds import LlamaCppBuild
+from roles.llama_cpp.builds import DEVICES, Backend, LlamaCppBuild
 from roles.llama_cpp.installs import native_install, packages, programs_folder, python_install
 from roles.llama_cpp.spec import LlamaCppPython, LlamaServer
-from roles.plan import Context, Dialect, Install, Json, ServicePlan, model_install, provider_plan
+from roles.plan import (
+    CardWeights,
+    Context,
+    Dialect,
+    Install,
+    Json,
+    Layout,
+    ServicePlan,
+    model_install,
+    provider_plan,
+)
 from roles.spec import Gpus, Mode
 
 _OPENAI: Mapping[Mode, str] = {"chat": "openai", "completion": "openai", "embedding": "openai"}
@@ -30,6 +40,14 @@ _PYTHON = Dialect(
     # Read from there with a config file too.
     key_variable="API_KEY",
 )
+_COUNTED: tuple[Backend, ...] = ("cuda", "hip")
+"""Backends whose memory the driver counts for each process. Of Vulkan's nobody has looked at it."""
+_PLACING = {
+    "-ngl", "--gpu-layers", "--n-gpu-layers", "-cmoe", "--cpu-moe", "-ncmoe", "--n-cpu-moe", "-ot", "--override-tensor",
+    "-dev", "--device", "--rpc", "-fit", "--fit", "-fitt", "--fit-target", "-fitc", "--fit-ctx", "--override-kv",
+    "--sleep-idle-seconds",
+}  # fmt: skip
+"""Arguments that may put weights elsewhere than the options say, or, the last one, take them out of memory."""
 
 
 def plan_server(server: LlamaServer, context: Context) -> ServicePlan:
@@ -62,6 +80,7 @@ def plan_server(server: LlamaServer, context: Context) -> ServicePlan:
         environment=_card_order(server.cards),
         installs=_once([native_install(server.build), *(model_install(model) for model in models if model)]),
         packages=packages(server.build, server.cards),
+        weights=_server_weights(server, layout),
         reads={template: server.chat_template.text()} if server.chat_template else {},
     )
 
@@ -105,8 +124,31 @@ def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
         environment=variables,
         installs=_once([*installs, *(model_install(file) for file in files)]),
         packages=packages(server.build, server.cards),
+        weights=_python_weights(server, layout),
         reads=reads,
     )
+
+
+def _server_weights(server: LlamaServer, layout: Layout) -> list[CardWeights]:
+    """What must be on the server's cards: the main model's layers. Projectors, adapters and drafts may be elsewhere."""
+    backend, layers = server.build.backend, server.gpu_layers
+    placed = any(argument.split("=", 1)[0] in _PLACING for argument in server.extra_arguments)
+    if backend not in _COUNTED or layers == 0 or server.n_cpu_moe or placed:
+        return []
+    if not all(device.startswith(DEVICES[backend]) for device in server.device):
+        return []
+    return [CardWeights(model_path(server.model, layout), layers, if_free=layers is None)]
+
+
+def _python_weights(server: LlamaCppPython, layout: Layout) -> list[CardWeights]:
+    """Any of them may be the one that is loaded. This server does not look for room: what does not fit ends it."""
+    models = server.declared
+    if server.build.backend not in _COUNTED or any(model.gpu_layers == 0 for model in models):
+        return []
+    return [
+        CardWeights(model_path(model.model, layout), None if model.gpu_layers == -1 else model.gpu_layers)
+        for model in models
+    ]
 
 
 def _once(installs: Sequence[Install]) -> list[Install]:

@@ -30,7 +30,8 @@ def gpu_plan(layout: Layout, all_gpus: Sequence[Gpus]) -> ServicePlan | None:
     if layout.scope == "user":
         return ServicePlan(units=(), files=program)
     waits = list(dict.fromkeys(all_gpus))
-    timeout = sum(gpus.wait for gpus in waits) + 30
+    # Each may take somewhat longer: see `LAST_LOOK_SECONDS` there.
+    timeout = sum(gpus.wait + 30 for gpus in waits)
     unit = Unit(
         name=GPU_UNIT,
         text=render(

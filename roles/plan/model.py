@@ -252,6 +252,21 @@ class Login:
 
 
 @dataclass(frozen=True)
+class CardWeights:
+    """A model whose layers are to be in the memory of cards.
+
+    Attributes:
+        file: its GGUF file on the host.
+        layers: so many of them, the last ones, and the output counts as one; none = all.
+        if_free: as many as fit: where there is no room, fewer are as they should be.
+    """
+
+    file: str
+    layers: int | None = None
+    if_free: bool = False
+
+
+@dataclass(frozen=True)
 class Backend:
     """A provider as the gateway reaches it.
 
@@ -259,6 +274,7 @@ class Backend:
         unit: the unit that runs it.
         tasks: the units without which it does not serve all of its models.
         gpus: the cards that it uses.
+        weights: the models of which it has one in the memory of its cards; empty = that is not known.
         prefixes: LiteLLM's provider prefix for each mode that it has; for chats one that keeps tools and templates.
         api_base: address as those prefixes want it, with or without `/v1`.
         models: the names that requests to it may carry.
@@ -273,6 +289,7 @@ class Backend:
     models: tuple[str, ...]
     tasks: tuple[str, ...] = ()
     gpus: Gpus | None = None
+    weights: tuple[CardWeights, ...] = ()
     login: Login | None = None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from roles.plan.compile import Context
-from roles.plan.model import STOP_SECONDS, Backend, Endpoint, Install, Login, ServicePlan, Unit
+from roles.plan.model import STOP_SECONDS, Backend, CardWeights, Endpoint, Install, Login, ServicePlan, Unit
 from roles.plan.unit_file import unit_file
 from roles.spec import Gpus, KeyedProvider, Mode, Provider
 
@@ -44,6 +44,7 @@ def provider_plan(
     reads: Mapping[str, str] | None = None,
     stop_seconds: int = STOP_SECONDS,
     reaches_out: bool = False,
+    weights: Sequence[CardWeights] = (),
 ) -> ServicePlan:
     """The plan of a provider that is one unit.
 
@@ -57,6 +58,7 @@ def provider_plan(
         stop_seconds: how long a stop may take before systemd kills it.
         reaches_out: it fetches something from elsewhere while it runs.
         reads: files that the process reads from the generation: path → text.
+        weights: as in `Backend`.
     """
     address = f"http://{provider.reachable_at}:{provider.port}"
     login = _login(provider, context, dialect, unit)
@@ -101,6 +103,7 @@ def provider_plan(
             api_base=address + dialect.api_path,
             models=provider.served(),
             gpus=gpus,
+            weights=tuple(weights),
             login=login,
         ),
         gpus=gpus,

@@ -1,6 +1,10 @@
 """Checks of the graphics cards: their driver is one, and each engine works on the cards that are its own.
 
 What the host has is asked of the generation's own `bin/gpu`, by which its units wait for their cards too.
+
+That a process holds some memory of a card proves little: a CUDA context, which llama.cpp makes also where it then
+computes on the processor, takes 543 MB of an H100. So where the generation says which weights must be on the cards, the
+process has to hold as much. With a model that is smaller than what such a process holds anyway this tells nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from typing import Any
 import httpx
 
 from roles.verify.commands import output_of
-from roles.verify.generation import Generation, Gpus, Provider
+from roles.verify.generation import CardWeights, Generation, Gpus, Provider
+from roles.verify.gguf import layers_size
 from roles.verify.processes import processes_of
 from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.sizes import size
@@ -31,8 +36,15 @@ _LOADS_ON_DEMAND = "ollama"
 _FILLS_ALL = "vllm"
 """The kind that puts a part of its model on each of its cards."""
 
+_LOOKS, _PAUSE = 5, 3.0
+"""How often, and after how many seconds, what changes its models is looked at again."""
+
 Facts = Mapping[str, Any]
 """What `bin/gpu facts` prints."""
+
+
+class _TooLittle(Refuted):
+    """It holds less memory than its model needs."""
 
 
 def card_checks(
@@ -58,7 +70,10 @@ def card_checks(
     driver = Claim("host/driver", "host", "has one driver", "the kernel's part and the library agree")
     return [
         driver.prove(_driver(told)),
-        *(_memory_check(provider, gpus, told, client, proc) for provider, gpus in users),
+        *(
+            _memory_check(provider, gpus, told, lambda: _facts_after(generation, ()), client, proc)
+            for provider, gpus in users
+        ),
     ]
 
 
@@ -85,13 +100,25 @@ def _memory_check(
     provider: Provider,
     gpus: Gpus,
     told: Callable[[], Awaitable[Facts]],
+    anew: Callable[[], Awaitable[Facts]],
     client: httpx.AsyncClient,
     proc: Path,
 ) -> Coroutine[Any, Any, Check]:
     unit = provider.service.unit
     wanted = f"memory of {' and '.join(gpus.uuids) or 'a card'}"
     claim = Claim(f"unit/{unit}/gpu-memory", unit, "works on its cards", wanted)
-    return claim.prove(_memory(provider, gpus, told, client, proc))
+
+    async def seen() -> str:
+        looks = [told, *([anew] * _LOOKS if len(provider.weights) > 1 else ())]
+        for look in looks[:-1]:
+            try:
+                return await _memory(provider, gpus, look, client, proc)
+            except _TooLittle:
+                # It may be about to load another of its models, for somebody else.
+                await asyncio.sleep(_PAUSE)
+        return await _memory(provider, gpus, looks[-1], client, proc)
+
+    return claim.prove(seen())
 
 
 async def _memory(
@@ -121,6 +148,14 @@ async def _memory(
         raise Refuted(f"no memory of {_names(idle)}")
     # The others take as many of their cards as a model needs.
     if users:
+        sizes = [each for card in users for each in _sizes(card, processes)]
+        needed = await asyncio.to_thread(_needed, provider.weights, wanted)
+        if None not in sizes and sum(filter(None, sizes)) < needed:
+            parts = " and ".join(f"{held[card['index']]} of {_name(card)}" for card in users)
+            raise _TooLittle(
+                f"it holds {parts}, and the layers of its model have {size(needed)}: it computes on the processor, "
+                "wholly or in part"
+            )
         return "; ".join(f"{_name(card)}: {held[card['index']]}" for card in users)
     if provider.kind == _LOADS_ON_DEMAND and not await _has_loaded(provider, client):
         return "no model is in memory, as nobody asked for one lately"
@@ -132,10 +167,35 @@ async def _memory(
 
 def _held(card: Mapping[str, Any], processes: Collection[int]) -> str:
     """What these processes hold of the card, for people; empty = nothing."""
-    sizes = [process["memory"] for process in card["processes"] if process["pid"] in processes]
+    sizes = _sizes(card, processes)
     if not sizes:
         return ""
-    return "of unknown size" if None in sizes else size(sum(sizes))
+    return "of unknown size" if None in sizes else size(sum(filter(None, sizes)))
+
+
+def _sizes(card: Mapping[str, Any], processes: Collection[int]) -> list[int | None]:
+    """Bytes that each of these processes holds of the card; none = the driver does not tell how many."""
+    return [process["memory"] for process in card["processes"] if process["pid"] in processes]
+
+
+def _needed(weights: Sequence[CardWeights], cards: Sequence[Mapping[str, Any]]) -> int:
+    """Bytes of these cards that the provider must hold at least; 0 = that is not known.
+
+    One of the models is loaded at a time, and nobody knows which: the smallest counts.
+    """
+    free = [card["memory_free"] for card in cards]
+    room = None if None in free else sum(free)
+    return min((_needed_by(each, room) for each in weights), default=0)
+
+
+def _needed_by(weights: CardWeights, room: int | None) -> int:
+    try:
+        needed = layers_size(weights.file, weights.layers)
+    except (OSError, ValueError):
+        return 0  # what is wrong with the file is for its own check to say
+    # Where fewer layers than all were loaded for lack of room, there is still none for all of them.
+    lacks_room = weights.if_free and (room is None or room < needed)
+    return 0 if lacks_room else needed
 
 
 def _used(card: Mapping[str, Any]) -> int:

@@ -209,7 +209,12 @@ SIGNS: Mapping[str, Sign] = {
         "a unit does not use the card that it should",
         (
             Cause("it was built, or started, without its card: it computes on the processor", _LOG),
-            Cause("`gpus` names other cards than the host has", "{config}/bin/gpu"),
+            Cause(
+                "others held its card's memory when it started, so that it left layers to the processor: "
+                "`systemctl restart {unit}`",
+                "{config}/bin/gpu facts",
+            ),
+            Cause("`gpus` names other cards than the host has", "{config}/bin/gpu facts"),
         ),
     ),
     "task": Sign(

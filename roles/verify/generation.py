@@ -62,6 +62,21 @@ class Gpus:
 
 
 @dataclass(frozen=True)
+class CardWeights:
+    """A model whose layers are to be in the memory of cards.
+
+    Attributes:
+        file: its GGUF file.
+        layers: so many of them, the last ones, and the output counts as one; none = all.
+        if_free: as many as fit: where there is no room, fewer are as they should be.
+    """
+
+    file: Path
+    layers: int | None = None
+    if_free: bool = False
+
+
+@dataclass(frozen=True)
 class Provider:
     """A model server: its unit, and the names of the tasks without which it does not serve all of its models.
 
@@ -69,6 +84,7 @@ class Provider:
         kind: what it runs, e.g. `vllm`.
         api_base: where the gateway asks it; told in reports, as its `models` are, and not checked.
         gpus: none = it computes on the processor.
+        weights: the models of which it has one in the memory of its cards; empty = that is not known.
     """
 
     name: str
@@ -78,6 +94,7 @@ class Provider:
     api_base: str = ""
     models: tuple[str, ...] = ()
     gpus: Gpus | None = None
+    weights: tuple[CardWeights, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -361,9 +378,16 @@ def _provider(entry: _Entry, folder: Path) -> Provider:
         tasks=entry.texts("tasks"),
         kind=entry.text("kind"),
         gpus=Gpus(gpus.text("vendor"), gpus.texts("uuids")) if gpus else None,
+        # A generation of a version that did not compare them says nothing of them.
+        weights=tuple(map(_weights, entry.entries("weights"))) if "weights" in entry.values else (),
         api_base=entry.text("api_base"),
         models=entry.texts("models"),
     )
+
+
+def _weights(entry: _Entry) -> CardWeights:
+    layers = None if entry.values.get("layers") is None else int(entry.number("layers"))
+    return CardWeights(Path(entry.text("file")), layers, entry.flag("if_free"))
 
 
 def _service(entry: _Entry, folder: Path) -> Service:

@@ -72,6 +72,7 @@ class Shape:
 
     Attributes:
         half: matrices in two bytes a number instead of four.
+        alike: all layers have the numbers of the first, which are made once.
     """
 
     width: int = 64
@@ -80,6 +81,7 @@ class Shape:
     key_value_heads: int = 1
     feed_forward: int = 128
     half: bool = False
+    alike: bool = False
 
     @property
     def head(self) -> int:
@@ -246,6 +248,10 @@ def _tensors(vocabulary: Vocabulary, random: np.random.Generator, shape: Shape) 
     tensors["output.weight"] = output
     for layer in range(shape.layers):
         block = f"blk.{layer}."
+        if layer and shape.alike:
+            first = {name: values for name, values in tensors.items() if name.startswith("blk.0.")}
+            tensors |= {name.replace("blk.0.", block, 1): values for name, values in first.items()}
+            continue
         tensors[block + "attn_norm.weight"] = np.ones(width, np.float32)
         tensors[block + "attn_q.weight"] = noise(shape.heads * head, width)
         tensors[block + "attn_k.weight"] = noise(shape.key_value_heads * head, width)

@@ -65,6 +65,14 @@ def test_a_key_that_is_refused_is_told_at_each_check_that_needs_it_and_no_other_
     assert not first_cause(unknown).startswith("the key was changed")
 
 
+def test_a_server_that_holds_less_of_its_card_than_its_model_needs_is_explained() -> None:
+    seen = "it holds 543 MB of GPU 0 (NVIDIA H100 80GB HBM3), and the layers of its model have 4.4 GB: it computes on …"
+    (found,) = explained([check("unit/llama-server@n.service/gpu-memory", seen)], GENERATION)
+    assert found.causes[0].cause.endswith("without its card: it computes on the processor")
+    assert "`systemctl restart llama-server@n.service`" in found.causes[1].cause
+    assert {cause.look for cause in found.causes[1:]} == {"/etc/ai-backend/bin/gpu facts"}
+
+
 def test_the_commands_name_the_unit_and_the_folder_at_hand() -> None:
     (found,) = explained([check("unit/llama-server@n.service/active", "failed (exit-code)")], GENERATION)
     assert found.causes[0].look == "journalctl -u llama-server@n.service -n 50"

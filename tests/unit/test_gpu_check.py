@@ -14,6 +14,7 @@ import pytest
 
 from roles.host.programs import gpu
 from roles.host.programs.gpu import Facts
+from roles.verify.generation import load_generation
 from tests.gpu import packing
 from tests.gpu.driver_tool import asked, differences, mask, recorded
 from tests.gpu.packing import PackError, make_environment, open_pack, unpack_python
@@ -135,6 +136,18 @@ def test_nothing_holds_that_was_not_run() -> None:
     rows = [Row("a", Outcome.PASSED, 1.0, ""), Row("b", Outcome.SKIPPED, 0.0, "")]
     assert holds(rows)
     assert not holds([*rows, Row("c", Outcome.NOT_RUN, 0.0, "")])
+
+
+# What is deployed
+
+
+def test_the_verifier_compares_both_servers_with_the_model_that_is_made(tmp_path: Path) -> None:
+    made = deployed(tmp_path, "90")
+    providers = load_generation(made.config).providers
+    assert [provider.kind for provider in providers] == ["llama-server", "llama-cpp-python"]
+    for provider in providers:
+        (weights,) = provider.weights
+        assert (weights.file.resolve(), weights.layers) == (made.model.resolve(), None)
 
 
 # The driver's tool

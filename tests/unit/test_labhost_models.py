@@ -57,6 +57,17 @@ def test_a_reranker_favours_one_character_alone(tmp_path: Path) -> None:
         write_tiny_reranker(tmp_path / "other.gguf", favours="ab", name="other")
 
 
+def test_layers_that_are_alike_have_the_numbers_of_the_first(tmp_path: Path) -> None:
+    for alike in (False, True):
+        shape = Shape(layers=3, alike=alike)
+        write_tiny_gguf(tmp_path / "model.gguf", says="a bb", name="alike", shape=shape)
+        tensors = {tensor.name: tensor.data for tensor in GGUFReader(tmp_path / "model.gguf").tensors}
+        assert len(tensors) == 3 + 3 * 9
+        for layer in (1, 2):
+            first, other = (tensors[f"blk.{number}.attn_q.weight"] for number in (0, layer))
+            assert np.array_equal(first, other) is alike
+
+
 def test_a_model_of_another_shape_has_matrices_in_half_and_vectors_in_whole_numbers(tmp_path: Path) -> None:
     shape = Shape(width=256, layers=1, heads=2, key_value_heads=1, feed_forward=320, half=True)
     says = " ".join(f"w{number}" for number in range(200))

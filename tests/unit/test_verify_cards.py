@@ -5,23 +5,31 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from roles.host.programs import gpu
+from roles.verify import cards
 from roles.verify.cards import card_checks
-from roles.verify.generation import Gpus, Provider, Service
+from roles.verify.generation import CardWeights, Gpus, Provider, Service
 from roles.verify.verdict import Check
 from tests.deployed import deployed
+from tests.sparse_gguf import model
 
 RECORDINGS = Path(__file__).parent / "gpu_recordings"
 FIRST, SECOND = "GPU-00000000-0000-0000-0000-000000000000", "GPU-00000000-0000-0000-0000-000000000001"
 OURS, ANOTHERS = 700, 800
 """Processes of the provider's unit, and of another."""
+H100 = "GPU 0 (NVIDIA H100 80GB HBM3)"
+WITHOUT_DEVICE, WITHOUT_LAYERS, ON_THE_CARD = 518, 764, 1184
+"""MiB that llama-server held of an H100 with a model of 373 MiB: with `--device none`, with `--n-gpu-layers 0`, and
+with all layers on the card (`make gpu`, llama.cpp of llama-cpp-python 0.3.36, driver 580.159.04)."""
+GB = 10**9
 
 
 class Host:
@@ -52,9 +60,15 @@ esac
         (self._bin / "nvidia-smi").write_text(script)
         (self._bin / "nvidia-smi").chmod(0o755)
 
-    def checks(self, *uuids: str, kind: str = "llama-server", url: str = "http://127.0.0.1:9/") -> dict[str, Check]:
+    def checks(
+        self,
+        *uuids: str,
+        kind: str = "llama-server",
+        url: str = "http://127.0.0.1:9/",
+        weights: Sequence[CardWeights] = (),
+    ) -> dict[str, Check]:
         service = Service("engine.service", "127.0.0.1", 8001, url, 30, Path("/nowhere"))
-        provider = Provider("engine", service, (), kind, gpus=Gpus("nvidia", uuids))
+        provider = Provider("engine", service, (), kind, gpus=Gpus("nvidia", uuids), weights=tuple(weights))
         generation = deployed(self.config, providers=(provider,))
 
         async def run() -> list[Check]:
@@ -63,8 +77,8 @@ esac
 
         return {check.id: check for check in asyncio.run(run())}
 
-    def memory(self, *uuids: str, kind: str = "llama-server", url: str = "http://127.0.0.1:9/") -> tuple[object, str]:
-        check = self.checks(*uuids, kind=kind, url=url)["unit/engine.service/gpu-memory"]
+    def memory(self, *uuids: str, **options: Any) -> tuple[object, str]:
+        check = self.checks(*uuids, **options)["unit/engine.service/gpu-memory"]
         return check.ok, check.seen
 
 
@@ -133,6 +147,114 @@ def test_without_a_driver_that_works_its_own_check_is_red_and_the_rest_unknown(h
     assert checks["host/driver"].ok is False
     assert checks["unit/engine.service/gpu-memory"].ok is None
     assert checks["unit/engine.service/gpu-memory"].seen == "the cards can not be asked, see host/driver"
+
+
+# What it holds against what its model needs
+
+
+def on_h100(host: Host, mebibytes: object) -> None:
+    """Our engine holds that much, as llama-server did when it was recorded."""
+    (holder,) = (RECORDINGS / "h100_llama_server/query-compute-apps").read_text().splitlines()
+    host.says("h100_llama_server", holder.replace(", 5023, 1184, ", f", {OURS}, {mebibytes}, "))
+
+
+@pytest.mark.parametrize("if_free", [True, False])
+@pytest.mark.parametrize(("mebibytes", "held"), [(WITHOUT_DEVICE, "543 MB"), (WITHOUT_LAYERS, "801 MB")])
+def test_an_engine_on_the_processor_is_red_although_it_holds_a_context(
+    host: Host, tmp_path: Path, mebibytes: int, held: str, if_free: bool
+) -> None:
+    on_h100(host, mebibytes)
+    weights = [CardWeights(model(tmp_path / "m.gguf", 4_400_000_000), None, if_free)]
+    assert host.memory(FIRST, weights=weights) == (
+        False,
+        f"it holds {held} of {H100}, and the layers of its model have 4.4 GB: it computes on the processor, "
+        "wholly or in part",
+    )
+
+
+@pytest.mark.parametrize("if_free", [True, False])
+def test_an_engine_that_holds_its_model_is_well_whatever_the_embeddings_add_to_the_file(
+    host: Host, tmp_path: Path, if_free: bool
+) -> None:
+    on_h100(host, ON_THE_CARD)
+    file = model(tmp_path / "m.gguf", 1184 << 20)
+    assert file.stat().st_size > 2 * (1184 << 20)
+    assert host.memory(FIRST, weights=[CardWeights(file, None, if_free)]) == (True, f"{H100}: 1.2 GB")
+
+
+def test_a_model_that_is_smaller_than_a_context_cannot_be_told_apart(host: Host, tmp_path: Path) -> None:
+    """As was seen: the recorded model had 370 MiB in its layers."""
+    on_h100(host, WITHOUT_DEVICE)
+    weights = [CardWeights(model(tmp_path / "m.gguf", 368 << 20))]
+    assert host.memory(FIRST, weights=weights) == (True, f"{H100}: 543 MB")
+
+
+def test_only_the_layers_that_are_to_be_on_the_card_are_asked_for(host: Host, tmp_path: Path) -> None:
+    """Of 8 layers and the output the last 3: two layers of 500 MB and the output."""
+    file = model(tmp_path / "m.gguf", 4 * GB, layers=8)
+    on_h100(host, 960)
+    assert host.memory(FIRST, weights=[CardWeights(file, 3)])[0] is True
+    assert host.memory(FIRST, weights=[CardWeights(file, 4)])[0] is False
+    on_h100(host, 940)
+    assert host.memory(FIRST, weights=[CardWeights(file, 3)])[0] is False
+
+
+def test_what_it_holds_of_several_cards_counts_together(host: Host, tmp_path: Path) -> None:
+    host.says("two_cards", f"{FIRST}, {OURS}, 2000, llama-server", f"{SECOND}, {OURS}, 3000, llama-server")
+    for size, well in ((5_200_000_000, True), (5_300_000_000, False)):
+        found, seen = host.memory(FIRST, SECOND, weights=[CardWeights(model(tmp_path / "m.gguf", size))])
+        assert found is well
+    assert seen.startswith(
+        "it holds 2.1 GB of GPU 0 (NVIDIA GeForce RTX 5090) and 3.1 GB of GPU 1 (NVIDIA GeForce RTX 3090 Ti), and"
+    )
+
+
+def test_layers_that_were_left_out_for_lack_of_room_are_missed_where_that_was_not_foreseen(
+    host: Host, tmp_path: Path
+) -> None:
+    """There are 77 GiB free beside what it holds."""
+    on_h100(host, 60_000)
+    for size, if_free, well in ((82 * GB, True, False), (90 * GB, True, True), (90 * GB, False, False)):
+        weights = [CardWeights(model(tmp_path / "m.gguf", size), None, if_free)]
+        assert host.memory(FIRST, weights=weights)[0] is well
+
+
+def test_memory_of_unknown_size_is_compared_with_nothing(host: Host, tmp_path: Path) -> None:
+    on_h100(host, "[N/A]")
+    weights = [CardWeights(model(tmp_path / "m.gguf", 4 * GB))]
+    assert host.memory(FIRST, weights=weights) == (True, f"{H100}: of unknown size")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"<html>404</html>", b"GGUF"])
+def test_what_is_wrong_with_the_models_file_is_for_another_check_to_say(
+    host: Host, tmp_path: Path, content: bytes | None
+) -> None:
+    on_h100(host, WITHOUT_DEVICE)
+    file = tmp_path / "m.gguf"
+    if content is not None:
+        file.write_bytes(content)
+    assert host.memory(FIRST, weights=[CardWeights(file)]) == (True, f"{H100}: 543 MB")
+
+
+def test_of_several_models_the_smallest_counts(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cards, "_PAUSE", 0.0)
+    large, small = (CardWeights(model(tmp_path / f"{size}.gguf", size * GB)) for size in (4, 1))
+    on_h100(host, 1000)
+    assert host.memory(FIRST, weights=[large, small])[0] is True
+    on_h100(host, 900)
+    assert host.memory(FIRST, weights=[large, small])[0] is False
+
+
+def test_an_engine_that_is_loading_another_of_its_models_is_looked_at_again(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def passes(_seconds: float) -> None:
+        on_h100(host, 5000)
+
+    weights = [CardWeights(model(tmp_path / f"{size}.gguf", size * GB)) for size in (4, 5)]
+    on_h100(host, WITHOUT_DEVICE)
+    monkeypatch.setattr(asyncio, "sleep", passes)
+    assert host.memory(FIRST, weights=weights) == (True, f"{H100}: 5.2 GB")
 
 
 @pytest.fixture

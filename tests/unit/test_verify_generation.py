@@ -10,7 +10,7 @@ import yaml
 
 from roles.verify import ConfigError, load_generation
 from roles.verify.environment_file import parse_environment, parse_environment_block
-from roles.verify.generation import Deployment, Gateway, Probe, Route, Service
+from roles.verify.generation import CardWeights, Deployment, Gateway, Probe, Route, Service
 from roles.verify.proof import CannotCheck
 
 PROVIDERS = """
@@ -79,6 +79,18 @@ def config(tmp_path: Path) -> Path:
     link = tmp_path / "ai-backend"
     link.symlink_to(folder)
     return link
+
+
+def test_what_must_be_on_cards_is_read_and_not_missed_in_an_older_generation(config: Path) -> None:
+    (provider,) = load_generation(config).providers
+    assert provider.weights == ()
+    with (config / "providers.yaml").open("r+") as file:
+        text = file.read()
+        file.seek(0)
+        weights = "weights: [{file: /m.gguf, layers: null, if_free: true}, {file: /n.gguf, layers: 20, if_free: false}]"
+        file.write(text.replace("  kind: vllm\n", f"  kind: vllm\n  {weights}\n"))
+    (provider,) = load_generation(config).providers
+    assert provider.weights == (CardWeights(Path("/m.gguf"), None, True), CardWeights(Path("/n.gguf"), 20, False))
 
 
 def test_a_generation_is_read_as_it_lies_there(config: Path) -> None:

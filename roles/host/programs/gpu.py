@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -22,6 +23,8 @@ from typing import TypedDict
 
 SMI_SECONDS = 30.0
 """Time for one `nvidia-smi`: with many cards and no persistence daemon it takes more than ten."""
+LAST_LOOK_SECONDS = 20.0
+"""Time for all that is asked once a wait is over. Systemd gives units 30 seconds more than they are to wait."""
 POLL_SECONDS = 1.0
 NOTICE_SECONDS = 5.0
 """Pause between two lines that say what is waited for."""
@@ -94,7 +97,7 @@ def facts(root: Path = Path("/")) -> Facts:
         root: where /proc, /sys and /dev are. Programs are found on PATH.
     """
     for vendor, read in _READERS.items():
-        found = read(root, SMI_SECONDS)
+        found = read(root, math.inf)
         if found["vendor"] == vendor:
             return found
     return _nothing()
@@ -155,7 +158,8 @@ _LOST = ("[GPU is lost]", "[GPU requires reset]", "[Unknown Error]", "ERR!")
 """Values in place of a figure, of a card that no longer works."""
 
 
-def _nvidia(root: Path, limit: float) -> Facts:
+def _nvidia(root: Path, end: float) -> Facts:
+    """`end`: when all must be asked, by the monotonic clock."""
     found = _nothing()
     found["driver"]["kernel"] = _nvidia_kernel_module(root)
     present = found["driver"]["kernel"] is not None or _has_display_device(root, _NVIDIA)
@@ -167,15 +171,15 @@ def _nvidia(root: Path, limit: float) -> Facts:
                 "(Debian: nvidia-smi, Ubuntu: nvidia-utils-<branch>)"
             )
         return found
-    said = _smi(limit, f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits")
+    said = _smi(end, f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits")
     rows = csv.DictReader((said or "").splitlines(), fieldnames=_FIELDS, skipinitialspace=True)
     found["cards"] = [_nvidia_card(row, root) for row in rows if _is_card(row)]
     if found["cards"] or present:
         found["vendor"] = "nvidia"
         found["problem"] = _nvidia_problem(said, found)
     if found["cards"]:
-        _add_versions(found["driver"], _smi(limit, "--version") or "")
-        _add_processes(found["cards"], root, limit)
+        _add_processes(found["cards"], root, end)
+        _add_versions(found["driver"], _smi(end, "--version") or "")
     return found
 
 
@@ -195,12 +199,15 @@ def _has_display_device(root: Path, vendor: str) -> bool:
     )
 
 
-def _smi(limit: float, *arguments: str) -> str | None:
-    """What `nvidia-smi` says on both streams; none when it did not end in time.
+def _smi(end: float, *arguments: str) -> str | None:
+    """What `nvidia-smi` says on both streams; none when it did not end in time, `SMI_SECONDS` or until `end`.
 
     A driver in trouble can hold it in the kernel, where no signal ends it: so its output goes to a file (in memory, as
     the disk may be full), and once it was killed nobody waits for it.
     """
+    limit = min(SMI_SECONDS, end - time.monotonic())
+    if limit <= 0:
+        return None
     with os.fdopen(os.memfd_create("nvidia-smi"), "w+b") as output:
         try:
             process = subprocess.Popen(
@@ -305,9 +312,9 @@ def _add_versions(driver: Driver, said: str) -> None:
         driver["agree"] = f"{driver['kernel']}.".startswith(f"{driver['library']}.")
 
 
-def _add_processes(cards: list[Card], root: Path, limit: float) -> None:
+def _add_processes(cards: list[Card], root: Path, end: float) -> None:
     # The name comes last, as it may hold commas.
-    said = _smi(limit, "--query-compute-apps=gpu_uuid,pid,used_memory,process_name", "--format=csv,noheader,nounits")
+    said = _smi(end, "--query-compute-apps=gpu_uuid,pid,used_memory,process_name", "--format=csv,noheader,nounits")
     for line in (said or "").splitlines():
         parts = line.split(", ", 3)
         if len(parts) == 4 and parts[1].isdecimal():
@@ -326,7 +333,7 @@ def _add_processes(cards: list[Card], root: Path, limit: float) -> None:
 # AMD ----------------------------------------------------------------------------------------------------------------
 
 
-def _amd(root: Path, _limit: float) -> Facts:
+def _amd(root: Path, _end: float) -> Facts:
     found = _nothing()
     nodes = sorted((root / "sys/class/kfd/kfd/topology/nodes").glob("[0-9]*"), key=lambda node: int(node.name))
     for node in nodes:
@@ -405,7 +412,7 @@ def wait(
         uuids: the cards that are wanted, all of them; empty = those that can be used, at least one.
         free_share: part of each wanted card's memory that must be free; none = it does not matter. vLLM does not
             start without its gpu_memory_utilization free, and a server that was killed holds its memory for a while.
-        timeout: seconds.
+        timeout: seconds; the look that is under way then may take `LAST_LOOK_SECONDS` more.
 
     Raises:
         GpuError: the time is over, or waiting is pointless.
@@ -413,8 +420,9 @@ def wait(
     started = time.monotonic()
     said = None
     while True:
-        remaining = timeout - (time.monotonic() - started)
-        found = _READERS[vendor](root, min(SMI_SECONDS, max(remaining, 1.0)))
+        # The last look is what a failure is explained by: on a slow host, too, it has to tell who holds the memory.
+        end = max(started + timeout, time.monotonic() + LAST_LOOK_SECONDS)
+        found = _READERS[vendor](root, end)
         lack = _host_lack(vendor, found, root) or _cards_lack(found, uuids, free_share)
         elapsed = time.monotonic() - started
         if lack is None:
