@@ -176,7 +176,9 @@ def test_a_run_that_is_killed_in_between_is_healed_by_the_next(
     host.run(f"python3 -c '{script}' {socket} {command}; rm /var/lib/ai-backend/activated")
     assert status(host, SECOND) == 200
     deploy(host, inventory=inventory).must_pass()
-    assert (status(host, SECOND), status(host, FIRST)) == (401, 200)
+    # 429 where it has been refused too often before.
+    assert status(host, SECOND) in (401, 429)
+    assert status(host, FIRST) == 200
 
 
 def test_the_key_is_read_anew_where_the_front_restarts(host: LabHost) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from roles.verify import Verdict
 from tests.lab.conftest import NewHost
-from tests.lab.deploys import PYINFRA, SMALL, Run, deploy
+from tests.lab.deploys import PYINFRA, SMALL, Run, deploy, failures, verdict
 from tests.labhost import LabHost
 from tests.labhost.paths import REPOSITORY
 from tests.verdicts import GOOD
@@ -66,7 +66,7 @@ HOSTILE = "\\033]0;pwned\\007\\033[2J\\033[1;1H\\302\\233\\061;31m\\342\\200\\25
 PYTHON = f"""#!/bin/sh
 printf '{HOSTILE}{HOSTILE}'
 printf '{HOSTILE}' >&2
-exec /usr/bin/python3 "$@"
+exec /usr/bin/honest-python3 "$@"
 """
 VERIFIER = f"#!/bin/sh\nprintf '{HOSTILE}' >&2\ncat /root/verdict\nexit 1\n"
 
@@ -79,7 +79,8 @@ def hostile_verdict() -> Verdict:
 
 def test_a_host_in_foreign_hands_does_not_drive_the_terminal(host: LabHost) -> None:
     found = json.dumps(json.loads(hostile_verdict().to_json()), ensure_ascii=False)
-    host.run("cat > /usr/local/bin/python3 && chmod 755 /usr/local/bin/python3", input=PYTHON)
+    swap = "mv /usr/bin/python3 /usr/bin/honest-python3; cat > /usr/bin/python3; chmod 755 /usr/bin/python3"
+    host.run(swap, input=PYTHON)
     host.run(f"mkdir -p {STATE}/lock /etc/ai-backend/bin && cat > /root/verdict", input=found)
     host.run("cat > /etc/ai-backend/bin/verify && chmod 755 /etc/ai-backend/bin/verify", input=VERIFIER)
     try:
@@ -92,7 +93,7 @@ def test_a_host_in_foreign_hands_does_not_drive_the_terminal(host: LabHost) -> N
             assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", plain), repr(plain)
             assert not re.search("^FAIL faked", plain, re.MULTILINE)
     finally:
-        host.run("rm -r /usr/local/bin/python3 /etc/ai-backend")
+        host.run("rm -r /etc/ai-backend; mv /usr/bin/honest-python3 /usr/bin/python3")
 
 
 def on_a_terminal(host: LabHost, deploy: str, inventory: Path) -> str:
@@ -130,6 +131,8 @@ def test_a_host_whose_cable_is_pulled_in_a_step_ends_the_run_and_the_next_one_wa
     cut: list[float] = []
 
     def pull() -> None:
+        # With a warm cache it would have ended before the next run comes.
+        host.run("pkill -STOP -u ai-backend-build")
         host.cut_link()
         cut.append(time.monotonic())
 
@@ -141,5 +144,9 @@ def test_a_host_whose_cable_is_pulled_in_a_step_ends_the_run_and_the_next_one_wa
     assert took < 3 * SILENCE
     # The step goes on there; whose it is, and since when, is said.
     again = deploy(host, at="waiting for another step on this host: 'install' of ")
+    host.run("pkill -CONT -u ai-backend-build")
     assert "taking over the lock of an earlier run of yours that is gone" in again.output
     assert re.search(r"'install' of \S+, under way since 20\S+ \S+ UTC, 5 s", again.output)
+    # And once that has ended, a run comes to its end.
+    deploy(host).must_pass()
+    assert failures(verdict(host)) == []
