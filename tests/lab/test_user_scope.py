@@ -68,4 +68,4 @@ def test_the_checks_of_the_host_hold_for_the_user_too(host: LabHost) -> None:
     found = verdict(host, verifier=VERIFIER, user="alice")
     assert failures(found) == []
     groups = {check["id"].partition("/")[0] for check in found["checks"]}
-    assert groups == {"host", "generation", "unit", "model", "gateway", "route"}
+    assert groups == {"host", "generation", "install", "unit", "model", "gateway", "route"}
