@@ -34,8 +34,9 @@ def inventory(tmp_path: Path) -> Path:
 def test_missing_packages_and_lingering_are_the_administrators_and_named(host: LabHost, inventory: Path) -> None:
     run = deploy(host, inventory=inventory)
     assert run.status == 1
-    assert "ask an administrator to run `apt-get install ccache cmake g++ haproxy ninja-build python3-venv` once" in run.output
-    host.run("apt-get install -y --no-install-recommends ccache cmake g++ haproxy ninja-build python3-venv", timeout=300)
+    packages = "ccache cmake g++ haproxy ninja-build python3-venv"
+    assert f"ask an administrator to run `apt-get install {packages}` once" in run.output
+    host.run(f"apt-get install -y --no-install-recommends {packages}", timeout=300)
     run = deploy(host, inventory=inventory)
     assert run.status == 1
     assert "Ask an administrator to run `loginctl enable-linger alice` once" in run.output
