@@ -119,10 +119,14 @@ def test_a_flood_of_one_address_is_not_felt_by_another(
         assert became.get("401", 0) <= 60 < became["429"]
 
 
-def test_what_was_refused_is_in_the_journal_and_no_key_is(host: LabHost) -> None:
+def test_what_was_refused_is_in_the_journal_and_no_key_is(
+    host: LabHost, stranger: LabHost, client: httpx.Client
+) -> None:
+    assert client.get("/v1/models", headers={"Authorization": "Bearer sk-guess-from-here"}).status_code == 401
     told = host.run("journalctl -u ai-backend-front -o cat --no-pager").stdout
+    assert re.search(r"^[\d.]+ GET /v1/models: 401", told, re.MULTILINE)
     # Of each address five a minute: of which of the floods is chance.
-    assert re.search(r"^[\d.]+ (GET|POST) /v1/\S+: 4\d\d", told, re.MULTILINE)
+    assert re.search(rf"^{re.escape(stranger.address)} .+: 4\d\d", told, re.MULTILINE)
     assert "sk-guess" not in told
     assert len(told.splitlines()) < 500
 
