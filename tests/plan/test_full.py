@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,17 @@ def test_a_lock_that_a_dead_run_left_is_given_back_by_a_run_with_nothing_else_to
     run = run_pyinfra(tmp_path, f"import json\nhosts = [fake('box', small_stack(), {left}, {PASS})]")
     assert run.status == 0, run.output
     assert [step for step in run.programs() if step != "fact"] == steps
+
+
+def test_what_stays_open_in_user_scope_is_said_before_a_deploy(tmp_path: Path) -> None:
+    read = "lambda read: read.update(user='alice', home='/home/alice', lingering=True)"
+    stack = "small_stack(scope=UserScope(user='alice'))"
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', {stack}, {read})]", "preflight.py")
+    assert run.status == 0, run.output
+    (warning,) = re.findall(r"warning: (\S+) asks for no login, .* port (\d+) .* open to them", run.output)
+    assert warning == ("litellm@a.service", "4001")
+    run = run_pyinfra(tmp_path, "hosts = [fake('box', small_stack())]", "preflight.py")
+    assert "warning" not in run.output
 
 
 def test_pruning_names_the_unused_folders_and_nothing_else(tmp_path: Path) -> None:
