@@ -60,8 +60,9 @@ def test_the_checks_run_side_by_side(proven: Proven, double: Double) -> None:
     double.spoil(*NAMES, delay=0.4)
     verdict = proven.verdict()
     assert verdict.status == "pass"
-    assert sum(check.seconds for check in verdict.checks) > 2.4
-    assert verdict.seconds < 2.0
+    one_by_one = sum(check.seconds for check in verdict.checks)
+    assert one_by_one > 2.4
+    assert verdict.seconds < one_by_one / 2
 
 
 def test_a_gateway_that_has_just_started_is_asked_something_first(
