@@ -93,6 +93,7 @@ def test_a_limit_that_lets_nobody_pass_is_red(proven: Proven, double: Double, mo
 def test_a_backend_that_rests_and_is_broken_fails_at_once(proven: Proven, double: Double) -> None:
     double.spoil("qwen", "gpt-4o", status=429, error="No deployments available, cooldown")
     double.spoil("qwen@backend", status=500, error="kaput")
+    assert proven.generation.gateway
     verdict = proven.verdict(gateway=replace(proven.generation.gateway, cooldown=60))
     assert {check.id for check in verdict.checks if not check.ok} == CHATS | STREAMS
     assert verdict.seconds < 30
