@@ -54,6 +54,15 @@ def full() -> None:
     release_lock(name="Give the deploy lock back")
 
 
+def prepare() -> None:
+    """Install packages and make installs and models, as `full` would, and stop there: nothing that runs changes."""
+    _target().check()
+    acquire_lock(name="Take the deploy lock", to="prepare")
+    prepare_system(name="Prepare the system")
+    make_installs(name="Make installs")
+    release_lock(name="Give the deploy lock back")
+
+
 def verify() -> None:
     """Prove the host as it is, and say what changed since it was last proved.
 

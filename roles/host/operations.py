@@ -29,7 +29,9 @@ def lock_folder(layout: Layout) -> str:
 
 
 @operation()
-def acquire_lock(*, to: Literal["deploy", "prune", "go back"] = "deploy") -> Generator[PyinfraCommand, None, None]:
+def acquire_lock(
+    *, to: Literal["deploy", "prepare", "prune", "go back"] = "deploy"
+) -> Generator[PyinfraCommand, None, None]:
     """Take the host's deploy lock, if there is anything to do.
 
     A lock left behind by a run of the same person on the same machine whose process is gone is taken over; so is one
@@ -43,6 +45,8 @@ def acquire_lock(*, to: Literal["deploy", "prune", "go back"] = "deploy") -> Gen
     match to:
         case "deploy":
             anything = target.pending.anything
+        case "prepare":
+            anything = target.pending.prepare
         case "prune":
             anything = bool(target.unused_installs or target.plan.prune_commands)
         case "go back":

@@ -93,6 +93,19 @@ def test_what_stays_open_in_user_scope_is_said_before_a_deploy(tmp_path: Path) -
     assert "warning" not in run.output
 
 
+def test_preparing_makes_what_is_missing_and_switches_to_nothing(tmp_path: Path) -> None:
+    fresh = "lambda read: read.update(generation=None, files={}, installs=[], missing_packages=['g++'])"
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {fresh})]", "prepare.py")
+    assert run.status == 0, run.output
+    first, second, *steps, last = [step for step in run.programs() if step != "fact"]
+    assert (first, second, last) == ("lock", "system", "lock")
+    assert set(steps) == {"install"}
+    # What is left to do is none of its business.
+    other = "lambda read: read.update(generation=None, files={})"
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {other})]", "prepare.py")
+    assert run.programs() == ["fact"]
+
+
 def test_pruning_names_the_unused_folders_and_nothing_else(tmp_path: Path) -> None:
     unused = "lambda read: read['installs'].append('/var/lib/ai-backend/models/0ld')"
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {unused})]", "prune.py")
