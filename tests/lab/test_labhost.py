@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -173,6 +174,26 @@ def test_a_small_disk_fills_up_and_outlives_a_reboot(new_host: NewHost) -> None:
     host.run("echo small > /opt/ai-backend/blob")
     host.reboot()
     assert host.run("cat /opt/ai-backend/blob").stdout == "small\n"
+
+
+def test_a_kept_disk_is_where_later_hosts_begin_and_none_of_them_changes_it(
+    lab: Lab, new_host: NewHost, tmp_path: Path
+) -> None:
+    first = new_host("first")
+    key = "cat /etc/ssh/ssh_host_ed25519_key.pub /etc/machine-id"
+    identity = first.run(key).stdout
+    first.run("mkdir -p /srv/kept/inner && echo kept > /srv/kept/inner/file && rm -r /usr/share/man && sync")
+    disk = lab.folders.images / f"kept-{tmp_path.name}-{os.getpid()}"
+    try:
+        first.keep_disk(disk)
+        for name in ("second", "third"):
+            host = new_host(name, disks=[disk])
+            assert host.run("cat /srv/kept/inner/file; ls /usr/share/man", check=False).stdout == "kept\n"
+            assert host.run("hostname").stdout.startswith(name)
+            assert host.run(key).stdout != identity
+            host.run("echo changed > /srv/kept/inner/file; rm -r /srv/kept")
+    finally:
+        shutil.rmtree(disk)
 
 
 def test_binds_show_folders_of_the_machine(new_host: NewHost, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def furnish(root: Path, name: str, link: Link, authorized_key: str) -> None:
     _write(root / "etc/resolv.conf", resolvers())
     _write(root / "etc/ssh/lab_authorized_keys", authorized_key)
     host_key = root / "etc/ssh/ssh_host_ed25519_key"
+    host_key.unlink(missing_ok=True)  # a kept disk has that of its host
     run_program("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(host_key))
 
 

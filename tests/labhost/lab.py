@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.labhost import control, mirror_process
@@ -45,6 +45,7 @@ class Lab:
         *,
         release: str = DEFAULT_RELEASE,
         owner: int | None = None,
+        disks: Sequence[Path] = (),
         nested: bool = False,
         mirror: bool = True,
         binds: Mapping[str, str] | None = None,
@@ -54,9 +55,11 @@ class Lab:
         """Make a host, boot it and wait until it runs.
 
         ``owner`` is a process number: the host goes when that process does. Without one it stays until
-        `destroy`. ``binds`` and ``read_only_binds`` map folders of this machine to paths in the host;
-        ``small_disks`` maps paths in the host to the size of a disk of their own (``{"/opt/ai-backend":
-        "200M"}``), to be filled by a test. ``nested`` gives the host what it takes to run a lab of its own.
+        `destroy`. ``disks`` are kept ones of earlier hosts of that release (`LabHost.keep_disk`), the uppermost
+        first: the host begins with what is on them, and does not change them. ``binds`` and
+        ``read_only_binds`` map folders of this machine to paths in the host; ``small_disks`` maps paths in the
+        host to the size of a disk of their own (``{"/opt/ai-backend": "200M"}``), to be filled by a test.
+        ``nested`` gives the host what it takes to run a lab of its own.
         """
         require(TO_BOOT_A_HOST)
         if mirror:
@@ -65,6 +68,7 @@ class Lab:
             name=name,
             release=release,
             image=str(base_image(self.folders, release, self._progress)),
+            disks=[str(disk) for disk in disks],
             nested=nested,
             binds=dict(binds or {}),
             read_only_binds=dict(read_only_binds or {}),

@@ -45,13 +45,15 @@ def _start_time(pid: int) -> int | None:
 class HostSpec:
     """What `Lab.create` was asked for.
 
-    ``binds`` maps folders of this machine to where the host sees them; ``small_disks`` maps paths in the
-    host to the size, in the words of tmpfs (``200M``), of a disk of their own that a test can fill.
+    ``disks`` are what `LabHost.keep_disk` has kept, the uppermost first; they lie over ``image``. ``binds``
+    maps folders of this machine to where the host sees them; ``small_disks`` maps paths in the host to the
+    size, in the words of tmpfs (``200M``), of a disk of their own that a test can fill.
     """
 
     name: str
     release: str
     image: str
+    disks: list[str] = field(default_factory=list)
     nested: bool = False
     binds: dict[str, str] = field(default_factory=dict)
     read_only_binds: dict[str, str] = field(default_factory=dict)

@@ -48,6 +48,8 @@ class Supervisor:
         self._exit_status: int | None = None
         self._failure: str | None = None
         self._ending = False
+        self._keep: Path | None = None
+        """Where the host's disk goes at its end."""
 
     def run(self) -> None:
         """Live until the end of the host."""
@@ -80,7 +82,8 @@ class Supervisor:
         for path in (folder.upper, folder.work):
             path.mkdir()
         guest.lend_packages(self._folders.apt_archives(spec.release), folder.upper)
-        layers = f"lowerdir={spec.image},upperdir={folder.upper},workdir={folder.work}"
+        lower = ":".join([*spec.disks, spec.image])
+        layers = f"lowerdir={lower},upperdir={folder.upper},workdir={folder.work}"
         self._mount("-t", "overlay", "-o", layers, "overlay", folder.merged)
         for number, size in enumerate(spec.small_disks.values()):
             disk = folder.small_disks / str(number)
@@ -108,6 +111,10 @@ class Supervisor:
         self._cut_power()
         guest.collect_packages(self._folders.apt_archives(self._spec.release), self._folder.upper)
         for mount in reversed(self._mounts):
+            if self._keep and mount == self._folder.merged:
+                run_program("umount", str(mount))  # now, not lazily: nothing is to be written to it any more
+                run_program("mv", "--no-target-directory", str(self._folder.upper), str(self._keep))
+                continue
             run_program("umount", "--lazy", str(mount))
         with locked(self._folders.lock):
             remove_host(self._folders, self._spec.name)
@@ -225,6 +232,7 @@ class Supervisor:
             if request is None:
                 return False
             if request["verb"] == "destroy":
+                self._keep = Path(request["keep"]) if request.get("keep") else None
                 return True
             control.reply(connection, **self._obey(request))
         except LabError as error:

@@ -41,7 +41,7 @@ def test_a_name_that_could_be_no_host_is_refused(name: str) -> None:
 
 def test_a_spec_reads_back_as_written(folders: LabFolders) -> None:
     folders.host("demo").path.mkdir(parents=True)
-    spec = HostSpec("demo", "trixie", "/image", True, {"/a": "/b"}, {"/c": "/d"}, {"/e": "8M"}, Owner(1, 2))
+    spec = HostSpec("demo", "trixie", "/image", ["/disk"], True, {"/a": "/b"}, {"/c": "/d"}, {"/e": "8M"}, Owner(1, 2))
     spec.save(folders.host("demo"))
     assert HostSpec.load(folders.host("demo")) == spec
 
