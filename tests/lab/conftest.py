@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from tests.lab.prepared import prepared_disk
 from tests.labhost import Lab, LabError, LabHost
 from tests.labhost.faulty_mirror import FaultyMirror
 
@@ -17,8 +18,14 @@ _HERE = Path(__file__).parent
 
 
 class NewHost(Protocol):
-    def __call__(self, name: str = "host", **options: Any) -> LabHost:
-        """Boot a host that goes with the test; ``options`` are those of `Lab.create`."""
+    def __call__(self, name: str = "host", *, prepared: bool = False, **options: Any) -> LabHost:
+        """Boot a host that goes with the test.
+
+        Args:
+            prepared: it begins with packages and installs on its disk (`prepared_disk`), so that what a test deploys
+                needs seconds and not minutes. For tests that are not about making those.
+            options: those of `Lab.create`.
+        """
         ...
 
 
@@ -62,7 +69,9 @@ def hosts_that_go(lab: Lab) -> Iterator[NewHost]:
     """Destroy at the end what was created; should this process be killed before, the supervisors see to it."""
     hosts: list[LabHost] = []
 
-    def create(name: str = "host", **options: Any) -> LabHost:
+    def create(name: str = "host", *, prepared: bool = False, **options: Any) -> LabHost:
+        if prepared:
+            options["disks"] = [prepared_disk(lab)]
         # Several test runs share the machine, so a host's name carries the number of its process.
         host = lab.create(f"{name}-{os.getpid()}", **{"owner": os.getpid(), **options})
         hosts.append(host)

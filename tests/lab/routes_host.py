@@ -80,7 +80,7 @@ def routes_host(lab: Lab, new_host: NewHost, folder: Path, name: str, **gateway:
     pack = ["tar", "--create", "--gzip", "--transform", r"s,^\.,llama-b1,", "--file", str(served / ARCHIVE)]
     subprocess.run([*pack, "--directory", str(programs), "."], check=True, timeout=120)
     # Nested: it may change its own firewall. The mirror's address is there while a host is.
-    host = new_host(name, nested=True)
+    host = new_host(name, nested=True, prepared=True)
     address = lab.mirror_url.removeprefix("http://").partition(":")[0]
     with FaultyMirror(served, address) as mirror, pytest.MonkeyPatch.context() as patch:
         patch.setenv(PASSWORD_VARIABLE, PASSWORD)

@@ -56,7 +56,7 @@ print(json.dumps(sorted(found)))
 
 @pytest.fixture(scope="module")
 def host(new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> LabHost:
-    host = new_module_host("besieged")
+    host = new_module_host("besieged", prepared=True)
     inventory = inventory_file(tmp_path_factory.mktemp("besieged"), "hosts = [lab_host(lab_stack())]")
     deploy(host, inventory=inventory).must_pass()
     return host

@@ -59,7 +59,7 @@ esac
 @pytest.fixture(scope="module")
 def host(new_module_host: NewHost) -> LabHost:
     """A host that the stack was not deployed to yet."""
-    return new_module_host("gpu")
+    return new_module_host("gpu", prepared=True)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ VERIFIER = "/etc/ai-backend/bin/verify"
 @pytest.fixture(scope="module")
 def host(new_module_host: NewHost) -> LabHost:
     """A host with the small stack, whose installs lie on a disk of their own, small enough to be filled."""
-    host = new_module_host("checks", small_disks={"/opt/ai-backend": "3G"})
+    host = new_module_host("checks", prepared=True, small_disks={"/opt/ai-backend": "3G"})
     deploy(host).must_pass()
     return host
 

@@ -95,7 +95,7 @@ def deployed(lab: Lab, new_module_host: NewHost, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("served")
     for name, says in SENTENCES.items():
         write_tiny_gguf(folder / name, says=says, name=Path(name).stem, template=TEMPLATES.get(name, "plain"))
-    host = new_module_host("llama")  # the mirror's address is there while a host is
+    host = new_module_host("llama", prepared=True)  # the mirror's address is there while a host is
     address = lab.mirror_url.removeprefix("http://").partition(":")[0]
     with FaultyMirror(folder, address) as mirror, pytest.MonkeyPatch.context() as patch:
         for variable, key in KEYS.items():

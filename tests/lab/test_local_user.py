@@ -54,7 +54,7 @@ def inventory(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def host(new_module_host: NewHost, inventory: Path) -> LabHost:
     """A host with the stack, a user, and rules of somebody else's."""
-    host = new_module_host("local")
+    host = new_module_host("local", prepared=True)
     host.run(f"useradd --create-home --shell /bin/bash {USER}")
     deploy(host, inventory=inventory).must_pass()
     host.run("nft add table inet foreign")

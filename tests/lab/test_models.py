@@ -26,7 +26,7 @@ OFFLINE_SECONDS = 40
 
 @pytest.fixture(scope="module")
 def host(new_module_host: NewHost) -> LabHost:
-    host = new_module_host("models")
+    host = new_module_host("models", prepared=True)
     deploy(host).must_pass()
     return host
 

@@ -45,7 +45,7 @@ REINSTALLED = (
 @pytest.fixture(scope="module")
 def host(new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> LabHost:
     """A host with two instances."""
-    host = new_module_host("front")
+    host = new_module_host("front", prepared=True)
     deploy(host, inventory=stack(tmp_path_factory.mktemp("two"), instances=2)).must_pass()
     return host
 

@@ -40,7 +40,7 @@ MADE = OllamaModel(name="made:latest", gguf=lab_model("ollama.gguf"), system="Be
 @pytest.fixture(scope="module")
 def bare(new_module_host: NewHost) -> LabHost:
     """A host with nothing on it. The address that the registry listens on is there while a host is."""
-    return new_module_host("ollama")
+    return new_module_host("ollama", prepared=True)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ CONTEXT_SIZES = (1024, 1536)
 
 @pytest.fixture(scope="module")
 def host(new_module_host: NewHost) -> LabHost:
-    host = new_module_host("cut")
+    host = new_module_host("cut", prepared=True)
     deploy(host).must_pass()
     return host
 

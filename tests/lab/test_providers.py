@@ -36,8 +36,8 @@ SAY = {
 
 @pytest.fixture(scope="module")
 def host(new_module_host: NewHost) -> LabHost:
-    """A host that the whole stack was deployed to once, from nothing."""
-    host = new_module_host("whole")
+    """A host that the whole stack was deployed to once."""
+    host = new_module_host("whole", prepared=True)
     deploy(host, inventory=WHOLE).must_pass()
     return host
 

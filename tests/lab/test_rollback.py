@@ -45,7 +45,7 @@ hosts = [lab_host(stack.model_copy(update=update))]
 @pytest.fixture(scope="module")
 def first_run(new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> tuple[LabHost, Run]:
     """A host and its first deploy, which does not hold."""
-    host = new_module_host("back")
+    host = new_module_host("back", prepared=True)
     return host, deploy(host, inventory=changed(tmp_path_factory.mktemp("first"), DIES))
 
 

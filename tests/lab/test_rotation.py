@@ -100,7 +100,7 @@ def stack(folder: Path, key: str, instances: int) -> Path:
 
 @pytest.fixture(scope="module")
 def host(new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> LabHost:
-    host = new_module_host("rotation")
+    host = new_module_host("rotation", prepared=True)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("LAB_CLIENT_KEY", FIRST)
         deploy(host, inventory=stack(tmp_path_factory.mktemp("first"), "variable", 2)).must_pass()
