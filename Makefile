@@ -22,7 +22,7 @@ quick: setup
 
 ## lab: the tests on real hosts; those of one file share hosts, so they run in order, and files side by side
 lab: setup
-	.venv/bin/pytest -q -n $(LAB_WORKERS) --dist loadfile --durations 15 tests/lab
+	.venv/bin/pytest -q -n $(LAB_WORKERS) --dist loadfile --no-loadscope-reorder --durations 25 tests/lab
 
 ## soak: what is too long for every run: the lab tests that are marked so, repeated many more times
 soak: setup

@@ -15,6 +15,20 @@ from tests.labhost import Lab, LabError, LabHost
 from tests.labhost.faulty_mirror import FaultyMirror
 
 _HERE = Path(__file__).parent
+_SHORTEST_LAST = (
+    "test_single_faults",
+    "test_rotation",
+    "test_labhost",
+    "test_local_user",
+    "test_user_scope",
+    "test_host_checks",
+    "test_gpu_host",
+    "test_models",
+    "test_hostile_sources",
+    "test_anonymous_network",
+    "test_ollama_stand_in",
+)
+"""The files of some minutes or less, by how long they take."""
 
 
 class NewHost(Protocol):
@@ -39,10 +53,13 @@ def soak(pytestconfig: pytest.Config) -> bool:
     return bool(pytestconfig.getoption("--soak"))
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, and put the files that take longest first: then all workers end together."""
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.lab)
+    items.sort(key=lambda item: _SHORTEST_LAST.index(item.path.stem) if item.path.stem in _SHORTEST_LAST else -1)
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,9 @@ import httpx
 
 from tests.lab.traffic import Answer, Gateway
 
-RATE = 20
-"""Requests a second, half of them streamed."""
+RATE = {False: 6, True: 20}
+"""Requests a second, half of them streamed: in `make test`, where other hosts use the same processors, and in
+`make soak`. Where answers take too long, connections add up to more than the front allows one address."""
 LEAST_SECONDS = 60
 _LONG_TOKENS = 400
 """Of a long stream, of which one is always under way: some seconds' worth."""
@@ -59,14 +60,15 @@ class Load:
 
 
 @contextmanager
-def steady_load(gateway: Gateway, says: Mapping[str, str]) -> Iterator[Load]:
+def steady_load(gateway: Gateway, says: Mapping[str, str], rate: float) -> Iterator[Load]:
     """Load the gateway while the block runs, and for a minute at least.
 
     Args:
         says: model → the words of its whole answer.
+        rate: requests a second.
     """
     load, enough = Load(says), threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_run(gateway, load, enough)), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(_run(gateway, load, rate, enough)), daemon=True)
     began = time.monotonic()
     thread.start()
     try:
@@ -77,16 +79,16 @@ def steady_load(gateway: Gateway, says: Mapping[str, str]) -> Iterator[Load]:
         thread.join()
 
 
-async def _run(gateway: Gateway, load: Load, enough: threading.Event) -> None:
+async def _run(gateway: Gateway, load: Load, rate: float, enough: threading.Event) -> None:
     models = list(load.says)
     async with gateway.client() as client:
-        long = asyncio.create_task(_long_streams(gateway, client, load, models[0], enough))
+        long = asyncio.create_task(_long_streams(gateway, client, load, models[0], rate, enough))
         began, number = time.monotonic(), 0
         requests: list[asyncio.Task[None]] = []
         while not enough.is_set():
             requests.append(asyncio.create_task(_one(gateway, client, load, models, number)))
             number += 1
-            await asyncio.sleep(max(0.0, began + number / RATE - time.monotonic()))
+            await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
         await asyncio.gather(long, *requests)
 
 
@@ -96,9 +98,9 @@ async def _one(gateway: Gateway, client: httpx.AsyncClient, load: Load, models: 
 
 
 async def _long_streams(
-    gateway: Gateway, client: httpx.AsyncClient, load: Load, model: str, enough: threading.Event
+    gateway: Gateway, client: httpx.AsyncClient, load: Load, model: str, rate: float, enough: threading.Event
 ) -> None:
     while not enough.is_set():
         body = {"max_tokens": _LONG_TOKENS, "ignore_eos": True}
         load.long.append(await gateway.ask(client, model, stream=True, **body))
-        await asyncio.sleep(1 / RATE)
+        await asyncio.sleep(1 / rate)

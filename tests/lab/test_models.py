@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,9 @@ CHUNK = 1 << 20
 SAYS = "This came all the way"
 OFFLINE_SECONDS = 40
 """Longer than a download waits for the next byte, so that it must begin anew."""
+SILENCE = 2 * OFFLINE_SECONDS + 20
+"""Seconds. TCP sends again what got no answer after pauses that double: up to as long as it was cut it may still wait
+when the network is back."""
 
 
 @pytest.fixture(scope="module")
@@ -63,30 +66,42 @@ def test_the_network_is_cut_three_times_and_the_download_resumes(
     publish(mirror.folder, "org/big", {"big.gguf": content})
     mirror.faults.bytes_per_second = 6 * CHUNK
     cuts: list[int] = []
+    over = threading.Event()
 
     def cut_three_times() -> None:
         for number in range(3):
             # At a random point of what is left, at a third of it at most, so that three fit in.
             goal = sent() + random.randint(CHUNK, 10 * CHUNK)
-            while sent() < goal:
-                time.sleep(0.02)
+            if not reached(sent, goal):
+                return
             host.cut_link()
             cuts.append(sent())
-            time.sleep(OFFLINE_SECONDS)
+            over.wait(OFFLINE_SECONDS)
             host.restore_link()
-            wait_for_more(number)
+            if not reached(requests, number + 2):
+                return
+
+    def reached(count: Callable[[], int], goal: int) -> bool:
+        """Wait for it; false where the deploy is over before."""
+        while count() < goal:
+            if over.wait(0.02):
+                return False
+        return True
 
     def sent() -> int:
         return sum(served.sent for served in mirror.served if served.path.endswith(".gguf"))
 
-    def wait_for_more(number: int) -> None:
-        while sum(served.path.endswith(".gguf") for served in mirror.served) < number + 2:
-            time.sleep(0.1)
+    def requests() -> int:
+        return sum(served.path.endswith(".gguf") for served in mirror.served)
 
-    cutter = threading.Thread(target=cut_three_times, daemon=True)
+    cutter = threading.Thread(target=cut_three_times)
     cutter.start()
-    run = deploy(host, inventory=native_with(tmp_path, hub_file(mirror))).must_pass()
-    cutter.join(timeout=5)
+    try:
+        run = deploy(host, inventory=native_with(tmp_path, hub_file(mirror)), data={"ssh_silence": str(SILENCE)})
+    finally:
+        over.set()
+        cutter.join()
+    run.must_pass()
     assert len(cuts) == 3, run.output
     assert "trying again at" in run.output
     assert sent() - len(content) <= 3 * CHUNK

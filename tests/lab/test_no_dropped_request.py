@@ -50,27 +50,29 @@ def host(new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> 
     return host
 
 
-def loaded(host: LabHost, inventory: Path) -> Load:
+def loaded(host: LabHost, inventory: Path, rate: float) -> Load:
     """What became of the requests while the inventory was deployed."""
-    with steady_load(Gateway(host), SAYS) as load:
+    with steady_load(Gateway(host), SAYS, rate) as load:
         run = deploy(host, inventory=inventory)
     print(load, *load.broken[:20], sep="\n")
     run.must_pass()
-    assert len(load.answers) >= RATE * 55
+    assert len(load.answers) >= rate * 55
     return load
 
 
-def test_another_option_of_the_gateway_loses_and_cuts_no_request(host: LabHost, tmp_path: Path) -> None:
+@pytest.mark.soak
+def test_another_option_of_the_gateway_loses_and_cuts_no_request(host: LabHost, tmp_path: Path, soak: bool) -> None:
     before = main_pids(host, [FRONT, *INSTANCES])
-    load = loaded(host, stack(tmp_path, instances=2, cooldown=20))
+    load = loaded(host, stack(tmp_path, instances=2, cooldown=20), RATE[soak])
     after = main_pids(host, [FRONT, *INSTANCES])
     assert {unit for unit in after if before[unit] != after[unit]} == set(INSTANCES)
     assert load.broken == []
 
 
-def test_another_installation_of_litellm_loses_and_cuts_no_request(host: LabHost, tmp_path: Path) -> None:
+@pytest.mark.soak
+def test_another_installation_of_litellm_loses_and_cuts_no_request(host: LabHost, tmp_path: Path, soak: bool) -> None:
     before = host.run("readlink /etc/ai-backend/install/litellm").stdout
-    load = loaded(host, stack(tmp_path, *REINSTALLED, instances=2))
+    load = loaded(host, stack(tmp_path, *REINSTALLED, instances=2), RATE[soak])
     assert host.run("readlink /etc/ai-backend/install/litellm").stdout != before
     assert load.broken == []
 
@@ -176,11 +178,14 @@ def test_after_a_reboot_both_instances_take_requests(host: LabHost, tmp_path: Pa
     deploy(host, "verify.py", inventory=stack(tmp_path, instances=2)).must_pass()
 
 
-def test_one_instance_answers_nobody_while_it_is_replaced_and_cuts_no_request(host: LabHost, tmp_path: Path) -> None:
+@pytest.mark.soak
+def test_one_instance_answers_nobody_while_it_is_replaced_and_cuts_no_request(
+    host: LabHost, tmp_path: Path, soak: bool
+) -> None:
     """The gap that `instances=1` costs: what is under way ends, and who comes meanwhile is told to come again."""
     deploy(host, inventory=stack(tmp_path, instances=1)).must_pass()
     assert host.run("systemctl is-active litellm@b.service", check=False).stdout == "inactive\n"
-    load = loaded(host, stack(tmp_path, instances=1, cooldown=20))
+    load = loaded(host, stack(tmp_path, instances=1, cooldown=20), RATE[soak])
     refused = [answer for answer in [*load.answers, *load.long] if answer.status == 503]
     assert refused
     assert len(load.broken) == len(refused)
