@@ -317,6 +317,13 @@ FAULTS = {
         "host/disk",
         "disk",
     ),
+    "a full /run": Fault(
+        # Half of the machine's memory is its usual size.
+        "mount -o remount,size=32m /run && head -c 64M /dev/zero > /run/large",
+        "rm -f /run/large; mount -o remount,size=2g /run",
+        "host/disk",
+        "disk",
+    ),
     # The clock
     "a clock that is behind what was written": Fault(
         # Nobody sets the clock of a lab host: what it has written is set ahead.

@@ -13,6 +13,7 @@ DOCS = REPOSITORY / "docs/hardening.md"
 BEGIN, END = "<!-- written by tests/lab/test_providers.py -->\n", "<!-- end -->\n"
 LIMIT, VERIFIERS_LIMIT = 1.5, 2.2
 VERIFIER = "ai-backend-verify.service"
+FIREWALL = "ai-backend-firewall.service"
 
 _EVERYWHERE = {
     "RootDirectoryOrRootImage": "the files of Debian's packages and of the installs are its program",
@@ -36,6 +37,13 @@ _REASONS: Mapping[str, Mapping[str, str]] = {
         "MemoryDenyWriteExecute": "PyTorch and oneDNN compile kernels into memory",
         "SystemCallFilter_resources": "it binds its threads and their memory to processors",
         "RestrictAddressFamilies_AF_NETLINK": "gloo lists the network interfaces at its start",
+    },
+    FIREWALL: {
+        "UserOrDynamicUser": "only root may change the rules of nftables",
+        "CapabilityBoundingSet_CAP_NET_ADMIN": "it changes the rules of nftables",
+        "PrivateNetwork": "they are those of the host's network",
+        "PrivateUsers": "in a user namespace that right would end at a network of its own",
+        "RestrictAddressFamilies_AF_NETLINK": "it talks to the kernel",
     },
     VERIFIER: {
         "UserOrDynamicUser": "it looks at the processes, keys and sockets of all units, which belong to other users",

@@ -43,6 +43,21 @@ def test_a_full_state_disk_leaves_no_lock_of_its_own_and_says_so(host: LabHost) 
     assert host.run(f"ls -A {STATE}/lock").stdout == ""
 
 
+def test_a_state_disk_that_has_become_read_only_says_so(host: LabHost) -> None:
+    """As the kernel makes one whose disk fails."""
+    host.run(f"mount -o remount,bind,ro {STATE}")
+    try:
+        run = deploy(host)
+    finally:
+        host.run(f"mount -o remount,bind,rw {STATE}")
+    assert run.status == 1
+    told = (
+        f"{STATE}/lock: Read-only file system: the file system is read-only, as the kernel makes one whose disk fails"
+    )
+    assert told in run.output
+    assert "Traceback" not in run.output
+
+
 def lost(run: Run, step: str) -> None:
     assert run.status == 1, run.output
     assert f'the connection was lost in "{step}": nothing came for {SILENCE} s' in run.output
@@ -84,9 +99,9 @@ def test_a_host_in_foreign_hands_does_not_drive_the_terminal(host: LabHost) -> N
     host.run(f"mkdir -p {STATE}/lock /etc/ai-backend/bin && cat > /root/verdict", input=found)
     host.run("cat > /etc/ai-backend/bin/verify && chmod 755 /etc/ai-backend/bin/verify", input=VERIFIER)
     try:
-        for name in ("verify.py", "history.py", "unlock.py"):
+        for name in ("verify.py", "full.py", "history.py", "unlock.py"):
             shown = on_a_terminal(host, name, SMALL)
-            assert "pwned" in shown or name == "history.py"
+            assert "pwned" in shown or name in ("full.py", "history.py")
             assert "Traceback" not in shown
             # Colours are pyinfra's own.
             plain = re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r\n", "\n")
