@@ -7,7 +7,7 @@ PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian
 LAB_WORKERS ?= 2
 GPU_PACK ?= .gpu-pack
 
-.PHONY: demo test quick lint lab soak bench gpu gpu-pack setup locks golden down clean
+.PHONY: demo test quick lint docs lab soak bench gpu gpu-pack setup locks golden down clean
 
 ## demo: make a throwaway host, deploy the lab stack to it, prove it
 demo: setup
@@ -28,11 +28,16 @@ lab: setup
 soak: setup
 	.venv/bin/pytest -v -s --soak -m soak --durations 15 tests/lab
 
-lint: setup
+## lint: style, types, the rules of imports, and the documentation's links
+lint: setup docs
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
+
+## docs: the documentation as a site with search, in .site
+docs: setup
+	.venv/bin/mkdocs build --quiet --strict
 
 ## bench: channels and seconds of a first run, a no-op and a change, beside the floor and an Ansible playbook
 bench: setup

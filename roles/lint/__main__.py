@@ -1,4 +1,7 @@
-"""`python -m roles.lint FILE…`: exit status 0 = no errors (warnings may be), 1 = errors, 2 = a file can not be read."""
+"""`ai-backend-lint FILE…`, or `python -m roles.lint FILE…`.
+
+Exit status: 0 = no errors (warnings may be), 1 = errors, 2 = a file can not be read.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m roles.lint",
+        prog="ai-backend-lint",
         description="Finds mistakes in LiteLLM configurations that LiteLLM itself accepts.",
         epilog="Exit status: 0 no errors (warnings may be), 1 errors, 2 a file can not be read.",
     )
@@ -114,7 +117,12 @@ def _refuse(message: str) -> int:
     return _UNREADABLE
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The installed command."""
     # `… | head` ends it in silence.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    command()

@@ -15,7 +15,7 @@ def lint_reference() -> str:
         "LiteLLM starts with most mistakes in its configuration, and does something else than is written there. The",
         "lint finds them, in this project's `litellm-unified.yaml` and in any other configuration of LiteLLM's proxy:",
         "",
-        "    python -m roles.lint FILE… [--litellm VERSION] [--env-file FILE] [--json]",
+        "    ai-backend-lint FILE… [--litellm VERSION] [--env-file FILE] [--json]",
         "",
         "One line a finding: `file:line: error: message; mend [rule]`. Exit status: 0 no errors (warnings may be),",
         "1 errors, 2 a file can not be read. With `--env-file` (once, or once a file) it also looks for variables that",

@@ -51,7 +51,7 @@ def duplicate_key(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="look at the whole: `python -m roles.lint FILE` follows `include`",
+    mend="look at the whole: `ai-backend-lint FILE` follows `include`",
     source="a limit of the lint where it is given a text and no way to read other files",
 )
 def include_not_followed(config: Config) -> Iterator[Found]:
