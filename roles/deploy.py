@@ -136,13 +136,13 @@ def history() -> None:
 def _history(target: Target) -> History:
     found: History | None = host.get_fact(HostHistory, request=json.dumps(history_request(target.plan.layout)))
     if found is None:
-        raise DeployError(f"{host.name}: its history can not be read, see above")
+        raise DeployError(f"{host.name}: its history cannot be read, see above")
     return found
 
 
 def _entry(generation: KeptGeneration, before: KeptGeneration | None) -> list[str]:
     active = "  ACTIVE" if generation.active else ""
-    gone = [f"can not be activated: {name} is gone" for name in generation.missing_installs]
+    gone = [f"cannot be activated: {name} is gone" for name in generation.missing_installs]
     changed = changes(before, generation) or ["nothing that shows"] if before else ["the oldest that is kept"]
     return [
         f"{generation.time}  {generation.name}  by {generation.who or 'nobody that is remembered'}{active}",
@@ -168,7 +168,7 @@ def _target() -> Target:
     """The host's target, made once the whole inventory is known to be sound.
 
     Raises:
-        DeployError: some host of the inventory can not be deployed as declared. No host has got a command yet.
+        DeployError: some host of the inventory cannot be deployed as declared. No host has got a command yet.
     """
     guard_terminal()
     plans = {each.name: _plan(each) for each in state.inventory}

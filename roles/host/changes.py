@@ -44,7 +44,7 @@ def _file_changes(path: str, before: KeptGeneration, after: KeptGeneration) -> I
 
 
 def _values(folder: str, path: str, text: str | None) -> dict[str, str]:
-    """What a file says, item by item; empty where that can not be told, as of one that somebody edited."""
+    """What a file says, item by item; empty where that cannot be told, as of one that somebody edited."""
     if text is None:
         return {}
     if folder == "units":

@@ -68,12 +68,12 @@ class History:
             wanted: its name or how that begins; none = the one that held before the active one.
 
         Raises:
-            DeployError: there is no such one, or it can not be activated any more.
+            DeployError: there is no such one, or it cannot be activated any more.
         """
         chosen = self._named(wanted) if wanted else self._before_the_active()
         if chosen.missing_installs:
             raise DeployError(
-                f"generation {chosen.name} can not be activated: of its installs "
+                f"generation {chosen.name} cannot be activated: of its installs "
                 f"{', '.join(chosen.missing_installs)} are gone. Deploy the inventory that it was made from instead"
             )
         return chosen

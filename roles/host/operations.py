@@ -1,7 +1,7 @@
 """The operations of a deploy. Each asks the target what is pending and yields commands for just that.
 
 Few and coarse on purpose: each costs a round trip when it has something to do and none when it has not, and an
-operation is known to pyinfra by its line number only, so one that takes a list can not be confused with another.
+operation is known to pyinfra by its line number only, so one that takes a list cannot be confused with another.
 """
 
 from __future__ import annotations

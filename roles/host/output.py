@@ -18,7 +18,7 @@ from pyinfra.api.exceptions import FactProcessError
 from pyinfra.connectors import util
 
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-"""What drives a terminal, turns the direction of what follows, or can not be written. Tabs and ends of lines stay."""
+"""What drives a terminal, turns the direction of what follows, or cannot be written. Tabs and ends of lines stay."""
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 
 

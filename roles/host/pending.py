@@ -122,7 +122,7 @@ def unused_installs(generation: Generation, state: HostState) -> tuple[str, ...]
 
 
 def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:
-    """What a deploy can not mend by itself, each with how to mend it. Empty = go."""
+    """What a deploy cannot fix by itself, each with how to fix it. Empty = go."""
     problems = []
     layout = plan.layout
     if state.systemd is None:
@@ -159,8 +159,7 @@ def _gpu_problems(plan: HostPlan, state: HostState) -> list[str]:
         if state.gpus.vendor == vendor and state.gpus.problem is None:
             there = ", ".join(state.gpus.cards) or "none"
             problems.extend(
-                f"it has no GPU {uuid} (it has {there}): mend `uuids`"
-                for uuid in sorted(wanted - set(state.gpus.cards))
+                f"it has no GPU {uuid} (it has {there}): fix `uuids`" for uuid in sorted(wanted - set(state.gpus.cards))
             )
         else:
             found = state.gpus.problem or "no such card and driver is found"

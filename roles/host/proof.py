@@ -115,7 +115,7 @@ def prove_routes(
         try:
             host.log(f"written: {_write_report(verdict, earlier, Path(report).expanduser() / _folder_name(host))}")
         except OSError as error:
-            yield Refusal(f"the report can not be written: {error.filename or report}: {error.strerror}")
+            yield Refusal(f"the report cannot be written: {error.filename or report}: {error.strerror}")
             return
     summary = verdict.summary if verdict else f"{_NO_VERDICT}: is the stack deployed, and by this version?"
     # What held before, and was not touched by this run, leaves nothing to be written down and nothing to go back from.

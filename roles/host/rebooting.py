@@ -117,7 +117,7 @@ class FirstAnswers(PyinfraCommand):
             StringCommand(QuoteString(self._verifier), "--first-answers"), **connector_arguments
         )
         if not status:
-            host.log_styled(f"the first answers can not be had: {output.stderr}", fg="red")
+            host.log_styled(f"the first answers cannot be had: {output.stderr}", fg="red")
             return False
         for route, seconds in decoded(output.stdout_lines).items():
             host.log(f"{route}: " + ("no answer" if seconds is None else f"first answer {seconds} s after the boot"))

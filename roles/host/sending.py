@@ -47,7 +47,7 @@ class SendFile(PyinfraCommand):
         try:
             file = self._path.open("rb")
         except OSError as error:
-            host.log_styled(f"{self._title}: {self._path} can not be read: {error.strerror}", fg="red")
+            host.log_styled(f"{self._title}: {self._path} cannot be read: {error.strerror}", fg="red")
             return False
         with file:
             size = os.fstat(file.fileno()).st_size

@@ -27,7 +27,7 @@ class UnitState:
     Attributes:
         needs_reload: its file is not the one that systemd has read.
         running_digest: what its process carries, or a task carried that has done its work; empty when it does not run,
-            or can not be seen.
+            or cannot be seen.
         outdated: its processes have loaded files that an upgrade has put others in the place of.
     """
 
@@ -43,7 +43,7 @@ class GpuState:
 
     Attributes:
         cards: UUID → name.
-        problem: why they can not be used, and how to mend it.
+        problem: why they cannot be used, and how to fix it.
     """
 
     vendor: str | None

@@ -60,7 +60,7 @@ class Target:
         if self._state is None:
             state = self.host.get_fact(StackState, request=json.dumps(state_request(self.plan)))
             if state is None:
-                raise DeployError(f"{self.host.name}: its state can not be read, see above")
+                raise DeployError(f"{self.host.name}: its state cannot be read, see above")
             self._state = state
         return self._state
 
@@ -90,12 +90,12 @@ class Target:
         """
         problems = unmet_needs(self.plan, self.generation, self.state)
         problems += [
-            f"{install.install.title} is to be sent to it, but {install.install.sent_from} is not there: mend `path`"
+            f"{install.install.title} is to be sent to it, but {install.install.sent_from} is not there: fix `path`"
             for install in self.pending.installs
             if install.install.sent_from and not Path(install.install.sent_from).expanduser().is_file()
         ]
         if problems:
-            raise DeployError(f"{self.host.name} can not be deployed to:\n" + "\n".join(f"    - {p}" for p in problems))
+            raise DeployError(f"{self.host.name} cannot be deployed to:\n" + "\n".join(f"    - {p}" for p in problems))
 
     def uv_tool(self) -> Mapping[str, str]:
         """The uv that makes environments there: its requirements, and a folder named by them and the host's Python."""

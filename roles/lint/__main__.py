@@ -1,6 +1,6 @@
 """`ai-backend-lint FILE…`, or `python -m roles.lint FILE…`.
 
-Exit status: 0 = no errors (warnings may be), 1 = errors, 2 = a file can not be read.
+Exit status: 0 = no errors (warnings may be), 1 = errors, 2 = a file cannot be read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ERRORS, _UNREADABLE = 1, 2
 
 
 class _NotReadable(Exception):
-    """A file that was named can not be read; the message says which and why."""
+    """A file that was named cannot be read; the message says which and why."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ai-backend-lint",
         description="Finds mistakes in LiteLLM configurations that LiteLLM itself accepts.",
-        epilog="Exit status: 0 no errors (warnings may be), 1 errors, 2 a file can not be read.",
+        epilog="Exit status: 0 no errors (warnings may be), 1 errors, 2 a file cannot be read.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="configuration; several = proxies on one host")
     parser.add_argument(
@@ -88,13 +88,13 @@ def _read(file: str) -> str:
         return Path(file).read_text(encoding="utf-8")
     except OSError as error:
         raise _NotReadable(
-            f"{file}: error: it can not be read: {error.strerror}; name a file that this user can read"
+            f"{file}: error: it cannot be read: {error.strerror}; name a file that this user can read"
         ) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise _NotReadable(f"{file}:{line}: error: it is not UTF-8; save it as UTF-8") from None
     except ValueError as error:  # a NUL in the name
-        raise _NotReadable(f"{file!r}: error: it can not be read: {error}; name a file") from None
+        raise _NotReadable(f"{file!r}: error: it cannot be read: {error}; name a file") from None
 
 
 def _read_included(file: str) -> str:

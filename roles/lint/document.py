@@ -90,7 +90,7 @@ def read_document(text: str, name: str, read: Reader | None) -> Document:
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             document.unread.append(include.entry)
-            message = f'the included file "{include.entry}" can not be read ({reason}): LiteLLM does not start'
+            message = f'the included file "{include.entry}" cannot be read ({reason}): LiteLLM does not start'
             document.problems.append(Problem("include-missing", include.place, message))
             continue
         pending += _includes(included)
@@ -214,7 +214,7 @@ class _Builder:
         if self._count > _MOST_VALUES:
             raise _Unreadable("yaml-syntax", line, f"its anchors expand to more than {_MOST_VALUES:,} values")
         if id(node) in self._open:
-            raise _Unreadable("yaml-syntax", line, "an anchor holds itself: LiteLLM can not read that")
+            raise _Unreadable("yaml-syntax", line, "an anchor holds itself: LiteLLM cannot read that")
         self._document.places.setdefault(path, Place(self._document.file, line))
         if node.tag == _MAP and isinstance(node, yaml.MappingNode):
             build: Callable[[Any, Path], Any] = self._mapping
@@ -282,7 +282,7 @@ class _Builder:
         try:
             return self._loader.construct_object(node, deep=True)
         except yaml.MarkedYAMLError as error:
-            message = f"this can not be read: {error.problem}"
+            message = f"this cannot be read: {error.problem}"
         except (ValueError, TypeError, OverflowError, AttributeError, KeyError):
             message = "a value does not fit the type that YAML gives to it"
         raise _Unreadable("yaml-syntax", node.start_mark.line + 1, message)

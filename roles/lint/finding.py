@@ -19,7 +19,7 @@ class Finding:
         line: counted from 1.
         path: where in the document, e.g. `router_settings.fallbacks[0].a`; `` for the whole of it.
         message: what is wrong and what comes of it. Never a value that could be a secret.
-        mend: what to write instead.
+        fix: what to write instead.
     """
 
     rule: str
@@ -28,9 +28,9 @@ class Finding:
     line: int
     path: str
     message: str
-    mend: str
+    fix: str
 
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}: {self.severity}: {self.message}; {self.mend} [{self.rule}]"
+        text = f"{self.file}:{self.line}: {self.severity}: {self.message}; {self.fix} [{self.rule}]"
         # A name in the file may hold a line break or a terminal's control characters.
         return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

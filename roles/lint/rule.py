@@ -12,14 +12,14 @@ from roles.lint.finding import Severity
 
 
 class Found(NamedTuple):
-    """One mistake: where, what, and how to mend it where that is better than what the rule says in general.
+    """One mistake: where, what, and how to fix it where that is better than what the rule says in general.
 
     `where` is a path, or a place where there is no path to it.
     """
 
     where: Path | Place
     message: str
-    mend: str = ""
+    fix: str = ""
 
 
 class Check(Protocol):
@@ -36,7 +36,7 @@ class Rule:
 
     Attributes:
         what: what it finds, in one line.
-        mend: what to do about it.
+        fix: what to do about it.
         source: how it is known: tried with LiteLLM, or read in its source.
         versions: where its releases differ.
     """
@@ -44,17 +44,17 @@ class Rule:
     id: str
     severity: Severity
     what: str
-    mend: str
+    fix: str
     source: str
     versions: str
     check: Check
 
 
-def rule(severity: Severity, *, mend: str, source: str, versions: str = "all") -> Callable[[Check], Rule]:
+def rule(severity: Severity, *, fix: str, source: str, versions: str = "all") -> Callable[[Check], Rule]:
     """Makes a rule of its check: the function's name is its id, its docstring says what it finds."""
 
     def make(check: Check) -> Rule:
         name = check.__name__.replace("_", "-")
-        return Rule(name, severity, " ".join((check.__doc__ or "").split()), mend, source, versions, check)
+        return Rule(name, severity, " ".join((check.__doc__ or "").split()), fix, source, versions, check)
 
     return make

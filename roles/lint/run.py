@@ -63,7 +63,7 @@ def _findings(config: Config) -> list[Finding]:
     )
 
 
-def _finding(rule: Rule, config: Config, where: Place | tuple[str | int, ...], message: str, mend: str) -> Finding:
+def _finding(rule: Rule, config: Config, where: Place | tuple[str | int, ...], message: str, fix: str) -> Finding:
     place = where if isinstance(where, Place) else config.document.place(where)
     path = "" if isinstance(where, Place) else shown(where)
-    return Finding(rule.id, rule.severity, place.file, place.line, path, message, mend or rule.mend)
+    return Finding(rule.id, rule.severity, place.file, place.line, path, message, fix or rule.fix)

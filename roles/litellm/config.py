@@ -1,4 +1,4 @@
-"""The three files of a generation that say who answers what: made from the same routes, so they can not disagree."""
+"""The three files of a generation that say who answers what: made from the same routes, so they cannot disagree."""
 
 from __future__ import annotations
 

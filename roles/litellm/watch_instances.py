@@ -101,7 +101,7 @@ class Watch:
                         print(f"{server} does not answer", flush=True)
                     await self._take_out(server, since)
             except (OSError, TimeoutError) as error:
-                print(f"HAProxy can not be asked: {error}", flush=True)
+                print(f"HAProxy cannot be asked: {error}", flush=True)
             await asyncio.sleep(PAUSE)
 
     async def _is_at_work(self, server: str) -> bool | None:

@@ -111,14 +111,14 @@ def check_cards(backend: Backend, gpus: Gpus | None) -> None:
     """Whether what is installed can use the cards that the inventory gives it.
 
     Raises:
-        ValueError: it can not.
+        ValueError: it cannot.
     """
     vendor = _VENDORS.get(backend)
     if backend == "cpu" and gpus:
-        raise ValueError(f"`gpus` is given, and a CPU build can not use them; {OTHER_BUILD}, or remove `gpus`")
+        raise ValueError(f"`gpus` is given, and a CPU build cannot use them; {OTHER_BUILD}, or remove `gpus`")
     if vendor and gpus and gpus.vendor != vendor:
         raise ValueError(
-            f'a build for {DEVICES[backend]} runs on cards of vendor "{vendor}", not "{gpus.vendor}"; mend `gpus`, or '
+            f'a build for {DEVICES[backend]} runs on cards of vendor "{vendor}", not "{gpus.vendor}"; fix `gpus`, or '
             "`backend` of the build"
         )
     if backend == "vulkan" and gpus is None:

@@ -34,11 +34,11 @@ ATTEMPTS = 6
 """Tries without any progress between them before a model is given up."""
 _SAY_SECONDS = 5
 _FINAL = ("file does not exist", "unauthorized", "invalid model name", "insecure protocol", "unsupported")
-"""Words in an error that trying again does not mend."""
+"""Words in an error that trying again does not fix."""
 
 
 class LoadError(Exception):
-    """A model can not be brought: the message names it, the cause and the mend."""
+    """A model cannot be brought: the message names it, the cause and the fix."""
 
 
 class Interrupted(Exception):
@@ -130,7 +130,7 @@ class Server:
 
         Raises:
             LoadError: the server refuses.
-            Interrupted: it can not be reached, or breaks off.
+            Interrupted: it cannot be reached, or breaks off.
         """
         lines = list(self.stream(method, path, body))
         return lines[-1] if lines else None
@@ -201,7 +201,7 @@ class Loader:
         """The digests of the models, by name, once all are there.
 
         Raises:
-            LoadError: at the first that can not be brought; those before it stay.
+            LoadError: at the first that cannot be brought; those before it stay.
         """
         self._server.wait()
         for model in models:
@@ -223,7 +223,7 @@ class Loader:
         if model["digest"] and there != model["digest"]:
             raise LoadError(
                 f"{name} has the digest {there}, not {model['digest']} as declared: the registry's model was changed, "
-                "or the pin is wrong; mend `digest`"
+                "or the pin is wrong; fix `digest`"
             )
         say(f"{name}: there, digest {there}")
 
@@ -246,7 +246,7 @@ class Loader:
             with file.open("rb") as content:
                 digest = hashlib.file_digest(content, "sha256").hexdigest()
         except OSError as error:
-            raise LoadError(f"{name}: {file} can not be read: {error.strerror}") from None
+            raise LoadError(f"{name}: {file} cannot be read: {error.strerror}") from None
         if not self._server.has_blob(digest):
             self._server.send_blob(digest, file)
         body: dict[str, Any] = {"model": name, "files": {file.name: f"sha256:{digest}"}}

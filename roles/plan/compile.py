@@ -92,7 +92,7 @@ def _planner(service: Service, planners: Mapping[type[Service], Planner]) -> Pla
         return planners[type(service)]
     except KeyError:
         known = ", ".join(sorted(kind.__name__ for kind in planners))
-        raise SpecError(f"{service} is of a type that this version can not plan (it knows {known})") from None
+        raise SpecError(f"{service} is of a type that this version cannot plan (it knows {known})") from None
 
 
 def _merged_installs(parts: Sequence[ServicePlan]) -> tuple[Install, ...]:

@@ -278,7 +278,7 @@ class Backend:
         prefixes: LiteLLM's provider prefix for each mode that it has; for chats one that keeps tools and templates.
         api_base: address as those prefixes want it, with or without `/v1`.
         models: the names that requests to it may carry.
-        login: the key that requests to it must carry; none = it can not ask for one.
+        login: the key that requests to it must carry; none = it cannot ask for one.
     """
 
     provider: str

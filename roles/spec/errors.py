@@ -9,7 +9,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 class SpecError(SystemExit):
-    """What an inventory declares can not be: the message names what, where and how to mend it.
+    """What an inventory declares cannot be: the message names what, where and how to fix it.
 
     A `SystemExit`, because pyinfra executes inventory files and prints any other exception (but its own, which
     the spec does not import) as a traceback. Uncaught, it prints its message on stderr and exits with status 1.

@@ -76,7 +76,7 @@ class FileSecret(Secret):
         try:
             lines = Path(self.path).expanduser().read_text().splitlines()
         except OSError as error:
-            raise SpecError(f"missing secret: {self.source()} can not be read: {error.strerror}") from None
+            raise SpecError(f"missing secret: {self.source()} cannot be read: {error.strerror}") from None
         return self._checked(lines[0].strip() if lines else "")
 
 
@@ -87,4 +87,4 @@ class GeneratedSecret(Secret):
         return "the host, where it is generated once"
 
     def reveal(self) -> str:
-        raise SpecError("a generated secret exists on the host only and can not be read here")
+        raise SpecError("a generated secret exists on the host only and cannot be read here")

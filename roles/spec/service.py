@@ -67,7 +67,7 @@ class Provider(Service):
 
 
 class KeyedProvider(Provider):
-    """A provider that can ask for a key. Ollama can not."""
+    """A provider that can ask for a key. Ollama cannot."""
 
     api_key: SerializeAsAny[Secret] = GeneratedSecret()
     """The key that requests to it must carry; the gateway sends it. None given = made on the host, once."""

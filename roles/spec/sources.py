@@ -75,13 +75,13 @@ class TextFile(Options):
         """Its content, read now.
 
         Raises:
-            SpecError: it can not be read, or is no text.
+            SpecError: it cannot be read, or is no text.
         """
         try:
             return Path(self.path).expanduser().read_text()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise SpecError(f"{self.path} can not be read: {reason}") from None
+            raise SpecError(f"{self.path} cannot be read: {reason}") from None
 
 
 class UrlArchive(UrlFile):

@@ -98,7 +98,7 @@ def _tell(text: str) -> None:
 
 
 def _keep(verdict: Verdict, generation: Generation) -> None:
-    """A verdict that can not be kept is one all the same."""
+    """A verdict that cannot be kept is one all the same."""
     try:
         keep(verdict, generation.state)
     except OSError as error:

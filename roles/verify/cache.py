@@ -40,7 +40,7 @@ def cache_check(
 
     Args:
         routes: those that may be asked.
-        api: the gateway as seen with the right key, or why that can not be had.
+        api: the gateway as seen with the right key, or why that cannot be had.
         instance: an instance of it, likewise: of the cache's health clients are not told.
     """
     talking = [route for route in routes if route.mode in ("chat", "completion")]
@@ -96,7 +96,7 @@ async def _look_up(cache: Cache, key: str) -> str:
 
 
 async def _health(api: Api | CannotCheck) -> str:
-    """It writes something there: with a wrong password, or to one that is frozen, it can not. Whether what it writes
+    """It writes something there: with a wrong password, or to one that is frozen, it cannot. Whether what it writes
     stays there is not told."""
     if isinstance(api, CannotCheck):
         raise api

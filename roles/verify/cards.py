@@ -130,7 +130,7 @@ async def _memory(
 ) -> str:
     facts = await told()
     if facts["problem"] or not facts["cards"]:
-        raise CannotCheck("the cards can not be asked, see host/driver")
+        raise CannotCheck("the cards cannot be asked, see host/driver")
     unit = provider.service.unit
     cards = facts["cards"]
     missing = [uuid for uuid in gpus.uuids if uuid not in {card["uuid"] for card in cards}]
@@ -222,4 +222,4 @@ async def _has_loaded(provider: Provider, client: httpx.AsyncClient) -> bool:
         reply = await client.get(address.copy_with(path="/api/ps"), timeout=_LONGEST_LIST)
         return bool(reply.json()["models"])
     except (httpx.HTTPError, ValueError, LookupError) as error:
-        raise CannotCheck(f"it can not be asked what it has loaded: {type(error).__name__}") from None
+        raise CannotCheck(f"it cannot be asked what it has loaded: {type(error).__name__}") from None

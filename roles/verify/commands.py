@@ -19,7 +19,7 @@ async def output_of(
         longest_answer: seconds.
 
     Raises:
-        CannotCheck: it can not be run, takes too long, or fails.
+        CannotCheck: it cannot be run, takes too long, or fails.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -30,7 +30,7 @@ async def output_of(
             env=environment,
         )
     except OSError as error:
-        raise CannotCheck(f"{name.split()[0]} can not be run: {error.strerror}") from None
+        raise CannotCheck(f"{name.split()[0]} cannot be run: {error.strerror}") from None
     try:
         output, errors = await asyncio.wait_for(process.communicate(), longest_answer)
     except TimeoutError:

@@ -70,7 +70,7 @@ def _reachable(bind: str) -> list[str]:
 
 
 def _addresses(proc: Path = Path("/proc")) -> list[str]:
-    """This host's, without loopback and link-local ones; none where it can not tell.
+    """This host's, without loopback and link-local ones; none where it cannot tell.
 
     From tables in /proc: to ask over netlink, as programs do, is more than the verifier's unit may.
     """

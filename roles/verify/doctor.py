@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from roles.verify.generation import Generation
 from roles.verify.verdict import Cause, Check
 
-_AGAIN = "run deploys/full.py: it mends that"
+_AGAIN = "run deploys/full.py: it fixes that"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ SIGNS: Mapping[str, Sign] = {
         (
             Cause("its process dies at its start: the last lines of its log say why", _LOG),
             Cause(
-                "what it runs from, its model or its environment, is gone or can not be read",
+                "what it runs from, its model or its environment, is gone or cannot be read",
                 "ls -lL {config}/install/",
             ),
             Cause("the host lacks memory", "journalctl -k -g oom"),
@@ -132,7 +132,7 @@ SIGNS: Mapping[str, Sign] = {
     "binary-none": Sign(
         "unit/*/binary",
         "",
-        "what a unit runs can not be seen",
+        "what a unit runs cannot be seen",
         (Cause("it does not run: see its other checks", _LOG),),
     ),
     "port-taken": Sign(
@@ -278,7 +278,7 @@ SIGNS: Mapping[str, Sign] = {
         "host/clock",
         "",
         "the clock is wrong",
-        (Cause("the time service can not reach its servers", "timedatectl timesync-status"),),
+        (Cause("the time service cannot reach its servers", "timedatectl timesync-status"),),
     ),
     "driver": Sign(
         "host/driver",
@@ -295,7 +295,7 @@ SIGNS: Mapping[str, Sign] = {
     "open": Sign(
         "host/outside/*",
         "",
-        "a port can be reached from elsewhere, or one that should be can not",
+        "a port can be reached from elsewhere, or one that should be cannot",
         (
             Cause(
                 "something forwards to it, or listens there besides: a proxy, a container, a firewall's rule",
@@ -306,7 +306,7 @@ SIGNS: Mapping[str, Sign] = {
     "cache-down": Sign(
         "gateway/cache",
         "@unit-down",
-        "the gateway can not use its cache, which is not well",
+        "the gateway cannot use its cache, which is not well",
         (Cause("{unit} does not run, or hangs: see its checks", _LOG),),
     ),
     "cache-forgets": Sign(
@@ -330,7 +330,7 @@ SIGNS: Mapping[str, Sign] = {
     "cache": Sign(
         "gateway/cache",
         "Unhealthy|WRONGPASS|NOAUTH",
-        "the gateway can not use its cache, which is well",
+        "the gateway cannot use its cache, which is well",
         (
             Cause(
                 "Redis refuses it: its password was changed: `systemctl restart {unit}`",
@@ -353,13 +353,13 @@ SIGNS: Mapping[str, Sign] = {
     "gateway-down": Sign(
         "gateway/*",
         "ConnectError|ReadError|RemoteProtocol|503",
-        "the gateway can not be reached",
+        "the gateway cannot be reached",
         (Cause("its unit does not run: see its checks", "journalctl -u 'litellm*' -u ai-backend-front -n 50"),),
     ),
     "key-missing": Sign(
         "gateway/*",
         r"\.env: |holds no|is empty or no",
-        "the gateway's key can not be read",
+        "the gateway's key cannot be read",
         (Cause(f"its file was removed or emptied: {_AGAIN}", "ls -l /var/lib/ai-backend/secrets"),),
     ),
     "key-differs": Sign(
@@ -419,16 +419,12 @@ SIGNS: Mapping[str, Sign] = {
         "route/*",
         "ConnectError|RemoteProtocol|^503",
         "the gateway does not answer for a route",
-        (
-            Cause(
-                "the gateway can not be reached: see its checks", "journalctl -u 'litellm*' -u ai-backend-front -n 50"
-            ),
-        ),
+        (Cause("the gateway cannot be reached: see its checks", "journalctl -u 'litellm*' -u ai-backend-front -n 50"),),
     ),
     "route-walled": Sign(
         "route/*",
         "[Cc]onnection error|Cannot connect|APIConnectionError",
-        "the gateway can not reach a route's backend",
+        "the gateway cannot reach a route's backend",
         (
             Cause("a firewall is between the gateway and {unit}", "nft list ruleset"),
             Cause("{unit} breaks off what the gateway asks: its log says why", _LOG),
@@ -478,7 +474,7 @@ SIGNS: Mapping[str, Sign] = {
         "no tool call|no JSON|by the schema|was called",
         "a route does not keep what it promises",
         (
-            Cause("the model, or its chat template, can not do it: take `tools` or `structured_outputs` back", _LOG),
+            Cause("the model, or its chat template, cannot do it: take `tools` or `structured_outputs` back", _LOG),
             Cause("its server needs an option for it (vLLM: `tool_call_parser`)", "systemctl cat {unit}"),
         ),
     ),
@@ -506,7 +502,7 @@ SIGNS: Mapping[str, Sign] = {
         "a route's request fails",
         (
             Cause("{unit} refuses it: its log says why", _LOG),
-            Cause("the gateway can not reach {unit}", "journalctl -u 'litellm*' -n 50"),
+            Cause("the gateway cannot reach {unit}", "journalctl -u 'litellm*' -n 50"),
         ),
     ),
 }

@@ -50,7 +50,7 @@ async def _statuses(front: Front, socket: Path) -> Mapping[str, str]:
     """Server → status, as HAProxy's `show stat` prints it.
 
     Raises:
-        CannotCheck: HAProxy can not be asked.
+        CannotCheck: HAProxy cannot be asked.
     """
     try:
         async with asyncio.timeout(_LONGEST_ANSWER):

@@ -36,7 +36,7 @@ def gateway_checks(
     """The checks of the gateway, to be awaited.
 
     Args:
-        api: the gateway as seen with the right key, or why that can not be had.
+        api: the gateway as seen with the right key, or why that cannot be had.
     """
     declared = {name for route in routes for name in route.names}
     if gateway.canary:

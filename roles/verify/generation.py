@@ -24,7 +24,7 @@ _DIGEST_LINE = re.compile(rf"^Environment={DIGEST_VARIABLE}=(\S+)$", re.MULTILIN
 
 
 class ConfigError(Exception):
-    """The configuration folder can not be read; the message names the file, the place in it, and what is wrong."""
+    """The configuration folder cannot be read; the message names the file, the place in it, and what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Service:
         """The digest in the unit's file.
 
         Raises:
-            CannotCheck: when the file can not be read or holds none.
+            CannotCheck: when the file cannot be read or holds none.
         """
         return _digest_in(self.unit_file)
 
@@ -105,7 +105,7 @@ class Task:
         done_file: where it leaves its digest once it has done its work, below the runtime folder of its manager.
         start_timeout: seconds that it is waited for.
         holds: prints what it has brought about, which must be what it has left beside its `done_file`; empty = that
-            can not be asked.
+            cannot be asked.
     """
 
     unit: str
@@ -160,7 +160,7 @@ class Cache:
         """The password; None = it wants none.
 
         Raises:
-            CannotCheck: when it can not be read.
+            CannotCheck: when it cannot be read.
         """
         return _read_variable(self.password_file, self.password_variable) if self.password_file else None
 
@@ -195,7 +195,7 @@ class Gateway:
         """The key that clients send.
 
         Raises:
-            CannotCheck: when it can not be read, or no HTTP header can carry it.
+            CannotCheck: when it cannot be read, or no HTTP header can carry it.
         """
         return _read_key(self.key_file, self.key_variable)
 

@@ -56,7 +56,7 @@ def keep(verdict: Verdict, state: Path) -> None:
 
 
 def read_kept(state: Path, last: int) -> tuple[Verdict, ...]:
-    """The last verdicts that were kept, the oldest first, but for those that can not be read or have another schema."""
+    """The last verdicts that were kept, the oldest first, but for those that cannot be read or have another schema."""
     verdicts: list[Verdict] = []
     for file in reversed(in_order(state / VERDICTS)):
         if len(verdicts) == last:

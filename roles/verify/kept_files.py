@@ -44,7 +44,7 @@ def text_of(path: Path) -> str:
     """What is in a kept file.
 
     Raises:
-        OSError, ValueError: it can not be read.
+        OSError, ValueError: it cannot be read.
     """
     if not path.is_file():
         # Reading a pipe may never end.

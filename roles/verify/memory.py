@@ -1,6 +1,6 @@
 """The check of a service's memory: nothing was killed for lack of it, and its bound is not near.
 
-What counts against the bound is what the kernel can not take back: a server that maps its model's file fills its bound
+What counts against the bound is what the kernel cannot take back: a server that maps its model's file fills its bound
 with pages of that file, and is well.
 """
 

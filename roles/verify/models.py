@@ -65,22 +65,22 @@ def _compare(folder: Path, path: str, wanted: Mapping[str, Any], deep: bool) -> 
     Raises:
         Refuted: it is not.
     """
-    mend = f": remove {folder.resolve()} and run deploys/full.py"
+    fix = f": remove {folder.resolve()} and run deploys/full.py"
     file = folder / path
     try:
         found = file.stat()
         if found.st_size != wanted["size"]:
-            raise Refuted(f"{path} has {found.st_size} bytes, not {wanted['size']}{mend}")
+            raise Refuted(f"{path} has {found.st_size} bytes, not {wanted['size']}{fix}")
         if not deep and (found.st_mtime_ns, found.st_ino) == (wanted["mtime_ns"], wanted["inode"]):
             return 0
         kind, digest = wanted["digest"]
         actual = _digest(file, kind, found.st_size)
     except FileNotFoundError:
-        raise Refuted(f"{path} is gone{mend}") from None
+        raise Refuted(f"{path} is gone{fix}") from None
     except OSError as error:
         raise CannotCheck(f"{file}: {error.strerror}") from None
     if actual != digest:
-        raise Refuted(f"{path} has the digest {actual}, not {digest}{mend}")
+        raise Refuted(f"{path} has the digest {actual}, not {digest}{fix}")
     return found.st_size
 
 

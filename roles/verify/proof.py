@@ -58,7 +58,7 @@ class Claim:
 
 
 async def or_reason(attempt: Awaitable[T]) -> T | CannotCheck:
-    """What several checks need to know, or why that can not be had: it is for each of them to say so."""
+    """What several checks need to know, or why that cannot be had: it is for each of them to say so."""
     try:
         return await attempt
     except CannotCheck as reason:

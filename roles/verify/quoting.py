@@ -34,7 +34,7 @@ def read_foreign(file: Path) -> str:
     """A file whose content others choose.
 
     Raises:
-        OSError: it can not be read.
+        OSError: it cannot be read.
     """
     return decoded(file.read_bytes())
 

@@ -25,7 +25,7 @@ from roles.verify.verdict import Check
 WINDOW = 3600.0
 """Seconds. Restarts before that are told and are no fault any more: what was wrong has passed."""
 _TOO_MANY = 2
-"""Restarts within the window. A single one is what `Restart=` is for: it costs seconds, and nobody can mend it."""
+"""Restarts within the window. A single one is what `Restart=` is for: it costs seconds, and nobody can fix it."""
 CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
 """Signals that a process gets for a defect of its own."""
 _FATAL = "Fatal Python error: "

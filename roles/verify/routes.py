@@ -73,7 +73,7 @@ def route_checks(route: Route, api: Api | CannotCheck, cooldown: float) -> list[
     """The checks of one route, by its name and by each alias, to be awaited.
 
     Args:
-        api: the gateway as seen with the right key, or why that can not be had.
+        api: the gateway as seen with the right key, or why that cannot be had.
         cooldown: seconds for which the gateway passes over a deployment after a failure.
     """
     checks = [check for name in route.names for check in _name_checks(route, name, api, cooldown)]

@@ -154,7 +154,7 @@ async def make_checks(
 
 
 def key_holder(client: httpx.AsyncClient, gateway: Gateway | None) -> Api | CannotCheck:
-    """The gateway as seen with the right key, or why that can not be had."""
+    """The gateway as seen with the right key, or why that cannot be had."""
     if gateway is None:
         return CannotCheck("providers.yaml names no gateway")
     try:
@@ -164,7 +164,7 @@ def key_holder(client: httpx.AsyncClient, gateway: Gateway | None) -> Api | Cann
 
 
 def instance_api(client: httpx.AsyncClient, gateway: Gateway) -> Api | CannotCheck:
-    """An instance as the front sees it, or why that can not be had."""
+    """An instance as the front sees it, or why that cannot be had."""
     try:
         return Api(client, gateway.instance_url, gateway.instance_key())
     except CannotCheck as reason:

@@ -83,7 +83,7 @@ async def read_unit_states(units: Sequence[str], scope: Scope) -> dict[str, Unit
     """The states of all `units`, in one call.
 
     Raises:
-        CannotCheck: when systemd can not be asked.
+        CannotCheck: when systemd cannot be asked.
     """
     command = ["systemctl", *(["--user"] if scope == "user" else []), "show", "--no-pager"]
     command += [f"--property={','.join(_PROPERTIES)}", "--", *units]

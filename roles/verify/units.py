@@ -21,7 +21,7 @@ from roles.verify.systemd import UnitState
 from roles.verify.verdict import Check
 
 ReadStates: TypeAlias = Callable[[Sequence[str], Scope], Awaitable[Mapping[str, UnitState]]]
-"""Asks systemd for the states of units; raises `CannotCheck` when it can not be asked."""
+"""Asks systemd for the states of units; raises `CannotCheck` when it cannot be asked."""
 
 Progress: TypeAlias = Callable[[str], None]
 """Is told, now and then, what a long run waits for."""

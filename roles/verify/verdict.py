@@ -107,7 +107,7 @@ class Verdict:
 
     def of_the_stack(self) -> Verdict:
         """The same without the checks of the host itself: a full disk or a wrong clock is nothing that an older
-        configuration would mend."""
+        configuration would fix."""
         return replace(self, checks=tuple(check for check in self.checks if check.group != HOST))
 
     @property
@@ -136,7 +136,7 @@ class Verdict:
     def to_json(self) -> str:
         """One JSON object on one line. `status` is in it for readers that do not want to count."""
         document = {"$schema": SCHEMA_NAME, **asdict(self), "status": self.status}
-        # Escaped is what drives a terminal, or can not be written: it is the same JSON.
+        # Escaped is what drives a terminal, or cannot be written: it is the same JSON.
         return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(document, ensure_ascii=False))
 
     @classmethod

@@ -17,8 +17,8 @@ def lint_reference() -> str:
         "",
         "    ai-backend-lint FILE… [--litellm VERSION] [--env-file FILE] [--json]",
         "",
-        "One line a finding: `file:line: error: message; mend [rule]`. Exit status: 0 no errors (warnings may be),",
-        "1 errors, 2 a file can not be read. With `--env-file` (once, or once a file) it also looks for variables that",
+        "One line a finding: `file:line: error: message; fix [rule]`. Exit status: 0 no errors (warnings may be),",
+        "1 errors, 2 a file cannot be read. With `--env-file` (once, or once a file) it also looks for variables that",
         "are not set; it never prints a value. `include` is followed. Several files are taken as proxies side by side.",
         "",
         "An **error** does not start, or something that is declared does not work. A **warning** works, and will hurt.",
@@ -31,7 +31,7 @@ def lint_reference() -> str:
             "",
             f"## {title}",
             "",
-            "| rule | severity | what it finds | mend | releases |",
+            "| rule | severity | what it finds | fix | releases |",
             "|---|---|---|---|---|",
         ]
         lines += [_row(rule) for rule in rules_of(module)]
@@ -39,7 +39,7 @@ def lint_reference() -> str:
 
 
 def _row(rule: Rule) -> str:
-    cells = (f"`{rule.id}`", rule.severity, rule.what, rule.mend, rule.versions)
+    cells = (f"`{rule.id}`", rule.severity, rule.what, rule.fix, rule.versions)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

@@ -50,7 +50,7 @@ class Check:
         self._speeds: dict[str, Answer] = {}
 
     def steps(self) -> list[Step]:
-        """What is quick and tells most comes first. A step needs those alone that it can not do without."""
+        """What is quick and tells most comes first. A step needs those alone that it cannot do without."""
         cards, native = "cards", "llama-server on the card"
         served = ("build", "model")
         return [

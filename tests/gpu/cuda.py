@@ -64,7 +64,7 @@ def holding(size: int, environment: Mapping[str, str]) -> Iterator[Holder]:
         if not line:
             process.kill()
             _, errors = process.communicate()
-            raise StepError("CUDA's driver library can not be used", errors or "it gave no answer")
+            raise StepError("CUDA's driver library cannot be used", errors or "it gave no answer")
         yield Holder(process.pid, size, tuple(Device(**device) for device in json.loads(line)))
     finally:
         process.stdin.close()

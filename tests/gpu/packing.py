@@ -37,7 +37,7 @@ _DICTIONARY = 256 << 20
 
 
 class PackError(Exception):
-    """The pack can not be made, or is not for this machine; the message says what to do."""
+    """The pack cannot be made, or is not for this machine; the message says what to do."""
 
 
 def make_pack(folder: Path, version: str, say: Callable[[str], None]) -> None:

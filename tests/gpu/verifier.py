@@ -22,7 +22,7 @@ def checked(config: Path, unit: str, pid: int, folder: Path) -> Mapping[str, Che
 
     Args:
         folder: is made anew, for what the verifier reads of /proc: which process belongs to which unit. Without systemd
-            that is the one thing that it can not see.
+            that is the one thing that it cannot see.
     """
     shutil.rmtree(folder, ignore_errors=True)
     (folder / str(pid)).mkdir(parents=True)
@@ -40,6 +40,6 @@ def must_say(verdicts: Mapping[str, Check], check: str, wanted: bool) -> str:
     """What a check has seen, if it says what it should."""
     found = verdicts[check]
     if found.ok is not wanted:
-        words = {True: "passes", False: "fails", None: "can not be checked"}
+        words = {True: "passes", False: "fails", None: "cannot be checked"}
         raise StepError(f"{check} {words[found.ok]} where it should be otherwise: {found.seen}")
     return found.seen

@@ -54,7 +54,7 @@ def _pax(size: int, kind: bytes = tarfile.XHDTYPE) -> tuple[tarfile.TarInfo, byt
 
 
 def _negative() -> bytes:
-    """A size of -512, as GNU writes numbers that octal digits can not."""
+    """A size of -512, as GNU writes numbers that octal digits cannot."""
     header = bytearray(entry("planted", b"")[0].tobuf(tarfile.GNU_FORMAT))
     header[124:136] = b"\xff" * 10 + b"\xfe\x00"
     header[148:156] = b" " * 8

@@ -1,4 +1,4 @@
-"""Real hosts for tests. A lab that can not start is an error, never a skip."""
+"""Real hosts for tests. A lab that cannot start is an error, never a skip."""
 
 from __future__ import annotations
 

@@ -38,14 +38,14 @@ class Fault:
     """One fault.
 
     Attributes:
-        inject, mend: shell commands.
+        inject, fix: shell commands.
         check: id of a check that must be red, or a pattern of it.
         sign: the name of the doctor's sign whose first cause must be told there.
         also: further checks, each with its sign.
     """
 
     inject: str
-    mend: str
+    fix: str
     check: str
     sign: str
     also: tuple[tuple[str, str], ...] = ()

@@ -46,7 +46,7 @@ def llama_cpp_stack(
     Args:
         grown: with a fifth native server, run from a release, a third model of the Python server, and another Python
             server, run from the wheel that this file of requirements pins.
-        carded: with another native server that is to use the host's card: from a `release` that can not, or a `build`.
+        carded: with another native server that is to use the host's card: from a `release` that cannot, or a `build`.
         thinker: with another native server whose model thinks, and says nothing.
     """
 

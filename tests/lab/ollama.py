@@ -57,7 +57,7 @@ def _copy(given: str, target: Path) -> str:
         else:
             shutil.copyfile(Path(given).expanduser(), beside)
     except OSError as error:
-        raise LabError(f"{_ARCHIVE}={given} can not be had: {error}") from None
+        raise LabError(f"{_ARCHIVE}={given} cannot be had: {error}") from None
     beside.rename(target)
     with target.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

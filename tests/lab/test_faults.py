@@ -25,7 +25,7 @@ from tests.lab.webhook import webhook
 from tests.labhost import Lab, LabHost
 
 GATEWAY: dict[str, Any] = {"instances": 2, "limits": False}
-MEND_SECONDS = 60
+FIX_SECONDS = 60
 SELF_PROOF_SECONDS = 20
 """Beyond what the units need to start."""
 MEET_SECONDS = 15
@@ -70,7 +70,7 @@ def is_explained(found: dict[str, Any], fault: Fault) -> None:
 
 
 def is_green_again(host: LabHost) -> None:
-    deadline = time.monotonic() + MEND_SECONDS
+    deadline = time.monotonic() + FIX_SECONDS
     while (found := verdict(host))["status"] != "pass":
         wrong = [f"{check['id']}: {check['seen']}" for check in found["checks"] if check["ok"] is not True]
         assert time.monotonic() < deadline, wrong
@@ -101,7 +101,7 @@ def test_a_fault_is_found_and_explained(deployed: Deployed, name: str) -> None:
     try:
         found = verdict(host)
     finally:
-        host.run(fault.mend, timeout=120)
+        host.run(fault.fix, timeout=120)
     assert found["status"] != "pass"
     is_explained(found, fault)
     is_green_again(host)
@@ -116,7 +116,7 @@ def test_a_fault_that_a_reboot_brings_to_light_is_found_and_explained(deployed: 
         verdict_of_this_boot(host, "fail")
         found = kept(host)
     finally:
-        host.run(fault.mend, timeout=120)
+        host.run(fault.fix, timeout=120)
     assert found["boot_id"] == host.boot_id()
     assert found["status"] == "fail"
     is_explained(found, fault)

@@ -237,7 +237,7 @@ def test_a_cpu_archive_that_is_declared_for_cuda_is_refused(deployed: Deployed) 
     assert run.status == 1
     assert (
         f"llama.cpp from {ARCHIVE}: it is to compute on CUDA, and has only CPU: "
-        "take one that is made for CUDA, or mend `backend`"
+        "take one that is made for CUDA, or fix `backend`"
     ) in run.output
     assert "Traceback" not in run.output
     still_answers(deployed)

@@ -84,7 +84,7 @@ def test_one_changed_option_restarts_that_unit_alone(host: LabHost, tmp_path: Pa
 
 
 def test_a_unit_that_lost_its_process_state_is_brought_back(host: LabHost) -> None:
-    """Somebody stopped one unit, disabled another and edited a file: the next run mends just that."""
+    """Somebody stopped one unit, disabled another and edited a file: the next run fixes just that."""
     host.run("systemctl stop llama-cpp-python@python && systemctl disable litellm@a 2>/dev/null")
     host.run("echo '# edited' >> /etc/ai-backend/litellm-unified.yaml")
     found = verdict(host)

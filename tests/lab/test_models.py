@@ -152,5 +152,5 @@ def test_a_file_of_the_control_machine_is_sent_once_and_resumed(host: LabHost, t
     assert "sending" not in deploy(host, inventory=inventory).must_pass().output
     fails(
         deploy(host, inventory=native_with(tmp_path, f"LocalFile(path='/nowhere.gguf', sha256='{'0' * 64}')")),
-        "/nowhere.gguf is not there: mend `path`",
+        "/nowhere.gguf is not there: fix `path`",
     )

@@ -168,7 +168,7 @@ def test_a_model_of_another_digest_is_refused_and_named(
 ) -> None:
     digest = published(registry, tmp_path, "changed", PULLED)
     run = deploy(host, inventory=stack(tmp_path, lab, OLDER, pulled(registry, "changed", digest="a" * 64)))
-    fails(run, f"library/changed:latest has the digest {digest}, not {'a' * 64} as declared", "mend `digest`")
+    fails(run, f"library/changed:latest has the digest {digest}, not {'a' * 64} as declared", "fix `digest`")
     assert ask(host, "made:latest") == MADE
 
 

@@ -231,10 +231,10 @@ def test_going_back_to_what_is_not_there_or_not_whole_is_refused(host: LabHost, 
     host.run(f"mv {model} {model}.away")
     for run in (back_to(host, small), deploy(host, "rollback.py")):
         assert run.status == 1
-        assert f"generation {small} can not be activated: of its installs model-native.gguf" in run.output
+        assert f"generation {small} cannot be activated: of its installs model-native.gguf" in run.output
         assert "are gone. Deploy the inventory that it was made from instead" in run.output
         assert "Traceback" not in run.output
-    assert "can not be activated: model-native.gguf" in deploy(host, "history.py").must_pass().output
+    assert "cannot be activated: model-native.gguf" in deploy(host, "history.py").must_pass().output
     assert active(host) == other
     assert failures(verdict(host)) == []
     host.run(f"mv {model}.away {model}")

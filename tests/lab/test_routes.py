@@ -178,9 +178,9 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
     edges = {"one": "three", "gpt-4o": "three", "pair": "two", "ordered": "two"}
     deployed.rested()
     firsts: list[float] = []
-    mend = fault(deployed)
+    fix = fault(deployed)
     with contextlib.ExitStack() as at_the_end:
-        at_the_end.callback(mend)
+        at_the_end.callback(fix)
         for name, expected in edges.items():
             answers = deployed.ask(name, 8)
             healthy = seconds(deployed.ask("three", 7))
@@ -205,7 +205,7 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
 
 def test_a_stream_waits_for_its_own_time_out(deployed: Deployed) -> None:
     deploy_hasty(deployed)
-    mend, taken = freeze(deployed), []
+    fix, taken = freeze(deployed), []
     try:
         for _ in range(3):
             deployed.rested()
@@ -213,7 +213,7 @@ def test_a_stream_waits_for_its_own_time_out(deployed: Deployed) -> None:
             assert answer.words == SENTENCES["three"]
             taken.append(answer.seconds)
     finally:
-        mend()
+        fix()
     # By the fastest: other lab hosts use the same processors.
     assert STREAM_TIMEOUT - 1 <= min(taken) <= STREAM_TIMEOUT + 1, taken
 
@@ -222,14 +222,14 @@ def test_two_instances_tell_each_other_who_is_to_rest(deployed: Deployed) -> Non
     """Through Redis. Each would pay for a time-out of its own otherwise."""
     cooldown = 20
     deploy_hasty(deployed, instances=2, cooldown=cooldown)
-    mend = freeze(deployed)
+    fix = freeze(deployed)
     try:
         first = deployed.ask("one")[0]
         time.sleep(1)  # as often an instance looks there
         # However busy the processors are: of those that it is still to rest for, none has waited for it.
         later = [answer for answer in deployed.ask("one", 10) if answer.began < first.began + cooldown]
     finally:
-        mend()
+        fix()
     assert TIMEOUT - 1 <= first.seconds <= TIMEOUT + 2
     assert len(later) >= 2, later
     assert max(seconds(later)) < TIMEOUT - 1, later

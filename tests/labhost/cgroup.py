@@ -107,7 +107,7 @@ def _is_version_2(group: Path) -> bool:
 def _delegate_controllers(own: Path) -> None:
     """A group of version 2 passes controllers on only while no process sits in it, so this one steps aside.
 
-    In a group that it shares with other programs this can not work; the host then goes without resource
+    In a group that it shares with other programs this cannot work; the host then goes without resource
     limits.
     """
     with contextlib.suppress(OSError):

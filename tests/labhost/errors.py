@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class LabError(Exception):
-    """Something a person can mend: one line that says what, where and how."""
+    """Something a person can fix: one line that says what, where and how."""

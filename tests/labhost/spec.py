@@ -62,7 +62,7 @@ class HostSpec:
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
-            raise LabError(f"{self.name!r} can not name a host: use up to 31 of a-z, 0-9 and -, a letter first")
+            raise LabError(f"{self.name!r} cannot name a host: use up to 31 of a-z, 0-9 and -, a letter first")
 
     def save(self, folder: HostFolder) -> None:
         write_atomically(folder.spec, json.dumps(asdict(self), indent=2))

@@ -255,7 +255,7 @@ class Supervisor:
             case "normal_link":
                 self._normal_link()
             case verb:
-                raise LabError(f"a supervisor can not {verb}")
+                raise LabError(f"a supervisor cannot {verb}")
         return {
             "running": self._machine is not None,
             "boots": self._boots,

@@ -100,7 +100,7 @@ def _fetch_torch(folder: Path) -> None:
                 (line for line in reversed(done.stderr.splitlines()) if line.startswith("ERROR")), "no reason"
             )
             raise LabError(
-                f"vLLM on a CPU needs {TORCH}, and pip can not fetch it ({reason}): "
+                f"vLLM on a CPU needs {TORCH}, and pip cannot fetch it ({reason}): "
                 "name a folder or page that has it in PIP_FIND_LINKS"
             )
         fetched.chmod(0o644)

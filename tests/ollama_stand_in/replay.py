@@ -1,7 +1,7 @@
 """Asking the stand-in what the real server was asked, and comparing the answers.
 
 Compared are status, framing, names and order of headers, the pieces of streams, fields and their order, types and
-values. What can not be the same is named here, each with its reason; all else must be.
+values. What cannot be the same is named here, each with its reason; all else must be.
 """
 
 from __future__ import annotations

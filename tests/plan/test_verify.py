@@ -68,6 +68,6 @@ def test_a_folder_that_can_not_be_written_to_ends_in_one_message(tmp_path: Path)
     (tmp_path / "file").write_text("")
     run = _verify(tmp_path, GOOD.to_json(), "", "--data", "report=file/status")
     assert run.status == 1
-    assert run.output.count("the report can not be written: file/status") == 1, run.output
+    assert run.output.count("the report cannot be written: file/status") == 1, run.output
     assert "Not a directory" in run.output
     assert "Traceback" not in run.output

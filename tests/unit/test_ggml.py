@@ -18,7 +18,7 @@ def test_an_install_that_wants_no_backend_is_not_asked(tmp_path: Path) -> None:
 
 
 def test_an_install_without_shared_libraries_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match=r"there is no libggml\.so in its `bin`, .* mend `subdirectory`"):
+    with pytest.raises(HostError, match=r"there is no libggml\.so in its `bin`, .* fix `subdirectory`"):
         check_backend(WANTED, tmp_path, "llama.cpp", None)
 
 

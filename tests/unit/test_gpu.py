@@ -179,22 +179,22 @@ def test_a_card_that_shares_the_systems_memory_has_what_is_available_of_it(host:
 
 
 @pytest.mark.parametrize(
-    ("case", "cause", "mend"),
+    ("case", "cause", "fix"),
     [
         ("mig", "divided by MIG", "nvidia-smi -i 0 -mig 0"),
         ("needs_reset", "[GPU requires reset]", "nvidia-smi -r -i 0"),
     ],
 )
-def test_a_card_that_can_not_be_used_says_why_and_how_to_mend_it(host: Host, case: str, cause: str, mend: str) -> None:
+def test_a_card_that_can_not_be_used_says_why_and_how_to_fix_it(host: Host, case: str, cause: str, fix: str) -> None:
     found = host.says(case).facts()
     problem = found["cards"][0]["problem"] or ""
     assert cause in problem
-    assert mend in problem
+    assert fix in problem
     assert found["problem"] is None
 
 
 @pytest.mark.parametrize(
-    ("case", "cause", "mend"),
+    ("case", "cause", "fix"),
     [
         ("mismatch", "upgraded and not reloaded (the kernel runs 580.173.02, the library is 580.178)", "reboot"),
         ("no_driver", "`nvidia` is not loaded", "modprobe nvidia"),
@@ -204,11 +204,11 @@ def test_a_card_that_can_not_be_used_says_why_and_how_to_mend_it(host: Host, cas
         ("old_driver", 'Field "compute_cap" is not a valid field', "driver 525 or newer"),
     ],
 )
-def test_a_host_whose_driver_fails_says_why_and_how_to_mend_it(host: Host, case: str, cause: str, mend: str) -> None:
+def test_a_host_whose_driver_fails_says_why_and_how_to_fix_it(host: Host, case: str, cause: str, fix: str) -> None:
     found = host.says(case).has_nvidia_card().facts()
     assert found["vendor"] == "nvidia"
     assert cause in (found["problem"] or "")
-    assert mend in (found["problem"] or "")
+    assert fix in (found["problem"] or "")
 
 
 def test_versions_that_differ_do_not_agree(host: Host) -> None:
@@ -367,7 +367,7 @@ def test_a_divided_card_is_not_given_out_as_a_whole(host: Host) -> None:
 
 
 @pytest.mark.parametrize(("case", "cause"), [("mismatch", "reboot the host"), ("not_permitted", "start it again")])
-def test_what_no_wait_mends_is_not_waited_for(host: Host, case: str, cause: str) -> None:
+def test_what_no_wait_fixes_is_not_waited_for(host: Host, case: str, cause: str) -> None:
     started = time.monotonic()
     with pytest.raises(gpu.GpuError, match=cause):
         host.says(case, "one_card").has_nvidia_card().has_device_file().wait(timeout=60)

@@ -116,7 +116,7 @@ def test_a_generation_whose_installs_are_gone_is_refused_and_they_are_named() ->
     found = history("bbb", deployed("aaa", 1), deployed("bbb", 2), missing={"aaa": ["litellm (/opt/x)"]})
     for wanted in (None, "aaa"):
         with pytest.raises(
-            DeployError, match=r"generation aaa can not be activated: of its installs litellm \(/opt/x\)"
+            DeployError, match=r"generation aaa cannot be activated: of its installs litellm \(/opt/x\)"
         ):
             found.choose(wanted)
 

@@ -198,7 +198,7 @@ def test_a_generation_is_complete_under_its_name_or_not_there(tmp_path: Path, mo
     assert stat.S_IMODE((tmp_path / "g1" / "a").stat().st_mode) == 0o640
 
 
-def test_an_edited_generation_is_mended_in_place(tmp_path: Path) -> None:
+def test_an_edited_generation_is_fixed_in_place(tmp_path: Path) -> None:
     generation.main(_generation(tmp_path / "g1", a="1"))
     (tmp_path / "g1" / "a").write_text("edited")
     (tmp_path / "g1" / "stranger").write_text("x")

@@ -28,7 +28,7 @@ def spoken(files: dict[str, bytes]) -> str:
     said = ""
     while (token := int((output @ embedding[token]).argmax())) != ids["<|im_end|>"]:
         said += tokens[token]
-    # The letters that stand for bytes: those that can not be printed follow from 256 on, in their order.
+    # The letters that stand for bytes: those that cannot be printed follow from 256 on, in their order.
     others = [byte for byte in range(256) if byte not in {*range(33, 127), *range(161, 173), *range(174, 256)}]
     return bytes(ord(letter) if ord(letter) < 256 else others[ord(letter) - 256] for letter in said).decode()
 

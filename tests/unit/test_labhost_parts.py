@@ -35,7 +35,7 @@ def folders(tmp_path: Path) -> LabFolders:
 
 @pytest.mark.parametrize("name", ["", "9lives", "Demo", "a_b", "-a", "a" * 32, "../up"])
 def test_a_name_that_could_be_no_host_is_refused(name: str) -> None:
-    with pytest.raises(LabError, match="can not name a host"):
+    with pytest.raises(LabError, match="cannot name a host"):
         HostSpec(name=name, release="bookworm", image="/image")
 
 
@@ -112,13 +112,13 @@ def test_a_request_gets_its_reply_and_an_error_is_raised(tmp_path: Path) -> None
                 if request is not None and request["verb"] == "boot":
                     control.reply(connection, heard=request)
                 else:
-                    control.reply(connection, error="can not do that")
+                    control.reply(connection, error="cannot do that")
 
     with closing(control.listen(path)) as server:
         thread = threading.Thread(target=answer, args=(2,))
         thread.start()
         assert control.request(path, "boot", fast=True) == {"heard": {"verb": "boot", "fast": True}}
-        with pytest.raises(LabError, match="can not do that"):
+        with pytest.raises(LabError, match="cannot do that"):
             control.request(path, "fly")
         thread.join(5)
         assert control.is_alive(path)

@@ -86,5 +86,5 @@ def test_torch_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_without_torch_the_error_says_how_to_give_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     only_find_links(monkeypatch, tmp_path)
-    with pytest.raises(LabError, match=r"pip can not fetch it \(ERROR: .*\): name a folder .* in PIP_FIND_LINKS"):
+    with pytest.raises(LabError, match=r"pip cannot fetch it \(ERROR: .*\): name a folder .* in PIP_FIND_LINKS"):
         lab_wheels(LabFolders(tmp_path / "lab"))

@@ -480,9 +480,9 @@ def test_a_wheel_brings_its_own_libraries_and_is_asked_for_its_backend(tmp_path:
 MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "cards for a CPU build": (
         lambda: native(gpus=Gpus()),
-        ["`gpus` is given, and a CPU build can not use them", 'give the build `backend="cuda"`', "or remove `gpus`"],
+        ["`gpus` is given, and a CPU build cannot use them", 'give the build `backend="cuda"`', "or remove `gpus`"],
     ),
-    "cards for a Python server of a CPU build": (lambda: python(gpus=Gpus()), ["a CPU build can not use them"]),
+    "cards for a Python server of a CPU build": (lambda: python(gpus=Gpus()), ["a CPU build cannot use them"]),
     "layers on a card that a CPU build does not see": (
         lambda: native(gpu_layers=10),
         ["`gpu_layers` is for a GPU build, and this is a CPU build", 'give the build `backend="cuda"`'],
@@ -490,7 +490,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "layers on a card, Python": (lambda: python(gpu_layers=-1), ["`gpu_layers` is for a GPU build"]),
     "AMD cards for CUDA": (
         lambda: native(build=CUDA_BUILD, gpus=Gpus(vendor="amd")),
-        ['runs on cards of vendor "nvidia", not "amd"', "mend `gpus`"],
+        ['runs on cards of vendor "nvidia", not "amd"', "fix `gpus`"],
     ),
     "Vulkan on nobody's cards": (
         lambda: native(build=build_for("vulkan")),
@@ -554,7 +554,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_a_mistake_is_told_with_its_mend(case: str) -> None:
+def test_a_mistake_is_told_with_its_fix(case: str) -> None:
     make, words = MISTAKES[case]
     with pytest.raises(SpecError) as error:
         make()

@@ -131,7 +131,7 @@ def test_in_user_scope_lingering_is_part_of_the_job() -> None:
         ),
     ],
 )
-def test_what_a_deploy_can_not_mend_is_told_before_it_begins(
+def test_what_a_deploy_can_not_fix_is_told_before_it_begins(
     what: str, change: Callable[[dict[str, Any]], None], stack: Stack | None, told: str
 ) -> None:
     needs = needs_after(change, stack)
@@ -155,7 +155,7 @@ CARD = {"uuid": "GPU-0a1b2c3d-0000-1111-2222-333344445555", "name": "NVIDIA L4"}
         (
             {"vendor": "nvidia", "cards": [CARD], "problem": None},
             ["GPU-ffffffff-0000-1111-2222-333344445555"],
-            f"no GPU GPU-ffffffff-0000-1111-2222-333344445555 (it has {CARD['uuid']}): mend `uuids`",
+            f"no GPU GPU-ffffffff-0000-1111-2222-333344445555 (it has {CARD['uuid']}): fix `uuids`",
         ),
     ],
 )

@@ -99,7 +99,7 @@ def test_a_program_that_is_not_where_it_was_said_to_be_is_told_with_what_is_ther
 
 def test_another_version_than_declared_is_refused(mirror: FaultyMirror, tmp_path: Path) -> None:
     digest = pack(mirror.folder, NAME, "echo version is 1.2.2")
-    with pytest.raises(HostError, match=r"does not say '1\.2\.3' but 'version is 1\.2\.2'; mend the version"):
+    with pytest.raises(HostError, match=r"does not say '1\.2\.3' but 'version is 1\.2\.2'; fix the version"):
         install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": digest}))
     assert not (tmp_path / "installs" / "abc" / MARK).exists()
 
@@ -117,5 +117,5 @@ def test_a_digest_that_is_not_pinned_is_looked_up_in_the_list_beside_it(
 def test_an_archive_that_the_list_does_not_name_is_refused(mirror: FaultyMirror, tmp_path: Path) -> None:
     pack(mirror.folder, NAME, "echo 1.2.3")
     (mirror.folder / "sha256sum.txt").write_text(f"{'0' * 64}  other.tgz\n")
-    with pytest.raises(HostError, match=f"does not name {NAME}; give `sha256`, or mend the version"):
+    with pytest.raises(HostError, match=f"does not name {NAME}; give `sha256`, or fix the version"):
         install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": None}))

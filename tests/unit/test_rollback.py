@@ -243,7 +243,7 @@ def test_what_is_written_next_keeps_the_good_lines_and_the_damaged_file_beside_t
     assert passed_proofs(state) == ["a", "b", "c"]
     (aside,) = Path(state).glob("history.jsonl.damaged-*")  # zeros alone are no line
     assert aside.read_bytes() == damaged
-    assert f"{len(BROKEN) - 1} of its lines can not be read" in capsys.readouterr().out
+    assert f"{len(BROKEN) - 1} of its lines cannot be read" in capsys.readouterr().out
     note_verdict(state, "alice@desk", "d", PASS)
     assert len(list(Path(state).glob("history.jsonl.damaged-*"))) == 1
 

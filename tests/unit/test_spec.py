@@ -1,4 +1,4 @@
-"""Bad input: one message that names what, where and how to mend it."""
+"""Bad input: one message that names what, where and how to fix it."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def test_a_missing_secret_says_where_it_was_looked_for(monkeypatch: pytest.Monke
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     with pytest.raises(SpecError, match=r"environment variable NO_SUCH_KEY is not set; run `export NO_SUCH_KEY=…`"):
         EnvSecret("NO_SUCH_KEY").reveal()
-    with pytest.raises(SpecError, match="can not be read: No such file"):
+    with pytest.raises(SpecError, match="cannot be read: No such file"):
         FileSecret(str(tmp_path / "none")).reveal()
     with pytest.raises(SpecError, match="on the host only"):
         GeneratedSecret().reveal()

@@ -33,16 +33,16 @@ def test_a_build_without_cards_needs_none(program_folder: Path) -> None:
     assert find_toolkit(None, "llama.cpp").environment == {}
 
 
-@pytest.mark.parametrize(("name", "program", "mend"), [
+@pytest.mark.parametrize(("name", "program", "fix"), [
     ("cuda", "nvcc", "install the CUDA toolkit, no newer than the CUDA version that `nvidia-smi` shows"),
     ("hip", "hipconfig", "install AMD's ROCm, 6.1 or newer"),
 ])  # fmt: skip
-def test_a_missing_one_is_told_in_one_line(program_folder: Path, name: str, program: str, mend: str) -> None:
+def test_a_missing_one_is_told_in_one_line(program_folder: Path, name: str, program: str, fix: str) -> None:
     with pytest.raises(HostError) as error:
         find_toolkit(name, "llama.cpp from x for cards")
     message = str(error.value)
     assert message.startswith(f"llama.cpp from x for cards: there is no {program} on PATH or in ")
-    assert mend in message
+    assert fix in message
     assert "\n" not in message
 
 

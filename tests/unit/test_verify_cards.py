@@ -146,7 +146,7 @@ def test_without_a_driver_that_works_its_own_check_is_red_and_the_rest_unknown(h
     checks = host.checks(FIRST)
     assert checks["host/driver"].ok is False
     assert checks["unit/engine.service/gpu-memory"].ok is None
-    assert checks["unit/engine.service/gpu-memory"].seen == "the cards can not be asked, see host/driver"
+    assert checks["unit/engine.service/gpu-memory"].seen == "the cards cannot be asked, see host/driver"
 
 
 # What it holds against what its model needs

@@ -194,8 +194,8 @@ def test_without_a_journal_all_restarts_count_while_the_last_is_young(program: C
 
 
 def test_without_systemd_restarts_are_unknown() -> None:
-    check = restart_check(SERVICE, Settled(CannotCheck("systemctl can not be run"), {}), "system")
-    assert made(check) == (None, "systemctl can not be run")
+    check = restart_check(SERVICE, Settled(CannotCheck("systemctl cannot be run"), {}), "system")
+    assert made(check) == (None, "systemctl cannot be run")
 
 
 # Memory

@@ -109,7 +109,7 @@ def test_a_systemd_that_does_not_answer_is_told_with_its_own_words(systemctl: Ca
 
 def test_a_host_without_systemctl_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(CannotCheck, match="systemctl can not be run: No such file or directory"):
+    with pytest.raises(CannotCheck, match="systemctl cannot be run: No such file or directory"):
         asyncio.run(read_unit_states(["a.service"], "system"))
 
 

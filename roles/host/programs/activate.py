@@ -85,7 +85,7 @@ def _units(folder: Path) -> list[dict[str, Any]]:
     try:
         units: list[dict[str, Any]] = json.loads((folder / ACTIVATION).read_text())["units"]
     except (ValueError, LookupError, TypeError):
-        raise HostError(f"{folder / ACTIVATION} is damaged, so this generation can not be activated") from None
+        raise HostError(f"{folder / ACTIVATION} is damaged, so this generation cannot be activated") from None
     return units
 
 

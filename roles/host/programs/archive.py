@@ -111,7 +111,7 @@ def _plain(archive: Path) -> Iterator[IO[bytes]]:
 
 
 class _Bounded:
-    """A tar stream whose headers can not ask for all memory: their sizes are the archive's own words."""
+    """A tar stream whose headers cannot ask for all memory: their sizes are the archive's own words."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

@@ -53,7 +53,7 @@ def parts_of(name: object, where: str) -> tuple[str, ...]:
         where: what gave the name, for the message.
 
     Raises:
-        HostError: it could lead elsewhere, can not be a name here, or is one that this project keeps to itself.
+        HostError: it could lead elsewhere, cannot be a name here, or is one that this project keeps to itself.
     """
     why = _fault(name)
     if why:

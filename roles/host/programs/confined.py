@@ -48,7 +48,7 @@ os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 try:
     os.execvpe(sent["command"][0], sent["command"], {**os.environ, **sent["environment"]})
 except OSError as error:
-    sys.exit(f"can not run {sent['command'][0]}: {error.strerror}")
+    sys.exit(f"cannot run {sent['command'][0]}: {error.strerror}")
 """
 
 

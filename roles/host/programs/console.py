@@ -14,7 +14,7 @@ PROGRESS_SECONDS = 5
 
 
 class HostError(Exception):
-    """Something on the host is not as it must be: the message names what, where and how to mend it."""
+    """Something on the host is not as it must be: the message names what, where and how to fix it."""
 
 
 _REMEDIES = {

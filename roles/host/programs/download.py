@@ -154,7 +154,7 @@ class _Fetch:
             fruitless = 0 if self.done > before else fruitless + 1
             if fruitless >= ATTEMPTS:
                 raise HostError(
-                    f"{self._url} can not be fetched: {cause} ({ATTEMPTS} tries). "
+                    f"{self._url} cannot be fetched: {cause} ({ATTEMPTS} tries). "
                     f"{megabytes(self.done)} are kept; run again to resume"
                 )
             say(f"{self._url}: {cause}; trying again at {megabytes(self.done)}")

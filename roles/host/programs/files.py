@@ -90,7 +90,7 @@ def remove_tree(folder: Path, *, put: Path | None = None) -> None:
 
 
 def read_text(path: Path) -> str | None:
-    """What is there, bytes that are no text as their escapes; none = it can not be read."""
+    """What is there, bytes that are no text as their escapes; none = it cannot be read."""
     try:
         return path.read_text(errors="backslashreplace")
     except OSError:

@@ -22,10 +22,10 @@ def main(request: dict[str, Any]) -> None:
     folder = Path(request["folder"])
     make_folder(folder.parent)
     if folder.exists():
-        # Named by its digest and yet different: somebody edited it. Mend it file by file, it may be in use.
+        # Named by its digest and yet different: somebody edited it. Fix it file by file, it may be in use.
         _fill(folder, request)
         _remove_strangers(folder, {*request["files"], *request["links"]})
-        say(f"generation {folder.name}: mended")
+        say(f"generation {folder.name}: fixed")
         return
     for remains in folder.parent.glob(".new-*"):
         remove_tree(remains)

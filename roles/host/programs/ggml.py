@@ -53,7 +53,7 @@ def check_backend(recipe: dict[str, Any], folder: Path, title: str, user: str | 
     if not found:
         raise HostError(
             f"{title}: there is no {_LIBRARY} in its `{libraries}`, so nothing tells whether it has {name}; "
-            "take one with shared libraries, or mend `subdirectory`"
+            "take one with shared libraries, or fix `subdirectory`"
         )
     said: list[str] = []
     what = f"{title}: asking which backends it has"
@@ -70,7 +70,7 @@ def check_backend(recipe: dict[str, Any], folder: Path, title: str, user: str | 
             "(for Vulkan, `vulkaninfo --summary` shows what is there)"
         )
     else:
-        cause = f"take one that is made for {name}, or mend `backend`"
+        cause = f"take one that is made for {name}, or fix `backend`"
     raise HostError(f"{title}: it is to compute on {name}, and has only {', '.join(backends) or 'nothing'}: {cause}")
 
 

@@ -54,7 +54,7 @@ class Card(TypedDict):
     uuid: as CUDA_VISIBLE_DEVICES or ROCR_VISIBLE_DEVICES takes it; none for AMD's integrated graphics.
     memory_total: bytes that programs can have: without what the driver keeps, as CUDA counts it.
     compute_capability: `8.9` or `gfx1100`.
-    problem: why it can not be used as a whole card; none = it can.
+    problem: why it cannot be used as a whole card; none = it can.
     """
 
     index: int
@@ -87,7 +87,7 @@ class Facts(TypedDict):
 
 
 class GpuError(Exception):
-    """The cards that are wanted can not be had: the message names what, where and how to mend it."""
+    """The cards that are wanted cannot be had: the message names what, where and how to fix it."""
 
 
 def facts(root: Path = Path("/")) -> Facts:
@@ -337,7 +337,7 @@ def _amd(root: Path, _end: float) -> Facts:
     found = _nothing()
     nodes = sorted((root / "sys/class/kfd/kfd/topology/nodes").glob("[0-9]*"), key=lambda node: int(node.name))
     for node in nodes:
-        # A node that the unit's DeviceAllow= hides can not be read.
+        # A node that the unit's DeviceAllow= hides cannot be read.
         properties = dict(re.findall(r"^(\w+) (\d+)$", _read(node / "properties") or "", re.MULTILINE))
         if int(properties.get("gfx_target_version", 0)) > 0:
             found["cards"].append(_amd_card(len(found["cards"]), node, properties, root))
@@ -470,7 +470,7 @@ def _device_file_lack(node: Path) -> _Lack | None:
         return _Lack(_NOT_PERMITTED, hopeless=True)
     except OSError as error:
         return _Lack(
-            f"CUDA's device file {node} can not be used ({error.strerror}): `nvidia-modprobe -u -c 0` as root makes "
+            f"CUDA's device file {node} cannot be used ({error.strerror}): `nvidia-modprobe -u -c 0` as root makes "
             "it, once after each boot"
         )
     return None

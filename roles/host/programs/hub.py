@@ -85,7 +85,7 @@ class Hub:
         return f"{self._repository} on {self._endpoint}"
 
     def _odd(self, what: str) -> HostError:
-        return HostError(f"{self._name} answers as no Hub does: {what}. Nothing was fetched; mend `endpoint`")
+        return HostError(f"{self._name} answers as no Hub does: {what}. Nothing was fetched; fix `endpoint`")
 
     def address(self, commit: str, path: str) -> str:
         return f"{self._endpoint}/{self._repository}/resolve/{commit}/{urllib.parse.quote(path)}"
@@ -99,7 +99,7 @@ class Hub:
             raise HostError(self._refusal(error.code, revision)) from None
         except (OSError, HTTPException, ValueError) as error:
             cause = one_line(error) or type(error).__name__
-            raise HostError(f"{self._endpoint} can not be asked for {self._repository}: {cause}; run again") from None
+            raise HostError(f"{self._endpoint} cannot be asked for {self._repository}: {cause}; run again") from None
         if len(text) > _LONGEST_ANSWER:
             raise self._odd(f"more than {megabytes(_LONGEST_ANSWER)} for a list of files")
         try:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ACTIVATION = "activation.json"
-"""A generation without it can not be activated."""
+"""A generation without it cannot be activated."""
 
 _MARK = ".install.json"
 

@@ -46,7 +46,7 @@ def run(
         devices: let the user see the cards.
 
     Raises:
-        HostError: it can not be started or ends with a status other than 0; with the last lines of its output.
+        HostError: it cannot be started or ends with a status other than 0; with the last lines of its output.
     """
     account = user_of(user)
     variables = {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})}
@@ -68,7 +68,7 @@ def run(
             pass_fds=held_turn(),
         )
     except OSError as error:
-        raise HostError(f"{what}: can not run {started[0]}: {error.strerror}") from None
+        raise HostError(f"{what}: cannot run {started[0]}: {error.strerror}") from None
     assert process.stdin is not None
     assert process.stdout is not None
     with contextlib.suppress(OSError), process.stdin:

@@ -19,7 +19,7 @@ LONGEST_ANSWER = 1.0
 
 
 def reach(addresses: Iterable[tuple[str, int]]) -> list[str]:
-    """For each address and port `open`, `refused`, `silent`, or why it can not be tried; all are tried at once."""
+    """For each address and port `open`, `refused`, `silent`, or why it cannot be tried; all are tried at once."""
     wanted = list(addresses)
     with ThreadPoolExecutor(max_workers=len(wanted) or 1) as pool:
         return list(pool.map(_try, wanted))

@@ -51,7 +51,7 @@ def _set_aside(file: Path, damaged: int) -> None:
         say(f"{file} was a folder: moved to {aside.name}")
     else:
         aside.hardlink_to(file.resolve())
-        say(f"{file}: {damaged} of its lines can not be read; the others are kept, the whole file as {aside.name}")
+        say(f"{file}: {damaged} of its lines cannot be read; the others are kept, the whole file as {aside.name}")
 
 
 def note_verdict(state: str, who: str, generation: str, verdict: dict[str, Any]) -> None:

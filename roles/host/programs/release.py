@@ -67,7 +67,7 @@ def _try(recipe: dict[str, Any], folder: Path, title: str, builder: str | None) 
         on_line=said.append,
     )
     if recipe["says"] not in "\n".join(said):
-        raise HostError(f"{title}: {program} does not say {recipe['says']!r} but {' '.join(said)!r}; mend the version")
+        raise HostError(f"{title}: {program} does not say {recipe['says']!r} but {' '.join(said)!r}; fix the version")
 
 
 def _listed_digest(url: str, name: str, title: str) -> str:
@@ -78,11 +78,11 @@ def _listed_digest(url: str, name: str, title: str) -> str:
             text: str = answer.read(_LONGEST_LIST).decode(errors="replace")
     except (OSError, HTTPException, ValueError) as error:
         raise HostError(
-            f"{title}: its list of digests, {page}, can not be had: {one_line(error)}; give `sha256`"
+            f"{title}: its list of digests, {page}, cannot be had: {one_line(error)}; give `sha256`"
         ) from None
     for line in text.splitlines():
         digest, _, file = line.partition(" ")
         if file.strip(" *").removeprefix("./") == name and re.fullmatch("[0-9a-f]{64}", digest):
             say(f"{title}: {page} gives {name} the digest {digest}; pin it with `sha256`")
             return digest
-    raise HostError(f"{title}: {page} does not name {name}; give `sha256`, or mend the version")
+    raise HostError(f"{title}: {page} does not name {name}; give `sha256`, or fix the version")

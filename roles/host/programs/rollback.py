@@ -45,7 +45,7 @@ def _require_a_verifier(request: dict[str, Any]) -> None:
     except HostError as error:
         raise HostError(
             f"generation {request['failed']} was not verified: {request['reason']}\n"
-            f"It stays active, as generation {target.name}, to which the host would go back, can not be verified here "
+            f"It stays active, as generation {target.name}, to which the host would go back, cannot be verified here "
             f"either: {error}\nFix what is named above and run again"
         ) from None
 
@@ -75,7 +75,7 @@ def go_back(request: dict[str, Any], failed: str, reason: str) -> HostError:
         return HostError(
             f"{told}\nGOING BACK FAILED TOO: generation {target.name}, which held before, does not any more: "
             f"{described(error)}\n"
-            "Mend what is named above and run again"
+            "Fix what is named above and run again"
         )
     try:
         verdict = _prove([f"{request['config']}/bin/verify"])
@@ -120,10 +120,10 @@ def _prove(verifier: list[str]) -> dict[str, Any]:
                 [*verifier, "--json"], capture_output=True, text=True, errors="backslashreplace", check=False
             )
         except OSError as error:
-            raise HostError(f"its verifier can not be run: {error.filename}: {error.strerror}") from None
+            raise HostError(f"its verifier cannot be run: {error.filename}: {error.strerror}") from None
     try:
         verdict = json.loads(done.stdout)
-        # What is wrong with the host itself no generation can mend.
+        # What is wrong with the host itself no generation can fix.
         checks = [check for check in verdict["checks"] if not check["id"].startswith("host/")]
     except (ValueError, LookupError, TypeError):
         said = done.stderr.strip().splitlines()[-1:] or [f"it ended with status {done.returncode}"]

@@ -104,7 +104,7 @@ def _unpacked_source(request: dict[str, Any], tree: Path) -> Path:
     unpacked = top / (source["subdirectory"] or ".")
     if not (unpacked / "CMakeLists.txt").exists():
         raise HostError(
-            f"{title}: no CMakeLists.txt in `{source['subdirectory'] or '.'}` of the source; mend `subdirectory`"
+            f"{title}: no CMakeLists.txt in `{source['subdirectory'] or '.'}` of the source; fix `subdirectory`"
         )
     return unpacked
 

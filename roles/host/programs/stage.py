@@ -100,4 +100,4 @@ def _spare_port(first: int, last: int) -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
-    raise HostError(f"the new gateway can not be tried out: ports {first} to {last} are all taken; stop what has them")
+    raise HostError(f"the new gateway cannot be tried out: ports {first} to {last} are all taken; stop what has them")

@@ -77,7 +77,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _output(command: list[str], environment: dict[str, str] | None = None) -> str:
-    """What a command prints; empty where it can not be run."""
+    """What a command prints; empty where it cannot be run."""
     try:
         return _decoded(subprocess.run(command, capture_output=True, check=False, env=environment).stdout)
     except OSError:
@@ -157,7 +157,7 @@ def _tree(config: Path) -> dict[str, list[Any]]:
     for parent, folders, names in os.walk(config.resolve()):
         for name in (*names, *(folder for folder in folders if Path(parent, folder).is_symlink())):
             path = Path(parent, name)
-            # One that can not be read is not as it was written, which is all that matters.
+            # One that cannot be read is not as it was written, which is all that matters.
             with contextlib.suppress(OSError):
                 status = path.lstat()
                 link = stat.S_ISLNK(status.st_mode)
@@ -293,7 +293,7 @@ def _running_digest(pid: str) -> str:
 
 
 def _listeners(port: int) -> list[str]:
-    """Who listens on a TCP port: the unit or command of each process, `unknown` where it can not be seen."""
+    """Who listens on a TCP port: the unit or command of each process, `unknown` where it cannot be seen."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for fields in map(str.split, (_read(table) or "").splitlines()[1:]):

@@ -77,12 +77,12 @@ def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def _find(program: str, usual_folder: str, title: str, mend: str) -> Path:
+def _find(program: str, usual_folder: str, title: str, fix: str) -> Path:
     # Compilers run as the user that builds, and are looked for where the host's administrator has them.
     path = f"{os.environ.get('AI_BACKEND_CALLERS_PATH', os.defpath)}{os.pathsep}{usual_folder}"
     found = shutil.which(program, path=path)
     if found is None:
-        raise HostError(f"{title}: there is no {program} on PATH or in {usual_folder}: {mend}; or take a release")
+        raise HostError(f"{title}: there is no {program} on PATH or in {usual_folder}: {fix}; or take a release")
     return Path(found)
 
 

@@ -18,7 +18,7 @@ def ensure_uv(request: dict[str, Any]) -> Path:
     """
     tool, builder = request["uv"], request["build_user"]
     folder = Path(tool["folder"])
-    # Owned by us: what is fetched and unpacked there can not count itself as complete.
+    # Owned by us: what is fetched and unpacked there cannot count itself as complete.
     if (folder / ".complete").exists() and folder.stat().st_uid == os.geteuid():
         return folder
     remove_tree(folder)

@@ -36,7 +36,7 @@ def _is_resolved_later(path: Path) -> bool:
 
 @rule(
     "error",
-    mend="set it where LiteLLM runs, e.g. in its unit's environment file",
+    fix="set it where LiteLLM runs, e.g. in its unit's environment file",
     source="tried with 1.106.2: the value is None, in silence; `environment_variables` is applied later",
 )
 def environment_unset(config: Config) -> Iterator[Found]:
@@ -56,7 +56,7 @@ def environment_unset(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="write the value itself, or set the variable that the library behind it reads",
+    fix="write the value itself, or set the variable that the library behind it reads",
     source="tried with 1.106.2",
 )
 def environment_in_list(config: Config) -> Iterator[Found]:
@@ -68,7 +68,7 @@ def environment_in_list(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="write `os.environ/NAME`, as the whole value",
+    fix="write `os.environ/NAME`, as the whole value",
     source="tried with 1.106.2: the words are taken as they are written",
 )
 def environment_notation(config: Config) -> Iterator[Found]:
@@ -84,7 +84,7 @@ def environment_notation(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="set LITELLM_ENVIRONMENT where LiteLLM runs, or remove `supported_environments`",
+    fix="set LITELLM_ENVIRONMENT where LiteLLM runs, or remove `supported_environments`",
     source="tried with 1.106.2: the deployment is dropped (model_info_is_active_for_environment)",
 )
 def litellm_environment_unset(config: Config) -> Iterator[Found]:
@@ -100,7 +100,7 @@ def litellm_environment_unset(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="write `master_key: os.environ/LITELLM_MASTER_KEY`",
+    fix="write `master_key: os.environ/LITELLM_MASTER_KEY`",
     source="who can read the file can use the gateway as its admin",
 )
 def master_key_in_file(config: Config) -> Iterator[Found]:
@@ -113,7 +113,7 @@ def master_key_in_file(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="write `general_settings: {master_key: os.environ/LITELLM_MASTER_KEY}` and set the variable",
+    fix="write `general_settings: {master_key: os.environ/LITELLM_MASTER_KEY}` and set the variable",
     source='read in 1.106.2 (load_config): "All requests will be treated as INTERNAL_USER"',
 )
 def master_key_missing(config: Config) -> Iterator[Found]:

@@ -55,7 +55,7 @@ def _home(path: Path, key: str, known: Known) -> str:
 
 @rule(
     "error",
-    mend="correct the word",
+    fix="correct the word",
     source="the keys of a release: its declarations and what its source looks up (roles/lint/keys)",
     versions="by release",
 )
@@ -75,7 +75,7 @@ def misspelled_key(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="move it",
+    fix="move it",
     source="tried with 1.106.2 (`master_key` at the top, `num_retries` in `general_settings`): not obeyed",
     versions="by release",
 )
@@ -101,7 +101,7 @@ def _is_refused(path: Path, key: str) -> bool:
 
 @rule(
     "warning",
-    mend="remove it",
+    fix="remove it",
     source="the keys of a release: its declarations and what its source looks up (roles/lint/keys)",
     versions="by release",
 )
@@ -116,7 +116,7 @@ def _is_strange(key: object, known: Known) -> bool:
     return key not in known.litellm_params and key not in known.litellm_params_read
 
 
-@rule("error", mend="correct the word", source="tried with 1.106.2: it is sent to the provider with each request")
+@rule("error", fix="correct the word", source="tried with 1.106.2: it is sent to the provider with each request")
 def misspelled_parameter(config: Config) -> Iterator[Found]:
     """A key of `litellm_params` that is clearly a misspelled one."""
     for path, key in _strange_parameters(config):
@@ -127,7 +127,7 @@ def misspelled_parameter(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="make sure that the provider knows it, or put it under `extra_body`",
+    fix="make sure that the provider knows it, or put it under `extra_body`",
     source="tried with 1.106.2: a parameter that LiteLLM does not know is sent to the provider with each request",
     versions="by release",
 )
@@ -136,8 +136,8 @@ def unknown_parameter(config: Config) -> Iterator[Found]:
     for path, key in _strange_parameters(config):
         if not nearest(key, config.known.litellm_params, _CLEAR_TYPO):
             close = nearest(key, config.known.litellm_params | config.known.litellm_params_read, 0.7)
-            mend = f'did you mean "{close}"?' if close else ""
-            yield Found(path, f'no parameter "{key}" is known: LiteLLM sends it to the provider as it is', mend)
+            fix = f'did you mean "{close}"?' if close else ""
+            yield Found(path, f'no parameter "{key}" is known: LiteLLM sends it to the provider as it is', fix)
 
 
 def _strange_parameters(config: Config) -> Iterator[tuple[Path, str]]:

@@ -46,7 +46,7 @@ def _parameter(model: Model, key: str) -> Path:
 
 @rule(
     "error",
-    mend="write `PROVIDER/MODEL` with a provider that LiteLLM knows",
+    fix="write `PROVIDER/MODEL` with a provider that LiteLLM knows",
     source="tried with 1.106.2",
     versions="by release",
 )
@@ -60,13 +60,13 @@ def unknown_provider(config: Config) -> Iterator[Found]:
         if not slash or config.provider(model) is not None:
             continue
         right = _MISTAKEN.get(prefix.lower()) or nearest(prefix, config.known.providers, 0.75)
-        mend = f'write "{right}/{rest}"' if right else ""
+        fix = f'write "{right}/{rest}"' if right else ""
         if not right and model.base is not None:
-            mend = f'for an OpenAI-compatible server write "openai/{model.model}"'
-        yield Found(_parameter(model, "model"), f'{model.title}: "{prefix}" is no provider: {_DROPPED}', mend)
+            fix = f'for an OpenAI-compatible server write "openai/{model.model}"'
+        yield Found(_parameter(model, "model"), f'{model.title}: "{prefix}" is no provider: {_DROPPED}', fix)
 
 
-@rule("error", mend="write `PROVIDER/MODEL`", source="tried with 1.106.2", versions="by release")
+@rule("error", fix="write `PROVIDER/MODEL`", source="tried with 1.106.2", versions="by release")
 def missing_provider(config: Config) -> Iterator[Found]:
     """A model without a provider before it that is in none of LiteLLM's lists: the deployment is dropped in silence."""
     for model in config.models:
@@ -74,13 +74,13 @@ def missing_provider(config: Config) -> Iterator[Found]:
             continue
         unless = "" if model.base is not None else " unless its online list of prices knows the name"
         message = f'{model.title}: "{model.model}" names no provider: {_DROPPED}{unless}'
-        mend = "" if model.base is None else f'for an OpenAI-compatible server write "openai/{model.model}"'
-        yield Found(_parameter(model, "model"), message, mend)
+        fix = "" if model.base is None else f'for an OpenAI-compatible server write "openai/{model.model}"'
+        yield Found(_parameter(model, "model"), message, fix)
 
 
 @rule(
     "warning",
-    mend="write `ollama_chat/MODEL`",
+    fix="write `ollama_chat/MODEL`",
     source="tried with 1.106.2: POST /api/generate; BerriAI/litellm issue 5048",
 )
 def ollama_generate(config: Config) -> Iterator[Found]:
@@ -91,7 +91,7 @@ def ollama_generate(config: Config) -> Iterator[Found]:
             yield Found(_parameter(model, "model"), message)
 
 
-@rule("error", mend="write `hosted_vllm/MODEL`", source="tried with 1.106.2: \"No module named 'vllm'\"")
+@rule("error", fix="write `hosted_vllm/MODEL`", source="tried with 1.106.2: \"No module named 'vllm'\"")
 def vllm_in_process(config: Config) -> Iterator[Found]:
     """`vllm/` loads the model in LiteLLM's own process; a vLLM server is `hosted_vllm/`."""
     for model in config.models:
@@ -100,9 +100,7 @@ def vllm_in_process(config: Config) -> Iterator[Found]:
             yield Found(_parameter(model, "model"), message, f'write "hosted_vllm/{model.model.partition("/")[2]}"')
 
 
-@rule(
-    "error", mend="write `api_base`", source="read in 1.106.2 (load_config runs `ollama serve`; HostedVLLMChatConfig)"
-)
+@rule("error", fix="write `api_base`", source="read in 1.106.2 (load_config runs `ollama serve`; HostedVLLMChatConfig)")
 def api_base_missing(config: Config) -> Iterator[Found]:
     """A server of one's own without its address."""
     for model in config.models:
@@ -119,7 +117,7 @@ def api_base_missing(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="write `http://HOST:PORT` before the path",
+    fix="write `http://HOST:PORT` before the path",
     source="tried with 1.106.2: connection error at each request",
 )
 def api_base_without_scheme(config: Config) -> Iterator[Found]:
@@ -134,7 +132,7 @@ def api_base_without_scheme(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="end it with `/v1`",
+    fix="end it with `/v1`",
     source="tried with 1.106.2: it asks /chat/completions; vLLM has /v1/chat/completions",
 )
 def vllm_api_base_without_v1(config: Config) -> Iterator[Found]:
@@ -148,7 +146,7 @@ def vllm_api_base_without_v1(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="end it with `/v1`",
+    fix="end it with `/v1`",
     source="tried with 1.106.2: it asks /chat/completions below the address as it is",
 )
 def openai_api_base_without_v1(config: Config) -> Iterator[Found]:
@@ -159,7 +157,7 @@ def openai_api_base_without_v1(config: Config) -> Iterator[Found]:
             yield Found(_parameter(model, model.base_key), message)
 
 
-@rule("error", mend="end it with `/v1`", source="tried with 1.106.2: …/chat/completions/chat/completions")
+@rule("error", fix="end it with `/v1`", source="tried with 1.106.2: …/chat/completions/chat/completions")
 def api_base_with_endpoint(config: Config) -> Iterator[Found]:
     """The address of an OpenAI-compatible server holds the endpoint too: LiteLLM adds it again."""
     for model in config.models:
@@ -171,7 +169,7 @@ def api_base_with_endpoint(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="write `http://HOST:11434`",
+    fix="write `http://HOST:11434`",
     source="tried with 1.106.2: /v1/api/chat and //api/chat, which Ollama does not have",
 )
 def ollama_api_base_with_path(config: Config) -> Iterator[Found]:
@@ -190,7 +188,7 @@ def ollama_api_base_with_path(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="write any `api_key`, for a server that asks for none too: `api_key: none`",
+    fix="write any `api_key`, for a server that asks for none too: `api_key: none`",
     source='tried with 1.106.2: "Missing credentials" at each request; with OPENAI_API_KEY set, that is sent',
 )
 def api_key_missing(config: Config) -> Iterator[Found]:

@@ -21,13 +21,13 @@ def _problems(config: Config, rule_id: str) -> Iterator[Found]:
             yield Found(problem.place, problem.message)
 
 
-@rule("error", mend="mend the YAML at this line", source="tried with 1.106.2: the start fails")
+@rule("error", fix="fix the YAML at this line", source="tried with 1.106.2: the start fails")
 def yaml_syntax(config: Config) -> Iterator[Found]:
     """The file is no YAML that LiteLLM can read: syntax, two documents, an unknown tag, an anchor that holds itself."""
     yield from _problems(config, "yaml-syntax")
 
 
-@rule("error", mend="write at least a `model_list`", source="tried with 1.106.2: the start fails")
+@rule("error", fix="write at least a `model_list`", source="tried with 1.106.2: the start fails")
 def empty_file(config: Config) -> Iterator[Found]:
     """The file is empty, or holds comments only."""
     yield from _problems(config, "empty-file")
@@ -35,7 +35,7 @@ def empty_file(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="begin with sections: `model_list:`, `general_settings:`",
+    fix="begin with sections: `model_list:`, `general_settings:`",
     source="tried with 1.106.2: the start fails",
 )
 def not_a_mapping(config: Config) -> Iterator[Found]:
@@ -43,7 +43,7 @@ def not_a_mapping(config: Config) -> Iterator[Found]:
     yield from _problems(config, "not-a-mapping")
 
 
-@rule("error", mend="join the two, or remove one", source="tried with 1.106.2: the last one wins, in silence")
+@rule("error", fix="join the two, or remove one", source="tried with 1.106.2: the last one wins, in silence")
 def duplicate_key(config: Config) -> Iterator[Found]:
     """A key stands twice in one mapping: what stands under the first is lost."""
     yield from _problems(config, "duplicate-key")
@@ -51,7 +51,7 @@ def duplicate_key(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="look at the whole: `ai-backend-lint FILE` follows `include`",
+    fix="look at the whole: `ai-backend-lint FILE` follows `include`",
     source="a limit of the lint where it is given a text and no way to read other files",
 )
 def include_not_followed(config: Config) -> Iterator[Found]:
@@ -61,17 +61,17 @@ def include_not_followed(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="correct the path: it counts from the file that includes",
+    fix="correct the path: it counts from the file that includes",
     source="tried with 1.106.2: the start fails",
 )
 def include_missing(config: Config) -> Iterator[Found]:
-    """An included file does not exist or can not be read."""
+    """An included file does not exist or cannot be read."""
     yield from _problems(config, "include-missing")
 
 
 @rule(
     "error",
-    mend="use 1.84.0 or newer",
+    fix="use 1.84.0 or newer",
     source="CVE-2026-42271, CVE-2026-47101, CVE-2026-49468; BerriAI/litellm issue 24512",
     versions="1.82.7, 1.82.8; below 1.84.0",
 )
@@ -85,7 +85,7 @@ def unsafe_release(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="make its list with `tests/litellm_keys.py`, or read findings about keys with care",
+    fix="make its list with `tests/litellm_keys.py`, or read findings about keys with care",
     source="a limit of the lint: its lists belong to single releases",
     versions="those without a list of their own",
 )

@@ -23,7 +23,7 @@ def _did_you_mean(name: str, config: Config) -> str:
 
 
 @rule(
-    "error", mend="name a model of `model_list` or an alias", source="tried with 1.106.2: it starts; the fallback fails"
+    "error", fix="name a model of `model_list` or an alias", source="tried with 1.106.2: it starts; the fallback fails"
 )
 def fallback_target_missing(config: Config) -> Iterator[Found]:
     """A fallback to a name that nothing answers to."""
@@ -37,7 +37,7 @@ def fallback_target_missing(config: Config) -> Iterator[Found]:
             yield Found(path, f'{of} falls back to "{target}", which no model is named', _did_you_mean(target, config))
 
 
-@rule("error", mend="name a model of `model_list` or an alias", source="read in 1.106.2 (get_fallback_model_group)")
+@rule("error", fix="name a model of `model_list` or an alias", source="read in 1.106.2 (get_fallback_model_group)")
 def fallback_source_missing(config: Config) -> Iterator[Found]:
     """Fallbacks for a name that nothing answers to: they are never used."""
     if not config.is_complete:
@@ -56,7 +56,7 @@ def _is_asked_for(name: str, config: Config) -> bool:
     )
 
 
-@rule("error", mend="name another model", source="tried with 1.84.0 and 1.106.2: its own name is skipped")
+@rule("error", fix="name another model", source="tried with 1.84.0 and 1.106.2: its own name is skipped")
 def fallback_to_itself(config: Config) -> Iterator[Found]:
     """A model whose fallback is itself, by its own name or by an alias."""
     for chain in config.chains:
@@ -71,7 +71,7 @@ def _route(name: str, config: Config) -> str:
 
 @rule(
     "warning",
-    mend="let one of them have no fallback, or use 1.97.0 or newer",
+    fix="let one of them have no fallback, or use 1.97.0 or newer",
     source="tried with 1.84.0, 1.96.0, 1.97.0 and 1.106.2: two dead models that are each other's fallback",
     versions="below 1.97.0; since then no model is asked twice",
 )
@@ -106,7 +106,7 @@ def _cycle(start: str, edges: Mapping[str, Sequence[str]]) -> list[str]:
 
 @rule(
     "error",
-    mend="keep one of the two",
+    fix="keep one of the two",
     source="tried with 1.106.2: the second entry is never looked at",
 )
 def fallback_twice(config: Config) -> Iterator[Found]:
@@ -126,7 +126,7 @@ def fallback_twice(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="keep them in `router_settings`",
+    fix="keep them in `router_settings`",
     source="read in 1.106.2: `fallbacks or litellm.fallbacks` (Router.__init__)",
 )
 def fallbacks_in_two_sections(config: Config) -> Iterator[Found]:
@@ -137,7 +137,7 @@ def fallbacks_in_two_sections(config: Config) -> Iterator[Found]:
             yield Found(("litellm_settings", kind), message)
 
 
-@rule("error", mend="name a model of `model_list`", source="tried with 1.106.2: it starts; the alias answers 400")
+@rule("error", fix="name a model of `model_list`", source="tried with 1.106.2: it starts; the alias answers 400")
 def alias_target_missing(config: Config) -> Iterator[Found]:
     """An alias of a name that nothing answers to. A deployment's id does not count: an alias needs a model's name."""
     if not config.is_complete:
@@ -153,20 +153,20 @@ def _is_model(name: str, config: Config) -> bool:
     return name in config.public_names or (config.serves(name) and name not in ids)
 
 
-@rule("error", mend="let it name the model itself", source="tried with 1.106.2: one hop only; the alias answers 400")
+@rule("error", fix="let it name the model itself", source="tried with 1.106.2: one hop only; the alias answers 400")
 def alias_chain(config: Config) -> Iterator[Found]:
     """An alias of an alias, where no model has that name."""
     for alias, target in config.aliases.items():
         if target in config.aliases and target not in config.groups:
             end = _route(target, config)
-            mend = f'write "{end}"' if end in config.groups else ""
+            fix = f'write "{end}"' if end in config.groups else ""
             message = f'alias "{alias}" stands for the alias "{target}": LiteLLM follows one alias only'
-            yield Found((*_ALIASES, alias), message, mend)
+            yield Found((*_ALIASES, alias), message, fix)
 
 
-@rule("error", mend="rename the alias or the model", source="tried with 1.106.2: the alias wins, in silence")
+@rule("error", fix="rename the alias or the model", source="tried with 1.106.2: the alias wins, in silence")
 def alias_shadows_model(config: Config) -> Iterator[Found]:
-    """An alias with the name of a model: the model can not be reached."""
+    """An alias with the name of a model: the model cannot be reached."""
     for alias, target in config.aliases.items():
         if alias in config.groups and target != alias:
             message = f'alias "{alias}" has the name of a model: requests for it go to "{target}"'
@@ -175,7 +175,7 @@ def alias_shadows_model(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="add an entry for the alias",
+    fix="add an entry for the alias",
     source="tried with 1.106.2: fallbacks are looked up by the name that was asked for",
 )
 def alias_without_fallbacks(config: Config) -> Iterator[Found]:
@@ -196,7 +196,7 @@ def alias_without_fallbacks(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="name a model with a larger context",
+    fix="name a model with a larger context",
     source="a request that is too long for the one is too long for the other",
 )
 def context_fallback_no_larger(config: Config) -> Iterator[Found]:
@@ -212,7 +212,7 @@ def context_fallback_no_larger(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="declare a context-window fallback too, or keep clients below the smaller size",
+    fix="declare a context-window fallback too, or keep clients below the smaller size",
     source="the declared sizes; LiteLLM does not look at them before it falls back",
 )
 def fallback_smaller_context(config: Config) -> Iterator[Found]:
@@ -239,7 +239,7 @@ def _contexts(name: str, config: Config) -> list[int]:
 
 @rule(
     "error",
-    mend="give each model its own `id`",
+    fix="give each model its own `id`",
     source="tried with 1.106.2: it starts; answers and health of both are booked on one",
 )
 def duplicate_model_id(config: Config) -> Iterator[Found]:
@@ -259,7 +259,7 @@ def duplicate_model_id(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="give them two names",
+    fix="give them two names",
     source="read in 1.106.2: deployments of one name share all its requests, whatever their mode",
 )
 def modes_differ(config: Config) -> Iterator[Found]:

@@ -32,7 +32,7 @@ _METRICS = ("callbacks", "success_callback", "failure_callback", "service_callba
 
 @rule(
     "warning",
-    mend="set `router_settings.allowed_fails` to another number than 3, e.g. 1",
+    fix="set `router_settings.allowed_fails` to another number than 3, e.g. 1",
     source="tried with 1.106.2; _is_allowed_fails_set_on_router compares with litellm.allowed_fails (3 unless set)",
 )
 def lone_deployment_never_rests(config: Config) -> Iterator[Found]:
@@ -54,7 +54,7 @@ def lone_deployment_never_rests(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="set `litellm_settings.request_timeout`, in seconds",
+    fix="set `litellm_settings.request_timeout`, in seconds",
     source="tried with 1.106.2: Router.timeout is 6000.0",
 )
 def request_timeout_default(config: Config) -> Iterator[Found]:
@@ -73,7 +73,7 @@ def request_timeout_default(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="set `socket_timeout`, e.g. 1 (second)",
+    fix="set `socket_timeout`, e.g. 1 (second)",
     source="tried with 1.106.2: Redis stalled for 4 s, the request took 4.1 s; RedisCache has 5 s by default",
 )
 def redis_without_timeout(config: Config) -> Iterator[Found]:
@@ -88,16 +88,16 @@ def redis_without_timeout(config: Config) -> Iterator[Found]:
         )
     where = next((key for key in ("redis_url", "redis_host") if router.get(key)), None)
     if where and "socket_timeout" not in mapping(router.get("cache_kwargs")):
-        mend = "set `router_settings.cache_kwargs.socket_timeout`, e.g. 1 (second)"
-        yield Found(("router_settings", where), f"the router's Redis has no `socket_timeout`: {outcome}", mend)
+        fix = "set `router_settings.cache_kwargs.socket_timeout`, e.g. 1 (second)"
+        yield Found(("router_settings", where), f"the router's Redis has no `socket_timeout`: {outcome}", fix)
     coordination = config.setting("general_settings", "coordination_redis")
     if isinstance(coordination, dict) and "socket_timeout" not in coordination:
         path = ("general_settings", "coordination_redis")
-        mend = "set `coordination_redis.socket_timeout`, e.g. 1 (second)"
-        yield Found(path, f"`coordination_redis` has no `socket_timeout`: {outcome}", mend)
+        fix = "set `coordination_redis.socket_timeout`, e.g. 1 (second)"
+        yield Found(path, f"`coordination_redis` has no `socket_timeout`: {outcome}", fix)
 
 
-@rule("warning", mend="set `cache: true` beside them", source="tried with 1.106.2: no cache is made")
+@rule("warning", fix="set `cache: true` beside them", source="tried with 1.106.2: no cache is made")
 def cache_not_on(config: Config) -> Iterator[Found]:
     """`cache_params` without `cache: true`: nothing is cached."""
     settings = config.section("litellm_settings")
@@ -109,7 +109,7 @@ def cache_not_on(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="set `general_settings.database_url`, or remove it",
+    fix="set `general_settings.database_url`, or remove it",
     source="read in 1.106.2: these are looked at with a database only",
 )
 def database_needed(config: Config) -> Iterator[Found]:
@@ -128,7 +128,7 @@ def database_needed(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="install prometheus-client beside litellm[proxy]",
+    fix="install prometheus-client beside litellm[proxy]",
     source="tried with 1.106.2: without the package the start fails",
 )
 def prometheus_package(config: Config) -> Iterator[Found]:
@@ -150,7 +150,7 @@ def _prometheus(config: Config) -> Path | None:
 
 @rule(
     "error",
-    mend="give each proxy a folder of its own",
+    fix="give each proxy a folder of its own",
     source="read in 1.106.2: the folder is wiped when a proxy starts (maybe_setup_prometheus_multiproc_dir)",
 )
 def prometheus_folder_shared(config: Config) -> Iterator[Found]:
@@ -174,7 +174,7 @@ def _prometheus_folder(config: Config) -> str:
 
 @rule(
     "warning",
-    mend="add `optional_pre_call_checks: [enforce_model_rate_limits]`, or use `weight` for shares",
+    fix="add `optional_pre_call_checks: [enforce_model_rate_limits]`, or use `weight` for shares",
     source="tried with 1.106.2: under simple-shuffle they are weights (simple_shuffle.py)",
 )
 def rate_limit_not_enforced(config: Config) -> Iterator[Found]:
@@ -194,7 +194,7 @@ def rate_limit_not_enforced(config: Config) -> Iterator[Found]:
 
 @rule(
     "warning",
-    mend="set `model_info.disable_background_health_check: true`",
+    fix="set `model_info.disable_background_health_check: true`",
     source="tried with 1.106.2: each probe asks the model, and Ollama loads it",
 )
 def ollama_health_checks(config: Config) -> Iterator[Found]:

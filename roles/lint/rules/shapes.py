@@ -31,7 +31,7 @@ def kind(value: object) -> str:
     return "nothing" if value is None else _KINDS.get(type(value), f"a {type(value).__name__}")
 
 
-@rule("error", mend="give it the shape that it must have", source="tried with 1.106.2 (load_config)")
+@rule("error", fix="give it the shape that it must have", source="tried with 1.106.2 (load_config)")
 def section_shape(config: Config) -> Iterator[Found]:
     """A section of the file is a list, a mapping or a word where it must be something else."""
     for section, wanted in _SECTIONS.items():
@@ -47,7 +47,7 @@ def section_shape(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="write `- model_name: NAME` with `litellm_params: {model: PROVIDER/MODEL}`",
+    fix="write `- model_name: NAME` with `litellm_params: {model: PROVIDER/MODEL}`",
     source="tried with 1.106.2: KeyError, TypeError or AttributeError at start",
 )
 def model_entry_shape(config: Config) -> Iterator[Found]:
@@ -76,7 +76,7 @@ def model_entry_shape(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="write `- NAME: [OTHER, …]`, one name an entry",
+    fix="write `- NAME: [OTHER, …]`, one name an entry",
     source="tried with 1.106.2: Router.validate_fallbacks looks at two of the lists, and not at what is in an entry",
 )
 def fallbacks_shape(config: Config) -> Iterator[Found]:
@@ -114,7 +114,7 @@ def _fallbacks_shape(value: object, path: Path, *, checked: bool) -> Iterator[Fo
 
 @rule(
     "error",
-    mend="write `model_group_alias: {ALIAS: MODEL}`",
+    fix="write `model_group_alias: {ALIAS: MODEL}`",
     source="tried with 1.84.0, 1.96.0, 1.97.0 and 1.106.2",
     versions="alias → list: TypeError at each request below 1.97.0, dropped in silence since",
 )
@@ -141,7 +141,7 @@ def alias_shape(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="write a list: `callbacks: [prometheus]`",
+    fix="write a list: `callbacks: [prometheus]`",
     source="tried with 1.106.2: `callbacks` is imported as a module of that name, the others are read letter by letter",
 )
 def callbacks_shape(config: Config) -> Iterator[Found]:

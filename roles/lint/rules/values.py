@@ -55,7 +55,7 @@ def _reads_as_whole(value: object) -> bool:
 
 @rule(
     "error",
-    mend="write a value of the right type",
+    fix="write a value of the right type",
     source="tried with 1.106.2: Deployment does not validate, and is skipped",
 )
 def value_drops_deployment(config: Config) -> Iterator[Found]:
@@ -87,7 +87,7 @@ def _told(value: object) -> str:
 
 @rule(
     "error",
-    mend="write a number, without quotes",
+    fix="write a number, without quotes",
     source="tried with 1.106.2: TypeError at each request (weight, order, max_parallel_requests), timeout: ValueError",
 )
 def value_breaks_requests(config: Config) -> Iterator[Found]:
@@ -110,7 +110,7 @@ def value_breaks_requests(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    mend="write a number, without quotes",
+    fix="write a number, without quotes",
     source="tried with 1.106.2: it starts; requests fail, or the setting is not obeyed",
 )
 def setting_no_number(config: Config) -> Iterator[Found]:
@@ -122,7 +122,7 @@ def setting_no_number(config: Config) -> Iterator[Found]:
                 yield Found((section, key), f"`{key}` must be a number, not {kind(value)}")
 
 
-@rule("error", mend="write one of its strategies", source="tried with 1.106.2: the start fails", versions="by release")
+@rule("error", fix="write one of its strategies", source="tried with 1.106.2: the start fails", versions="by release")
 def unknown_routing_strategy(config: Config) -> Iterator[Found]:
     """`routing_strategy` is none that LiteLLM has."""
     strategy = config.setting("router_settings", "routing_strategy")
@@ -131,13 +131,13 @@ def unknown_routing_strategy(config: Config) -> Iterator[Found]:
         return
     told = f'"{strategy}"' if isinstance(strategy, str) else kind(strategy)
     close = nearest(strategy, known, 0.5) if isinstance(strategy, str) else ""
-    mend = f'did you mean "{close}"?' if close else f"write one of {', '.join(sorted(known))}"
-    yield Found(("router_settings", "routing_strategy"), f"{told} is no routing strategy: LiteLLM does not start", mend)
+    fix = f'did you mean "{close}"?' if close else f"write one of {', '.join(sorted(known))}"
+    yield Found(("router_settings", "routing_strategy"), f"{told} is no routing strategy: LiteLLM does not start", fix)
 
 
 @rule(
     "error",
-    mend="write one of its checks",
+    fix="write one of its checks",
     source="tried with 1.106.2: it starts, and checks nothing",
     versions="by release",
 )

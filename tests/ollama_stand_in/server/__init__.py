@@ -7,7 +7,7 @@ It differs from the real server (0.32.15) in what follows; everything else that 
 - Endpoints: no `/api/push`, `/api/me`, `/v1/responses`, `/v1/messages`, no cloud models (404, as for an unknown path).
   Nothing ever calls home, with or without `OLLAMA_NO_CLOUD`; `/api/status` tells what was set.
 - Chats: no tools, thinking, images, audio or log probabilities. Models that would need them are refused as the real
-  server refuses models that can not do it; `images` and `logprobs` are ignored.
+  server refuses models that cannot do it; `images` and `logprobs` are ignored.
 - Templates: it renders one template, ChatML, and fills `{{ .System }}` and `{{ .Prompt }}` into any other. Any chat
   template in a GGUF counts as ChatML when a model is created.
 - Created models: the real server rewrites a GGUF by way of `llama-quantize`; this one copies it and adds 32 bytes at

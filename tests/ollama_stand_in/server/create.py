@@ -39,7 +39,7 @@ def create(store: Store, name: Name, request: dict[str, Any], *, prune: bool) ->
     if request.get("quantize") and described["file_type"] not in ("F32", "F16", "BF16"):
         raise ApiError(500, "quantization is only supported for F16, BF16 and F32 models")
     if request.get("quantize"):
-        raise ApiError(500, "this stand-in can not quantize")
+        raise ApiError(500, "this stand-in cannot quantize")
     for kind in ("template", "system"):
         if request.get(kind):
             layers = [*_without(store, layers, kind), store.add_layer(kind, [request[kind].encode()])]

@@ -1,4 +1,4 @@
-"""The settings, read from the environment as the real server reads them: what can not be read becomes the default."""
+"""The settings, read from the environment as the real server reads them: what cannot be read becomes the default."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ class ApiError(Exception):
 
 
 class StartError(Exception):
-    """The server can not start."""
+    """The server cannot start."""
 
 
 class ClientGone(Exception):

@@ -169,7 +169,7 @@ class Inference:
             return "load"
 
     def _check(self, asked: _Asked, what: str) -> None:
-        """Refuse what the model can not do."""
+        """Refuse what the model cannot do."""
         if not asked.model.file.exists():
             raise _try_pulling(asked.name)
         if asked.request.get("think"):

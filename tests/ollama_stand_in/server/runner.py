@@ -27,7 +27,7 @@ CRASHED = "an error was encountered while running the model: unexpected EOF"
 
 
 class Runner:
-    """Raises `ApiError` when the child can not be started or ends before it is ready."""
+    """Raises `ApiError` when the child cannot be started or ends before it is ready."""
 
     def __init__(self, program: Path, model: Model, context: int, parallel: int) -> None:
         if not program.is_file():

@@ -49,7 +49,7 @@ class _Waiting:
 
 
 class Scheduler:
-    """Gives out models, one request after the other: one that can not be served yet stops those behind it."""
+    """Gives out models, one request after the other: one that cannot be served yet stops those behind it."""
 
     def __init__(self, program: Path, settings: Settings) -> None:
         self._program = program

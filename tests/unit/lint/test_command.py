@@ -17,7 +17,7 @@ _BAD = str(_FIXTURES / "unknown-provider" / "fails.yaml")
 _WARNS = str(_FIXTURES / "unknown-provider" / "passes.yaml")
 
 
-def test_a_finding_is_one_line_with_file_line_message_mend_and_rule(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finding_is_one_line_with_file_line_message_fix_and_rule(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([_BAD]) == 1
     assert (
         f'{_BAD}:4: error: model "a": "llama_cpp" is no provider: LiteLLM drops the deployment in silence; '
@@ -34,7 +34,7 @@ def test_json_is_one_list_of_all_findings(capsys: pytest.CaptureFixture[str]) ->
     assert command.main([_BAD, _WARNS, "--json"]) == 1
     findings = json.loads(capsys.readouterr().out)
     assert {finding["file"] for finding in findings} == {_BAD, _WARNS}
-    assert {"rule", "severity", "file", "line", "path", "message", "mend"} == set(findings[0])
+    assert {"rule", "severity", "file", "line", "path", "message", "fix"} == set(findings[0])
     [provider] = [finding for finding in findings if finding["rule"] == "unknown-provider"]
     assert provider["path"] == "model_list[0].litellm_params.model"
 
@@ -61,7 +61,7 @@ def test_what_can_not_be_read_is_status_2_and_one_line(
 def test_a_file_that_is_not_there_is_status_2_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([str(tmp_path / "none.yaml")]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"{tmp_path}/none.yaml: error: it can not be read: No such file or directory; "
+        f"{tmp_path}/none.yaml: error: it cannot be read: No such file or directory; "
         "name a file that this user can read"
     ]
 

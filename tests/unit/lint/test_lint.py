@@ -194,18 +194,18 @@ def test_a_variable_that_the_file_sets_itself_comes_too_late() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "mend"),
+    ("word", "fix"),
     [
         ("llama.cpp/x", 'write "openai/x"'),
         ("Qwen/Qwen2.5", '"openai/Qwen/Qwen2.5"'),
         ("hosted_vlm/x", '"hosted_vllm/x"'),
     ],
 )
-def test_an_unknown_provider_comes_with_the_right_one(word: str, mend: str) -> None:
+def test_an_unknown_provider_comes_with_the_right_one(word: str, fix: str) -> None:
     entry = f'{{model_name: a, litellm_params: {{model: {word}, api_base: "http://h/v1", api_key: k}}}}'
     findings = lint(f"model_list: [{entry}]\n", version="1.106.2", environment=None, name="x.yaml")
     [finding] = [finding for finding in findings if finding.rule == "unknown-provider"]
-    assert mend in finding.mend
+    assert fix in finding.fix
 
 
 def test_an_unknown_custom_llm_provider_is_told_once() -> None:

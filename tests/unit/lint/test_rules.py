@@ -48,7 +48,7 @@ def test_a_rule_finds_its_mistake_on_its_line(rule: Rule) -> None:
     assert [finding.line for finding in found] == [_marked_line(file)]
     assert found[0].severity == rule.severity
     assert found[0].message
-    assert found[0].mend
+    assert found[0].fix
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
@@ -65,7 +65,7 @@ def test_what_passes_one_rule_breaks_no_other(rule: Rule) -> None:
 
 def test_every_rule_has_a_name_of_its_own_and_says_how_it_is_known() -> None:
     assert len({rule.id for rule in RULES}) == len(RULES)
-    assert [rule.id for rule in RULES if not (rule.what and rule.mend and rule.source)] == []
+    assert [rule.id for rule in RULES if not (rule.what and rule.fix and rule.source)] == []
 
 
 def test_there_are_no_fixtures_of_rules_that_are_gone() -> None:

@@ -267,7 +267,7 @@ def test_blobs_that_no_model_has_go_at_the_next_start(
     damaged: bool,
     kept: bool,
 ) -> None:
-    """Those that are an hour old, unless it is told not to or some manifest can not be read."""
+    """Those that are an hour old, unless it is told not to or some manifest cannot be read."""
     with running(tree, tmp_path) as stand_in:
         create(stand_in, "say", ggufs["say.gguf"])
         unused = stand_in.models / "blobs" / upload(stand_in, ggufs["say2.gguf"]).replace(":", "-")

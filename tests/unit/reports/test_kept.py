@@ -188,7 +188,7 @@ import resource, signal, sys
 from pathlib import Path
 from roles.verify.kept import keep
 from tests.verdicts import GOOD
-# A file can not grow beyond this. Python ignores the signal, and sees the error of a full disk; else it kills.
+# A file cannot grow beyond this. Python ignores the signal, and sees the error of a full disk; else it kills.
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 if sys.argv[2] == "killed":

@@ -18,7 +18,7 @@ from tests.gateway_double import CHATS, NAMES, PID, STREAMS, UNIT, Double, Prove
 
 
 async def _no_systemd(units: Sequence[str], scope: Scope) -> dict[str, UnitState]:
-    raise CannotCheck("systemctl can not be run: No such file or directory")
+    raise CannotCheck("systemctl cannot be run: No such file or directory")
 
 
 def test_a_healthy_host_passes_every_check(proven: Proven) -> None:
