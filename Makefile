@@ -9,7 +9,7 @@ GPU_PACK ?= .gpu-pack
 
 .PHONY: demo test quick lint docs lab soak bench gpu gpu-pack setup locks golden down clean
 
-## demo: make a throwaway host, deploy the lab stack to it, prove it
+## demo: make a throwaway host, deploy the lab stack to it, verify it
 demo: setup
 	$(PY) -m tests.demo
 

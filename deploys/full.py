@@ -1,4 +1,4 @@
-"""Build or rebuild every host of the inventory, then prove it."""
+"""Build or rebuild every host of the inventory, then verify it."""
 
 from roles.deploy import full
 

@@ -1,4 +1,4 @@
-"""List the generations that each host keeps: when, whose, what changed, how it proved. Changes nothing."""
+"""List the generations that each host keeps: when, whose, what changed, how it verified. Changes nothing."""
 
 from roles.deploy import history
 

@@ -1,4 +1,4 @@
-"""Go back to the generation that held before, or to `--data generation=NAME`, and prove it."""
+"""Go back to the generation that held before, or to `--data generation=NAME`, and verify it."""
 
 from roles.deploy import rollback
 

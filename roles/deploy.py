@@ -26,12 +26,12 @@ from roles.host import (
     history_request,
     make_installs,
     prepare_system,
-    prove_routes,
     reboot_host,
     release_command,
     release_lock,
     remove_unused_installs,
     stage_gateway,
+    verify_routes,
     write_generation,
 )
 from roles.lint import lint
@@ -42,7 +42,7 @@ from roles.spec import Secret, SpecError, Stack
 
 
 def full() -> None:
-    """Build or rebuild the host, then prove it."""
+    """Build or rebuild the host, then verify it."""
     _target().check()
     acquire_lock(name="Take the deploy lock")
     prepare_system(name="Prepare the system")
@@ -50,7 +50,7 @@ def full() -> None:
     write_generation(name="Write the generation")
     stage_gateway(name="Stage the gateway")
     activate_generation(name="Activate the generation")
-    prove_routes(name="Prove every route", deploying=True)
+    verify_routes(name="Verify every route", deploying=True)
     release_lock(name="Give the deploy lock back")
 
 
@@ -64,7 +64,7 @@ def prepare() -> None:
 
 
 def verify() -> None:
-    """Prove the host as it is, and say what changed since it was last proved.
+    """Verify the host as it is, and say what changed since it was last verified.
 
     Changes nothing, but adds to the host's kept verdicts. `--data report=FOLDER` writes the verdict in all its forms
     there, in a folder of the host's name. With `--data verify=faults` it does change something, and clients notice:
@@ -74,15 +74,15 @@ def verify() -> None:
     more = host.data.get("verify")
     if more not in (None, "faults"):
         raise DeployError(f"`--data verify={more}` is not known; there is `verify=faults`")
-    prove_routes(name="Prove every route", report=host.data.get("report"), faults=more == "faults")
+    verify_routes(name="Verify every route", report=host.data.get("report"), faults=more == "faults")
 
 
 def reboot() -> None:
     """Reboot the hosts, one after the other or (`--data at_once=yes`) all at once; tell how soon each route answers;
-    prove them."""
+    verify them."""
     _target()
     one_by_one = host.data.get("at_once") is None
-    reboot_host(name="Reboot and prove every route", one_by_one=one_by_one, _serial=one_by_one)
+    reboot_host(name="Reboot and verify every route", one_by_one=one_by_one, _serial=one_by_one)
 
 
 def preflight() -> None:
@@ -99,7 +99,7 @@ def preflight() -> None:
         *([f"write generation {target.generation.digest}"] if pending.write_generation else []),
         *(["try out the new gateway beside the one that answers"] if pending.stage else []),
         *(f"activate, as {reason}" for reason in pending.activate),
-        *(["prove the generation, which no run has done yet"] if pending.prove and not pending.activate else []),
+        *(["verify the generation, which no run has done yet"] if pending.verify and not pending.activate else []),
     ]
     for unit in target.plan.units:
         if unit.endpoint and unit.callers is not None and target.plan.layout.scope == "user":
@@ -114,12 +114,12 @@ def preflight() -> None:
 
 
 def rollback() -> None:
-    """Go back to the generation that held before, or to the one that `--data generation=…` names, and prove it."""
+    """Go back to the generation that held before, or to the one that `--data generation=…` names, and verify it."""
     target = _target()
     to = _history(target).choose(host.data.get("generation"))
     acquire_lock(name="Take the deploy lock", to="go back")
     go_back(name="Go back to an earlier generation", to=to)
-    prove_routes(name="Prove every route", deploying=True)
+    verify_routes(name="Verify every route", deploying=True)
     release_lock(name="Give the deploy lock back")
 
 
@@ -146,7 +146,7 @@ def _entry(generation: KeptGeneration, before: KeptGeneration | None) -> list[st
     changed = changes(before, generation) or ["nothing that shows"] if before else ["the oldest that is kept"]
     return [
         f"{generation.time}  {generation.name}  by {generation.who or 'nobody that is remembered'}{active}",
-        *(f"    {line}" for line in [generation.outcome or "its proof is still to come", *gone, *changed]),
+        *(f"    {line}" for line in [generation.outcome or "its verification is still to come", *gone, *changed]),
     ]
 
 

@@ -49,7 +49,7 @@ Every check holds, after {seconds:.0f} s. The endpoint is http://{host.address}:
     -d '{{"model": "tiny-native", "messages": [{{"role": "user", "content": "Who are you?"}}]}}'
 
   {ssh}            # look around: systemctl status 'litellm@*', /etc/ai-backend
-  pyinfra -y inventory/lab.py deploys/verify.py    # prove it again, at any time
+  pyinfra -y inventory/lab.py deploys/verify.py    # verify it again, at any time
   make down                                        # throw the host away
 """
 

@@ -206,7 +206,7 @@ async def _running(units: Sequence[str], scope: Scope) -> dict[str, UnitState]:
 
 
 @dataclass(frozen=True)
-class Proven:
+class Verified:
     """Runs the verifier and tells what is not green."""
 
     generation: Generation

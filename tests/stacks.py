@@ -80,7 +80,7 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
         "missing_users": [],
         "systemd": "252",
         "generation": generation.digest,
-        "proved": True,
+        "verified": True,
         "last_event": None,
         "files": files,
         "secrets": [secret.path for secret in plan.generated_secrets],

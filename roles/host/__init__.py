@@ -17,9 +17,9 @@ from roles.host.operations import (
     write_generation,
 )
 from roles.host.output import guard_terminal
-from roles.host.proof import prove_routes
 from roles.host.rebooting import reboot_host
 from roles.host.target import Target
+from roles.host.verification import verify_routes
 
 __all__ = [
     "History",
@@ -36,11 +36,11 @@ __all__ = [
     "history_request",
     "make_installs",
     "prepare_system",
-    "prove_routes",
     "reboot_host",
     "release_command",
     "release_lock",
     "remove_unused_installs",
     "stage_gateway",
+    "verify_routes",
     "write_generation",
 ]

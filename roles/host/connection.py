@@ -1,6 +1,6 @@
 """The SSH connection to a host: quick, and given up when nobody is at its other end any more.
 
-TCP itself waits for ever where nothing is under way, and what a frozen host's kernel acknowledges proves nothing. So
+TCP itself waits for ever where nothing is under way, and what a frozen host's kernel acknowledges shows nothing. So
 the host's SSH server is asked something every few seconds, and must answer.
 """
 

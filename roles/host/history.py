@@ -1,4 +1,4 @@
-"""The generations that a host keeps, and where to go back to: who activated them, when, and how they proved."""
+"""The generations that a host keeps, and where to go back to: who activated them, when, and how they verified."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class KeptGeneration:
     Attributes:
         time: when a deploy last tried to activate it, or else when it was written: ISO 8601, UTC.
         who: whose deploy that was; empty = none that is remembered.
-        outcome: how it last proved or failed to come up, for people; empty = its proof is still to come.
-        held: it passed a proof, once.
+        outcome: how it last verified or failed to come up, for people; empty = its verification is still to come.
+        held: it passed a verification, once.
         files: path → SHA-256.
         texts: path → text of the files that anybody may read.
         installs: name → folder and title.

@@ -27,8 +27,8 @@ class Pending:
     """Whether the gateway is to be tried out before it takes the place of one that answers."""
     activate: tuple[str, ...]
     """Why the generation must be activated; empty = it runs already."""
-    prove: bool
-    """Whether what is current never passed its proof on this host: the run that was to prove it died."""
+    verify: bool
+    """Whether what is current never passed its verification on this host: the run that was to verify it died."""
 
     @property
     def prepare(self) -> bool:
@@ -37,7 +37,7 @@ class Pending:
 
     @property
     def anything(self) -> bool:
-        return bool(self.prepare or self.write_generation or self.activate or self.prove)
+        return bool(self.prepare or self.write_generation or self.activate or self.verify)
 
 
 def pending_steps(plan: HostPlan, generation: Generation, state: HostState) -> Pending:
@@ -54,7 +54,7 @@ def pending_steps(plan: HostPlan, generation: Generation, state: HostState) -> P
         write_generation=_must_be_written(plan, generation, state),
         stage=_must_be_staged(plan, generation, state),
         activate=tuple(_reasons_to_activate(plan, generation, state)),
-        prove=not state.proved,
+        verify=not state.verified,
     )
 
 

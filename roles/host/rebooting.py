@@ -1,4 +1,4 @@
-"""Rebooting a host, and what it is like afterwards: how soon each route answers, and the proof."""
+"""Rebooting a host, and what it is like afterwards: how soon each route answers, and the verification."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pyinfra.connectors.util import clear_askpass_cache
 from roles.host.connection import end, tend
 from roles.host.output import decoded
 from roles.host.program import CLEAN
-from roles.host.proof import prove_routes
 from roles.host.target import Target
+from roles.host.verification import verify_routes
 
 if TYPE_CHECKING:
     from pyinfra.api import Host, State
@@ -33,7 +33,7 @@ _MAY_REBOOT = "test $(id -u) = 0"
 
 @operation(is_idempotent=False)
 def reboot_host(*, one_by_one: bool) -> Generator[PyinfraCommand, None, None]:
-    """Reboot, wait for another boot id, tell how soon each route answers, and prove the host.
+    """Reboot, wait for another boot id, tell how soon each route answers, and verify the host.
 
     Args:
         one_by_one: other hosts go first, and this one is left alone where one of them did not come back well.
@@ -42,7 +42,7 @@ def reboot_host(*, one_by_one: bool) -> Generator[PyinfraCommand, None, None]:
     yield Reboot(one_by_one=one_by_one)
     yield FirstAnswers(f"{target.plan.layout.config}/bin/verify")
     target.changed()
-    yield from prove_routes._inner()
+    yield from verify_routes._inner()
 
 
 class Reboot(PyinfraCommand):

@@ -56,7 +56,7 @@ class HostState:
     """A host as it was when the fact was read.
 
     Attributes:
-        proved: the current generation has passed its proof, once.
+        verified: the current generation has passed its verification, once.
         last_event: the last entry of the host's history that is no verdict.
         files: path below the current generation → [SHA-256 or link target, mode, owner's uid].
         installs: folders of the installs that are complete.
@@ -80,7 +80,7 @@ class HostState:
     missing_users: tuple[str, ...]
     systemd: str | None
     generation: str | None
-    proved: bool
+    verified: bool
     last_event: Mapping[str, Any] | None
     files: Mapping[str, list[Any]]
     secrets: frozenset[str]
@@ -110,7 +110,7 @@ class HostState:
             missing_users=tuple(read["missing_users"]),
             systemd=read["systemd"],
             generation=read["generation"],
-            proved=read["proved"],
+            verified=read["verified"],
             last_event=read["last_event"],
             files=read["files"],
             secrets=frozenset(read["secrets"]),

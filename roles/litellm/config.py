@@ -14,7 +14,7 @@ INSTANCE_KEY_VARIABLE = "INSTANCE_KEY"
 """Holds the key that LiteLLM's processes ask for: the front puts it in the place of the client's."""
 
 CANARY = "ai-backend-canary"
-"""A model whose only deployment is dead. The verifier asks for it: that it is answered proves that fallbacks work, and
+"""A model whose only deployment is dead. The verifier asks for it: that it is answered shows that fallbacks work, and
 no real backend has to fail for that."""
 _DEAD = "http://127.0.0.1:9/v1"
 """Nobody listens on the port of the old `discard` service, and connections are refused at once."""
@@ -304,7 +304,7 @@ def mappings_file(gateway: LiteLLM, routes: Sequence[RoutePlan]) -> dict[str, Js
 
 def _is_shared_out(gateway: LiteLLM, route: RoutePlan) -> bool:
     """Whether each request goes to any of the first deployments by their weights alone. Limits are not to be used up by
-    a proof of that."""
+    a verification of that."""
     options = [deployment.options for deployment in route.deployments]
     first = [each for each in options if each.order == min(other.order for other in options)]
     plain = not any(each.rpm or each.tpm or each.max_parallel_requests or each.tags for each in options)

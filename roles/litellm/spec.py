@@ -53,8 +53,8 @@ class LiteLLM(Gateway):
     start_timeout: Seconds = 180
     """Seconds that it may take from start to its first answer (6-18 on an idle machine, more under load)."""
     canary: bool = True
-    """Offer a model `ai-backend-canary` whose only deployment is dead: asking for it proves that fallbacks work, at any
-    time, without touching a real one. Clients see it in the list of models; off = that is not proved."""
+    """Offer a model `ai-backend-canary` whose only deployment is dead: asking for it shows that fallbacks work, at any
+    time, without touching a real one. Clients see it in the list of models; off = that is not verified."""
     instances: Literal[1, 2] = 2
     """Processes of LiteLLM behind HAProxy. Two are replaced one after the other: a change loses no request. One saves
     some 330 MB of memory, and nobody answers while it is replaced."""

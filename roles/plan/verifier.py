@@ -64,7 +64,7 @@ def verifier_command(layout: Layout) -> str:
     kept = " ".join(f'${{{name}:+"{name}=${name}"}}' for name in _KEPT_VARIABLES)
     return (
         "#!/bin/sh\n"
-        "# Proves every route of this host. Written by AI Unified Backend.\n"
+        "# Verifies every route of this host. Written by AI Unified Backend.\n"
         "# Root may call it with the environment of somebody else: of that it takes how to print, and nothing more.\n"
         "unset LD_AUDIT LD_LIBRARY_PATH LD_PRELOAD\n"
         f"exec /usr/bin/env -i PATH={PATH} \\\n"

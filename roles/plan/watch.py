@@ -1,4 +1,4 @@
-"""The proof that a host makes of itself: a service, and the timer that starts it after each boot and then regularly."""
+"""How a host verifies itself: a service, and the timer that starts it after each boot and then regularly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WATCH_UNIT = "ai-backend-verify.service"
 WATCH_TIMER = "ai-backend-verify.timer"
 WEBHOOK_VARIABLE = "AI_BACKEND_WEBHOOK"
 _LONGEST_RUN = 7200
-"""Seconds. A proof waits for services as long as they may take to start; large models take half an hour."""
+"""Seconds. A verification waits for services as long as they may take to start; large models take half an hour."""
 
 
 def metrics_file(verification: Verification, layout: Layout) -> str:

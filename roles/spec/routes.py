@@ -22,8 +22,8 @@ class Deployment(Options):
     order: Annotated[int, Field(ge=1)] = 1
     """Deployments of a higher order are used only while all of the lower ones fail."""
     rpm: Annotated[int, Field(ge=1)] | None = None
-    """Requests that it may get within a minute; further ones go to the others, or are refused with 429. Each proof asks
-    a few times too, and waits for the next minute where they are used up."""
+    """Requests that it may get within a minute; further ones go to the others, or are refused with 429. Each
+    verification asks a few times too, and waits for the next minute where they are used up."""
     tpm: Annotated[int, Field(ge=1)] | None = None
     """Tokens that it may be asked to take and give within a minute, likewise."""
     max_parallel_requests: Annotated[int, Field(ge=1)] | None = None
@@ -79,18 +79,18 @@ class Route(Options):
     context_size: Annotated[int, Field(ge=1)] | None = None
     """Tokens that a request to it may have, as clients are told; none = they are not told."""
     tools: bool | None = None
-    """Whether it can call tools, as clients are told; none = they are not told. What is promised is proved."""
+    """Whether it can call tools, as clients are told; none = they are not told. What is promised is verified."""
     structured_outputs: bool | None = None
     """Whether it answers by a JSON schema where a request asks for that, as clients are told; none = they are not told.
-    What is promised is proved."""
+    What is promised is verified."""
     vision: bool | None = None
     """Whether it takes images, as clients are told; none = they are not told."""
     probe: Probe | None = None
-    """How the verifier proves it; none = by a question that fits its mode."""
+    """How the verifier verifies it; none = by a question that fits its mode."""
 
     @property
     def asked(self) -> Probe:
-        """The question that proves it."""
+        """The question that verifies it."""
         return self.probe or (RERANK_PROBE if self.mode == "rerank" else Probe())
 
     @model_validator(mode="after")

@@ -46,7 +46,7 @@ class Stack(Options):
     scope: SystemScope | UserScope = SystemScope()
     """Whose systemd runs it."""
     verification: Verification = Verification()
-    """How the host proves itself."""
+    """How the host verifies itself."""
 
     @property
     def services(self) -> tuple[Service, ...]:

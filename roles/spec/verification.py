@@ -1,4 +1,4 @@
-"""How a host proves itself, without anybody asking."""
+"""How a host verifies itself, without anybody asking."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from roles.spec.secrets import Secret
 
 
 class Verification(Options):
-    """The proof that a host makes of itself: after each boot, and then regularly."""
+    """The verification that a host makes of itself: after each boot, and then regularly."""
 
     every: Annotated[int, Field(ge=60)] = 900
-    """Seconds from the end of one proof to the next. Each asks every model a short question."""
+    """Seconds from the end of one verification to the next. Each asks every model a short question."""
     textfile: Annotated[str, Field(pattern=r"^/[^\s]+\.prom$")] | None = None
     """File for the metrics, e.g. `/var/lib/prometheus/node-exporter/ai_backend.prom`; its folder must be there. None =
     `verdicts/ai_backend.prom` in the state folder."""

@@ -1,4 +1,4 @@
-"""The verifier: proves that what is deployed on a host runs and that every route answers, from where it should.
+"""The verifier: verifies that what is deployed on a host runs and that every route answers, from where it should.
 
 It runs on the host (`bin/verify`, see `start.py`) with few packages of its own, and reads only the files of the
 generation: it checks what is deployed, not what was meant. `Verdict` and the reports are of use on the control machine

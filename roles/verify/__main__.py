@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the verifier and gives its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m roles.verify",
-        description="Proves that the deployed generation runs and that every route answers.",
+        description="Verifies that the deployed generation runs and that every route answers.",
         epilog="Exit status: 0 all checks hold, 1 some fail, 2 some or all could not be made.",
     )
     parser.add_argument("--config", type=Path, required=True, help="link to the generation, e.g. /etc/ai-backend")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roles.verify.api import Reply, StreamReply
-from roles.verify.proof import Refuted
+from roles.verify.claim import CheckFailed
 from roles.verify.quoting import quoted
 
 _END = "[DONE]"
@@ -34,9 +34,9 @@ def tool_call(reply: Reply) -> tuple[str, Any]:
         function = message["tool_calls"][0]["function"]  # type: ignore[index]
         return str(function["name"]), json.loads(function["arguments"])
     except (LookupError, TypeError):
-        raise Refuted(f"no tool call: {reply.brief}") from None
+        raise CheckFailed(f"no tool call: {reply.brief}") from None
     except ValueError:
-        raise Refuted(f"a tool call whose arguments are no JSON: {reply.brief}") from None
+        raise CheckFailed(f"a tool call whose arguments are no JSON: {reply.brief}") from None
 
 
 def completion_answer(reply: Reply) -> Answer:
@@ -49,9 +49,9 @@ def embedding_size(reply: Reply) -> int:
     try:
         vector = reply.json()["data"][0]["embedding"]
     except (LookupError, TypeError):
-        raise Refuted(f"no embedding: {reply.brief}") from None
+        raise CheckFailed(f"no embedding: {reply.brief}") from None
     if not isinstance(vector, list) or not all(isinstance(number, (int, float)) for number in vector):
-        raise Refuted(f"no list of numbers: {reply.brief}")
+        raise CheckFailed(f"no list of numbers: {reply.brief}")
     return len(vector)
 
 
@@ -60,9 +60,9 @@ def best_document(reply: Reply) -> int:
     try:
         best = reply.json()["results"][0]["index"]
     except (LookupError, TypeError):
-        raise Refuted(f"no order of documents: {reply.brief}") from None
+        raise CheckFailed(f"no order of documents: {reply.brief}") from None
     if not isinstance(best, int):
-        raise Refuted(f"no number of a document: {reply.brief}")
+        raise CheckFailed(f"no number of a document: {reply.brief}")
     return best
 
 
@@ -83,8 +83,8 @@ def streamed_answer(reply: StreamReply) -> tuple[Answer, list[str]]:
     for chunk in chunks:
         try:
             parts.append(_delta(chunk))
-        except Refuted as refuted:
-            problems.append(str(refuted))
+        except CheckFailed as failed:
+            problems.append(str(failed))
             break
     words = "".join(part.words for part in parts)
     return Answer(words, "".join(part.thinking for part in parts)), problems
@@ -94,9 +94,9 @@ def _delta(chunk: str) -> Answer:
     try:
         content = json.loads(chunk)
     except ValueError:
-        raise Refuted(f"a chunk is no JSON: {quoted(chunk)}") from None
+        raise CheckFailed(f"a chunk is no JSON: {quoted(chunk)}") from None
     if isinstance(content, dict) and "error" in content:
-        raise Refuted(f"an error in the stream: {quoted(json.dumps(content['error'], ensure_ascii=False))}")
+        raise CheckFailed(f"an error in the stream: {quoted(json.dumps(content['error'], ensure_ascii=False))}")
     if isinstance(content, dict) and content.get("choices") == []:
         # The last chunk may tell the usage alone.
         return Answer("")
@@ -106,7 +106,7 @@ def _delta(chunk: str) -> Answer:
 def _answer(content: Any, part: str, shown: str) -> Answer:
     message = _first_choice(content, shown).get(part)
     if not isinstance(message, dict):
-        raise Refuted(f"no {part} in the first choice: {shown}")
+        raise CheckFailed(f"no {part} in the first choice: {shown}")
     return Answer(str(message.get("content") or ""), str(message.get("reasoning_content") or ""))
 
 
@@ -114,7 +114,7 @@ def _first_choice(content: Any, shown: str) -> dict[str, Any]:
     try:
         choice = content["choices"][0]
     except (LookupError, TypeError):
-        raise Refuted(f"no choices: {shown}") from None
+        raise CheckFailed(f"no choices: {shown}") from None
     if not isinstance(choice, dict):
-        raise Refuted(f"no choices: {shown}")
+        raise CheckFailed(f"no choices: {shown}")
     return choice

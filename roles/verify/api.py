@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from roles.verify.proof import Refuted, Resting
+from roles.verify.claim import CheckFailed, CoolingDown
 from roles.verify.quoting import quoted
 
 _PASSING = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.REQUEST_TIMEOUT)
@@ -51,21 +51,21 @@ class Reply:
 
     def require_ok(self) -> None:
         if self.status in _PASSING:
-            raise Resting(self.brief)
+            raise CoolingDown(self.brief)
         if self.status != httpx.codes.OK:
-            raise Refuted(self.brief)
+            raise CheckFailed(self.brief)
 
     def json(self) -> Any:
         """The body of a good answer.
 
         Raises:
-            Refuted: for any status but 200, and when the body is no JSON.
+            CheckFailed: for any status but 200, and when the body is no JSON.
         """
         self.require_ok()
         try:
             return json.loads(self.text)
         except ValueError:
-            raise Refuted(f"no JSON: {self.brief}") from None
+            raise CheckFailed(f"no JSON: {self.brief}") from None
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ would be slow by being looked at."""
 class Api:
     """Sends requests to the gateway, with a key or without. So many at a time; others wait for their turn.
 
-    Every method raises `Refuted` when no answer comes within `timeout` seconds in all. What is refused because its
+    Every method raises `CheckFailed` when no answer comes within `timeout` seconds in all. What is refused because its
     deployment has been asked as often as its limit allows within this minute is asked again in the next.
     """
 
@@ -130,7 +130,7 @@ class Api:
         except (httpx.HTTPError, TimeoutError) as error:
             broken = _reason(error, timeout)
             if response is None:
-                raise Refuted(broken) from None
+                raise CheckFailed(broken) from None
         finally:
             if response is not None:
                 await response.aclose()
@@ -142,7 +142,7 @@ class Api:
                 began = time.monotonic()
                 response = await self._client.send(request)
         except (httpx.HTTPError, TimeoutError) as error:
-            raise Refuted(_reason(error, timeout)) from None
+            raise CheckFailed(_reason(error, timeout)) from None
         return Reply(response.status_code, response.headers, self._without_key(response.text), _since(began))
 
     def _post_request(self, path: str, body: Mapping[str, object]) -> httpx.Request:

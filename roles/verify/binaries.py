@@ -9,8 +9,8 @@ from collections.abc import Collection, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+from roles.verify.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.generation import Service
-from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.quoting import read_foreign
 from roles.verify.verdict import Check
 
@@ -29,19 +29,19 @@ def binary_check(service: Service, processes: Collection[int] | CannotCheck, pro
         processes: those that belong to it, or why that is not known.
     """
     claim = Claim(f"unit/{service.unit}/binary", service.unit, "runs what is installed", "no file replaced since")
-    return claim.prove(asyncio.to_thread(_runs_what_is_installed, processes, proc))
+    return claim.check(asyncio.to_thread(_runs_what_is_installed, processes, proc))
 
 
 def _runs_what_is_installed(processes: Collection[int] | CannotCheck, proc: Path) -> str:
     if isinstance(processes, CannotCheck):
         raise CannotCheck(str(processes))
     if not processes:
-        raise Refuted("no process runs")
+        raise CheckFailed("no process runs")
     replaced = {file: process for process in sorted(processes) for file in _replaced(proc / str(process))}
     if replaced:
         names = sorted(replaced)
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-        raise Refuted(f"needs restart: {', '.join(names[:_MOST_NAMES])}{more} replaced since it started")
+        raise CheckFailed(f"needs restart: {', '.join(names[:_MOST_NAMES])}{more} replaced since it started")
     return f"{len(processes)} processes" if len(processes) > 1 else "1 process"
 
 

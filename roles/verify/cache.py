@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from roles.verify.api import Api, Reply
+from roles.verify.claim import CannotCheck, CheckFailed, Claim, CoolingDown
 from roles.verify.cooldown import outlast_cooldown
 from roles.verify.examples import example_request
 from roles.verify.generation import Cache, Route
-from roles.verify.proof import CannotCheck, Claim, Refuted, Resting
 from roles.verify.redis import ask_redis
 from roles.verify.verdict import Check
 
@@ -45,11 +45,11 @@ def cache_check(
     """
     talking = [route for route in routes if route.mode in ("chat", "completion")]
     if not talking:
-        return Claim("gateway/cache", "gateway", "reaches its cache", "healthy").prove(_health(instance))
+        return Claim("gateway/cache", "gateway", "reaches its cache", "healthy").check(_health(instance))
     claim = Claim(
         "gateway/cache", "gateway", "answers an equal request from its cache", "an answer that its Redis holds"
     )
-    return claim.prove(
+    return claim.check(
         outlast_cooldown(lambda: _kept(cache, talking, api, instance), lambda: _is_well(instance), cache.rest)
     )
 
@@ -63,7 +63,7 @@ async def _kept(cache: Cache, routes: Sequence[Route], api: Api | CannotCheck, i
     for route in routes:
         try:
             await _ask(route, prompt, api)
-        except Refuted:
+        except CheckFailed:
             continue
         seen = ""
         for pause in _PAUSES:
@@ -72,10 +72,10 @@ async def _kept(cache: Cache, routes: Sequence[Route], api: Api | CannotCheck, i
             if key and (seen := await _look_up(cache, key)) == _IS_THERE:
                 return f"{route.name} is answered from it"
         if seen:
-            raise Resting(
+            raise CoolingDown(
                 f"{route.name} is answered from the gateway's own memory, and {cache.service.unit} has {seen}"
             )
-        raise Resting(f"{route.name}, asked the same {1 + len(_PAUSES)} times: its backend has answered each time")
+        raise CoolingDown(f"{route.name}, asked the same {1 + len(_PAUSES)} times: its backend has answered each time")
     raise CannotCheck(f"no answer from {', '.join(route.name for route in routes)}")
 
 
@@ -104,15 +104,15 @@ async def _health(api: Api | CannotCheck) -> str:
     try:
         status = str(reply.json()["status"])
     except (LookupError, TypeError):
-        raise Refuted(reply.brief) from None
+        raise CheckFailed(reply.brief) from None
     if status != "healthy":
-        raise Refuted(reply.brief)
+        raise CheckFailed(reply.brief)
     return status
 
 
 async def _is_well(api: Api | CannotCheck) -> bool:
     try:
         await _health(api)
-    except Refuted:
+    except CheckFailed:
         return False
     return True

@@ -2,7 +2,7 @@
 
 What the host has is asked of the generation's own `bin/gpu`, by which its units wait for their cards too.
 
-That a process holds some memory of a card proves little: a CUDA context, which llama.cpp makes also where it then
+That a process holds some memory of a card verifies little: a CUDA context, which llama.cpp makes also where it then
 computes on the processor, takes 543 MB of an H100. So where the generation says which weights must be on the cards, the
 process has to hold as much. With a model that is smaller than what such a process holds anyway this tells nothing.
 """
@@ -18,11 +18,11 @@ from typing import Any
 
 import httpx
 
+from roles.verify.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.commands import output_of
 from roles.verify.generation import CardWeights, Generation, Gpus, Provider
 from roles.verify.gguf import layers_size
 from roles.verify.processes import processes_of
-from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.sizes import size
 from roles.verify.verdict import Check
 
@@ -43,7 +43,7 @@ Facts = Mapping[str, Any]
 """What `bin/gpu facts` prints."""
 
 
-class _TooLittle(Refuted):
+class _TooLittle(CheckFailed):
     """It holds less memory than its model needs."""
 
 
@@ -69,7 +69,7 @@ def card_checks(
 
     driver = Claim("host/driver", "host", "has one driver", "the kernel's part and the library agree")
     return [
-        driver.prove(_driver(told)),
+        driver.check(_driver(told)),
         *(
             _memory_check(provider, gpus, told, lambda: _facts_after(generation, ()), client, proc)
             for provider, gpus in users
@@ -88,11 +88,11 @@ async def _facts_after(generation: Generation, asked: Sequence[Awaitable[Check]]
 async def _driver(told: Callable[[], Awaitable[Facts]]) -> str:
     facts = await told()
     if facts["problem"] or not facts["cards"]:
-        raise Refuted(facts["problem"] or "no card that can compute is found")
+        raise CheckFailed(facts["problem"] or "no card that can compute is found")
     driver = facts["driver"]
     versions = f"kernel {driver['kernel'] or 'unknown'}, library {driver['library'] or 'unknown'}"
     if not driver["agree"]:
-        raise Refuted(f"{versions}: reboot the host")
+        raise CheckFailed(f"{versions}: reboot the host")
     return versions
 
 
@@ -118,7 +118,7 @@ def _memory_check(
                 await asyncio.sleep(_PAUSE)
         return await _memory(provider, gpus, looks[-1], client, proc)
 
-    return claim.prove(seen())
+    return claim.check(seen())
 
 
 async def _memory(
@@ -135,17 +135,17 @@ async def _memory(
     cards = facts["cards"]
     missing = [uuid for uuid in gpus.uuids if uuid not in {card["uuid"] for card in cards}]
     if missing:
-        raise Refuted(f"{' and '.join(missing)} is not on this host")
+        raise CheckFailed(f"{' and '.join(missing)} is not on this host")
     processes = (await asyncio.to_thread(processes_of, [unit], proc))[unit]
     held = {card["index"]: _held(card, processes) for card in cards}
     wanted = [card for card in cards if not gpus.uuids or card["uuid"] in gpus.uuids]
     others = [card for card in cards if card not in wanted and held[card["index"]]]
     if others:
-        raise Refuted(f"it also holds memory of {_names(others)}")
+        raise CheckFailed(f"it also holds memory of {_names(others)}")
     users = [card for card in wanted if held[card["index"]]]
     idle = [card for card in wanted if card not in users]
     if users and idle and gpus.uuids and provider.kind == _FILLS_ALL:
-        raise Refuted(f"no memory of {_names(idle)}")
+        raise CheckFailed(f"no memory of {_names(idle)}")
     # The others take as many of their cards as a model needs.
     if users:
         sizes = [each for card in users for each in _sizes(card, processes)]
@@ -162,7 +162,7 @@ async def _memory(
     if all(not card["processes"] and _used(card) > _IDLE_CARD for card in wanted):
         # WSL, and containers with process numbers of their own.
         return f"the driver does not tell whose memory it is; {'; '.join(map(_in_use, wanted))}"
-    raise Refuted(f"no memory of {_names(wanted)}: it computes on the processor, or nothing is loaded")
+    raise CheckFailed(f"no memory of {_names(wanted)}: it computes on the processor, or nothing is loaded")
 
 
 def _held(card: Mapping[str, Any], processes: Collection[int]) -> str:

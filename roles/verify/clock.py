@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from roles.verify.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.commands import output_of
-from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.verdict import Check
 
 _PATIENCE = 900.0
@@ -28,7 +28,7 @@ def clock_check(written: Path, proc: Path) -> Coroutine[Any, Any, Check]:
     Args:
         written: a file of the generation.
     """
-    return Claim("host/clock", "host", "tells the time", "set by a time service, where one is on").prove(
+    return Claim("host/clock", "host", "tells the time", "set by a time service, where one is on").check(
         _clock(written, proc)
     )
 
@@ -40,7 +40,7 @@ async def _clock(written: Path, proc: Path) -> str:
     except OSError as error:
         raise CannotCheck(f"{written}: {error.strerror}") from None
     if now < earliest - _MARGIN:
-        raise Refuted(f"{_told(now)}, before the generation was written ({_told(earliest)})")
+        raise CheckFailed(f"{_told(now)}, before the generation was written ({_told(earliest)})")
     try:
         output = await output_of(
             "timedatectl show", ["timedatectl", "show", "-p", "NTP", "-p", "NTPSynchronized"], _LONGEST_ANSWER
@@ -55,7 +55,7 @@ async def _clock(written: Path, proc: Path) -> str:
     up = _uptime(proc)
     if up < _PATIENCE:
         return f"{_told(now)}; the time service looks for its servers since the boot {up:.0f} s ago"
-    raise Refuted(
+    raise CheckFailed(
         f"{_told(now)}, and the time service that is on has not set it: `timedatectl timesync-status` may say why; "
         "`timedatectl set-ntp false` where there is no server to be had"
     )

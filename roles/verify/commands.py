@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from roles.verify.proof import CannotCheck
+from roles.verify.claim import CannotCheck
 from roles.verify.quoting import decoded, quoted
 
 

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from roles.verify.proof import Resting
+from roles.verify.claim import CoolingDown
 
 _MARGIN = 3.0
 """Seconds beyond the cool-down: the failure that began it may come from a request that was under way."""
@@ -26,13 +26,13 @@ async def outlast_cooldown(
     slow.
 
     Raises:
-        Refuted: what `ask` saw last.
+        CheckFailed: what `ask` saw last.
     """
     deadline: float | None = None
     while True:
         try:
             return await ask()
-        except Resting:
+        except CoolingDown:
             if (deadline and time.monotonic() > deadline) or not await is_well():
                 raise
             # Not sooner: where a limit of requests is used up, that it is well may be seen in the next minute only.

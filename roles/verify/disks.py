@@ -8,7 +8,7 @@ from collections.abc import Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.sizes import size
 from roles.verify.verdict import Check
 
@@ -20,7 +20,7 @@ _SHARE_OF_FILES = 0.01
 def disk_check(folders: Sequence[Path]) -> Coroutine[Any, Any, Check]:
     """The check, to be awaited. `folders` on one file system are told once."""
     claim = Claim("host/disk", "host", "has disk left", f"{size(_BYTES)} or {_SHARE:.0%} free")
-    return claim.prove(asyncio.to_thread(_disks, folders))
+    return claim.check(asyncio.to_thread(_disks, folders))
 
 
 def _disks(folders: Sequence[Path]) -> str:
@@ -40,7 +40,7 @@ def _disks(folders: Sequence[Path]) -> str:
         else:
             well.append(told)
     if lacking:
-        raise Refuted("; ".join(lacking))
+        raise CheckFailed("; ".join(lacking))
     return "; ".join(well)
 
 

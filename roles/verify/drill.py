@@ -9,9 +9,9 @@ from dataclasses import replace
 import httpx
 
 from roles.verify.api import Api
+from roles.verify.claim import CannotCheck, Claim
 from roles.verify.commands import output_of
 from roles.verify.generation import Generation, Provider, Route, Scope
-from roles.verify.proof import CannotCheck, Claim
 from roles.verify.routes import fallback_check
 from roles.verify.units import Progress, ReadStates, settle
 from roles.verify.verdict import Check
@@ -48,7 +48,7 @@ async def drill(
                 id, route.name, route.name, target, api, generation.gateway.cooldown, fallbacks=place
             )
         except CannotCheck as reason:
-            check = await Claim(id, route.name, f"falls back to {target.name}", "an answer").prove(_raise(reason))
+            check = await Claim(id, route.name, f"falls back to {target.name}", "an answer").check(_raise(reason))
         finally:
             with contextlib.suppress(CannotCheck):
                 await _systemctl(generation.scope, "start", units)

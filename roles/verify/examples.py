@@ -8,7 +8,7 @@ from roles.verify.generation import Route
 
 
 def example_request(route: Route) -> tuple[str, dict[str, Any]]:
-    """The path below `/v1`, and the body. An answer that the gateway has kept will do, unlike in a proof."""
+    """The path below `/v1`, and the body. An answer that the gateway has kept will do, unlike in a verification."""
     probe, body = route.probe, {"model": route.name}
     match route.mode:
         case "chat":

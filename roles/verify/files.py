@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from roles.verify.proof import CannotCheck, Claim, Refuted
+from roles.verify.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.quoting import escaped
 from roles.verify.verdict import Check
 
@@ -27,7 +27,7 @@ def files_check(folder: Path) -> Coroutine[Any, Any, Check]:
         folder: of the generation, below its own name.
     """
     claim = Claim("generation/files", "generation", "is as it was written", f"digest {folder.name}")
-    return claim.prove(asyncio.to_thread(_compare, folder))
+    return claim.check(asyncio.to_thread(_compare, folder))
 
 
 def _compare(folder: Path) -> str:
@@ -53,4 +53,4 @@ def _compare(folder: Path) -> str:
     written = min(changed.values(), default=0.0)
     later = sorted(name for name, moment in changed.items() if moment > written + _WRITING_SECONDS)
     what = f"changed since: {escaped(', '.join(later))}" if later else "files were added or removed"
-    raise Refuted(f"digest {digest}; {what}")
+    raise CheckFailed(f"digest {digest}; {what}")

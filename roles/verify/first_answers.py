@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from roles.verify.claim import CannotCheck, CheckFailed
 from roles.verify.generation import Generation
-from roles.verify.proof import CannotCheck, Refuted
 from roles.verify.routes import ask_plainly
 from roles.verify.run import gateway_client, key_holder
 
@@ -38,7 +38,7 @@ async def first_answers(generation: Generation, *, proc: Path = Path("/proc")) -
                 try:
                     # The key may be made, and readable, only in a moment.
                     await ask_plainly(route, name, key_holder(client, generation.gateway))
-                except (Refuted, CannotCheck):
+                except (CheckFailed, CannotCheck):
                     await asyncio.sleep(_PAUSE)
                 else:
                     return round(time.clock_gettime(time.CLOCK_BOOTTIME) - booted, 1)

@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from roles.verify.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.generation import Front
-from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.quoting import decoded
 from roles.verify.verdict import Check
 
@@ -27,7 +27,7 @@ async def front_check(front: Front, runtime: Path) -> Check:
         runtime: where the manager of the scope makes each unit's `RuntimeDirectory=`.
     """
     expected = ", ".join(f"{server} UP" for server in front.servers)
-    return await Claim("gateway/servers", "gateway", "gives each instance requests", expected).prove(
+    return await Claim("gateway/servers", "gateway", "gives each instance requests", expected).check(
         _servers(front, runtime)
     )
 
@@ -42,7 +42,7 @@ async def _servers(front: Front, runtime: Path) -> str:
             return seen
         # One that was taken out of work stays so until somebody gives it work again.
         if time.monotonic() > deadline:
-            raise Refuted(seen)
+            raise CheckFailed(seen)
         await asyncio.sleep(_PAUSE)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 
 from roles.verify.api import Api
+from roles.verify.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.generation import Canary, Gateway, Route
-from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.routes import fallback_check
 from roles.verify.verdict import Check
 
@@ -42,9 +42,9 @@ def gateway_checks(
     if gateway.canary:
         declared.add(gateway.canary.name)
     return [
-        _MODELS.prove(_models(api, declared)),
-        _NO_KEY.prove(_refused(Api(client, gateway.url, None), routes)),
-        _WRONG_KEY.prove(_refused(Api(client, gateway.url, WRONG_KEY), routes)),
+        _MODELS.check(_models(api, declared)),
+        _NO_KEY.check(_refused(Api(client, gateway.url, None), routes)),
+        _WRONG_KEY.check(_refused(Api(client, gateway.url, WRONG_KEY), routes)),
     ]
 
 
@@ -67,14 +67,14 @@ async def _models(api: Api | CannotCheck, declared: set[str]) -> str:
     try:
         offered = {str(model["id"]) for model in reply.json()["data"]}
     except (LookupError, TypeError):
-        raise Refuted(f"no list of models: {reply.brief}") from None
+        raise CheckFailed(f"no list of models: {reply.brief}") from None
     problems = []
     if missing := sorted(declared - offered):
         problems.append(f"missing: {', '.join(missing)}")
     if excess := sorted(offered - declared):
         problems.append(f"too much: {', '.join(excess)}")
     if problems:
-        raise Refuted("; ".join(problems))
+        raise CheckFailed("; ".join(problems))
     return f"{len(offered)} names"
 
 
@@ -91,7 +91,7 @@ async def _refused(api: Api, routes: Sequence[Route]) -> str:
     seen = []
     refused = True
     for name, reply in zip(("models", "chat"), replies, strict=True):
-        if isinstance(reply, Refuted):
+        if isinstance(reply, CheckFailed):
             seen.append(f"{name}: {reply}")
             refused = False
         elif isinstance(reply, BaseException):
@@ -102,5 +102,5 @@ async def _refused(api: Api, routes: Sequence[Route]) -> str:
             seen.append(f"{name}: {reply.brief}")
             refused = False
     if not refused:
-        raise Refuted("; ".join(seen))
+        raise CheckFailed("; ".join(seen))
     return "; ".join(seen)

@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 import yaml
 
+from roles.verify.claim import CannotCheck
 from roles.verify.environment_file import parse_environment
-from roles.verify.proof import CannotCheck
 from roles.verify.quoting import read_foreign
 
 Scope: TypeAlias = Literal["system", "user"]
@@ -222,7 +222,7 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Probe:
-    """The question that proves a route; `timeout` in seconds. A reranker puts the `documents` in order."""
+    """The question that verifies a route; `timeout` in seconds. A reranker puts the `documents` in order."""
 
     prompt: str
     expects: str | None
@@ -274,7 +274,7 @@ class Generation:
         folder: where it lies, below its own name.
         gateway: None on a host that runs providers only.
         cache: None on a host whose gateway remembers nothing.
-        timer: the unit by which the host proves itself.
+        timer: the unit by which the host verifies itself.
         disks: folders on whose file systems the stack writes.
         config: the folder that it was read from, by its lasting name.
         state: the folder of the host's history and of its kept verdicts.

@@ -11,6 +11,7 @@ import httpx
 
 from roles.verify.binaries import binary_check
 from roles.verify.cards import card_checks
+from roles.verify.claim import CannotCheck, or_reason
 from roles.verify.clock import clock_check
 from roles.verify.disks import disk_check
 from roles.verify.generation import Generation, Service
@@ -20,7 +21,6 @@ from roles.verify.models import model_checks, ollama_checks
 from roles.verify.open_ports import open_ports_check
 from roles.verify.packages import packages_check
 from roles.verify.processes import processes_of
-from roles.verify.proof import CannotCheck, or_reason
 from roles.verify.restarts import restart_check
 from roles.verify.tasks import runtime_folder
 from roles.verify.units import Settled

@@ -15,8 +15,8 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+from roles.verify.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.generation import Generation
-from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.quoting import escaped
 from roles.verify.verdict import Check
 
@@ -35,7 +35,7 @@ def install_checks(generation: Generation, *, deep: bool) -> list[Coroutine[Any,
     links = [link for link in sorted((generation.folder / "install").glob("*")) if link.is_symlink()]
     once = {link.readlink(): link for link in reversed(links) if link.readlink().parent.name != _MODELS}
     return [
-        Claim(f"install/{link.name}/files", link.name, "is what was installed", "the recorded files").prove(
+        Claim(f"install/{link.name}/files", link.name, "is what was installed", "the recorded files").check(
             asyncio.to_thread(_is_whole, link, deep)
         )
         for link in once.values()
@@ -47,7 +47,7 @@ def _is_whole(folder: Path, deep: bool) -> str:
         wanted = json.loads((folder / _MARK).read_bytes()).get("tree")
         seen = dict(_seen(folder))
     except FileNotFoundError as error:
-        raise Refuted(f"{error.filename} is gone: run deploys/full.py") from None
+        raise CheckFailed(f"{error.filename} is gone: run deploys/full.py") from None
     except (OSError, ValueError, AttributeError) as error:
         raise CannotCheck(f"{folder / _MARK}: {error}") from None
     if wanted is None:
@@ -58,7 +58,7 @@ def _is_whole(folder: Path, deep: bool) -> str:
     if damaged or wanted != _digest(seen):
         names = escaped(", ".join(damaged[:_MOST_NAMES])) or "it does not look as it did"
         more = f" and {len(damaged) - _MOST_NAMES} more" if len(damaged) > _MOST_NAMES else ""
-        raise Refuted(f"damaged: {names}{more}")
+        raise CheckFailed(f"damaged: {names}{more}")
     return f"{len(seen)} files, {'all of them read' if deep else 'untouched'}"
 
 
@@ -85,7 +85,7 @@ def _recorded(folder: Path) -> dict[str, tuple[str, str | None]]:
     try:
         return {path: (look, digest) for path, (look, digest) in json.loads((folder / _FILES).read_bytes()).items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise Refuted(f"damaged: {folder / _FILES}: {error}") from None
+        raise CheckFailed(f"damaged: {folder / _FILES}: {error}") from None
 
 
 def _differences(folder: Path, seen: dict[str, str]) -> Iterator[str]:

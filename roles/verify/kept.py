@@ -14,7 +14,7 @@ VERDICTS = "verdicts"
 """The folder, below the state folder."""
 
 KEPT_VERDICTS = 100
-"""A verdict is some 10 kB: 1 MB, and three months of a proof a day."""
+"""A verdict is some 10 kB: 1 MB, and three months of a verification a day."""
 
 _ABANDONED = 3600
 """Seconds after which the unfinished file of another run is one of a run that was killed; also of one whose clock was

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 _NUMBERED = re.compile(r"(0[0-9]{11})-")
-"""Enough for a proof a second in 3,000 years. More digits, or a first one that is no 0, are somebody else's name."""
+"""Enough for a verification a second in 3,000 years. More digits, or a first one that is not 0: not our name."""
 
 
 def in_order(folder: Path) -> list[Path]:

@@ -12,8 +12,8 @@ from collections.abc import Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
+from roles.verify.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.generation import Service
-from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.quoting import read_foreign
 from roles.verify.sizes import size
 from roles.verify.systemd import UnitState
@@ -43,7 +43,7 @@ def memory_check(
     """
     unit = service.unit
     claim = Claim(f"unit/{unit}/memory", unit, "has memory left", f"no process killed, under {_NEAR:.0%} of its bound")
-    return claim.prove(asyncio.to_thread(_memory, unit, settled, processes, proc, control_groups))
+    return claim.check(asyncio.to_thread(_memory, unit, settled, processes, proc, control_groups))
 
 
 def _memory(
@@ -53,7 +53,7 @@ def _memory(
     if isinstance(processes, CannotCheck):
         raise CannotCheck(str(processes))
     if not processes:
-        raise Refuted("no process runs")
+        raise CheckFailed("no process runs")
     group = control_groups / state.control_group.lstrip("/")
     if not state.control_group or not (group / "memory.current").exists():
         return _not_counted(state, processes, proc)
@@ -67,9 +67,11 @@ def _memory(
         f"{size(max(taken, 0))} of {size(state.memory_max)}" if state.memory_max else f"{size(max(taken, 0))}, no bound"
     )
     if killed:
-        raise Refuted(f"{seen}; the kernel has killed {killed} of its processes for lack of memory since it started")
+        raise CheckFailed(
+            f"{seen}; the kernel has killed {killed} of its processes for lack of memory since it started"
+        )
     if state.memory_max and taken >= _NEAR * state.memory_max:
-        raise Refuted(seen)
+        raise CheckFailed(seen)
     return seen
 
 

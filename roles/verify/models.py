@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
+from roles.verify.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.generation import Generation, Provider
-from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.quoting import read_foreign
 from roles.verify.sizes import size
 from roles.verify.verdict import Check
@@ -38,7 +38,7 @@ def model_checks(generation: Generation, *, deep: bool) -> list[Coroutine[Any, A
         if link.is_symlink() and link.readlink().parent.name == _FOLDER:
             name = link.name.removeprefix("model-")
             claim = Claim(f"model/{name}/digest", name, "is what was installed", "the recorded digests")
-            checks.append(claim.prove(asyncio.to_thread(_installed, link, deep)))
+            checks.append(claim.check(asyncio.to_thread(_installed, link, deep)))
     return checks
 
 
@@ -46,7 +46,7 @@ def _installed(folder: Path, deep: bool) -> str:
     try:
         record: Mapping[str, Any] | None = json.loads((folder / _MARK).read_text()).get("files")
     except FileNotFoundError:
-        raise Refuted(f"{folder.readlink()} is not whole: run deploys/full.py") from None
+        raise CheckFailed(f"{folder.readlink()} is not whole: run deploys/full.py") from None
     except (OSError, ValueError) as error:
         raise CannotCheck(f"{folder / _MARK}: {error}") from None
     if record is None:
@@ -63,24 +63,24 @@ def _compare(folder: Path, path: str, wanted: Mapping[str, Any], deep: bool) -> 
     """How many bytes of a file had to be read to see that it is right.
 
     Raises:
-        Refuted: it is not.
+        CheckFailed: it is not.
     """
     fix = f": remove {folder.resolve()} and run deploys/full.py"
     file = folder / path
     try:
         found = file.stat()
         if found.st_size != wanted["size"]:
-            raise Refuted(f"{path} has {found.st_size} bytes, not {wanted['size']}{fix}")
+            raise CheckFailed(f"{path} has {found.st_size} bytes, not {wanted['size']}{fix}")
         if not deep and (found.st_mtime_ns, found.st_ino) == (wanted["mtime_ns"], wanted["inode"]):
             return 0
         kind, digest = wanted["digest"]
         actual = _digest(file, kind, found.st_size)
     except FileNotFoundError:
-        raise Refuted(f"{path} is gone{fix}") from None
+        raise CheckFailed(f"{path} is gone{fix}") from None
     except OSError as error:
         raise CannotCheck(f"{file}: {error.strerror}") from None
     if actual != digest:
-        raise Refuted(f"{path} has the digest {actual}, not {digest}{fix}")
+        raise CheckFailed(f"{path} has the digest {actual}, not {digest}{fix}")
     return found.st_size
 
 
@@ -111,7 +111,7 @@ def ollama_checks(
         for model in json.loads(request.read_text())["models"]:
             name = f"{model['name']}@{provider.name}"
             claim = Claim(f"model/{name}/digest", name, "is what was brought", model.get("digest") or "its digest then")
-            yield claim.prove(_brought(model, provider, records, client, brought))
+            yield claim.check(_brought(model, provider, records, client, brought))
 
 
 async def _brought(
@@ -125,14 +125,14 @@ async def _brought(
     name = str(model["name"])
     digest = _of(name, await _tags(provider, client))
     if digest is None:
-        raise Refuted("the server does not have it")
+        raise CheckFailed("the server does not have it")
     wanted = model.get("digest")
     for record in records:
         # Absent where the task has failed, which is told by its own check, or is of an earlier version.
         if wanted is None and record.exists():
             wanted = _recorded(record).get(name)
     if wanted is not None and digest != wanted:
-        raise Refuted(f"{digest}, not {wanted}: somebody pulled or made it anew")
+        raise CheckFailed(f"{digest}, not {wanted}: somebody pulled or made it anew")
     return digest
 
 

@@ -8,8 +8,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from roles.verify.claim import CheckFailed, Claim
 from roles.verify.generation import Generation
-from roles.verify.proof import Claim, Refuted
 from roles.verify.sockets import Listener, described, is_at, listeners
 from roles.verify.verdict import Check
 
@@ -25,7 +25,7 @@ _PAUSE = 2.0
 def open_ports_check(generation: Generation, proc: Path) -> Coroutine[Any, Any, Check]:
     """The check, to be awaited."""
     claim = Claim("host/listeners", "host", "listens nowhere else", "the declared endpoints alone")
-    return claim.prove(_listens_nowhere_else(generation, proc))
+    return claim.check(_listens_nowhere_else(generation, proc))
 
 
 async def _listens_nowhere_else(generation: Generation, proc: Path) -> str:
@@ -37,7 +37,7 @@ async def _listens_nowhere_else(generation: Generation, proc: Path) -> str:
         found = {listener: told for listener, told in again.items() if (listener.address, listener.port) in stayed}
     strange = [listener for listener, told in found.items() if told is None]
     if strange:
-        raise Refuted(described(strange))
+        raise CheckFailed(described(strange))
     notes = sorted({told for told in found.values() if told})
     return "; ".join(["nowhere else", *notes])
 

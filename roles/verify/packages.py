@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from roles.verify.claim import CheckFailed, Claim
 from roles.verify.commands import output_of
-from roles.verify.proof import Claim, Refuted
 from roles.verify.verdict import Check
 
 _LONGEST_ANSWER = 30.0
@@ -15,7 +15,7 @@ _QUERY = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n
 
 def packages_check(packages: Sequence[str]) -> Coroutine[Any, Any, Check]:
     """The check, to be awaited."""
-    return Claim("host/packages", "host", "has its packages", " ".join(packages)).prove(_installed(packages))
+    return Claim("host/packages", "host", "has its packages", " ".join(packages)).check(_installed(packages))
 
 
 async def _installed(packages: Sequence[str]) -> str:
@@ -24,5 +24,5 @@ async def _installed(packages: Sequence[str]) -> str:
     found = dict(line.split(" ", 1) for line in output.splitlines() if " " in line)
     missing = [f"{name} is {found.get(name, 'not-installed')}" for name in packages if found.get(name) != "installed"]
     if missing:
-        raise Refuted(", ".join(missing))
+        raise CheckFailed(", ".join(missing))
     return f"{len(packages)} installed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from roles.verify.proof import Refuted
+from roles.verify.claim import CheckFailed
 
 
 async def ask_redis(url: str, commands: Sequence[Sequence[str]], timeout: float) -> str:
@@ -18,7 +18,7 @@ async def ask_redis(url: str, commands: Sequence[Sequence[str]], timeout: float)
         timeout: seconds for all of it.
 
     Raises:
-        Refuted: it does not answer.
+        CheckFailed: it does not answer.
     """
     host, _, port = url.removeprefix("redis://").rpartition(":")
     connected, answer = "", ""
@@ -35,9 +35,9 @@ async def ask_redis(url: str, commands: Sequence[Sequence[str]], timeout: float)
             finally:
                 writer.close()
     except TimeoutError:
-        raise Refuted(f"{connected or 'no connection, and '}no answer within {timeout:.0f} s") from None
+        raise CheckFailed(f"{connected or 'no connection, and '}no answer within {timeout:.0f} s") from None
     except OSError as error:
-        raise Refuted(f"no answer: {error.strerror}") from None
+        raise CheckFailed(f"no answer: {error.strerror}") from None
     return answer
 
 

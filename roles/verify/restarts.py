@@ -14,9 +14,9 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from roles.verify.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.commands import output_of
 from roles.verify.generation import Scope, Service
-from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.sizes import ago
 from roles.verify.systemd import signal_name
 from roles.verify.units import Settled
@@ -45,7 +45,7 @@ def restart_check(service: Service, settled: Settled, scope: Scope) -> Coroutine
     """The check of one service, to be awaited."""
     unit = service.unit
     claim = Claim(f"unit/{unit}/restarts", unit, "does not keep dying", f"under {_TOO_MANY} restarts in an hour")
-    return claim.prove(_restarts(unit, settled, scope))
+    return claim.check(_restarts(unit, settled, scope))
 
 
 async def _restarts(unit: str, settled: Settled, scope: Scope) -> str:
@@ -60,7 +60,7 @@ async def _restarts(unit: str, settled: Settled, scope: Scope) -> str:
     lately = min(told.restarts, state.restarts) or state.restarts
     seen = f"{counted}, {lately} of them in the last hour, last {ago(since)} ago{told.cause}"
     if lately >= _TOO_MANY or not runs:
-        raise Refuted(seen)
+        raise CheckFailed(seen)
     return seen
 
 

@@ -24,10 +24,10 @@ from roles.verify.answers import (
     tool_call,
 )
 from roles.verify.api import Api, Reply
+from roles.verify.claim import CannotCheck, CheckFailed, Claim, CoolingDown
 from roles.verify.cooldown import outlast_cooldown
 from roles.verify.examples import example_request
 from roles.verify.generation import Deployment, Mode, Probe, Route
-from roles.verify.proof import CannotCheck, Claim, Refuted, Resting
 from roles.verify.quoting import quoted
 from roles.verify.verdict import Check
 
@@ -89,7 +89,7 @@ def _name_checks(route: Route, name: str, api: Api | CannotCheck, cooldown: floa
 
     def check(kind: str, text: str, ask: _Ask, what: str = f"words{wanted}") -> Coroutine[Any, Any, Check]:
         claim = Claim(f"route/{name}/{kind}", name, text, f"{what} from {origin}")
-        return claim.prove(
+        return claim.check(
             outlast_cooldown(lambda: ask(route, name, api), lambda: _backend_is_well(ask, route, api), cooldown)
         )
 
@@ -118,7 +118,7 @@ def deployment_check(
     alone = replace(route, deployments=(deployment,))
     what = f"words with {quoted(route.probe.expects)}" if route.probe.expects else "an answer"
     claim = Claim(f"route/{deployment.id}/{kind}", deployment.id, "answers", f"{what} from {deployment.id}")
-    return claim.prove(ask_plainly(alone, deployment.id, api))
+    return claim.check(ask_plainly(alone, deployment.id, api))
 
 
 async def balance_check(
@@ -137,12 +137,12 @@ async def balance_check(
     names = ", ".join(each.id for each in route.sharers)
     claim = Claim(f"route/{route.name}/balance", route.name, "shares out its requests", f"answers from each of {names}")
     if dead:
-        return await claim.prove(_raise(CannotCheck(f"{', '.join(dead)} does not answer: see its own check")))
+        return await claim.check(_raise(CannotCheck(f"{', '.join(dead)} does not answer: see its own check")))
 
     async def all_are_well() -> bool:
         return True
 
-    return await claim.prove(outlast_cooldown(lambda: _shared_out(route, api), all_are_well, cooldown))
+    return await claim.check(outlast_cooldown(lambda: _shared_out(route, api), all_are_well, cooldown))
 
 
 async def _raise(reason: CannotCheck) -> str:
@@ -170,7 +170,7 @@ def fallback_check(
     """
     ids = " or ".join(deployment.id for deployment in target.deployments)
     claim = Claim(id, subject, f"falls back to {target.name}", f"an answer from {ids}, fallbacks: {fallbacks}")
-    return claim.prove(
+    return claim.check(
         outlast_cooldown(
             lambda: ask_plainly(target, name, api, fallbacks=fallbacks, **more),
             lambda: _backend_is_well(ask_plainly, target, api),
@@ -182,7 +182,7 @@ def fallback_check(
 async def warm_up(routes: Sequence[Route], api: Api | CannotCheck, times: int) -> None:
     """Ask something, so often, and take whatever comes: the first requests that a gateway gets take it seconds."""
     for route in [*routes[:1]] * times:
-        with contextlib.suppress(Refuted, CannotCheck):
+        with contextlib.suppress(CheckFailed, CannotCheck):
             await ask_plainly(route, route.deployments[0].id, api)
 
 
@@ -194,12 +194,12 @@ async def _shared_out(route: Route, api: Api | CannotCheck) -> str:
     taken = 0.0  # a minute that a limit had to be waited out for is none of it
     while seen.total() < enough and not wanted <= set(seen):
         if taken > route.probe.timeout:
-            raise Refuted(f"no end within {route.probe.timeout:g} s, after {seen.total()} requests")
+            raise CheckFailed(f"no end within {route.probe.timeout:g} s, after {seen.total()} requests")
         replies = await asyncio.gather(*(_shortest(route, api) for _ in range(_ASKED_AT_ONCE)))
         taken += max(reply.seconds for reply in replies)
         seen.update(reply.headers.get("x-litellm-model-id", "nobody that is named") for reply in replies)
     if missing := sorted(wanted - set(seen)):
-        raise Resting(f"of {seen.total()} requests none went to {', '.join(missing)}")
+        raise CoolingDown(f"of {seen.total()} requests none went to {', '.join(missing)}")
     return ", ".join(f"{id}: {count}" for id, count in sorted(seen.items()))
 
 
@@ -218,7 +218,7 @@ async def _backend_is_well(ask: _Ask, route: Route, api: Api | CannotCheck) -> b
     for deployment in route.deployments:
         try:
             await ask(route, deployment.id, api)
-        except Refuted:
+        except CheckFailed:
             continue
         return True
     return False
@@ -286,7 +286,7 @@ def _read_embedding(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
 def _read_order(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
     best = best_document(reply)
     if not 0 <= best < len(probe.documents):
-        raise Refuted(f"document {best} of {len(probe.documents)}")
+        raise CheckFailed(f"document {best} of {len(probe.documents)}")
     answer = Answer(probe.documents[best])
     return _shown(answer), _word_problems(answer, probe)
 
@@ -309,7 +309,7 @@ def _request(route: Route, name: str) -> tuple[str, dict[str, object]]:
     path, body = example_request(route)
     if route.mode in ("chat", "completion"):
         body["temperature"] = 0
-    # A cached answer proves no backend.
+    # A cached answer verifies no backend.
     return f"/v1{path}", {**body, "model": name, "cache": {"no-cache": True}}
 
 
@@ -321,9 +321,9 @@ def _given(api: Api | CannotCheck) -> Api:
 
 def _concluded(seen: str, problems: Sequence[str], origin_problems: Sequence[str]) -> str:
     if origin_problems:
-        raise Resting("; ".join([*problems, *origin_problems]))
+        raise CoolingDown("; ".join([*problems, *origin_problems]))
     if problems:
-        raise Refuted("; ".join(problems))
+        raise CheckFailed("; ".join(problems))
     return seen
 
 

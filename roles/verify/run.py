@@ -18,6 +18,7 @@ import httpx
 
 from roles.verify.api import Api
 from roles.verify.cache import cache_check
+from roles.verify.claim import CannotCheck, or_reason
 from roles.verify.describe import describe
 from roles.verify.doctor import explained
 from roles.verify.drill import drill
@@ -27,7 +28,6 @@ from roles.verify.front import front_check
 from roles.verify.gateway import canary_check, gateway_checks
 from roles.verify.generation import Gateway, Generation
 from roles.verify.host import host_checks
-from roles.verify.proof import CannotCheck, or_reason
 from roles.verify.routes import balance_check, route_checks, warm_up
 from roles.verify.sockets import listeners
 from roles.verify.systemd import read_unit_states
@@ -52,7 +52,7 @@ async def verify(
     faults: bool = False,
     proc: Path = Path("/proc"),
 ) -> Verdict:
-    """Proves a generation on the host that this runs on.
+    """Verifies a generation on the host that this runs on.
 
     Args:
         read_states: asks systemd; replaced in tests.

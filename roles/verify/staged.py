@@ -8,9 +8,9 @@ from typing import Any
 
 from roles.verify.api import Api
 from roles.verify.cache import cache_check
+from roles.verify.claim import CannotCheck
 from roles.verify.gateway import gateway_checks
 from roles.verify.generation import Deployment, Gateway, Generation, Route
-from roles.verify.proof import CannotCheck
 from roles.verify.routes import deployment_check, fallback_check
 from roles.verify.run import Beginning, gateway_client, instance_api, make_checks
 from roles.verify.verdict import Check, Verdict

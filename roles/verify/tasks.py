@@ -9,9 +9,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from roles.verify.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.commands import output_of
 from roles.verify.generation import Scope, Task
-from roles.verify.proof import CannotCheck, Claim, Refuted
 from roles.verify.quoting import read_foreign
 from roles.verify.systemd import UnitState
 from roles.verify.units import ReadStates
@@ -37,10 +37,10 @@ def task_checks(task: Task, scope: Scope, read_states: ReadStates, runtime: Path
         return Claim(f"unit/{unit}/{name}", unit, text, expected)
 
     return [
-        claim("enabled", "starts at boot", "enabled").prove(_enabled(unit, scope, read_states)),
-        claim("done", "has done its work, as deployed", "done").prove(_done(task, scope, read_states, runtime)),
+        claim("enabled", "starts at boot", "enabled").check(_enabled(unit, scope, read_states)),
+        claim("done", "has done its work, as deployed", "done").check(_done(task, scope, read_states, runtime)),
         *(
-            [claim("holds", _HOLDS, "as it left it").prove(_holds(task, scope, read_states, runtime))]
+            [claim("holds", _HOLDS, "as it left it").check(_holds(task, scope, read_states, runtime))]
             if task.holds
             else []
         ),
@@ -48,17 +48,17 @@ def task_checks(task: Task, scope: Scope, read_states: ReadStates, runtime: Path
 
 
 def timer_checks(unit: str, scope: Scope, read_states: ReadStates) -> list[Coroutine[Any, Any, Check]]:
-    """The checks of the timer by which the host proves itself."""
+    """The checks of the timer by which the host verifies itself."""
     return [
-        Claim(f"unit/{unit}/enabled", unit, "starts at boot", "enabled").prove(_enabled(unit, scope, read_states)),
-        Claim(f"unit/{unit}/active", unit, "runs", "active").prove(_active(unit, scope, read_states)),
+        Claim(f"unit/{unit}/enabled", unit, "starts at boot", "enabled").check(_enabled(unit, scope, read_states)),
+        Claim(f"unit/{unit}/active", unit, "runs", "active").check(_active(unit, scope, read_states)),
     ]
 
 
 async def _active(unit: str, scope: Scope, read_states: ReadStates) -> str:
     state = await _state(unit, scope, read_states)
     if state.active != "active":
-        raise Refuted(str(state))
+        raise CheckFailed(str(state))
     return str(state)
 
 
@@ -72,7 +72,7 @@ async def _state(unit: str, scope: Scope, read_states: ReadStates) -> UnitState:
 async def _enabled(unit: str, scope: Scope, read_states: ReadStates) -> str:
     enabled = (await _state(unit, scope, read_states)).enabled
     if enabled != "enabled":
-        raise Refuted(enabled or "no unit file")
+        raise CheckFailed(enabled or "no unit file")
     return enabled
 
 
@@ -80,14 +80,14 @@ async def _done(task: Task, scope: Scope, read_states: ReadStates, runtime: Path
     deadline = time.monotonic() + task.start_timeout
     while (state := await _state(task.unit, scope, read_states)).sub != "exited":
         if not state.may_become_ready or time.monotonic() > deadline:
-            raise Refuted(str(state))
+            raise CheckFailed(str(state))
         await asyncio.sleep(_PAUSE)
     try:
         found = read_foreign(runtime / task.done_file)
     except OSError as error:
-        raise Refuted(f"{runtime / task.done_file}: {error.strerror}") from None
+        raise CheckFailed(f"{runtime / task.done_file}: {error.strerror}") from None
     if found != task.wanted_digest():
-        raise Refuted(f"what was done is that of digest {found}")
+        raise CheckFailed(f"what was done is that of digest {found}")
     return "done"
 
 
@@ -99,10 +99,10 @@ async def _holds(task: Task, scope: Scope, read_states: ReadStates, runtime: Pat
         wanted = held.read_text()
     except CannotCheck as reason:
         if "No such file" in str(reason):
-            raise Refuted(str(reason)) from None
+            raise CheckFailed(str(reason)) from None
         raise
     except OSError as error:
-        raise Refuted(f"{held}: {error.strerror}") from None
+        raise CheckFailed(f"{held}: {error.strerror}") from None
     if printed != wanted:
-        raise Refuted(f"`{command}` prints something else than {held} holds")
+        raise CheckFailed(f"`{command}` prints something else than {held} holds")
     return "as it left it"

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 
 import httpx
 
+from roles.verify.claim import CannotCheck, CheckFailed, Claim, or_reason
 from roles.verify.environment_file import parse_environment_block
 from roles.verify.generation import DIGEST_VARIABLE, Scope, Service
-from roles.verify.proof import CannotCheck, Claim, Refuted, or_reason
 from roles.verify.quoting import quoted
 from roles.verify.redis import ask_redis
 from roles.verify.sockets import Listener, described, is_at
@@ -143,8 +143,8 @@ async def _ask_redis(url: str) -> tuple[bool, str]:
     """A Redis is ready that says PONG, or that it wants a password first."""
     try:
         answer = await ask_redis(url, [["PING"]], _READY_ANSWER)
-    except Refuted as refuted:
-        return False, str(refuted)
+    except CheckFailed as failed:
+        return False, str(failed)
     return answer.startswith(("+PONG", "-NOAUTH")), answer.split(" ")[0].lstrip("+-") or "no answer"
 
 
@@ -158,25 +158,25 @@ def unit_checks(
         return Claim(f"unit/{unit}/{name}", unit, text, expected)
 
     return [
-        claim("active", "runs", "active").prove(_active(service, settled)),
-        claim("enabled", "starts at boot", "enabled").prove(_enabled(service, settled)),
+        claim("active", "runs", "active").check(_active(service, settled)),
+        claim("enabled", "starts at boot", "enabled").check(_enabled(service, settled)),
         _ready_check(claim("ready", "is ready", f"an answer from {service.ready_url}"), settled.readiness[unit]),
-        claim("digest", "runs what is deployed", _wanted_digest(service)).prove(_digest(service, settled, proc)),
-        claim("port", "owns its port", f"{service.bind}:{service.port}").prove(_port(service, listening)),
+        claim("digest", "runs what is deployed", _wanted_digest(service)).check(_digest(service, settled, proc)),
+        claim("port", "owns its port", f"{service.bind}:{service.port}").check(_port(service, listening)),
     ]
 
 
 async def _active(service: Service, settled: Settled) -> str:
     state = settled.state(service.unit)
     if state.active != "active":
-        raise Refuted(str(state))
+        raise CheckFailed(str(state))
     return str(state)
 
 
 async def _enabled(service: Service, settled: Settled) -> str:
     enabled = settled.state(service.unit).enabled
     if enabled != "enabled":
-        raise Refuted(enabled or "no unit file")
+        raise CheckFailed(enabled or "no unit file")
     return enabled
 
 
@@ -185,10 +185,10 @@ async def _ready_check(claim: Claim, readiness: Readiness) -> Check:
 
     async def outcome() -> str:
         if not readiness.ready:
-            raise Refuted(readiness.seen)
+            raise CheckFailed(readiness.seen)
         return readiness.seen
 
-    return replace(await claim.prove(outcome()), seconds=readiness.seconds)
+    return replace(await claim.check(outcome()), seconds=readiness.seconds)
 
 
 def _wanted_digest(service: Service) -> str:
@@ -202,16 +202,16 @@ async def _digest(service: Service, settled: Settled, proc: Path) -> str:
     wanted = service.wanted_digest()
     pid = settled.state(service.unit).main_pid
     if not pid:
-        raise Refuted("no process runs")
+        raise CheckFailed("no process runs")
     try:
         variables = parse_environment_block((proc / str(pid) / "environ").read_bytes())
     except (FileNotFoundError, ProcessLookupError):
-        raise Refuted(f"process {pid} ended meanwhile") from None
+        raise CheckFailed(f"process {pid} ended meanwhile") from None
     except OSError as error:
         raise CannotCheck(f"environment of process {pid}: {error.strerror}") from None
     running = variables.get(DIGEST_VARIABLE)
     if running != wanted:
-        raise Refuted(running or f"process {pid} has no {DIGEST_VARIABLE} in its environment")
+        raise CheckFailed(running or f"process {pid} has no {DIGEST_VARIABLE} in its environment")
     return running
 
 
@@ -223,9 +223,9 @@ async def _port(service: Service, listening: Sequence[Listener] | CannotCheck) -
     if not own:
         if any(not listener.holders for listener in here):
             raise CannotCheck("this user may not see who listens there")
-        raise Refuted(described(here) or f"nothing listens on port {service.port}")
+        raise CheckFailed(described(here) or f"nothing listens on port {service.port}")
     wrong = [listener for listener in own if not is_at(listener, service.bind)]
     strange = [listener for listener in here if listener not in own and is_at(listener, service.bind)]
     if wrong or strange:
-        raise Refuted(described([*wrong, *strange]))
+        raise CheckFailed(described([*wrong, *strange]))
     return described(own)

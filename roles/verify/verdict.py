@@ -80,7 +80,7 @@ class Verdict:
 
     Attributes:
         time: when the run began: ISO 8601, UTC.
-        boot_id: the kernel's name for this boot: it tells a proof after a reboot from one before it.
+        boot_id: the kernel's name for this boot: it tells a verification after a reboot from one before it.
         generation: the generation that was found deployed.
         seconds: how long the whole run took, waiting for services included.
         deployment: what the checks are about; None = it was not described.
@@ -99,7 +99,7 @@ class Verdict:
 
     @property
     def status(self) -> Status:
-        """`fail` beats `unknown` beats `pass`. A verdict without checks proves nothing: `unknown`."""
+        """`fail` beats `unknown` beats `pass`. A verdict without checks verifies nothing: `unknown`."""
         found = self.count
         if found["fail"]:
             return "fail"

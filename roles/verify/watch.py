@@ -1,4 +1,4 @@
-"""What a proof that nobody asked for leaves behind: a line of metrics for others to fetch, and word of a change."""
+"""What a verification by the timer leaves behind: a line of metrics for others to fetch, and word of a change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TURN = "turn"
 process. A folder that somebody has left there says nothing."""
 _LONGEST_WAIT = 600.0
 """Seconds for which the steps of a deploy may hold up a verdict that does not hold, all together."""
-_PROOFS = 3
+_VERIFICATIONS = 3
 _PAUSE = 1.0
 
 
@@ -35,7 +35,7 @@ class NotTold(Exception):
     """The webhook was not reached; the message says why, without its address, which is a secret."""
 
 
-def settled(prove: Callable[[], Verdict], state: Path) -> Verdict:
+def settled(verify: Callable[[], Verdict], state: Path) -> Verdict:
     """A verdict of a host at rest. One that does not hold, while a step of a deploy restarts what it is about, says
     nothing: it is made again when that step has ended, up to two times.
 
@@ -43,16 +43,16 @@ def settled(prove: Callable[[], Verdict], state: Path) -> Verdict:
         state: the host's state folder.
     """
     turn, deadline = state / _TURN, time.monotonic() + _LONGEST_WAIT
-    for _ in range(_PROOFS - 1):
+    for _ in range(_VERIFICATIONS - 1):
         began, step = _is_held(turn), _written(turn)
-        verdict = prove()
+        verdict = verify()
         if verdict.status == "pass" or not (began or _is_held(turn) or _written(turn) != step):
             return verdict
         while _is_held(turn) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
         if time.monotonic() >= deadline:
             return verdict
-    return prove()
+    return verify()
 
 
 def _is_held(turn: Path) -> bool:

@@ -33,7 +33,7 @@ OPERATIONS = [
     "Write the generation",
     "Stage the gateway",
     "Activate the generation",
-    "Prove every route",
+    "Verify every route",
     "Give the deploy lock back",
 ]
 
@@ -140,7 +140,7 @@ def main_pids(host: LabHost, units: Sequence[str]) -> dict[str, str]:
 
 
 def files_changed_by(host: LabHost, change: Callable[[], object]) -> list[str]:
-    """Files of the host's disk that a callable changes, but for logs and for the verdict that every proof adds."""
+    """Files of the host's disk that a callable changes, but for logs and the verdict that each verification adds."""
     host.run("touch /run/marker && sleep 0.1")
     change()
     # /run is memory, and the caches of uv and ccache are shared with other hosts, which may be writing there.

@@ -40,7 +40,7 @@ def routes_stack(served: Served, *, hasty: bool = False, limits: bool = True, **
 
     Args:
         hasty: the routes which a fault may befall wait no longer than `TIMEOUT` for `one`, and `STREAM_TIMEOUT`.
-        limits: one route has a limit of requests a minute; proofs use it up, too.
+        limits: one route has a limit of requests a minute; verifications use it up, too.
         gateway: further options of the gateway.
     """
     verification = Verification(webhook=EnvSecret(WEBHOOK_VARIABLE) if WEBHOOK_VARIABLE in os.environ else None)

@@ -26,10 +26,10 @@ from tests.labhost import Lab, LabHost
 
 GATEWAY: dict[str, Any] = {"instances": 2, "limits": False}
 FIX_SECONDS = 60
-SELF_PROOF_SECONDS = 20
+SELF_VERIFICATION_SECONDS = 20
 """Beyond what the units need to start."""
 MEET_SECONDS = 15
-"""In which a proof is made. Nothing on the host tells that one has ended which is to be made again."""
+"""In which a verification is made. Nothing on the host tells that one has ended which is to be made again."""
 PROVOKED_ELSEWHERE = {
     "task": "test_ollama.py",
     "open": "test_host_checks.py",
@@ -86,7 +86,7 @@ def kept(host: LabHost) -> dict[str, Any]:
 
 
 def verdict_of_this_boot(host: LabHost, status: str) -> None:
-    """Wait for it. Nobody asks for it: the host proves itself."""
+    """Wait for it. Nobody asks for it: the host verifies itself."""
     deadline = time.monotonic() + 120
     while (found := kept(host))["boot_id"] != host.boot_id():
         assert time.monotonic() < deadline
@@ -170,7 +170,7 @@ def test_backends_are_stopped_and_fallbacks_answer(deployed: Deployed) -> None:
     is_green_again(deployed.host)
 
 
-def test_hosts_are_rebooted_proved_and_tell_how_soon_each_route_answers(deployed: Deployed) -> None:
+def test_hosts_are_rebooted_verified_and_tell_how_soon_each_route_answers(deployed: Deployed) -> None:
     before = deployed.host.boot_id()
     run = deployed.deploy("reboot.py", **GATEWAY).must_pass()
     assert deployed.host.boot_id() != before
@@ -179,7 +179,7 @@ def test_hosts_are_rebooted_proved_and_tell_how_soon_each_route_answers(deployed
         assert re.search(rf"\] {route}: first answer [0-9.]+ s after the boot", run.output), run.output
 
 
-def test_after_a_boot_the_host_proves_itself_and_the_signals_agree(deployed: Deployed) -> None:
+def test_after_a_boot_the_host_verifies_itself_and_the_signals_agree(deployed: Deployed) -> None:
     host = deployed.host
     host.reboot()
     began = time.monotonic()
@@ -187,21 +187,21 @@ def test_after_a_boot_the_host_proves_itself_and_the_signals_agree(deployed: Dep
     took = time.monotonic() - began
     found = kept(host)
     units = [check for check in found["checks"] if check["id"].endswith("/ready")]
-    assert took <= max(check["seconds"] for check in units) + SELF_PROOF_SECONDS
+    assert took <= max(check["seconds"] for check in units) + SELF_VERIFICATION_SECONDS
     metrics = host.run("cat /var/lib/ai-backend/verdicts/ai_backend.prom").stdout
     assert re.search(r"^ai_backend_verdict\S* 1(\.0)?$", metrics, re.MULTILINE), metrics
     assert f"{len(found['checks'])} checks hold" in host.run("journalctl -b -u ai-backend-verify -o cat").stdout
     assert host.run("systemctl is-failed ai-backend-verify", check=False).stdout == "inactive\n"
 
 
-def test_a_reload_of_systemd_starts_no_proof(deployed: Deployed) -> None:
+def test_a_reload_of_systemd_starts_no_verification(deployed: Deployed) -> None:
     started = "systemctl show ai-backend-verify.service -P ExecMainStartTimestampMonotonic"
     before = deployed.host.run(started).stdout
     assert deployed.host.run(f"systemctl daemon-reload; sleep 4; {started}").stdout == before
 
 
-def test_a_proof_that_meets_a_deploy_is_made_again_when_that_has_ended(deployed: Deployed) -> None:
-    """A step restarts services; until it has ended, what a proof finds red says nothing."""
+def test_a_verification_that_meets_a_deploy_is_made_again_when_that_has_ended(deployed: Deployed) -> None:
+    """A step restarts services; until it has ended, what a verification finds red says nothing."""
     host, turn = deployed.host, f"{layout_of(SystemScope()).state}/turn"
     state = "systemctl show ai-backend-verify -P ActiveState"
     before = kept(host)["time"]
@@ -227,14 +227,14 @@ def test_a_change_is_told_once_each_way(deployed: Deployed, lab: Lab, monkeypatc
     with webhook(lab) as (url, told):
         monkeypatch.setenv(WEBHOOK_VARIABLE, url)
         deployed.deploy(**GATEWAY).must_pass()
-        prove = "systemctl start --wait ai-backend-verify"
-        deployed.host.run(f"{prove}; systemctl stop {UNIT}; {prove}; {prove}; systemctl start {UNIT}", timeout=200)
+        verify = "systemctl start --wait ai-backend-verify"
+        deployed.host.run(f"{verify}; systemctl stop {UNIT}; {verify}; {verify}; systemctl start {UNIT}", timeout=200)
         assert [each["status"] for each in told] == ["fail"]
         assert host_says(told[0]) == {f"unit/{UNIT}/active"}
         assert deployed.host.run("systemctl is-failed ai-backend-verify").stdout == "failed\n"
         log = deployed.host.run("journalctl -b -u ai-backend-verify -p err -o cat").stdout
         assert f"unit/{UNIT}/active: inactive" in log
-        deployed.host.run(f"sleep 3; {prove}; {prove}", timeout=200)
+        deployed.host.run(f"sleep 3; {verify}; {verify}", timeout=200)
         assert [each["status"] for each in told] == ["fail", "pass"]
     assert url not in deployed.host.run("journalctl -b -o cat; cat /proc/[0-9]*/cmdline", check=False).stdout
     monkeypatch.delenv(WEBHOOK_VARIABLE)

@@ -178,7 +178,7 @@ def test_servers_run_side_by_side_and_each_route_is_answered_by_its_own(deployed
 
 
 def test_a_tool_is_called(deployed: Deployed) -> None:
-    """What the proof asks for is a call in OpenAI's form: the server reads it out of what the model says."""
+    """What the verification asks for is a call in OpenAI's form: the server reads it out of what the model says."""
     (check,) = [check for check in verdict(deployed.host)["checks"] if check["id"] == "route/caller/tools"]
     assert (check["ok"], check["seen"]) == (True, '"report_weather({"city": "Paris"})"')
 

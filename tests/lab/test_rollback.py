@@ -20,7 +20,7 @@ from tests.labhost import LabError, LabHost
 DIES = "lab_stack(native={'extra_arguments': ['--no-such-flag']})"
 """Its native server does not stay up."""
 WRONG_WORDS = "lab_stack(native_says='something that this model never says')"
-"""It starts, and its proof fails."""
+"""It starts, and its verification fails."""
 LARGER = "lab_stack(native={'context_size': 1024})"
 """A change that holds."""
 BACK = "going back to generation"
@@ -79,7 +79,7 @@ def steps(host: LabHost, count: int) -> list[tuple[str, str]]:
 
 
 def is_whole(host: LabHost, generation: str) -> None:
-    """The generation is active, answers, and the proof, at any time, is green."""
+    """The generation is active, answers, and the verification, at any time, is green."""
     assert active(host) == generation
     assert ask(host, "tiny-native") == "This is the native llama server"
     assert deploy(host, "verify.py").must_pass().status == 0
@@ -129,7 +129,7 @@ def test_a_route_that_answers_something_else_is_taken_back(host: LabHost, tmp_pa
     run = deploy(host, inventory=changed(tmp_path, WRONG_WORDS))
     went_back(run, before, "route/tiny-native/chat")
     assert run.results()["Activate the generation"] == "Success"
-    assert run.results()["Prove every route"] == "Error"
+    assert run.results()["Verify every route"] == "Error"
     is_whole(host, before)
     (failed, _), *rest = steps(host, 3)
     assert failed == "fail"
@@ -171,14 +171,16 @@ def test_a_run_that_is_killed_while_going_back_is_healed_by_the_next_run(host: L
     is_whole(host, before)
 
 
-def test_a_run_that_is_killed_before_its_proof_is_taken_back_by_the_next_one(host: LabHost, tmp_path: Path) -> None:
+def test_a_run_that_is_killed_before_its_verification_is_taken_back_by_the_next_one(
+    host: LabHost, tmp_path: Path
+) -> None:
     before = active(host)
-    unproved = changed(tmp_path, WRONG_WORDS)
-    assert deploy(host, inventory=unproved, at="Starting operation: Prove every route").status == -9
+    unverified = changed(tmp_path, WRONG_WORDS)
+    assert deploy(host, inventory=unverified, at="Starting operation: Verify every route").status == -9
     assert active(host) != before
-    told = deploy(host, "preflight.py", inventory=unproved).must_pass().output
-    assert "would prove the generation, which no run has done yet" in told
-    went_back(deploy(host, inventory=unproved), before, "route/tiny-native/chat")
+    told = deploy(host, "preflight.py", inventory=unverified).must_pass().output
+    assert "would verify the generation, which no run has done yet" in told
+    went_back(deploy(host, inventory=unverified), before, "route/tiny-native/chat")
     is_whole(host, before)
 
 
@@ -190,7 +192,7 @@ def test_by_hand_there_and_back(host: LabHost, tmp_path: Path) -> None:
     assert "the next deploys/full.py goes forward again" in run.output
     is_whole(host, small)
     assert steps(host, 2) == [("rolled back", small), ("pass", small)]
-    # Proving and looking take what is active for what it is.
+    # Verifying and looking take what is active for what it is.
     told = deploy(host, "preflight.py", inventory=changed(tmp_path, LARGER)).must_pass().output
     assert f"would activate, as the host has generation {small}, to which" in told
     deploy(host, "history.py").must_pass()
@@ -203,7 +205,7 @@ def test_by_hand_there_and_back(host: LabHost, tmp_path: Path) -> None:
     is_whole(host, small)
 
 
-def test_history_tells_what_changed_and_how_it_proved_and_changes_nothing(host: LabHost, tmp_path: Path) -> None:
+def test_history_tells_what_changed_and_how_it_verified_and_changes_nothing(host: LabHost, tmp_path: Path) -> None:
     deploy(host, inventory=changed(tmp_path, LARGER)).must_pass()
     outputs = []
     assert files_changed_by(host, lambda: outputs.append(deploy(host, "history.py").must_pass().output)) == []

@@ -288,9 +288,9 @@ def test_the_other_secrets_change_under_load_and_no_request_fails(
         assert [host.run(f"{models}{key}'").stdout for key in BACKENDS_KEYS] == ["401", "200"]
         ping = "redis-cli --no-auth-warning -a %s ping"
         assert ["PONG" in host.run(ping % word, check=False).stdout for word in PASSWORDS] == [False, True]
-        prove = "systemctl start --wait ai-backend-verify"
+        verify = "systemctl start --wait ai-backend-verify"
         host.run(
-            f"{prove}; systemctl stop llama-server@native; {prove}; systemctl start llama-server@native", timeout=200
+            f"{verify}; systemctl stop llama-server@native; {verify}; systemctl start llama-server@native", timeout=200
         )
         assert (told_before, [each["status"] for each in told_after]) == ([], ["fail"])
     secrets = (*BACKENDS_KEYS, *PASSWORDS, *TOKENS)

@@ -56,7 +56,7 @@ def seconds(answers: Sequence[Answer]) -> list[float]:
 # Who answers
 
 
-def test_every_route_is_proved_and_a_second_run_changes_nothing(deployed: Deployed) -> None:
+def test_every_route_is_verified_and_a_second_run_changes_nothing(deployed: Deployed) -> None:
     found = verdict(deployed.host)
     assert failures(found) == []
     ids = {check["id"] for check in found["checks"]}
@@ -157,8 +157,8 @@ def drop(deployed: Deployed) -> Callable[[], None]:
 
 
 def deploy_hasty(deployed: Deployed, **gateway: Any) -> None:
-    """Deploy time-outs so short that a proof may miss one while other hosts keep the processors busy: for five minutes
-    it is tried again."""
+    """Deploy time-outs so short that a verification may miss one while other hosts keep the processors busy: for five
+    minutes it is tried again."""
     deadline = time.monotonic() + 300
     while (run := deployed.deploy(hasty=True, **gateway)).status and time.monotonic() < deadline:
         pass
@@ -257,7 +257,7 @@ def test_the_least_busy_goes_round_one_that_hangs(deployed: Deployed) -> None:
 
 def test_by_latency_the_faster_is_asked(deployed: Deployed) -> None:
     deployed.deploy(routing_strategy="latency-based-routing").must_pass()
-    # The proof has asked all routes at once. Forget how long those answers took: Redis holds that, and the gateway too.
+    # The verification has asked all routes at once. Forget how long that took: Redis holds it, and the gateway too.
     alive = "http://127.0.0.1:4001/health/liveliness"
     deployed.host.run(f"systemctl restart {REDIS} litellm@a && until curl -sf {alive}; do sleep 0.5; done", timeout=120)
     # The second freezes for longer: the first still has slow answers to its name.

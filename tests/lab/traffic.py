@@ -11,7 +11,7 @@ import httpx
 
 from roles.verify.answers import chat_answer, streamed_answer
 from roles.verify.api import Api
-from roles.verify.proof import Refuted
+from roles.verify.claim import CheckFailed
 from tests.labhost import LabHost
 
 LIMIT = 60.0
@@ -75,8 +75,8 @@ class Gateway:
                 reply = await api.post("/v1/chat/completions", content, LIMIT)
                 status, headers = reply.status, reply.headers
                 words = chat_answer(reply).words
-        except Refuted as refuted:
-            problem = str(refuted)
+        except CheckFailed as failed:
+            problem = str(failed)
         return Answer(
             status, words, problem, headers.get("x-litellm-model-id"), began, time.monotonic() - began, headers
         )

@@ -34,7 +34,7 @@ def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept
     if kept:
         responses["/verdicts"] = kept
     if history:
-        responses["passed_proofs"] = json.dumps(history(read["generation"]))
+        responses["passed_verifications"] = json.dumps(history(read["generation"]))
     return (f"@fake/{name}", {"stack": stack, "fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": responses})
 """
 
@@ -56,7 +56,7 @@ class Run:
 def _short(command: str) -> str:
     if "_missing_packages" in command:
         return "fact"
-    if "passed_proofs" in command:
+    if "passed_verifications" in command:
         return "history"
     if "bin/verify" in command:
         return "verify"

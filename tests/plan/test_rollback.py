@@ -9,7 +9,7 @@ from tests.plan.fake import passing_verdict, run_pyinfra
 PASS = f"verdict={passing_verdict()!r}"
 FAIL = f"verdict={passing_verdict(ok=False, seen='n alone')!r}"
 OLDER = "lambda read: read['units']['litellm@a.service'].update(Digest='0lder')"
-UNPROVED = "lambda read: read.update(proved=False)"
+UNPROVED = "lambda read: read.update(verified=False)"
 HISTORY = """
 def history(active):
     def entry(name):
@@ -39,7 +39,7 @@ def test_what_held_before_and_was_not_touched_is_only_told(tmp_path: Path) -> No
     assert steps(run.programs()) == ["verify"]
 
 
-def test_a_proof_that_an_earlier_run_owed_is_made_and_written_down(tmp_path: Path) -> None:
+def test_a_verification_that_an_earlier_run_owed_is_made_and_written_down(tmp_path: Path) -> None:
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {UNPROVED}, {PASS})]")
     assert run.status == 0, run.output
     assert steps(run.programs()) == ["lock", "verify", "record", "lock"]
@@ -47,13 +47,13 @@ def test_a_proof_that_an_earlier_run_owed_is_made_and_written_down(tmp_path: Pat
     assert steps(run.programs()) == ["lock", "verify", "rollback", "lock"]
 
 
-def test_proving_alone_writes_nothing_down_and_takes_nothing_back(tmp_path: Path) -> None:
+def test_verifying_alone_writes_nothing_down_and_takes_nothing_back(tmp_path: Path) -> None:
     for verdict in (PASS, FAIL):
         run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {UNPROVED}, {verdict})]", "verify.py")
         assert steps(run.programs()) == ["kept verdicts", "verify"]
 
 
-def test_going_back_by_hand_activates_proves_and_says_what_comes_next(tmp_path: Path) -> None:
+def test_going_back_by_hand_activates_verifies_and_says_what_comes_next(tmp_path: Path) -> None:
     run = run_pyinfra(
         tmp_path, f"{HISTORY}hosts = [fake('box', small_stack(), {PASS}, history=history)]", "rollback.py"
     )

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from roles.verify import proof
+from roles.verify import claim
 
 
 @pytest.fixture(autouse=True)
@@ -16,4 +16,4 @@ def defects_show(monkeypatch: pytest.MonkeyPatch) -> None:
     def raised(error: Exception) -> NoReturn:
         raise error
 
-    monkeypatch.setattr(proof, "unforeseen", raised)
+    monkeypatch.setattr(claim, "unforeseen", raised)

@@ -17,8 +17,8 @@ import pytest
 from roles.host.programs import state
 from roles.host.programs.systemd import Manager
 from roles.ollama import loader
+from roles.verify.claim import CannotCheck, Claim, or_reason
 from roles.verify.processes import processes_of, units_of
-from roles.verify.proof import CannotCheck, Claim, or_reason
 from roles.verify.quoting import decoded, escaped
 from roles.verify.sockets import described, listeners
 from roles.verify.verdict import Verdict
@@ -128,9 +128,9 @@ async def _defect() -> str:
 def test_an_exception_that_nobody_foresaw_costs_one_check_and_tells_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     claim = Claim("host/x", "host", "is", "so")
     with pytest.raises(KeyError):
-        asyncio.run(claim.prove(_defect()))  # in tests it shows
+        asyncio.run(claim.check(_defect()))  # in tests it shows
     monkeypatch.undo()
-    check = asyncio.run(claim.prove(_defect()))
+    check = asyncio.run(claim.check(_defect()))
     assert check.ok is None
     assert check.seen.startswith("cannot check: KeyError: 'odd' (test_foreign_names.py:")
     told = asyncio.run(or_reason(_defect()))
@@ -143,7 +143,7 @@ async def _seen() -> str:
 
 
 def test_what_was_seen_can_be_shown_and_written_whatever_it_holds() -> None:
-    check = asyncio.run(Claim("host/x", "host", "is", "so").prove(_seen()))
+    check = asyncio.run(Claim("host/x", "host", "is", "so").check(_seen()))
     assert check.seen == "a \\udcff name\n\\x1b]0;title\\x07"
     verdict = replace(GOOD, host="\udcff", checks=(check,))
     assert Verdict.from_json(verdict.to_json().encode().decode()) == verdict

@@ -107,7 +107,7 @@ def test_the_verifier_runs_nothing_of_its_callers(verifier: Path, trap: _Trap) -
 
 
 def test_the_trap_is_one(verifier: Path, trap: _Trap) -> None:
-    """Else the test above would prove nothing: started plainly, the same Python runs the user's code."""
+    """Else the test above would verify nothing: started plainly, the same Python runs the user's code."""
     python = next(word for word in verifier.read_text().split() if word.endswith("/bin/python"))
     environment = {name: value for name, value in trap.environment.items() if name != "PYTHONHOME"}
     subprocess.run(

@@ -13,7 +13,7 @@ import pytest
 from roles.host.programs import record, rollback
 from roles.host.programs.activate import _forget_old_generations
 from roles.host.programs.console import HostError
-from roles.host.programs.kept import ACTIVATION, events, history_file, passed_proofs
+from roles.host.programs.kept import ACTIVATION, events, history_file, passed_verifications
 from roles.host.programs.record import first_line, note, note_verdict
 from roles.verify.events import read_events
 
@@ -52,13 +52,13 @@ def test_a_host_goes_back_to_what_it_was_found_with(tmp_path: Path, state: str) 
     assert target(tmp_path, state, found="found", failed="new") == tmp_path / "generations" / "found"
 
 
-def test_what_never_passed_its_proof_is_passed_over(tmp_path: Path, state: str) -> None:
-    for name in ("old", "unproved", "failed", "new"):
+def test_what_never_passed_its_verification_is_passed_over(tmp_path: Path, state: str) -> None:
+    for name in ("old", "unverified", "failed", "new"):
         keep(tmp_path, name)
     note_verdict(state, "alice@desk", "old", PASS)
-    note(state, "activated", "unproved", "alice@desk")
+    note(state, "activated", "unverified", "alice@desk")
     note_verdict(state, "alice@desk", "failed", FAIL)
-    for found in ("unproved", "failed", "new", None):
+    for found in ("unverified", "failed", "new", None):
         assert target(tmp_path, state, found=found, failed="new") == tmp_path / "generations" / "old"
 
 
@@ -95,7 +95,9 @@ def test_a_generation_without_its_installs_is_no_way_back_and_they_are_named(tmp
     assert told == f"generation found held before, but of its installs it ({folder}) are gone"
 
 
-def test_a_failed_proof_is_written_down_and_told_before_that_there_is_no_way_back(tmp_path: Path, state: str) -> None:
+def test_a_failed_verification_is_written_down_and_told_before_that_there_is_no_way_back(
+    tmp_path: Path, state: str
+) -> None:
     keep(tmp_path, "new")
     request = {
         "state": state,
@@ -184,7 +186,7 @@ def test_a_generation_that_was_not_verified_is_left_only_for_one_whose_verifier_
     if not goes_back:
         assert "generation new was not verified: the verifier gave no verdict\nIt stays active" in str(told.value)
         assert "gave no verdict: it ended with status" in str(told.value)
-    assert passed_proofs(state) == ["found"], "the next run tries to verify it again"
+    assert passed_verifications(state) == ["found"], "the next run tries to verify it again"
 
 
 def test_the_history_is_bounded_public_and_whole(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +231,7 @@ def test_a_torn_or_foreign_line_costs_nothing_but_itself(state: str, broken: byt
     lines = [GOOD_LINE % b"a", GOOD_LINE % b"b"]
     lines.insert(place, broken)
     history_file(state).write_bytes(b"\n".join(lines))
-    assert passed_proofs(state) == ["a", "b"]
+    assert passed_verifications(state) == ["a", "b"]
     # For people: it tells also what lacks the reason.
     assert [event.generation for event in read_events(Path(state)) if event.generation != "g"] == ["a", "b"]
 
@@ -240,7 +242,7 @@ def test_what_is_written_next_keeps_the_good_lines_and_the_damaged_file_beside_t
     damaged = b"\n".join([GOOD_LINE % b"a", *BROKEN.values(), GOOD_LINE % b"b"])
     history_file(state).write_bytes(damaged)
     note_verdict(state, "alice@desk", "c", PASS)
-    assert passed_proofs(state) == ["a", "b", "c"]
+    assert passed_verifications(state) == ["a", "b", "c"]
     (aside,) = Path(state).glob("history.jsonl.damaged-*")  # zeros alone are no line
     assert aside.read_bytes() == damaged
     assert f"{len(BROKEN) - 1} of its lines cannot be read" in capsys.readouterr().out
@@ -260,10 +262,10 @@ def test_a_history_that_is_no_file_counts_as_none_and_is_written_all_the_same(st
             file.symlink_to("nowhere")
         case _:
             file.symlink_to(file.name)
-    assert passed_proofs(state) == []
+    assert passed_verifications(state) == []
     assert read_events(Path(state)) == ()
     note_verdict(state, "alice@desk", "a", PASS)
-    assert passed_proofs(state) == ["a"]
+    assert passed_verifications(state) == ["a"]
 
 
 def test_what_a_later_version_writes_is_kept(state: str) -> None:

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from roles.verify.claim import CannotCheck
 from roles.verify.clock import clock_check
 from roles.verify.disks import disk_check
 from roles.verify.generation import Provider, Service
 from roles.verify.memory import memory_check
 from roles.verify.open_ports import open_ports_check
-from roles.verify.proof import CannotCheck
 from roles.verify.restarts import restart_check
 from roles.verify.systemd import UnitState, parse_show
 from roles.verify.units import Settled

@@ -13,9 +13,9 @@ import pytest
 
 from roles.host.programs import state
 from roles.verify.binaries import binary_check
+from roles.verify.claim import CannotCheck
 from roles.verify.generation import Service
 from roles.verify.packages import packages_check
-from roles.verify.proof import CannotCheck
 from roles.verify.verdict import Check
 
 UNIT = "ai-backend-front.service"

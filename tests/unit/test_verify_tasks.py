@@ -20,7 +20,7 @@ def shown(active: str, sub: str, enabled: str = "enabled") -> UnitState:
     return parse_show("\n".join(lines))[UNIT]
 
 
-def prove(
+def verify(
     tmp_path: Path, *states: UnitState, done: str | None = "abc", timeout: float = 5, holds: tuple[str, ...] = ()
 ) -> dict[str, tuple[bool, str]]:
     """Check → (holds, what was seen), with a systemd that shows these states one after the other."""
@@ -47,13 +47,13 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_task_that_has_done_its_work_holds(tmp_path: Path) -> None:
-    found = prove(tmp_path, shown("active", "exited"))
+    found = verify(tmp_path, shown("active", "exited"))
     assert found == {f"unit/{UNIT}/enabled": (True, "enabled"), f"unit/{UNIT}/done": (True, "done")}
 
 
 def test_a_task_that_is_at_work_is_waited_for(tmp_path: Path) -> None:
     running = shown("active", "running")
-    assert prove(tmp_path, running, running, running, shown("active", "exited"))[f"unit/{UNIT}/done"] == (True, "done")
+    assert verify(tmp_path, running, running, running, shown("active", "exited"))[f"unit/{UNIT}/done"] == (True, "done")
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def test_a_task_that_is_at_work_is_waited_for(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_not_done_does_not_hold(tmp_path: Path, state: UnitState, done: str | None, seen: str) -> None:
-    holds, found = prove(tmp_path, state, done=done, timeout=0.1)[f"unit/{UNIT}/done"]
+    holds, found = verify(tmp_path, state, done=done, timeout=0.1)[f"unit/{UNIT}/done"]
     assert not holds
     assert seen in found
 
 
 def test_a_task_that_does_not_start_at_boot_does_not_hold(tmp_path: Path) -> None:
-    assert prove(tmp_path, shown("active", "exited", "disabled"))[f"unit/{UNIT}/enabled"] == (False, "disabled")
+    assert verify(tmp_path, shown("active", "exited", "disabled"))[f"unit/{UNIT}/enabled"] == (False, "disabled")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,6 @@ def test_what_a_task_has_brought_about_must_be_as_it_left_it(
 ) -> None:
     if held is not None:
         (tmp_path / "held").write_text(held)
-    found = prove(tmp_path, shown("active", "exited"), holds=holds)[f"unit/{UNIT}/holds"]
+    found = verify(tmp_path, shown("active", "exited"), holds=holds)[f"unit/{UNIT}/holds"]
     assert found[0] is ok
     assert seen in found[1]

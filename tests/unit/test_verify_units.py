@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from roles.verify.claim import CannotCheck
 from roles.verify.generation import Scope, Service
-from roles.verify.proof import CannotCheck
 from roles.verify.sockets import Holder, Listener, listeners
 from roles.verify.systemd import UnitState, parse_show, read_unit_states
 from roles.verify.units import Settled, settle, unit_checks

@@ -1,4 +1,4 @@
-"""What a proof that nobody asked for leaves behind."""
+"""What a verification that nobody asked for leaves behind."""
 
 from __future__ import annotations
 
@@ -45,27 +45,27 @@ def step(state: Path, seconds: float) -> subprocess.Popen[str]:
     return process
 
 
-def test_what_a_step_makes_red_is_proved_again_when_it_has_ended(tmp_path: Path) -> None:
+def test_what_a_step_makes_red_is_verified_again_when_it_has_ended(tmp_path: Path) -> None:
     seen = [BAD, BAD, GOOD]
 
-    def prove() -> Verdict:
+    def verify() -> Verdict:
         if len(seen) == 2:  # one begins and ends meanwhile
             step(tmp_path, 0).wait()
         return seen.pop(0)
 
     process = step(tmp_path, 1)
-    assert settled(prove, tmp_path) == GOOD
+    assert settled(verify, tmp_path) == GOOD
     assert process.wait() == 0
 
 
-def test_a_step_that_ends_during_the_proof_has_made_it_red_too(tmp_path: Path) -> None:
+def test_a_step_that_ends_during_the_verification_has_made_it_red_too(tmp_path: Path) -> None:
     process, seen = step(tmp_path, 1), [BAD, GOOD]
 
-    def prove() -> Verdict:
+    def verify() -> Verdict:
         process.wait()
         return seen.pop(0)
 
-    assert settled(prove, tmp_path) == GOOD
+    assert settled(verify, tmp_path) == GOOD
 
 
 def test_what_is_red_without_a_deploy_is_told_at_once(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from roles.host.programs.console import HostError, Progress, say, seconds
 from roles.host.programs.files import link_atomic, make_folder, read_text, remove_tree, write_atomic
 from roles.host.programs.front import Keys, Server
-from roles.host.programs.kept import ACTIVATION, deploy_order, events, passed_proofs
+from roles.host.programs.kept import ACTIVATION, deploy_order, events, passed_verifications
 from roles.host.programs.systemd import Manager
 
 KEPT_GENERATIONS = 5
@@ -343,13 +343,13 @@ def _answers(url: str) -> bool:
 
 
 def _forget_old_generations(current: Path, state: str) -> None:
-    """Keep the current generation, the one before, the last that passed its proof, and a few more by age."""
+    """Keep the current generation, the one before, the last that passed its verification, and a few more by age."""
     folders = [folder for folder in current.parent.iterdir() if folder.is_dir() and not folder.is_symlink()]
     order = deploy_order(events(state))
     folders.sort(key=lambda folder: (order(folder.name), folder.stat().st_mtime), reverse=True)
     previous = _target(current.parent / "previous")
-    # The current one is not proved yet: should it fail, the last that passed is what the host goes back to.
-    passed = [current.parent / name for name in passed_proofs(state)[-1:]]
+    # The current one is not verified yet: should it fail, the last that passed is what the host goes back to.
+    passed = [current.parent / name for name in passed_verifications(state)[-1:]]
     kept = {current, *folders[:KEPT_GENERATIONS], *([Path(previous)] if previous else []), *passed}
     for folder in folders:
         if folder not in kept:

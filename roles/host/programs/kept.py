@@ -99,8 +99,8 @@ def deploy_order(events: Sequence[Mapping[str, Any]]) -> Callable[[str], int]:
     return lambda name: order.get(name, len(events))
 
 
-def passed_proofs(state: str) -> list[str]:
-    """The generations that passed their proof, a name for each pass, oldest first."""
+def passed_verifications(state: str) -> list[str]:
+    """The generations that passed their verification, a name for each pass, oldest first."""
     return [event["generation"] for event in events(state) if event.get("verdict") == "pass"]
 
 

@@ -17,7 +17,7 @@ _REASON_LENGTH = 300
 
 
 def main(request: dict[str, Any]) -> None:
-    """Write down what the proof of a generation found."""
+    """Write down what the verification of a generation found."""
     note_verdict(request["state"], request["who"], request["generation"], request["verdict"])
 
 
@@ -55,7 +55,7 @@ def _set_aside(file: Path, damaged: int) -> None:
 
 
 def note_verdict(state: str, who: str, generation: str, verdict: dict[str, Any]) -> None:
-    """Append what a proof found: `status`, `summary` and `seconds`."""
+    """Append what a verification found: `status`, `summary` and `seconds`."""
     more = {"verdict": verdict["status"], "summary": verdict["summary"], "seconds": verdict["seconds"]}
     note(state, "verified", generation, who, **more)
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from roles.host.programs.activate import activate
 from roles.host.programs.console import HostError, Progress, described, say
-from roles.host.programs.kept import generations, missing_installs, passed_proofs
+from roles.host.programs.kept import generations, missing_installs, passed_verifications
 from roles.host.programs.record import first_line, note, note_verdict
 
 _SHOWN_CHECKS = 5
 
 
 def main(request: dict[str, Any]) -> None:
-    """The proof of the current generation has failed: write that down and go back.
+    """The verification of the current generation has failed: write that down and go back.
 
     Raises:
         HostError: always, with the reason first and what became of going back second.
@@ -41,7 +41,7 @@ def _require_a_verifier(request: dict[str, Any]) -> None:
     # Its script names the current generation's folder.
     script = re.sub(rf"{re.escape(request['config'])}(?![\w-])", str(target), (target / "bin/verify").read_text())
     try:
-        _prove(["sh", "-c", script, "verify"])
+        _verify(["sh", "-c", script, "verify"])
     except HostError as error:
         raise HostError(
             f"generation {request['failed']} was not verified: {request['reason']}\n"
@@ -51,7 +51,7 @@ def _require_a_verifier(request: dict[str, Any]) -> None:
 
 
 def go_back(request: dict[str, Any], failed: str, reason: str) -> HostError:
-    """Activate and prove the generation that held before; what to fail with.
+    """Activate and verify the generation that held before; what to fail with.
 
     Here, in one program, and not in steps that the control machine orders: it goes on when the connection is lost.
 
@@ -78,7 +78,7 @@ def go_back(request: dict[str, Any], failed: str, reason: str) -> HostError:
             "Fix what is named above and run again"
         )
     try:
-        verdict = _prove([f"{request['config']}/bin/verify"])
+        verdict = _verify([f"{request['config']}/bin/verify"])
     except HostError as error:
         return HostError(f"{told}\nGeneration {target.name} is active again, and was not verified: {error}")
     note_verdict(request["state"], request["who"], target.name, verdict)
@@ -92,7 +92,7 @@ def go_back(request: dict[str, Any], failed: str, reason: str) -> HostError:
 
 def _generation_that_held(request: dict[str, Any], failed: str) -> Path | str:
     """Where to go back to: what the host was found with, else the last that passed; or why there is nothing."""
-    passed = passed_proofs(request["state"])
+    passed = passed_verifications(request["state"])
     kept = {folder.name: folder for folder in generations(request["generations"])}
     if request["found"] != failed and request["found"] in passed:
         name = request["found"]
@@ -108,13 +108,13 @@ def _generation_that_held(request: dict[str, Any], failed: str) -> Path | str:
     return kept[name]
 
 
-def _prove(verifier: list[str]) -> dict[str, Any]:
+def _verify(verifier: list[str]) -> dict[str, Any]:
     """What a generation's own verifier finds: `status`, `summary` and `seconds`.
 
     Raises:
         HostError: it gave no verdict.
     """
-    with Progress("proving", lambda: ""):
+    with Progress("verifying", lambda: ""):
         try:
             done = subprocess.run(
                 [*verifier, "--json"], capture_output=True, text=True, errors="backslashreplace", check=False

@@ -44,7 +44,7 @@ def main(request: dict[str, Any]) -> None:
                 "missing_users": [name for name in request["users"] if not _user_exists(name)],
                 "systemd": _systemd_version(layout["scope"]),
                 "generation": generation,
-                "proved": any(
+                "verified": any(
                     event["generation"] == generation and event.get("verdict") == "pass" for event in history
                 ),
                 "last_event": next((event for event in reversed(history) if event["event"] != "verified"), None),

@@ -1,7 +1,7 @@
 """One program at a time on a host, whoever started it.
 
 A run that is killed may leave a step running on the host, which goes on to its end. The next run's steps wait for it,
-and the host's own proof tells nothing of what such a step makes red.
+and the host's own verification tells nothing of what such a step makes red.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def one_at_a_time(state: str | None, step: str, who: str) -> Iterator[None]:
         # Who can read a file can hold the kernel's lock on it for ever; that of a version before was for all to read.
         os.fchmod(descriptor, 0o600)
         _take(descriptor)
-        # Also for the host's own proof, which sees by the file's time that a step has begun.
+        # Also for the host's own verification, which sees by the file's time that a step has begun.
         with contextlib.suppress(OSError):  # on a full disk nobody is told, and all else works
             os.ftruncate(descriptor, 0)
             now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,7 +1,7 @@
 """A verdict as JUnit XML: a suite for each part, a test case for each check.
 
 Source of the form: `junit-10.xsd` of Jenkins' xUnit plugin. A check that could not be made is an error there: a run
-that proves nothing must not look green.
+that verifies nothing must not look green.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def prometheus(verdict: Verdict) -> str:
          [(_labels(check), _VALUES[check.status]) for check in checks]),
         ("checks", "How many checks have which status.",
          [({"status": status}, str(verdict.count[status])) for status in statuses]),
-        ("route_latency_seconds", "How long a route took to answer the question that proves it.",
+        ("route_latency_seconds", "How long a route took to answer the question that verifies it.",
          [(_labels(check), f"{check.seconds:g}") for check in routes if check.ok]),
         ("verdict", "Whether all checks hold: 1 they do, 0 some does not, NaN some could not be made.",
          [({}, _VALUES[verdict.status])]),

@@ -1,4 +1,4 @@
-"""Each form says what the verdict says, is valid by its schema, and is proof against what models and servers say."""
+"""Each form says what the verdict says, is valid by its schema, and is safe from what models and servers say."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.host.proof import KeptVerdicts
+from roles.host.verification import KeptVerdicts
 from roles.verify import Verdict, kept_files
 from roles.verify import __main__ as command
 from roles.verify.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept

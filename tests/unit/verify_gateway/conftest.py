@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from roles.verify.generation import Deployment, Gateway, Generation, Mode, Probe, Route, Service
-from tests.gateway_double import BASE, DIGEST, GENERATION, KEY, PID, UNIT, Double, Proven
+from tests.gateway_double import BASE, DIGEST, GENERATION, KEY, PID, UNIT, Double, Verified
 
 
 @pytest.fixture
@@ -74,5 +74,5 @@ def proc(double: Double, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def proven(generation: Generation, proc: Path) -> Proven:
-    return Proven(generation, proc)
+def verified(generation: Generation, proc: Path) -> Verified:
+    return Verified(generation, proc)

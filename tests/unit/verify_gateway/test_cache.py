@@ -13,7 +13,7 @@ import pytest
 
 from roles.verify.generation import Cache, Generation
 from roles.verify.verdict import Check, Verdict
-from tests.gateway_double import UNIT, Double, Proven
+from tests.gateway_double import UNIT, Double, Verified
 
 
 @pytest.fixture(autouse=True)
@@ -76,8 +76,8 @@ def cache(generation: Generation, redis: RedisDouble, tmp_path: Path) -> Cache:
 
 
 @pytest.fixture
-def proven(generation: Generation, cache: Cache, proc: Path) -> Proven:
-    return Proven(replace(generation, cache=cache), proc)
+def verified(generation: Generation, cache: Cache, proc: Path) -> Verified:
+    return Verified(replace(generation, cache=cache), proc)
 
 
 def cache_check(verdict: Verdict) -> Check:
@@ -90,66 +90,66 @@ def asked(double: Double) -> list[str]:
     return [body["model"] for body in double.bodies if "use-cache" in body["cache"]]
 
 
-def test_an_equal_request_that_is_answered_from_it_proves_it(proven: Proven, double: Double) -> None:
-    assert proven.red() == {}
+def test_an_equal_request_that_is_answered_from_it_verifies_it(verified: Verified, double: Double) -> None:
+    assert verified.red() == {}
     assert asked(double) == ["qwen", "qwen"]
-    proven.verdict()
-    assert len({str(body) for body in double.kept}) == 2  # each proof asks what nobody has asked before
+    verified.verdict()
+    assert len({str(body) for body in double.kept}) == 2  # each verification asks what nobody has asked before
 
 
-def test_a_gateway_without_one_is_not_asked_for_it(proven: Proven, double: Double) -> None:
+def test_a_gateway_without_one_is_not_asked_for_it(verified: Verified, double: Double) -> None:
     double.cache = (503, "Service Unhealthy")
-    assert proven.red(cache=None) == {}
+    assert verified.red(cache=None) == {}
 
 
-def test_one_that_the_gateway_does_not_reach_fails(proven: Proven, double: Double) -> None:
+def test_one_that_the_gateway_does_not_reach_fails(verified: Verified, double: Double) -> None:
     double.cache = (503, "Service Unhealthy")
-    assert proven.red() == {"gateway/cache": '503 "Service Unhealthy"'}
+    assert verified.red() == {"gateway/cache": '503 "Service Unhealthy"'}
 
 
-def test_one_that_keeps_nothing_fails_though_it_is_said_to_be_healthy(proven: Proven, double: Double) -> None:
+def test_one_that_keeps_nothing_fails_though_it_is_said_to_be_healthy(verified: Verified, double: Double) -> None:
     double.forgets = math.inf
-    assert proven.red() == {"gateway/cache": "qwen, asked the same 4 times: its backend has answered each time"}
+    assert verified.red() == {"gateway/cache": "qwen, asked the same 4 times: its backend has answered each time"}
 
 
-def test_one_whose_answers_lie_in_the_gateways_own_memory_alone_fails(proven: Proven, redis: RedisDouble) -> None:
+def test_one_whose_answers_lie_in_the_gateways_own_memory_alone_fails(verified: Verified, redis: RedisDouble) -> None:
     redis.lacks = math.inf
     told = f"qwen is answered from the gateway's own memory, and {UNIT} has nothing"
-    assert proven.red() == {"gateway/cache": told}
+    assert verified.red() == {"gateway/cache": told}
     assert set(redis.looked_up) == {"gateway:1f0c"}
 
 
-def test_redis_is_asked_with_its_password(proven: Proven, cache: Cache, redis: RedisDouble, tmp_path: Path) -> None:
+def test_redis_is_asked_with_its_password(verified: Verified, cache: Cache, redis: RedisDouble, tmp_path: Path) -> None:
     redis.password = "it's a pass word"
     with_password = replace(cache, password_file=tmp_path / "redis.env", password_variable="REDIS_PASSWORD")
-    assert proven.red(cache=with_password) == {}
+    assert verified.red(cache=with_password) == {}
     redis.password = "another"
-    assert "has -WRONGPASS" in proven.red(cache=with_password)["gateway/cache"]
-    check = cache_check(proven.verdict(cache=replace(with_password, password_file=tmp_path / "none")))
+    assert "has -WRONGPASS" in verified.red(cache=with_password)["gateway/cache"]
+    check = cache_check(verified.verdict(cache=replace(with_password, password_file=tmp_path / "none")))
     assert (check.ok, check.seen) == (None, f"{tmp_path}/none: No such file or directory")
 
 
 @pytest.mark.parametrize("lost", [2, 6])
-def test_one_that_is_late_or_was_left_alone_for_a_while_holds(proven: Proven, double: Double, lost: int) -> None:
+def test_one_that_is_late_or_was_left_alone_for_a_while_holds(verified: Verified, double: Double, lost: int) -> None:
     double.forgets = lost
-    assert proven.red() == {}
+    assert verified.red() == {}
     assert len(asked(double)) == lost + 2
 
 
-def test_the_next_route_is_asked_where_one_does_not_answer(proven: Proven, double: Double) -> None:
+def test_the_next_route_is_asked_where_one_does_not_answer(verified: Verified, double: Double) -> None:
     double.spoil("qwen", status=500, error="backend went away")
-    assert cache_check(proven.verdict()).seen == "text is answered from it"
+    assert cache_check(verified.verdict()).seen == "text is answered from it"
 
 
-def test_where_nobody_answers_it_is_unknown(proven: Proven, double: Double) -> None:
+def test_where_nobody_answers_it_is_unknown(verified: Verified, double: Double) -> None:
     double.spoil("qwen", "text", status=500, error="away")
-    check = cache_check(proven.verdict())
+    check = cache_check(verified.verdict())
     assert (check.ok, check.seen) == (None, "no answer from qwen, text")
 
 
-def test_where_no_route_has_words_to_keep_its_health_has_to_do(proven: Proven, double: Double) -> None:
-    (vector,) = [route for route in proven.generation.routes if route.mode == "embedding"]
+def test_where_no_route_has_words_to_keep_its_health_has_to_do(verified: Verified, double: Double) -> None:
+    (vector,) = [route for route in verified.generation.routes if route.mode == "embedding"]
     double.names = ("vector",)
-    assert cache_check(proven.verdict(routes=(vector,))).seen == "healthy"
+    assert cache_check(verified.verdict(routes=(vector,))).seen == "healthy"
     double.cache = (503, "Service Unhealthy")
-    assert proven.red(routes=(vector,)).keys() == {"gateway/cache"}
+    assert verified.red(routes=(vector,)).keys() == {"gateway/cache"}

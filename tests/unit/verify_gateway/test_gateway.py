@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 from roles.verify import verify
+from roles.verify.claim import CannotCheck
 from roles.verify.gateway import WRONG_KEY
 from roles.verify.generation import Generation, Scope
-from roles.verify.proof import CannotCheck
 from roles.verify.systemd import UnitState
-from tests.gateway_double import CHATS, NAMES, PID, STREAMS, UNIT, Double, Proven
+from tests.gateway_double import CHATS, NAMES, PID, STREAMS, UNIT, Double, Verified
 
 
 async def _no_systemd(units: Sequence[str], scope: Scope) -> dict[str, UnitState]:
     raise CannotCheck("systemctl cannot be run: No such file or directory")
 
 
-def test_a_healthy_host_passes_every_check(proven: Proven) -> None:
-    verdict = proven.verdict()
+def test_a_healthy_host_passes_every_check(verified: Verified) -> None:
+    verdict = verified.verdict()
     assert [check for check in verdict.checks if not check.ok] == []
     assert verdict.status == "pass"
     assert [check.id for check in verdict.checks] == [
@@ -50,15 +50,15 @@ def test_a_healthy_host_passes_every_check(proven: Proven) -> None:
     ]
 
 
-def test_a_proxy_of_the_environment_is_not_asked(proven: Proven, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_not_asked(verified: Verified, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("http_proxy", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    assert proven.red() == {}
+    assert verified.red() == {}
 
 
-def test_the_checks_run_side_by_side(proven: Proven, double: Double) -> None:
+def test_the_checks_run_side_by_side(verified: Verified, double: Double) -> None:
     double.spoil(*NAMES, delay=0.4)
-    verdict = proven.verdict()
+    verdict = verified.verdict()
     assert verdict.status == "pass"
     one_by_one = sum(check.seconds for check in verdict.checks)
     assert one_by_one > 2.4
@@ -66,45 +66,47 @@ def test_the_checks_run_side_by_side(proven: Proven, double: Double) -> None:
 
 
 def test_a_gateway_that_has_just_started_is_asked_something_first(
-    proven: Proven, double: Double, monkeypatch: pytest.MonkeyPatch
+    verified: Verified, double: Double, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proven.verdict()
+    verified.verdict()
     usual = len(double.bodies)
     monkeypatch.setattr("roles.verify.run._COLD_SECONDS", 7200)
     double.bodies.clear()
-    proven.verdict()
+    verified.verdict()
     assert [body["model"] for body in double.bodies[:2]] == ["qwen@backend"] * 2
     assert len(double.bodies) == usual + 2
 
 
-def test_a_missing_and_an_unknown_model_are_both_named(proven: Proven, double: Double) -> None:
+def test_a_missing_and_an_unknown_model_are_both_named(verified: Verified, double: Double) -> None:
     double.names = ("qwen", "text", "vector", "stray")
-    assert proven.red() == {"gateway/models": "missing: gpt-4o; too much: stray"}
+    assert verified.red() == {"gateway/models": "missing: gpt-4o; too much: stray"}
 
 
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize(("key", "check"), [(None, "gateway/no-key"), (WRONG_KEY, "gateway/wrong-key")])
-def test_only_a_refusal_is_a_refusal(proven: Proven, double: Double, key: str | None, check: str, status: int) -> None:
+def test_only_a_refusal_is_a_refusal(
+    verified: Verified, double: Double, key: str | None, check: str, status: int
+) -> None:
     double.refusals[key] = status
-    red = proven.red()
+    red = verified.red()
     assert red.keys() == {check}
     assert red[check].startswith(f"models: {status} ")
 
 
-def test_a_foreign_digest_and_a_foreign_socket_fail(proven: Proven) -> None:
-    process = proven.proc / str(PID)
+def test_a_foreign_digest_and_a_foreign_socket_fail(verified: Verified) -> None:
+    process = verified.proc / str(PID)
     (process / "environ").write_text("AI_BACKEND_DIGEST=fedcba9876543210\0")
     (process / "cgroup").write_text("1:name=systemd:/system.slice/other.service\n")
-    red = proven.red()
+    red = verified.red()
     assert red.keys() == {f"unit/{UNIT}/{name}" for name in ("digest", "port", "memory", "binary")}
     assert red[f"unit/{UNIT}/memory"] == "no process runs"
     assert red[f"unit/{UNIT}/digest"] == "fedcba9876543210"
     assert red[f"unit/{UNIT}/port"].endswith(f"process {PID} (litellm) of other.service")
 
 
-def test_an_unreadable_key_leaves_unknown_what_needs_it(proven: Proven, generation: Generation) -> None:
+def test_an_unreadable_key_leaves_unknown_what_needs_it(verified: Verified, generation: Generation) -> None:
     assert generation.gateway
-    verdict = proven.verdict(gateway=replace(generation.gateway, key_file=Path("/nowhere/key.env")))
+    verdict = verified.verdict(gateway=replace(generation.gateway, key_file=Path("/nowhere/key.env")))
     unknown = [check for check in verdict.checks if check.ok is None]
     assert {check.group for check in unknown} == {"gateway", "route"}
     assert {check.id for check in unknown if check.group == "gateway"} == {"gateway/models"}
@@ -112,8 +114,8 @@ def test_an_unreadable_key_leaves_unknown_what_needs_it(proven: Proven, generati
     assert (verdict.status, verdict.exit_status) == ("unknown", 2)
 
 
-def test_without_a_gateway_no_route_can_be_proved(proven: Proven) -> None:
-    verdict = proven.verdict(gateway=None)
+def test_without_a_gateway_no_route_can_be_verified(verified: Verified) -> None:
+    verdict = verified.verdict(gateway=None)
     assert {check.ok for check in verdict.checks if check.group == "route"} == {None}
     assert verdict.exit_status == 2
 
@@ -126,12 +128,12 @@ def test_without_systemd_the_rest_is_checked_all_the_same(generation: Generation
 
 
 def test_a_gateway_that_is_down_fails_every_check_and_hides_none(
-    proven: Proven, double: Double, generation: Generation
+    verified: Verified, double: Double, generation: Generation
 ) -> None:
     assert generation.gateway
     double.socket.close()
     gateway = replace(generation.gateway, service=replace(generation.gateway.service, start_timeout=0))
-    red = proven.red(gateway=gateway)
+    red = verified.red(gateway=gateway)
     routes = CHATS | STREAMS | {"route/text/completion", "route/vector/embedding"}
     assert red.keys() >= routes | {"gateway/models", "gateway/no-key", "gateway/wrong-key", f"unit/{UNIT}/ready"}
     assert all("ConnectError" in red[route] for route in routes)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from roles.verify.generation import Deployment, Probe, Route
-from tests.gateway_double import BASE, OVER_LIMIT, Double, Manner, Proven
+from tests.gateway_double import BASE, OVER_LIMIT, Double, Manner, Verified
 
 
 def shared(*weights: float, timeout: float = 10.0, **options: Any) -> Route:
@@ -23,20 +23,20 @@ def shared(*weights: float, timeout: float = 10.0, **options: Any) -> Route:
     return Route("shared", (), "chat", deployments, probe, **{"balance": True, **options})
 
 
-def test_each_of_several_deployments_is_asked_alone_and_gets_its_share(proven: Proven, double: Double) -> None:
+def test_each_of_several_deployments_is_asked_alone_and_gets_its_share(verified: Verified, double: Double) -> None:
     double.names = ("shared",)
     double.spoil("shared", origins=["one@backend", "two@backend"])
-    verdict = proven.verdict(routes=(shared(1, 1),))
+    verdict = verified.verdict(routes=(shared(1, 1),))
     assert [check.seen for check in verdict.checks if not check.ok] == []
     ids = {check.id for check in verdict.checks}
     assert {"route/one@backend/alone", "route/two@backend/alone", "route/shared/balance"} <= ids
 
 
-def test_a_deployment_that_hides_behind_another_is_found(proven: Proven, double: Double) -> None:
+def test_a_deployment_that_hides_behind_another_is_found(verified: Verified, double: Double) -> None:
     double.names = ("shared",)
     double.spoil("shared", origin="one@backend")
     double.spoil("two@backend", status=500, error="out of memory")
-    checks = {check.id: check for check in proven.verdict(routes=(shared(1, 1),)).checks if not check.ok}
+    checks = {check.id: check for check in verified.verdict(routes=(shared(1, 1),)).checks if not check.ok}
     assert set(checks) == {"route/two@backend/alone", "route/shared/balance"}
     assert "out of memory" in checks["route/two@backend/alone"].seen
     # One that does not answer gets nothing: that is no further fault.
@@ -44,37 +44,37 @@ def test_a_deployment_that_hides_behind_another_is_found(proven: Proven, double:
     assert checks["route/shared/balance"].seen == "two@backend does not answer: see its own check"
 
 
-def test_shares_are_seen_beyond_a_limit_that_is_longer_than_the_time_out(proven: Proven, double: Double) -> None:
+def test_shares_are_seen_beyond_a_limit_that_is_longer_than_the_time_out(verified: Verified, double: Double) -> None:
     double.names = ("shared",)
     both = Manner(origins=["one@backend", "two@backend"])
     limited = Manner(status=429, error=OVER_LIMIT, times=4, then=both)
     # The chat and the stream are answered, and have used up the limit.
     double.spoil("shared", origins=both.origins, times=2, then=limited)
-    assert proven.red(routes=(shared(1, 1, timeout=0.5),)) == {}
+    assert verified.red(routes=(shared(1, 1, timeout=0.5),)) == {}
     assert double.manners["shared"] is both
 
 
-def test_shares_that_take_too_long_to_see_are_red(proven: Proven, double: Double) -> None:
+def test_shares_that_take_too_long_to_see_are_red(verified: Verified, double: Double) -> None:
     double.names = ("shared",)
     double.spoil("shared", origin="one@backend", delay=0.3)
-    found = proven.red(routes=(shared(1, 1, timeout=0.7),))
+    found = verified.red(routes=(shared(1, 1, timeout=0.7),))
     # How many there are in that time is the machine's.
     assert re.fullmatch(r"no end within 0\.7 s, after \d+ requests", found["route/shared/balance"])
 
 
 @pytest.mark.parametrize(("weights", "asked"), [((1, 1), 32), ((3, 1), 76)])
 def test_a_share_is_missed_only_after_so_many_requests_that_chance_can_not_be_the_cause(
-    proven: Proven, double: Double, weights: Sequence[float], asked: int
+    verified: Verified, double: Double, weights: Sequence[float], asked: int
 ) -> None:
     double.names = ("shared",)
     double.spoil("shared", origin="one@backend")
-    found = proven.red(routes=(shared(*weights),))
+    found = verified.red(routes=(shared(*weights),))
     assert found["route/shared/balance"] == f"of {asked} requests none went to two@backend"
 
 
 def test_a_route_whose_requests_are_not_shared_out_by_weight_is_not_asked_for_it(
-    proven: Proven, double: Double
+    verified: Verified, double: Double
 ) -> None:
     double.names = ("shared",)
     double.spoil("shared", origin="one@backend")
-    assert proven.red(routes=(shared(1, 1, balance=False),)) == {}
+    assert verified.red(routes=(shared(1, 1, balance=False),)) == {}

@@ -1,4 +1,4 @@
-"""The proof of a host with nothing wrong: green each time, and quick; also after the power failed in a deploy."""
+"""A host with nothing wrong is green each time, and soon; also after the power failed in a deploy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.labhost import LabHost
 
 GREEN_RUNS = {False: 10, True: 50}
 MORE_SECONDS = 2
-"""That the whole proof may take beyond the slowest answer of a model."""
+"""That the whole verification may take beyond the slowest answer of a model."""
 CUTS = {False: 2, True: 10}
 """In `make test`, and in `make soak`."""
 CONTEXT_SIZES = (1024, 1536)

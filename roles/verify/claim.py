@@ -19,11 +19,11 @@ class CannotCheck(Exception):
     """The claim could not be tried; the message says why. It makes a check unknown, not failed."""
 
 
-class Refuted(Exception):
+class CheckFailed(Exception):
     """The claim does not hold; the message says what was seen instead."""
 
 
-class Resting(Refuted):
+class CoolingDown(CheckFailed):
     """The claim does not hold, maybe only for now: the gateway passed over the backend that should have answered."""
 
 
@@ -36,18 +36,18 @@ class Claim:
     claim: str
     expected: str
 
-    async def prove(self, attempt: Awaitable[str]) -> Check:
+    async def check(self, attempt: Awaitable[str]) -> Check:
         """The check that `attempt` makes of it.
 
         Args:
-            attempt: gives what was seen when the claim holds, else raises `Refuted` or `CannotCheck`.
+            attempt: gives what was seen when the claim holds, else raises `CheckFailed` or `CannotCheck`.
         """
         began = time.monotonic()
         ok: bool | None
         try:
             seen, ok = await attempt, True
-        except Refuted as refuted:
-            seen, ok = str(refuted), False
+        except CheckFailed as failed:
+            seen, ok = str(failed), False
         except CannotCheck as reason:
             seen, ok = str(reason), None
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The proof on the control machine's side: ask the host's verifier, show its verdict, fail on anything but a pass."""
+"""Verification, on the control machine's side: ask the host's verifier, show its verdict, fail on all but a pass."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Refusal(PyinfraCommand):
 
 
 @operation()
-def prove_routes(
+def verify_routes(
     *, deploying: bool = False, report: str | None = None, faults: bool = False
 ) -> Generator[PyinfraCommand, None, None]:
     """Run the verifier on the host and print its table. A pass changes nothing; anything else fails the operation.
@@ -92,7 +92,7 @@ def prove_routes(
         report: folder on this machine for the verdict in all its forms, in a folder of the host's name.
     """
     if not host.state.is_executing:
-        return  # nothing can be proved before the operations above have run
+        return  # nothing can be verified before the operations above have run
     target = Target.of(host)
     earlier: tuple[Verdict, ...] = ()
     if not deploying:
@@ -119,7 +119,7 @@ def prove_routes(
             return
     summary = verdict.summary if verdict else f"{_NO_VERDICT}: is the stack deployed, and by this version?"
     # What held before, and was not touched by this run, leaves nothing to be written down and nothing to go back from.
-    if deploying and (target.activated or not target.state.proved):
+    if deploying and (target.activated or not target.state.verified):
         yield _consequence(target, verdict.of_the_stack() if verdict else None)
         if verdict is not None and verdict.status != "pass":
             # It is kept all the same: something about the host itself is wrong.

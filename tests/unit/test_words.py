@@ -1,0 +1,44 @@
+"""Names and texts use the field's standard words: each banned one has another that everybody knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.labhost.paths import REPOSITORY
+
+BANNED = {
+    r"mend(s|ed|ing)?": "fix",
+    r"can not": "cannot",
+    r"prove[sd]?|proving|proofs?|unproved": "verify, verification",
+    r"refuted?|refutes": "fail, a failed check",
+}
+_WHERE = ("roles", "templates", "deploys", "inventory", "docs", "README.md", "CONTRIBUTING.md", "SECURITY.md")
+_WORD = re.compile(rf"(?<![A-Za-z])({'|'.join(BANNED)})(?![a-z])", re.IGNORECASE)
+
+
+def _files() -> Iterator[Path]:
+    for place in _WHERE:
+        path = REPOSITORY / place
+        yield from [path] if path.is_file() else (each for each in path.rglob("*") if each.is_file())
+
+
+def _texts() -> Iterator[tuple[Path, str]]:
+    for path in _files():
+        # What others wrote: pinned packages, LiteLLM's own keys.
+        if not {"__pycache__", "locks", "keys"} & {*path.parts}:
+            yield path.relative_to(REPOSITORY), path.read_text()
+
+
+@pytest.mark.parametrize("word", ["mend", "can not", "Proved", "_proof", "PROOFS"])
+def test_a_banned_word_is_seen_in_each_of_its_forms(word: str) -> None:
+    assert _WORD.search(f"x {word} y")
+
+
+def test_no_text_of_ours_has_a_word_of_our_own_making() -> None:
+    found = [f"{path}: {match[0]}" for path, text in _texts() for match in _WORD.finditer(text)]
+    assert found == []
+    assert len([*_texts()]) > 150
