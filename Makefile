@@ -24,9 +24,9 @@ quick: setup
 lab: setup
 	.venv/bin/pytest -q -n $(LAB_WORKERS) --dist loadfile --no-loadscope-reorder --durations 25 tests/lab
 
-## soak: what is too long for every run: the lab tests that are marked so, repeated many more times
+## soak: what is too long for every run: the lab tests that are marked so, some repeated many more times
 soak: setup
-	.venv/bin/pytest -v -s --soak -m soak --durations 15 tests/lab
+	.venv/bin/pytest -v -s --soak -m 'soak or soak_only' --durations 15 tests/lab
 
 ## lint: style, types, the rules of imports, and the documentation's links
 lint: setup docs

@@ -54,8 +54,13 @@ def soak(pytestconfig: pytest.Config) -> bool:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder, and put the files that take longest first: then all workers end together."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, leave out those for `make soak` alone, and put the files that take longest first:
+    then all workers end together."""
+    if not config.getoption("--soak"):
+        left_out = [item for item in items if item.get_closest_marker("soak_only")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.lab)

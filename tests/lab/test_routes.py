@@ -255,6 +255,7 @@ def test_the_least_busy_goes_round_one_that_hangs(deployed: Deployed) -> None:
     assert len(begun) == 40 or max(begun) > thawed - 2, Counter(round(answer.began - thawed) for answer in answers)
 
 
+@pytest.mark.soak_only
 def test_by_latency_the_faster_is_asked(deployed: Deployed) -> None:
     deployed.deploy(routing_strategy="latency-based-routing").must_pass()
     # The verification has asked all routes at once. Forget how long that took: Redis holds it, and the gateway too.
@@ -277,6 +278,7 @@ def test_by_latency_the_faster_is_asked(deployed: Deployed) -> None:
         assert origins(deployed.ask("pair", 20))[slow] <= 5
 
 
+@pytest.mark.soak_only
 def test_by_usage_the_one_with_fewer_tokens_is_asked(deployed: Deployed) -> None:
     deployed.deploy(routing_strategy="usage-based-routing-v2").must_pass()
     # Tokens count for a minute of the host's clock; all that are asked here are within one.
