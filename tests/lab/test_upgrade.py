@@ -1,0 +1,68 @@
+"""A host that an earlier version has deployed is taken over by this one, and can go back to it and forward again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import OPERATIONS, PYINFRA, TIMEOUT, ask, deploy, failures, verdict
+from tests.labhost import LabHost
+from tests.labhost.paths import REPOSITORY
+
+BEFORE = "bbcd84c7bc13eac2798099f5e300c1a5d3925ea2"
+"""The last commit before other users were kept out: no keys for backends, `litellm.service` itself at port 4000."""
+KEY = "cat /var/lib/ai-backend/secrets/master-key.env"
+ANSWERS = {"tiny-native": "This is the native llama server", "tiny-python": "This is the Python llama server"}
+
+
+@pytest.fixture(scope="module")
+def host(new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> LabHost:
+    """A host that the version before has deployed, by its own inventory."""
+    host, tree = new_module_host("upgraded"), tmp_path_factory.mktemp("before")
+    archive = subprocess.run(["git", "archive", BEFORE], cwd=REPOSITORY, capture_output=True, check=True, timeout=60)
+    subprocess.run(["tar", "--extract", "--directory", tree], input=archive.stdout, check=True, timeout=60)
+    done = subprocess.run(
+        [PYINFRA, "-y", "tests/lab/small.py", "deploys/full.py"],
+        cwd=tree,
+        env={**os.environ, "LAB_HOST": host.name, "PYINFRA_PROGRESS": "off", "PYTHONPATH": str(tree)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert host.run("systemctl is-active litellm.service").stdout == "active\n"
+    return host
+
+
+def active(host: LabHost) -> str:
+    return Path(host.run("readlink /etc/ai-backend").stdout.strip()).name
+
+
+def is_whole(host: LabHost) -> None:
+    assert failures(verdict(host)) == []
+    assert {model: ask(host, model) for model in ANSWERS} == ANSWERS
+
+
+@pytest.mark.soak_only
+def test_a_host_of_the_version_before_is_taken_over_and_goes_back_and_forward(host: LabHost) -> None:
+    before, key = active(host), host.run(KEY).stdout
+    run = deploy(host).must_pass()
+    assert "fetching" not in run.output  # neither models nor sources
+    assert active(host) != before
+    assert host.run(KEY).stdout == key
+    is_whole(host)
+    assert deploy(host).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
+    assert before in deploy(host, "history.py").must_pass().output
+
+    deploy(host, "rollback.py").must_pass()
+    assert active(host) == before
+    assert {model: ask(host, model) for model in ANSWERS} == ANSWERS
+
+    deploy(host).must_pass()
+    is_whole(host)
