@@ -191,7 +191,8 @@ def test_a_kept_disk_is_where_later_hosts_begin_and_none_of_them_changes_it(
             assert host.run("cat /srv/kept/inner/file; ls /usr/share/man", check=False).stdout == "kept\n"
             assert host.run("hostname").stdout.startswith(name)
             assert host.run(key).stdout != identity
-            host.run("echo changed > /srv/kept/inner/file; rm -r /srv/kept")
+            host.run("echo changed > /srv/kept/inner/file; mv -T /srv/kept /srv/renamed && cat /srv/renamed/inner/file")
+            host.run("rm -r /srv/renamed")
     finally:
         shutil.rmtree(disk)
 

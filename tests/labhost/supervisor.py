@@ -83,7 +83,8 @@ class Supervisor:
             path.mkdir()
         guest.lend_packages(self._folders.apt_archives(spec.release), folder.upper)
         lower = ":".join([*spec.disks, spec.image])
-        layers = f"lowerdir={lower},upperdir={folder.upper},workdir={folder.work}"
+        # redirect_dir: a folder of a kept disk can be renamed, as on the disk of a real host.
+        layers = f"lowerdir={lower},upperdir={folder.upper},workdir={folder.work},redirect_dir=on"
         self._mount("-t", "overlay", "-o", layers, "overlay", folder.merged)
         for number, size in enumerate(spec.small_disks.values()):
             disk = folder.small_disks / str(number)

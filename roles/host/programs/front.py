@@ -105,15 +105,17 @@ class Server:
         self._backend, self._name, self._timeout = drain["backend"], drain["server"], drain["timeout"]
 
     def relieve(self) -> bool:
-        """New requests go to the other servers; wait until those under way have ended, or their time is over.
+        """New requests go to the other servers, or get 503 where there are none; wait until those under way have ended,
+        or their time is over.
 
         LiteLLM ends what it has begun by itself, which is not enough: asked by 16 clients without a pause while deploys
         changed its `cooldown`, 2 of 8,600 requests were lost without this, and none of 17,000 with it (on two cores).
-        Likely those that the kernel had taken for an instance which did not read them any more.
+        Likely those that the kernel had taken for an instance which did not read them any more. So an instance without
+        another one is relieved too: of 541 requests at a change of the only one, one was cut without.
 
-        Gives False, and does nothing, where no other server could take its work.
+        Gives False where HAProxy does not run.
         """
-        if not any(row["status"].startswith("UP") for row in self._rows() if row["svname"] != self._name):
+        if not self._rows():
             return False
         self._tell("drain")
         deadline = time.monotonic() + self._timeout
