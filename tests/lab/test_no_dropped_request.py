@@ -69,7 +69,7 @@ def test_another_option_of_the_gateway_loses_and_cuts_no_request(host: LabHost, 
     assert load.broken == []
 
 
-@pytest.mark.soak
+@pytest.mark.soak_only
 def test_another_installation_of_litellm_loses_and_cuts_no_request(host: LabHost, tmp_path: Path, soak: bool) -> None:
     before = host.run("readlink /etc/ai-backend/install/litellm").stdout
     load = loaded(host, stack(tmp_path, *REINSTALLED, instances=2), RATE[soak])
