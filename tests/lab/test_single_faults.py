@@ -3,12 +3,14 @@ that vanishes in the middle of a step or that has fallen into somebody's hands. 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import re
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,10 +53,8 @@ def test_a_state_disk_that_has_become_read_only_says_so(host: LabHost) -> None:
     finally:
         host.run(f"mount -o remount,bind,rw {STATE}")
     assert run.status == 1
-    told = (
-        f"{STATE}/lock: Read-only file system: the file system is read-only, as the kernel makes one whose disk fails"
-    )
-    assert told in run.output
+    told = "Read-only file system: the file system is read-only, as the kernel makes one whose disk fails"
+    assert re.search(rf"{STATE}/\S+: {told}", run.output)
     assert "Traceback" not in run.output
 
 
@@ -92,23 +92,37 @@ def hostile_verdict() -> Verdict:
     return replace(GOOD, host="\x1b[2Jpwned\n--> Results:", checks=checks)
 
 
-def test_a_host_in_foreign_hands_does_not_drive_the_terminal(host: LabHost) -> None:
-    found = json.dumps(json.loads(hostile_verdict().to_json()), ensure_ascii=False)
+@contextlib.contextmanager
+def in_foreign_hands(host: LabHost) -> Iterator[None]:
+    """Its Python says more than it should."""
     swap = "mv /usr/bin/python3 /usr/bin/honest-python3; cat > /usr/bin/python3; chmod 755 /usr/bin/python3"
     host.run(swap, input=PYTHON)
+    try:
+        yield
+    finally:
+        host.run("mv /usr/bin/honest-python3 /usr/bin/python3")
+
+
+def drives_nothing(shown: str) -> None:
+    assert "Traceback" not in shown
+    # Colours are pyinfra's own.
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r\n", "\n")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", plain), repr(plain)
+    assert not re.search("^FAIL faked", plain, re.MULTILINE)
+
+
+def test_a_host_in_foreign_hands_does_not_drive_the_terminal(host: LabHost) -> None:
+    found = json.dumps(json.loads(hostile_verdict().to_json()), ensure_ascii=False)
     host.run(f"mkdir -p {STATE}/lock /etc/ai-backend/bin && cat > /root/verdict", input=found)
     host.run("cat > /etc/ai-backend/bin/verify && chmod 755 /etc/ai-backend/bin/verify", input=VERIFIER)
     try:
-        for name in ("verify.py", "full.py", "history.py", "unlock.py"):
-            shown = on_a_terminal(host, name, SMALL)
-            assert "pwned" in shown or name in ("full.py", "history.py")
-            assert "Traceback" not in shown
-            # Colours are pyinfra's own.
-            plain = re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r\n", "\n")
-            assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", plain), repr(plain)
-            assert not re.search("^FAIL faked", plain, re.MULTILINE)
+        with in_foreign_hands(host):
+            for name in ("verify.py", "history.py", "unlock.py"):
+                shown = on_a_terminal(host, name, SMALL)
+                assert "pwned" in shown or name == "history.py"
+                drives_nothing(shown)
     finally:
-        host.run("rm -r /etc/ai-backend; mv /usr/bin/honest-python3 /usr/bin/python3")
+        host.run("rm -r /etc/ai-backend")
 
 
 def on_a_terminal(host: LabHost, deploy: str, inventory: Path) -> str:
@@ -163,5 +177,15 @@ def test_a_host_whose_cable_is_pulled_in_a_step_ends_the_run_and_the_next_one_wa
     assert "taking over the lock of an earlier run of yours that is gone" in again.output
     assert re.search(r"'install' of \S+, under way since 20\S+ \S+ UTC, 5 s", again.output)
     # And once that has ended, a run comes to its end.
+    deploy(host).must_pass()
+    assert failures(verdict(host)) == []
+
+
+def test_nor_does_it_in_a_deploy(host: LabHost) -> None:
+    with in_foreign_hands(host):
+        host.run("systemctl stop llama-server@native")  # so that there is something to do
+        shown = on_a_terminal(host, "full.py", SMALL)
+    assert "pwned" in shown
+    drives_nothing(shown)
     deploy(host).must_pass()
     assert failures(verdict(host)) == []
