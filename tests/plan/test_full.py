@@ -124,9 +124,11 @@ def test_a_check_that_does_not_hold_fails_the_run_and_names_it(tmp_path: Path) -
 
 
 def test_an_answer_that_is_no_verdict_fails_the_run(tmp_path: Path) -> None:
-    run = run_pyinfra(tmp_path, "hosts = [fake('box', small_stack())]", "verify.py")
-    assert run.status == 1
-    assert "gave no verdict" in run.output
+    for verdict in ("None", "'Welcome to box!'", "'{}'", "'[1]'"):
+        run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), verdict={verdict})]", "verify.py")
+        assert run.status == 1
+        assert "gave no verdict" in run.output
+        assert "Traceback" not in run.output
 
 
 def test_no_secret_shows_in_what_is_sent_or_printed(tmp_path: Path) -> None:
