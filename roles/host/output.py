@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
+import gevent
 from paramiko.channel import ChannelFile, ChannelStderrFile
-from pyinfra.api.exceptions import FactProcessError
+from pyinfra.api.exceptions import FactProcessError, PyinfraError
 from pyinfra.connectors import util
 
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
@@ -58,6 +59,9 @@ def guard_terminal() -> None:
     """Have pyinfra take in what hosts send by way of `escaped`, for the rest of this process."""
     # What paramiko logs, tracebacks with words of the host in them, else goes to the terminal as it is.
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
+    # How pyinfra ends a run whose last host has failed: it says so itself, and gevent would add a traceback.
+    hub = gevent.get_hub()
+    hub.NOT_ERROR = (*hub.NOT_ERROR, PyinfraError)
     read_buffer: Callable[..., None] = util.read_buffer
 
     def read_escaped(name: str, io: Iterable[str | bytes], *arguments: Any, **options: Any) -> None:

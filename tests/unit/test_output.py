@@ -97,3 +97,19 @@ def test_no_report_drives_a_terminal(hostile: str) -> None:
         assert not ORDERS.search(text), name
     assert not re.search("^ ?(FAIL )?faked", texts["terminal"], re.MULTILINE)
     assert Verdict.from_json(texts["json"]) == verdict
+
+
+def test_how_pyinfra_ends_a_run_shows_no_traceback() -> None:
+    """It raises in a greenlet, and says then what has failed; a defect still shows where it is."""
+    program = (
+        "import gevent\n"
+        "from pyinfra.api.exceptions import PyinfraError\n"
+        "from roles.host.output import guard_terminal\n"
+        "guard_terminal()\n"
+        "def fail(error): raise error\n"
+        "errors = PyinfraError('No hosts remaining!'), KeyError('defect')\n"
+        "gevent.joinall([gevent.spawn(fail, error) for error in errors])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert "No hosts remaining!" not in done.stderr
+    assert "KeyError: 'defect'" in done.stderr
