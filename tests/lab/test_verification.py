@@ -17,7 +17,7 @@ from tests.labhost import LabHost
 GREEN_RUNS = {False: 10, True: 50}
 MORE_SECONDS = 2
 """That the whole verification may take beyond the slowest answer of a model."""
-CUTS = {False: 2, True: 10}
+CUTS = {False: 1, True: 10}
 """In `make test`, and in `make soak`."""
 CONTEXT_SIZES = (1024, 1536)
 
