@@ -28,8 +28,8 @@ def _files() -> Iterator[Path]:
 
 def _texts() -> Iterator[tuple[Path, str]]:
     for path in _files():
-        # What others wrote: pinned packages, LiteLLM's own keys.
-        if not {"__pycache__", "locks", "keys"} & {*path.parts}:
+        # What others wrote: pinned packages, LiteLLM's own keys. The changelog says which word became which.
+        if not {"__pycache__", "locks", "keys", "changelog.md"} & {*path.parts}:
             yield path.relative_to(REPOSITORY), path.read_text()
 
 
