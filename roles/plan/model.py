@@ -66,7 +66,8 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Drain:
-    """How a unit is relieved of its work before it is restarted: HAProxy gives new requests to others meanwhile.
+    """How a unit is relieved of its work before it is restarted: HAProxy gives new requests to others meanwhile,
+    or answers 503 where there are none.
 
     Attributes:
         socket: HAProxy's runtime socket, below the folder for runtime files of the systemd manager.

@@ -318,7 +318,7 @@ FAULTS = {
         "disk",
     ),
     "a full /run": Fault(
-        # Half of the machine's memory is its usual size.
+        # As large as it is by default, it would take gigabytes of memory to fill.
         "mount -o remount,size=32m /run && head -c 64M /dev/zero > /run/large",
         "rm -f /run/large; mount -o remount,size=2g /run",
         "host/disk",

@@ -30,8 +30,12 @@ def prepared_disk(lab: Lab) -> Path:
         if not disk.exists():
             _remove_older(lab, images)
             host = lab.create(f"prepare-{os.getpid()}", owner=os.getpid())
-            deploy(host, "prepare.py", inventory=_INVENTORY).must_pass()
-            host.run(f"{_NOT_KEPT}; sync")
+            try:
+                deploy(host, "prepare.py", inventory=_INVENTORY).must_pass()
+                host.run(f"{_NOT_KEPT}; sync")
+            except BaseException:
+                host.destroy()  # the next test of this worker tries again, under the same name
+                raise
             host.keep_disk(disk)
     return disk
 
