@@ -1,15 +1,16 @@
 """The SSH connection to a host: quick, and given up when nobody is at its other end any more.
 
 TCP itself waits for ever where nothing is under way, and what a frozen host's kernel acknowledges shows nothing. So
-the host's SSH server is asked something every few seconds, and must answer.
+the host's SSH server is asked something every few seconds, and something must come: an answer, or a command's output.
 """
 
 from __future__ import annotations
 
+import contextlib
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 
 import gevent
-from paramiko import SSHException, Transport
+from paramiko import Message, SSHException, Transport
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.state import BaseStateCallback
@@ -19,6 +20,8 @@ LONGEST_SILENCE = 60
 """Seconds, where the host's data has no `ssh_silence`."""
 _QUESTION = "keepalive@ai-backend"
 """No SSH server knows it: each says so, and that is an answer."""
+_LOOKS = 4
+"""How often it is looked, within the longest silence, whether something has come."""
 _STEP_KEY = "ai_backend_step"
 
 
@@ -55,22 +58,51 @@ def end(host: Host) -> None:
 
 
 def _watch(host: Host, transport: Transport, silence: float) -> None:
-    pause = silence / 4
-    while transport.is_active():
-        gevent.sleep(pause)
-        answered = False
-        with gevent.Timeout(silence - pause, False):
+    """Close the connection when no message of any kind has come for `silence` seconds.
+
+    After an outage the two directions come back at different times, as each side's TCP doubles its pauses by itself:
+    then output comes, and the question is still under way. So what counts is not the answer alone.
+    """
+    arrivals = _Arrivals(transport)
+    gevent.spawn(_ask, transport, silence / _LOOKS)
+    quiet = seen = 0
+    # Looks are counted, not seconds: while this process itself was held up, nothing could come.
+    while transport.is_active() and quiet < _LOOKS:
+        gevent.sleep(silence / _LOOKS)
+        quiet = quiet + 1 if arrivals.count == seen else 0
+        seen = arrivals.count
+    if transport.is_active():
+        step = host.connector_data.get(_STEP_KEY, "the first look at it")
+        host.log_styled(
+            f'the connection was lost in "{step}": nothing came for {silence:g} s. A step that was under way there '
+            "goes on or ends by itself, and nothing is half done. See that the host is up and can be reached, then "
+            "run again to continue",
+            fg="red",
+        )
+        transport.close()
+
+
+def _ask(transport: Transport, pause: float) -> None:
+    # Not ended by a time limit: half a message would be left in the stream. Where the connection breaks in a question,
+    # who waits for a command's end says so.
+    with contextlib.suppress(EOFError, OSError, SSHException):
+        while transport.is_active():
             transport.global_request(_QUESTION)
-            answered = True
-        if not answered and transport.is_active():
-            step = host.connector_data.get(_STEP_KEY, "the first look at it")
-            host.log_styled(
-                f'the connection was lost in "{step}": nothing came for {silence:g} s. A step that was under way there '
-                "goes on or ends by itself, and nothing is half done. See that the host is up and can be reached, then "
-                "run again to continue",
-                fg="red",
-            )
-            transport.close()
+            gevent.sleep(pause)
+
+
+class _Arrivals:
+    """Counts the messages that a connection's other side sends."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.count = 0
+        self._read = transport.packetizer.read_message
+        transport.packetizer.read_message = self._read_and_count  # type: ignore[method-assign]
+
+    def _read_and_count(self) -> tuple[int, Message]:
+        message = self._read()
+        self.count += 1
+        return message
 
 
 def _tell_ends_as_errors(transport: Transport) -> None:

@@ -21,7 +21,7 @@ from tests.plan.fake import PREAMBLE
 
 SILENCE = 3
 SERVER = """
-import socket, sys, threading, paramiko
+import socket, sys, threading, time, paramiko
 class Server(paramiko.ServerInterface):
     def check_auth_password(self, username, password):
         return paramiko.AUTH_SUCCESSFUL
@@ -31,7 +31,19 @@ class Server(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
     def check_channel_exec_request(self, channel, command):
         print("asked", flush=True)  # and never answered
+        if "talks" in sys.argv:
+            talking.set()
+            threading.Thread(target=talk, args=(channel,), daemon=True).start()
         return True
+    def check_global_request(self, kind, message):
+        if talking.is_set():
+            threading.Event().wait()  # it reads nothing more
+        return False
+talking = threading.Event()
+def talk(channel):
+    while True:
+        channel.sendall(b"going on\\n")
+        time.sleep(0.5)
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 kept = []
@@ -43,9 +55,10 @@ while True:
 """
 
 
-@pytest.fixture
-def server() -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as process:
+@pytest.fixture(params=["answers", "talks"])
+def server(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    """An SSH server whose commands do not end: it answers questions, or it only sends output."""
+    with subprocess.Popen([sys.executable, "-c", SERVER, request.param], stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()
 
