@@ -10,11 +10,15 @@ import pytest
 
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, PYINFRA, TIMEOUT, ask, deploy, failures, verdict
+from tests.lab.steady_load import RATE, steady_load
+from tests.lab.traffic import Gateway
 from tests.labhost import LabHost
 from tests.labhost.paths import REPOSITORY
 
 BEFORE = "bbcd84c7bc13eac2798099f5e300c1a5d3925ea2"
 """The last commit before other users were kept out: no keys for backends, `litellm.service` itself at port 4000."""
+LONGEST_GAP = 10.0
+"""Seconds; 2.4 were measured."""
 KEY = "cat /var/lib/ai-backend/secrets/master-key.env"
 ANSWERS = {"tiny-native": "This is the native llama server", "tiny-python": "This is the Python llama server"}
 
@@ -52,7 +56,14 @@ def is_whole(host: LabHost) -> None:
 @pytest.mark.soak_only
 def test_a_host_of_the_version_before_is_taken_over_and_goes_back_and_forward(host: LabHost) -> None:
     before, key = active(host), host.run(KEY).stdout
-    run = deploy(host).must_pass()
+    with steady_load(Gateway(host), ANSWERS, RATE[True]) as load:
+        run = deploy(host).must_pass()
+    print(load)
+    failed = [answer for answer in [*load.answers, *load.long] if answer.problem]
+    # What was under way came to its end; who came while the port changed hands was refused at once.
+    assert {answer.status for answer in failed} == {0}
+    assert load.gap < LONGEST_GAP
+    assert len(load.broken) == len(failed)
     assert "fetching" not in run.output  # neither models nor sources
     assert active(host) != before
     assert host.run(KEY).stdout == key
