@@ -9,7 +9,7 @@ Everything that it refers to is pinned, and listed in docs/pins.md.
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
-from roles.spec import Deployment, EnvSecret, Gpus, HubFile, HubModel, PythonSdist, Route, Stack
+from roles.options import Deployment, EnvSecret, Gpus, HubFile, HubModel, PythonSdist, Route, Stack
 from roles.vllm import Vllm
 
 # llama.cpp's source as the llama-cpp-python release carries it: one tree for both servers, pinned by digest, compiled

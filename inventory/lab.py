@@ -10,7 +10,7 @@ unless `OLLAMA_ARCHIVE` names a real release.
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppPython, LlamaServer
 from roles.ollama import Ollama, OllamaModel
-from roles.spec import Deployment, HubModel, Probe, Route, Stack, TextFile
+from roles.options import Deployment, HubModel, Probe, Route, Stack, TextFile
 from roles.vllm import Vllm, VllmPackage
 from tests.lab.inventory import LAB, LLAMA_CPP, hub_model, lab_host, lab_model, says
 from tests.lab.ollama import ollama_release

@@ -36,9 +36,9 @@ from roles.host import (
 )
 from roles.lint import lint
 from roles.litellm import LITELLM_CONFIG, LITELLM_VARIABLES, LITELLM_VERSION
+from roles.options import OptionsError, Secret, Stack
 from roles.plan import HostPlan
 from roles.rooms import plan_of
-from roles.spec import Secret, SpecError, Stack
 
 
 def full() -> None:
@@ -195,13 +195,13 @@ def _plan(each: Host) -> HostPlan:
         secrets += [install.token for install in plan.installs if install.token]
         for secret in secrets:
             secret.reveal()
-    except SpecError as error:
+    except OptionsError as error:
         raise DeployError(f'host "{each.name}": {error}') from None
     return plan
 
 
 def _lint(plan: HostPlan) -> None:
-    """Raises `SpecError` where LiteLLM would take what was rendered for it, and not work as declared."""
+    """Raises `OptionsError` where LiteLLM would take what was rendered for it, and not work as declared."""
     variables = {name for unit in plan.units if LITELLM_CONFIG in unit.reads for name in unit.environment}
     variables |= LITELLM_VARIABLES | {name for secret in plan.generated_secrets for name in secret.names}
     findings = lint(
@@ -212,7 +212,7 @@ def _lint(plan: HostPlan) -> None:
     )
     wrong = [str(finding) for finding in findings if finding.rule not in _CHOSEN]
     if wrong:
-        raise SpecError(f"what the inventory declares makes a gateway that does not work: {'; '.join(wrong)}")
+        raise OptionsError(f"what the inventory declares makes a gateway that does not work: {'; '.join(wrong)}")
     for finding in findings:
         logger.warning(str(finding))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from roles import litellm, llama_cpp, ollama, redis, vllm
+from roles.options import Service, Stack
 from roles.plan import HostPlan, Planner, compile_stack
-from roles.spec import Service, Stack
 
 PLANNERS: dict[type[Service], Planner] = {
     **llama_cpp.PLANNERS,

@@ -6,7 +6,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-from roles.spec import Stack
+from roles.options import Stack
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 

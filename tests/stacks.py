@@ -7,8 +7,8 @@ from typing import Any
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
+from roles.options import Deployment, HubModel, PythonSdist, Route, Secret, Stack, UrlFile, UserScope
 from roles.plan import Generation, HostPlan, PlatformKey
-from roles.spec import Deployment, HubModel, PythonSdist, Route, Secret, Stack, UrlFile, UserScope
 from roles.vllm import Vllm
 
 PLATFORM: dict[PlatformKey, str] = {

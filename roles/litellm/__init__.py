@@ -1,12 +1,12 @@
 """The LiteLLM gateway."""
 
+from roles.litellm.options import LiteLLM
 from roles.litellm.plan import CONFIG as LITELLM_CONFIG
 from roles.litellm.plan import PUBLIC_VARIABLES as LITELLM_VARIABLES
 from roles.litellm.plan import VERSION as LITELLM_VERSION
 from roles.litellm.plan import plan_gateway
-from roles.litellm.spec import LiteLLM
+from roles.options import Service
 from roles.plan import Planner
-from roles.spec import Service
 
 PLANNERS: dict[type[Service], Planner] = {LiteLLM: plan_gateway}
 

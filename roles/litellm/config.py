@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from roles.litellm.spec import LiteLLM
+from roles.litellm.options import LiteLLM
+from roles.options import Cache, OptionsError, Probe, Route
 from roles.plan import WATCH_TIMER, Context, DeploymentPlan, Json, RoutePlan, ServicePlan, Unit
-from roles.spec import Cache, Probe, Route, SpecError
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
 """Holds the key that clients send. The front alone has it."""
@@ -47,12 +47,12 @@ def canary_target(gateway: LiteLLM, routes: Sequence[RoutePlan]) -> RoutePlan | 
     """The route that the canary falls back to.
 
     Raises:
-        SpecError: somebody else has its name.
+        OptionsError: somebody else has its name.
     """
     if not gateway.canary:
         return None
     if any(CANARY in (route.name, *route.aliases) for route in routes):
-        raise SpecError(f'"{CANARY}" is the name of the gateway\'s canary; take another, or set `canary=False`')
+        raise OptionsError(f'"{CANARY}" is the name of the gateway\'s canary; take another, or set `canary=False`')
     return next((route for route in routes if route.options.mode == "chat"), None)
 
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 from importlib import resources
 
 from roles.litellm.config import INSTANCE_KEY_VARIABLE, MASTER_KEY_VARIABLE
-from roles.litellm.spec import LiteLLM
+from roles.litellm.options import LiteLLM
+from roles.options import GeneratedSecret
 from roles.plan import (
     FRONT_USER,
     GATEWAY_INSTANCES,
@@ -30,7 +31,6 @@ from roles.plan import (
     runtime_folder,
     unit_file,
 )
-from roles.spec import GeneratedSecret
 
 FRONT_UNIT = "ai-backend-front.service"
 READY_PATH = "/ai-backend-front"

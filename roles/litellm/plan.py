@@ -18,7 +18,8 @@ from roles.litellm.config import (
     staged_config,
 )
 from roles.litellm.front import SERVERS, drain_of, front_entry, front_plan
-from roles.litellm.spec import LiteLLM
+from roles.litellm.options import LiteLLM
+from roles.options import GeneratedSecret
 from roles.plan import (
     FRONT_USER,
     GATEWAY_INSTANCES,
@@ -42,7 +43,6 @@ from roles.plan import (
     render,
     unit_file,
 )
-from roles.spec import GeneratedSecret
 
 VERSION = "1.106.2"
 """Newest release whose whole dependency set resolved when it was pinned. Never below 1.84.0 (CVE-2026-42271,

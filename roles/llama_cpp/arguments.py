@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from roles.llama_cpp.spec import LlamaCppPython, LlamaServer, PythonServerModel
+from roles.llama_cpp.options import LlamaCppPython, LlamaServer, PythonServerModel
+from roles.options import GgufSource
 from roles.plan import Json, Layout, model_install
-from roles.spec import GgufSource
 
 CACHE_TYPES = {
     "f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30,

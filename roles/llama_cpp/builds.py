@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from roles.spec import Gpus, Many, Name, Options, RelativePath, SourceTree, TextFile, Url, UrlFile
+from roles.options import Gpus, Many, Name, Options, RelativePath, SourceTree, TextFile, Url, UrlFile
 
 Backend = Literal["cpu", "cuda", "vulkan", "hip"]
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from roles.llama_cpp.builds import CMAKE_SWITCHES, DEVICES, Backend, LlamaCppBuild, LlamaCppRelease, PythonWheel
-from roles.llama_cpp.spec import PYTHON_VERSION
+from roles.llama_cpp.options import PYTHON_VERSION
+from roles.options import Gpus, PythonSdist
 from roles.plan import MEGABYTE, Indexes, Install, Json, Layout, PlatformKey, python_env, read_lock
-from roles.spec import Gpus, PythonSdist
 
 _BUILD_PACKAGES = ("ccache", "cmake", "g++", "ninja-build", "python3-venv")
 _VULKAN_BUILD_PACKAGES = ("glslc", "libvulkan-dev", "spirv-headers")

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from roles.llama_cpp.arguments import arguments, model_path, model_settings, shown, switches, valued_options
 from roles.llama_cpp.builds import DEVICES, Backend, LlamaCppBuild
 from roles.llama_cpp.installs import native_install, packages, programs_folder, python_install
-from roles.llama_cpp.spec import LlamaCppPython, LlamaServer
+from roles.llama_cpp.options import LlamaCppPython, LlamaServer
+from roles.options import Gpus, Mode
 from roles.plan import (
     CardWeights,
     Context,
@@ -20,7 +21,6 @@ from roles.plan import (
     model_install,
     provider_plan,
 )
-from roles.spec import Gpus, Mode
 
 _OPENAI: Mapping[Mode, str] = {"chat": "openai", "completion": "openai", "embedding": "openai"}
 _NATIVE = Dialect(

@@ -1,9 +1,9 @@
 """Ollama."""
 
+from roles.ollama.options import Ollama, OllamaModel, OllamaRelease
 from roles.ollama.plan import plan_ollama
-from roles.ollama.spec import Ollama, OllamaModel, OllamaRelease
+from roles.options import Service
 from roles.plan import Planner
-from roles.spec import Service
 
 PLANNERS: dict[type[Service], Planner] = {Ollama: plan_ollama}
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
 
-from roles.ollama.spec import Ollama, OllamaModel, OllamaRelease
+from roles.ollama.options import Ollama, OllamaModel, OllamaRelease
 from roles.plan import (
     GATEWAY_USER,
     LOADER_USER,

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from roles.options import Cache, Deployment, OptionsError, Route, Service, Stack
 from roles.plan.firewall import firewall_plan, firewall_unit
 from roles.plan.gpu_unit import gpu_plan
 from roles.plan.layout import Layout, layout_of
 from roles.plan.model import Backend, DeploymentPlan, HostPlan, Install, RoutePlan, ServicePlan, Unit
 from roles.plan.watch import watch_plan
-from roles.spec import Cache, Deployment, Route, Service, SpecError, Stack
 
 PACKAGES = "packages.yaml"
 """Path, below the generation, of the list of the Debian packages that it runs from."""
@@ -92,7 +92,7 @@ def _planner(service: Service, planners: Mapping[type[Service], Planner]) -> Pla
         return planners[type(service)]
     except KeyError:
         known = ", ".join(sorted(kind.__name__ for kind in planners))
-        raise SpecError(f"{service} is of a type that this version cannot plan (it knows {known})") from None
+        raise OptionsError(f"{service} is of a type that this version cannot plan (it knows {known})") from None
 
 
 def _merged_installs(parts: Sequence[ServicePlan]) -> tuple[Install, ...]:
@@ -102,7 +102,7 @@ def _merged_installs(parts: Sequence[ServicePlan]) -> tuple[Install, ...]:
         for install in part.installs:
             known = merged.setdefault(install.name, install)
             if known != install:
-                raise SpecError(
+                raise OptionsError(
                     f'two different installs are called "{install.name}" ({known.title}; {install.title}); '
                     "give one of them another `name`"
                 )
@@ -115,7 +115,7 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
     for deployment in route.deployments:
         backend, model = by_provider[deployment.provider], _model_of(stack, deployment)
         if route.mode not in backend.prefixes:
-            raise SpecError(
+            raise OptionsError(
                 f'route "{route.name}": its mode is {route.mode}, and a {backend.kind} such as "{backend.provider}" '
                 f"has only {', '.join(backend.prefixes)}; take another provider"
             )

@@ -18,9 +18,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from roles.options import Secret
 from roles.plan.model import EnvValue, HostPlan, Install, Json, PlatformKey, Unit
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
-from roles.spec import Secret
 
 ACTIVATION = "activation.json"
 """Path, below the generation, of what its activation needs to know: it can be activated again without its plan."""

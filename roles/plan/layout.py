@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from roles.spec import SystemScope, UserScope
+from roles.options import SystemScope, UserScope
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from roles.options import Deployment, GeneratedSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
-from roles.spec import Deployment, GeneratedSecret, Gpus, Mode, Route, Secret
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 EnvValue: TypeAlias = str | Secret

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from roles.options import GgufSource, HubFile, HubModel, LocalFile, UrlFile
 from roles.plan.model import Install
-from roles.spec import GgufSource, HubFile, HubModel, LocalFile, UrlFile
 
 
 def model_install(source: GgufSource | HubModel) -> Install:

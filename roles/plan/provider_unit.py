@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from roles.options import Gpus, KeyedProvider, Mode, Provider
 from roles.plan.compile import Context
 from roles.plan.model import STOP_SECONDS, Backend, CardWeights, Endpoint, Install, Login, ServicePlan, Unit
 from roles.plan.unit_file import unit_file
-from roles.spec import Gpus, KeyedProvider, Mode, Provider
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from roles.options import Gpus, Service
 from roles.plan.layout import Layout
 from roles.plan.model import STOP_SECONDS, EnvValue
 from roles.plan.templates import render
-from roles.spec import Gpus, Service
 
 DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
 """Environment variable in which each process carries its unit's digest."""

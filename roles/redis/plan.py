@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 from roles.plan import Context, Endpoint, Login, ServicePlan, Unit, render, unit_file
-from roles.redis.spec import Redis
+from roles.redis.options import Redis
 
 _UNIT = "ai-backend-redis.service"
 _DEBIANS_UNIT = "redis-server.service"

@@ -1,9 +1,9 @@
 """vLLM."""
 
+from roles.options import Service
 from roles.plan import Planner
-from roles.spec import Service
+from roles.vllm.options import Vllm, VllmPackage
 from roles.vllm.plan import plan_vllm
-from roles.vllm.spec import Vllm, VllmPackage
 
 PLANNERS: dict[type[Service], Planner] = {Vllm: plan_vllm}
 

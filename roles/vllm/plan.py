@@ -14,7 +14,7 @@ from roles.plan import (
     python_env,
     read_lock,
 )
-from roles.vllm.spec import Vllm, VllmPackage
+from roles.vllm.options import Vllm, VllmPackage
 
 _DIALECT = Dialect(
     kind="vllm",

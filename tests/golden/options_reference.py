@@ -1,4 +1,4 @@
-"""The options reference: one table a group of options, from the spec's own types, defaults and help lines."""
+"""The options reference: one table a group of options, from their own types, defaults and help lines."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from roles.llama_cpp import (
     PythonWheel,
 )
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
-from roles.redis import Redis
-from roles.spec import (
+from roles.options import (
     Deployment,
     EnvSecret,
     FileSecret,
@@ -42,6 +41,7 @@ from roles.spec import (
     UrlFile,
     UserScope,
 )
+from roles.redis import Redis
 from roles.vllm import Vllm, VllmPackage
 
 SECTIONS: dict[str, Sequence[type[Options]]] = {
@@ -72,7 +72,7 @@ def options_reference() -> str:
     lines = [
         "# Options",
         "",
-        "Everything that an inventory may declare. `make golden` writes this page from the spec: change that.",
+        "Everything that an inventory may declare. `make golden` writes this page from the `options` modules.",
     ]
     for title, groups in SECTIONS.items():
         lines += ["", f"## {title}"]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
+from roles.options import Deployment, LocalFile, PythonSdist, Route, Stack, UserScope
 from roles.plan import Generation, HostPlan, ResolvedInstall, Unit, resolve
 from roles.rooms import plan_of
-from roles.spec import Deployment, LocalFile, PythonSdist, Route, Stack, UserScope
 from tests.inventories import load_stack
 
 _PROVIDERS = load_stack("gpu-box.py", "gpu-box").providers

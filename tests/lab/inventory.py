@@ -10,7 +10,7 @@ from typing import Any
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
-from roles.spec import Deployment, HubFile, Probe, PythonSdist, Route, Stack, SystemScope, UrlFile, UserScope
+from roles.options import Deployment, HubFile, Probe, PythonSdist, Route, Stack, SystemScope, UrlFile, UserScope
 from tests.labhost import Lab
 from tests.labhost.files import lab_models
 

@@ -16,8 +16,8 @@ from roles.host.program import _BOOTSTRAP, payload
 from roles.host.requests import install_request, system_request
 from roles.llama_cpp import LlamaCppBuild
 from roles.llama_cpp.installs import native_install, packages
+from roles.options import SystemScope
 from roles.plan import Install, Json, ResolvedInstall, layout_of, read_lock
-from roles.spec import SystemScope
 from tests.lab.inventory import LLAMA_CPP
 from tests.labhost import Lab, LabHost
 from tests.labhost.image import say

@@ -7,7 +7,7 @@ from typing import Any
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaCppRelease, LlamaServer, PythonServerModel, PythonWheel
-from roles.spec import Deployment, EnvSecret, Mode, Probe, Provider, Route, Stack, TextFile, UrlFile
+from roles.options import Deployment, EnvSecret, Mode, Probe, Provider, Route, Stack, TextFile, UrlFile
 from tests.lab.inventory import LLAMA_CPP, lab_model
 from tests.labhost.models import Template, tool_call_sentence
 

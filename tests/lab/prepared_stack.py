@@ -1,7 +1,7 @@
 """An inventory of what most tests need: packages, builds and environments. `LAB_HOST` names the host."""
 
+from roles.options import Stack
 from roles.redis import Redis
-from roles.spec import Stack
 from tests.lab.inventory import lab_host, lab_stack
 
 

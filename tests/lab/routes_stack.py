@@ -7,8 +7,8 @@ from typing import Any
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppRelease, LlamaServer
+from roles.options import Deployment, EnvSecret, Probe, Route, Stack, UrlFile, Verification
 from roles.redis import Redis
-from roles.spec import Deployment, EnvSecret, Probe, Route, Stack, UrlFile, Verification
 from tests.lab.llama_cpp_stack import ARCHIVE, Served
 
 PASSWORD = '"it\'s a pass word" #1 \\ of $HOME'

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from roles.options import SystemScope
 from roles.plan import layout_of
-from roles.spec import SystemScope
 from roles.verify.doctor import SIGNS
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, main_pids, verdict

@@ -21,7 +21,7 @@ GPU_UNIT, SERVER = "ai-backend-gpu.service", "ollama.service"
 
 STACK = """
 from roles.ollama import *
-from roles.spec import Gpus
+from roles.options import Gpus
 
 provider = Ollama(
     release=OllamaRelease(**{release!r}),

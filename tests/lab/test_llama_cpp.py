@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from roles.llama_cpp.arguments import CACHE_TYPES, model_settings, switches, valued_options
-from roles.llama_cpp.spec import PYTHON_VERSION
+from roles.llama_cpp.options import PYTHON_VERSION
+from roles.options import SystemScope
 from roles.plan import layout_of, read_lock
-from roles.spec import SystemScope
 from roles.verify.doctor import SIGNS
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import Run, ask, deploy, failures, inventory_file, verdict

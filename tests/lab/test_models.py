@@ -44,7 +44,9 @@ def big_model(folder: Path, size: int) -> bytes:
 
 def native_with(folder: Path, model: str) -> Path:
     """An inventory whose native server serves a model of that declaration."""
-    text = f"from roles.spec import *\nhosts = [lab_host(lab_stack(native={{'model': {model}}}, native_says={SAYS!r}))]"
+    text = (
+        f"from roles.options import *\nhosts = [lab_host(lab_stack(native={{'model': {model}}}, native_says={SAYS!r}))]"
+    )
     return inventory_file(folder, text)
 
 

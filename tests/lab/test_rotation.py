@@ -94,7 +94,7 @@ def stack(folder: Path, key: str, instances: int) -> Path:
         "host": "GeneratedSecret()",
     }[key]
     gateway = f"{{'instances': {instances}, 'master_key': {secret}}}"
-    imports = "from roles.spec import EnvSecret, FileSecret, GeneratedSecret\n"
+    imports = "from roles.options import EnvSecret, FileSecret, GeneratedSecret\n"
     return inventory_file(folder, f"{imports}hosts = [lab_host(lab_stack(gateway={gateway}))]")
 
 
@@ -220,7 +220,7 @@ def with_all_secrets(folder: Path) -> Path:
     other: a backend whose key changes restarts."""
     text = """
 from roles.redis import Redis
-from roles.spec import EnvSecret, HubFile, Verification
+from roles.options import EnvSecret, HubFile, Verification
 
 secret = EnvSecret
 model = hub_model("native.gguf").model_copy(update={"token": secret("LAB_HF_TOKEN")})

@@ -21,7 +21,7 @@ import json, os
 from tests.stacks import *
 from roles.plan import resolve
 from roles.rooms import plan_of
-from roles.spec import *
+from roles.options import *
 from roles.litellm import LiteLLM
 
 def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept=None):

@@ -10,8 +10,8 @@ import roles.litellm.plan
 from roles.deploy import _lint
 from roles.litellm import LiteLLM
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
+from roles.options import OptionsError, Stack
 from roles.rooms import plan_of
-from roles.spec import SpecError, Stack
 from tests.lab.broken_configs import WAYS, broken_config
 from tests.stacks import native, python, route, vllm
 
@@ -51,5 +51,5 @@ def test_it_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name in NOT_BY_THE_LINT:
         _lint(plan)
         return
-    with pytest.raises(SpecError, match=r"litellm-unified\.yaml:\d+: (error|warning): "):
+    with pytest.raises(OptionsError, match=r"litellm-unified\.yaml:\d+: (error|warning): "):
         _lint(plan)

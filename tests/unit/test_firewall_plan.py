@@ -13,9 +13,9 @@ from roles.host.programs import activate, stage
 from roles.host.programs.console import HostError
 from roles.litellm import LiteLLM
 from roles.ollama import Ollama, OllamaRelease
+from roles.options import Provider
 from roles.plan import FIREWALL_UNIT, HostPlan
 from roles.rooms import plan_of
-from roles.spec import Provider
 from tests.stacks import native, route, small_stack, user_scope
 
 RELEASE = OllamaRelease(version="0.32.15", url="http://198.18.0.1/ollama", sha256="c" * 64)

@@ -10,8 +10,8 @@ import pytest
 
 from roles.litellm import LiteLLM
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
+from roles.options import Gpus, Stack
 from roles.rooms import plan_of
-from roles.spec import Gpus, Stack
 from tests.inventories import load_stack
 from tests.stacks import CUDA_BUILD, native, python, route, small_stack, user_scope, vllm
 

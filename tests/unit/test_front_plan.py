@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from roles.litellm import LiteLLM
+from roles.options import EnvSecret, FileSecret, GeneratedSecret, OptionsError
 from roles.plan import STAGED_FOLDER, STAGED_PORT, Generation, HostPlan, resolve
 from roles.rooms import plan_of
-from roles.spec import EnvSecret, FileSecret, GeneratedSecret, SpecError
 from tests.stacks import PLATFORM, native, python, small_stack
 
 FRONT, A, B = "ai-backend-front.service", "litellm@a.service", "litellm@b.service"
@@ -97,10 +97,10 @@ def test_the_verifier_is_told_of_all_units_and_how_to_ask_the_front() -> None:
     ],
 )
 def test_ports_that_can_not_be_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(OptionsError, match=message):
         LiteLLM(**options)
 
 
 def test_a_provider_on_an_instances_port_is_refused() -> None:
-    with pytest.raises(SpecError, match='LlamaServer "native" both listen on port 4002'):
+    with pytest.raises(OptionsError, match='LlamaServer "native" both listen on port 4002'):
         small_stack(providers=[native(port=4002), python()], gateway=LiteLLM())

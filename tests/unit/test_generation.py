@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from roles.litellm import LiteLLM
+from roles.options import EnvSecret, OptionsError, Stack
 from roles.plan import DIGEST_VARIABLE, WATCH_TIMER, Generation, resolve
 from roles.plan.generation import environment_file
 from roles.plan.templates import systemd_quote
 from roles.rooms import plan_of
-from roles.spec import EnvSecret, SpecError, Stack
 from tests.stacks import BUILD, PLATFORM, native, no_secret, python, small_stack, user_scope
 
 KEY = "sk-0123456789abcdef-top-secret"
@@ -115,7 +115,7 @@ def test_the_three_files_agree_on_who_answers() -> None:
 
 def test_the_same_name_for_two_builds_is_refused() -> None:
     other = BUILD.model_copy(update={"native": False})
-    with pytest.raises(SpecError, match='two different installs are called "llama-cpp"'):
+    with pytest.raises(OptionsError, match='two different installs are called "llama-cpp"'):
         plan_of(small_stack(providers=[native(), python(build=other)]))
 
 

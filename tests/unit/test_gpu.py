@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from roles.host.programs import gpu
+from roles.options import Gpus, UserScope
+from roles.options.stack import SystemScope
 from roles.rooms import plan_of
-from roles.spec import Gpus, UserScope
-from roles.spec.stack import SystemScope
 from tests.stacks import CUDA_BUILD, native, python, route, small_stack, user_scope, vllm
 
 RECORDINGS = Path(__file__).parent / "gpu_recordings"

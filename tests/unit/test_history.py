@@ -18,9 +18,9 @@ from roles.host.changes import changes
 from roles.host.history import History, KeptGeneration
 from roles.host.program import program_text
 from roles.litellm import LiteLLM
+from roles.options import EnvSecret, Secret, Stack
 from roles.plan import Generation, resolve
 from roles.rooms import plan_of
-from roles.spec import EnvSecret, Secret, Stack
 from tests.stacks import PLATFORM, native, python, route, small_stack
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from roles.host.program import python_command
+from roles.options import SystemScope, UserScope
 from roles.plan import HostPlan, layout_of
 from roles.plan.verifier import ENVIRONMENT, SOURCES, verifier_command, verifier_installs
 from roles.rooms import plan_of
-from roles.spec import SystemScope, UserScope
 from tests.inventories import load_stack
 
 _ROLES = Path(__file__).parents[2] / "roles"

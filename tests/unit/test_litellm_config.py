@@ -12,10 +12,10 @@ from roles.deploy import _lint
 from roles.litellm import LITELLM_CONFIG, LiteLLM
 from roles.litellm.config import CANARY
 from roles.ollama import Ollama, OllamaRelease
+from roles.options import Deployment, EnvSecret, OptionsError, Probe, Route, Stack
 from roles.plan import HostPlan
 from roles.redis import Redis
 from roles.rooms import plan_of
-from roles.spec import Deployment, EnvSecret, Probe, Route, SpecError, Stack
 from tests.stacks import native, python, route, small_stack, vllm
 
 
@@ -75,7 +75,7 @@ def test_a_rendered_configuration_that_would_not_work_is_refused() -> None:
     broken: HostPlan = replace(
         plan, files={**plan.files, LITELLM_CONFIG: plan.files[LITELLM_CONFIG].replace("- p", "- q")}
     )
-    with pytest.raises(SpecError, match=r"litellm-unified\.yaml:\d+: error: .*\"q\".*\[fallback-target-missing\]"):
+    with pytest.raises(OptionsError, match=r"litellm-unified\.yaml:\d+: error: .*\"q\".*\[fallback-target-missing\]"):
         _lint(broken)
 
 
@@ -136,7 +136,7 @@ def test_the_canary_is_dead_never_rests_and_falls_back_to_the_first_chat() -> No
 
 
 def test_the_canary_has_its_name_alone() -> None:
-    with pytest.raises(SpecError, match=f'"{CANARY}" is the name of the gateway\'s canary'):
+    with pytest.raises(OptionsError, match=f'"{CANARY}" is the name of the gateway\'s canary'):
         plan_of(small_stack(gateway=LiteLLM(), aliases={CANARY: "n"}))
 
 
@@ -179,7 +179,7 @@ def test_each_mode_has_the_prefix_that_serves_it(name: str, model: str) -> None:
 
 
 def test_a_mode_that_a_provider_does_not_have_is_refused() -> None:
-    with pytest.raises(SpecError, match='route "p": its mode is rerank, and a llama-cpp-python such as "python"'):
+    with pytest.raises(OptionsError, match='route "p": its mode is rerank, and a llama-cpp-python such as "python"'):
         plan_of(small_stack(routes=[route("n", "native"), route("p", "python", mode="rerank")]))
 
 
@@ -227,7 +227,7 @@ def test_a_reranker_is_asked_a_question_of_its_kind() -> None:
     probes = {entry["name"]: entry["probe"] for entry in mappings["models"]}
     assert probes["r"]["expects"] in probes["r"]["documents"][-1]
     assert "documents" not in probes["p"]
-    with pytest.raises(SpecError, match="at least two `documents`"):
+    with pytest.raises(OptionsError, match="at least two `documents`"):
         route("r", "ranker", mode="rerank", probe=Probe(expects="yes"))
-    with pytest.raises(SpecError, match='set `mode="rerank"`'):
+    with pytest.raises(OptionsError, match='set `mode="rerank"`'):
         route("r", "ranker", probe=Probe(documents=["a", "b"]))

@@ -19,19 +19,19 @@ from roles.llama_cpp import (
     PythonServerModel,
     PythonWheel,
 )
-from roles.plan import Generation, HostPlan, Install, Json, PlatformKey, Unit, compile_stack, resolve
-from roles.rooms import PLANNERS
-from roles.spec import (
+from roles.options import (
     Deployment,
     EnvSecret,
     Gpus,
+    OptionsError,
     Provider,
     PythonSdist,
     Route,
-    SpecError,
     TextFile,
     UrlFile,
 )
+from roles.plan import Generation, HostPlan, Install, Json, PlatformKey, Unit, compile_stack, resolve
+from roles.rooms import PLANNERS
 from tests.stacks import BUILD, CUDA_BUILD, MODEL, PLATFORM, native, python, small_stack, vllm
 
 CARD = "GPU-0a1b2c3d-0000"
@@ -556,7 +556,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_is_told_with_its_fix(case: str) -> None:
     make, words = MISTAKES[case]
-    with pytest.raises(SpecError) as error:
+    with pytest.raises(OptionsError) as error:
         make()
     for word in words:
         assert word in str(error.value)

@@ -16,8 +16,8 @@ from roles.host import outside
 from roles.host.programs import reach
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaServer
+from roles.options import Deployment, PythonSdist, Route, Stack, UrlFile
 from roles.rooms import plan_of
-from roles.spec import Deployment, PythonSdist, Route, Stack, UrlFile
 
 
 def test_open_closed_and_silent_ports_are_told_apart() -> None:

@@ -10,9 +10,9 @@ import pytest
 from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
 from roles.host.state import HostState
 from roles.litellm import LiteLLM
+from roles.options import Gpus, Stack
 from roles.plan import resolve
 from roles.rooms import plan_of
-from roles.spec import Gpus, Stack
 from tests.stacks import CUDA_BUILD, PLATFORM, converged_state, native, python, small_stack, user_scope
 
 NATIVE = "llama-server@native.service"

@@ -14,7 +14,7 @@ import pytest
 
 from roles.llama_cpp import LlamaCppBuild, LlamaServer
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
-from roles.spec import HubFile, HubModel, Options, Provider, PythonSdist, UrlFile
+from roles.options import HubFile, HubModel, Options, Provider, PythonSdist, UrlFile
 from roles.vllm import Vllm
 from tests.inventories import INVENTORY, load_stack
 

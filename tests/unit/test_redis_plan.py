@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from roles.host.programs.activate import _answers
+from roles.options import EnvSecret, UserScope
 from roles.plan import HostPlan, Unit, resolve
 from roles.redis import Redis
 from roles.rooms import plan_of
-from roles.spec import EnvSecret, UserScope
 from roles.verify.generation import Service
 from roles.verify.units import _ask_ready
 from tests.stacks import PLATFORM, small_stack

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from roles.options import EnvSecret, OptionsError, Verification
 from roles.plan import WATCH_TIMER, WATCH_UNIT
 from roles.rooms import plan_of
-from roles.spec import EnvSecret, SpecError, Verification
 from roles.verify import Verdict
 from roles.verify.watch import NotTold, has_changed, settled, tell, write_whole
 from tests.stacks import small_stack, user_scope
@@ -219,5 +219,5 @@ def test_in_user_scope_it_has_no_frame_that_needs_root() -> None:
 
 @pytest.mark.parametrize("options", [{"every": 5}, {"textfile": "metrics.txt"}, {"webhook": "http://x/"}])
 def test_what_can_not_be_is_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(SpecError):
+    with pytest.raises(OptionsError):
         Verification(**options)

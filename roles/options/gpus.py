@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from roles.spec.options import Many, Options
-from roles.spec.values import Seconds
+from roles.options.base import Many, Options
+from roles.options.values import Seconds
 
 GpuUuid = Annotated[str, StringConstraints(pattern=r"^(GPU|MIG)-[0-9a-f-]{8,40}$")]
 """A card as `nvidia-smi -L` (or `rocminfo`) names it. Unlike its number it stays the same over reboots and rebuilds."""

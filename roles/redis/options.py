@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roles.spec import Cache, MemorySize, Name, Port, Seconds
+from roles.options import Cache, MemorySize, Name, Port, Seconds
 
 
 class Redis(Cache):

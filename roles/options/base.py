@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from roles.spec.errors import SpecError, calling_line
+from roles.options.errors import OptionsError, calling_line
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -22,7 +22,7 @@ class Options(BaseModel):
     """A group of options: keyword arguments only, no unknown one, no silent conversion, immutable.
 
     Raises:
-        SpecError: names the group, the option, what was given and the nearest right name, and the inventory's line.
+        OptionsError: names the group, the option, what was given and the nearest right name, and the inventory's line.
     """
 
     model_config = ConfigDict(
@@ -33,7 +33,7 @@ class Options(BaseModel):
         try:
             super().__init__(**options)
         except ValidationError as error:
-            raise SpecError(_explain(type(self), options, error)) from None
+            raise OptionsError(_explain(type(self), options, error)) from None
 
 
 def _explain(group: type[Options], given: dict[str, Any], error: ValidationError) -> str:

@@ -1,12 +1,12 @@
 """What an inventory declares. Typed, closed, checked as a whole; it reads nothing but secrets and texts."""
 
-from roles.spec.errors import SpecError
-from roles.spec.gpus import Gpus, GpuUuid
-from roles.spec.options import Many, Options
-from roles.spec.routes import RERANK_PROBE, Deployment, Probe, Route
-from roles.spec.secrets import EnvSecret, FileSecret, GeneratedSecret, Secret
-from roles.spec.service import Cache, Gateway, KeyedProvider, Provider, Service
-from roles.spec.sources import (
+from roles.options.base import Many, Options
+from roles.options.errors import OptionsError
+from roles.options.gpus import Gpus, GpuUuid
+from roles.options.routes import RERANK_PROBE, Deployment, Probe, Route
+from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, Secret
+from roles.options.service import Cache, Gateway, KeyedProvider, Provider, Service
+from roles.options.sources import (
     GgufSource,
     HubFile,
     HubModel,
@@ -18,9 +18,9 @@ from roles.spec.sources import (
     UrlArchive,
     UrlFile,
 )
-from roles.spec.stack import Stack, SystemScope, UserScope
-from roles.spec.values import BindAddress, MemorySize, Mode, ModelName, Name, Network, Port, Seconds, Sha256, Url
-from roles.spec.verification import Verification
+from roles.options.stack import Stack, SystemScope, UserScope
+from roles.options.values import BindAddress, MemorySize, Mode, ModelName, Name, Network, Port, Seconds, Sha256, Url
+from roles.options.verification import Verification
 
 __all__ = [
     "RERANK_PROBE",
@@ -45,6 +45,7 @@ __all__ = [
     "Name",
     "Network",
     "Options",
+    "OptionsError",
     "Port",
     "Probe",
     "Provider",
@@ -56,7 +57,6 @@ __all__ = [
     "Service",
     "Sha256",
     "SourceTree",
-    "SpecError",
     "Stack",
     "SystemScope",
     "TextFile",

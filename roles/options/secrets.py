@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from roles.spec.errors import SpecError
-from roles.spec.options import Options
+from roles.options.base import Options
+from roles.options.errors import OptionsError
 
 MINIMUM_LENGTH = 16
 """Characters. A generation's name is a digest over its bytes and readable by every user of the host: a secret
@@ -27,17 +27,17 @@ class Secret(Options):
         """The value, read now on the control machine.
 
         Raises:
-            SpecError: it is missing, too short, or holds a line break.
+            OptionsError: it is missing, too short, or holds a line break.
         """
         raise NotImplementedError
 
     def _checked(self, value: str) -> str:
         if len(value) < MINIMUM_LENGTH:
-            raise SpecError(
+            raise OptionsError(
                 f"the secret from {self.source()} has fewer than {MINIMUM_LENGTH} characters; take a longer one"
             )
         if any(not character.isprintable() for character in value):
-            raise SpecError(f"the secret from {self.source()} holds a line break or a control character")
+            raise OptionsError(f"the secret from {self.source()} holds a line break or a control character")
         return value
 
 
@@ -56,7 +56,7 @@ class EnvSecret(Secret):
     def reveal(self) -> str:
         value = os.environ.get(self.variable)
         if not value:
-            raise SpecError(f"missing secret: {self.source()} is not set; run `export {self.variable}=…` first")
+            raise OptionsError(f"missing secret: {self.source()} is not set; run `export {self.variable}=…` first")
         return self._checked(value)
 
 
@@ -76,7 +76,7 @@ class FileSecret(Secret):
         try:
             lines = Path(self.path).expanduser().read_text().splitlines()
         except OSError as error:
-            raise SpecError(f"missing secret: {self.source()} cannot be read: {error.strerror}") from None
+            raise OptionsError(f"missing secret: {self.source()} cannot be read: {error.strerror}") from None
         return self._checked(lines[0].strip() if lines else "")
 
 
@@ -87,4 +87,4 @@ class GeneratedSecret(Secret):
         return "the host, where it is generated once"
 
     def reveal(self) -> str:
-        raise SpecError("a generated secret exists on the host only and cannot be read here")
+        raise OptionsError("a generated secret exists on the host only and cannot be read here")

@@ -19,7 +19,7 @@ from roles.llama_cpp.builds import (
     device_names,
     implied_cards,
 )
-from roles.spec import GgufSource, Gpus, KeyedProvider, Many, ModelName, Options, PythonSdist, Seconds, TextFile
+from roles.options import GgufSource, Gpus, KeyedProvider, Many, ModelName, Options, PythonSdist, Seconds, TextFile
 
 PYTHON_VERSION = "0.3.36"
 """Version of llama-cpp-python that `locks/` pins. Its bindings fit the llama.cpp tree of the same release only."""

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from roles.spec.options import Many, Options
-from roles.spec.values import Mode, ModelName, Name, Seconds
+from roles.options.base import Many, Options
+from roles.options.values import Mode, ModelName, Name, Seconds
 
 
 class Deployment(Options):

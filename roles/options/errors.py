@@ -8,11 +8,11 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
-class SpecError(SystemExit):
+class OptionsError(SystemExit):
     """What an inventory declares cannot be: the message names what, where and how to fix it.
 
     A `SystemExit`, because pyinfra executes inventory files and prints any other exception (but its own, which
-    the spec does not import) as a traceback. Uncaught, it prints its message on stderr and exits with status 1.
+    the options do not import) as a traceback. Uncaught, it prints its message on stderr and exits with status 1.
     """
 
     def __init__(self, message: str) -> None:

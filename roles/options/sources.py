@@ -7,10 +7,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SerializeAsAny
 
-from roles.spec.errors import SpecError
-from roles.spec.options import Many, Options
-from roles.spec.secrets import Secret
-from roles.spec.values import Revision, Sha256, Url
+from roles.options.base import Many, Options
+from roles.options.errors import OptionsError
+from roles.options.secrets import Secret
+from roles.options.values import Revision, Sha256, Url
 
 
 def _stays_below(path: str) -> str:
@@ -75,13 +75,13 @@ class TextFile(Options):
         """Its content, read now.
 
         Raises:
-            SpecError: it cannot be read, or is no text.
+            OptionsError: it cannot be read, or is no text.
         """
         try:
             return Path(self.path).expanduser().read_text()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise SpecError(f"{self.path} cannot be read: {reason}") from None
+            raise OptionsError(f"{self.path} cannot be read: {reason}") from None
 
 
 class UrlArchive(UrlFile):

@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import SerializeAsAny
 
-from roles.spec.gpus import Gpus
-from roles.spec.options import Many, Options
-from roles.spec.secrets import GeneratedSecret, Secret
-from roles.spec.values import BindAddress, MemorySize, ModelName, Name, Port, Seconds
+from roles.options.base import Many, Options
+from roles.options.gpus import Gpus
+from roles.options.secrets import GeneratedSecret, Secret
+from roles.options.values import BindAddress, MemorySize, ModelName, Name, Port, Seconds
 
 
 class Service(Options):

@@ -6,7 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from roles.spec import Gpus, HubModel, KeyedProvider, Many, MemorySize, ModelName, Name, Options, Seconds, TextFile, Url
+from roles.options import (
+    Gpus,
+    HubModel,
+    KeyedProvider,
+    Many,
+    MemorySize,
+    ModelName,
+    Name,
+    Options,
+    Seconds,
+    TextFile,
+    Url,
+)
 
 VERSION = "0.32.0"
 """The release that `locks/` pins."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from roles.spec import GgufSource, Many, ModelName, Name, Options, Port, Provider, Seconds, Sha256, TextFile, Url
+from roles.options import GgufSource, Many, ModelName, Name, Options, Port, Provider, Seconds, Sha256, TextFile, Url
 
 Parameter = str | int | float | bool | Many[str]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,7 @@ import pytest
 
 from roles.litellm import LiteLLM
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
-from roles.redis import Redis
-from roles.spec import (
+from roles.options import (
     Deployment,
     EnvSecret,
     FileSecret,
@@ -19,11 +19,12 @@ from roles.spec import (
     Gpus,
     HubFile,
     LocalFile,
+    OptionsError,
     Route,
-    SpecError,
     UrlArchive,
     UrlFile,
 )
+from roles.redis import Redis
 from tests.stacks import native, python, route, small_stack, vllm
 
 RELEASE = OllamaRelease(version="0.32.15")
@@ -182,7 +183,7 @@ def test_cards_that_are_shared_out_are_no_mistake() -> None:
 
 
 def _any(**options: Any) -> dict[str, Any]:
-    """Options that a type checker does not look at: it would see the mistake before the spec does."""
+    """Options that a type checker does not look at: it would see the mistake before the options do."""
     return options
 
 
@@ -195,7 +196,7 @@ def _short_secret() -> str:
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_ends_in_one_message_that_names_it(mistake: str) -> None:
     make, expected = MISTAKES[mistake]
-    with pytest.raises(SpecError) as caught:
+    with pytest.raises(OptionsError) as caught:
         make()
     message = str(caught.value)
     for part in expected:
@@ -207,17 +208,17 @@ def test_a_mistake_ends_in_one_message_that_names_it(mistake: str) -> None:
 def test_a_message_names_the_line_of_the_inventory(tmp_path: Path) -> None:
     inventory = tmp_path / "box.py"
     inventory.write_text("from roles.litellm import LiteLLM\n\nLiteLLM(\n    prot=4000,\n)\n")
-    with pytest.raises(SpecError, match=r"box\.py:3: LiteLLM: unknown option \"prot\"; did you mean \"port\"\?"):
+    with pytest.raises(OptionsError, match=r"box\.py:3: LiteLLM: unknown option \"prot\"; did you mean \"port\"\?"):
         exec(compile(inventory.read_text(), str(inventory), "exec"), {})
 
 
 def test_a_missing_secret_says_where_it_was_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
-    with pytest.raises(SpecError, match=r"environment variable NO_SUCH_KEY is not set; run `export NO_SUCH_KEY=…`"):
+    with pytest.raises(OptionsError, match=r"environment variable NO_SUCH_KEY is not set; run `export NO_SUCH_KEY=…`"):
         EnvSecret("NO_SUCH_KEY").reveal()
-    with pytest.raises(SpecError, match="cannot be read: No such file"):
+    with pytest.raises(OptionsError, match="cannot be read: No such file"):
         FileSecret(str(tmp_path / "none")).reveal()
-    with pytest.raises(SpecError, match="on the host only"):
+    with pytest.raises(OptionsError, match="on the host only"):
         GeneratedSecret().reveal()
 
 
@@ -235,3 +236,10 @@ def test_aliases_may_lead_over_other_aliases() -> None:
 
 def test_two_services_may_share_a_port_on_different_addresses() -> None:
     small_stack(providers=[native(bind="127.0.0.1"), python(bind="127.0.0.2", port=8080)])
+
+
+def test_an_inventory_that_imports_from_where_options_were_is_shown_the_new_place(tmp_path: Path) -> None:
+    inventory = tmp_path / "box.py"
+    inventory.write_text("from roles.spec import Stack\n")
+    with pytest.raises(OptionsError, match=r"box\.py:1: `roles\.spec` is now `roles\.options`: write `from roles"):
+        runpy.run_path(str(inventory))

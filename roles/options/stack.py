@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import Field, SerializeAsAny, model_validator
 
-from roles.spec.options import Many, Options, nearest
-from roles.spec.routes import Route
-from roles.spec.service import Cache, Gateway, Provider, Service
-from roles.spec.values import ModelName
-from roles.spec.verification import Verification
+from roles.options.base import Many, Options, nearest
+from roles.options.routes import Route
+from roles.options.service import Cache, Gateway, Provider, Service
+from roles.options.values import ModelName
+from roles.options.verification import Verification
 
 
 class SystemScope(Options):

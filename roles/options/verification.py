@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, SerializeAsAny
 
-from roles.spec.options import Options
-from roles.spec.secrets import Secret
+from roles.options.base import Options
+from roles.options.secrets import Secret
 
 
 class Verification(Options):
