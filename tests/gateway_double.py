@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from roles.verify import Verdict, verify
-from roles.verify.gateway import WRONG_KEY
+from roles.verify.checks.gateway import WRONG_KEY
 from roles.verify.generation import Generation, Scope
-from roles.verify.systemd import UnitState
+from roles.verify.probe.systemd import UnitState
 
 KEY = "sk-0123456789abcdef"
 UNIT = "litellm.service"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from roles.verify import Check, Verdict
-from roles.verify.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
-from roles.verify.events import Event
-from roles.verify.verdict import Cause
+from roles.verify.verdict.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
+from roles.verify.verdict.events import Event
+from roles.verify.verdict.model import Cause
 
 _UNITS = {
     "ai-backend-front.service": (4000, "haproxy"),

@@ -51,7 +51,7 @@ class KeptVerdicts(FactBase[tuple[Verdict, ...]]):
 
     def command(self, state: str) -> StringCommand:
         """`state`: the layout's state folder."""
-        program = files("roles.verify").joinpath("kept_files.py").read_text()
+        program = files("roles.verify.verdict").joinpath("kept_files.py").read_text()
         return python_command(program, f"{state}/{VERDICTS}", str(EARLIER))
 
     def process(self, output: list[str]) -> tuple[Verdict, ...]:

@@ -6,10 +6,10 @@ too.
 """
 
 from roles.verify.generation import ConfigError, load_generation
-from roles.verify.kept import VERDICTS
 from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.run import verify
-from roles.verify.verdict import Check, Verdict
+from roles.verify.verdict.kept import VERDICTS
+from roles.verify.verdict.model import Check, Verdict
 
 __all__ = [
     "EARLIER",

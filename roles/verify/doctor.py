@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from roles.verify.generation import Generation
-from roles.verify.verdict import Cause, Check
+from roles.verify.verdict.model import Cause, Check
 
 _AGAIN = "run deploys/full.py: it fixes that"
 

@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from roles.verify.claim import CannotCheck, CheckFailed
+from roles.verify.checks.routes import ask_plainly
 from roles.verify.generation import Generation
-from roles.verify.routes import ask_plainly
 from roles.verify.run import gateway_client, key_holder
+from roles.verify.verdict.claim import CannotCheck, CheckFailed
 
 _PAUSE = 0.5
 _MARGIN = 20.0

@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 import yaml
 
-from roles.verify.claim import CannotCheck
-from roles.verify.environment_file import parse_environment
-from roles.verify.quoting import read_foreign
+from roles.verify.probe.environment_file import parse_environment
+from roles.verify.verdict.claim import CannotCheck
+from roles.verify.verdict.quoting import read_foreign
 
 Scope: TypeAlias = Literal["system", "user"]
 Mode: TypeAlias = Literal["chat", "completion", "embedding", "rerank"]

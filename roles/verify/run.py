@@ -16,24 +16,24 @@ from typing import Any
 
 import httpx
 
-from roles.verify.api import Api
-from roles.verify.cache import cache_check
-from roles.verify.claim import CannotCheck, or_reason
+from roles.verify.checks.cache import cache_check
+from roles.verify.checks.fault_injection import drill
+from roles.verify.checks.files import files_check
+from roles.verify.checks.front import front_check
+from roles.verify.checks.gateway import canary_check, gateway_checks
+from roles.verify.checks.host import host_checks
+from roles.verify.checks.routes import balance_check, route_checks, warm_up
+from roles.verify.checks.tasks import runtime_folder, task_checks, timer_checks
+from roles.verify.checks.units import Progress, ReadStates, Settled, settle, unit_checks
 from roles.verify.describe import describe
 from roles.verify.doctor import explained
-from roles.verify.drill import drill
-from roles.verify.events import read_events
-from roles.verify.files import files_check
-from roles.verify.front import front_check
-from roles.verify.gateway import canary_check, gateway_checks
 from roles.verify.generation import Gateway, Generation
-from roles.verify.host import host_checks
-from roles.verify.routes import balance_check, route_checks, warm_up
-from roles.verify.sockets import listeners
-from roles.verify.systemd import read_unit_states
-from roles.verify.tasks import runtime_folder, task_checks, timer_checks
-from roles.verify.units import Progress, ReadStates, Settled, settle, unit_checks
-from roles.verify.verdict import Check, Verdict
+from roles.verify.probe.api import Api
+from roles.verify.probe.sockets import listeners
+from roles.verify.probe.systemd import read_unit_states
+from roles.verify.verdict.claim import CannotCheck, or_reason
+from roles.verify.verdict.events import read_events
+from roles.verify.verdict.model import Check, Verdict
 
 _UNBOUNDED = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 """A pool would make one slow answer hold up the others."""

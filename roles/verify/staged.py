@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from roles.verify.api import Api
-from roles.verify.cache import cache_check
-from roles.verify.claim import CannotCheck
-from roles.verify.gateway import gateway_checks
+from roles.verify.checks.cache import cache_check
+from roles.verify.checks.gateway import gateway_checks
+from roles.verify.checks.routes import deployment_check, fallback_check
 from roles.verify.generation import Deployment, Gateway, Generation, Route
-from roles.verify.routes import deployment_check, fallback_check
+from roles.verify.probe.api import Api
 from roles.verify.run import Beginning, gateway_client, instance_api, make_checks
-from roles.verify.verdict import Check, Verdict
+from roles.verify.verdict.claim import CannotCheck
+from roles.verify.verdict.model import Check, Verdict
 
 
 async def verify_staged(generation: Generation, url: str, stale: Collection[str]) -> Verdict:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from roles.verify.answers import chat_answer, streamed_answer
-from roles.verify.api import Api
-from roles.verify.claim import CheckFailed
+from roles.verify.probe.answers import chat_answer, streamed_answer
+from roles.verify.probe.api import Api
+from roles.verify.verdict.claim import CheckFailed
 from tests.labhost import LabHost
 
 LIMIT = 60.0

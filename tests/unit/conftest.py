@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from roles.verify import claim
+from roles.verify.verdict import claim
 
 
 @pytest.fixture(autouse=True)

@@ -17,11 +17,11 @@ import pytest
 from roles.host.programs import state
 from roles.host.programs.systemd import Manager
 from roles.ollama import loader
-from roles.verify.claim import CannotCheck, Claim, or_reason
-from roles.verify.processes import processes_of, units_of
-from roles.verify.quoting import decoded, escaped
-from roles.verify.sockets import described, listeners
-from roles.verify.verdict import Verdict
+from roles.verify.probe.processes import processes_of, units_of
+from roles.verify.probe.sockets import described, listeners
+from roles.verify.verdict.claim import CannotCheck, Claim, or_reason
+from roles.verify.verdict.model import Verdict
+from roles.verify.verdict.quoting import decoded, escaped
 from tests.verdicts import GOOD
 
 OURS = f"user@{os.getuid()}.service"

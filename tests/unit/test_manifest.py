@@ -14,7 +14,7 @@ import pytest
 from roles.host.programs import install
 from roles.host.programs.files import link_atomic
 from roles.host.programs.manifest import FILES, MARK, is_damaged
-from roles.verify.installs import install_checks
+from roles.verify.checks.installs import install_checks
 from tests.deployed import deployed
 
 TEXTS = {"bin/run": "#!/bin/sh\n", "lib/a.py": "A = 1\n", "lib/__pycache__/a.pyc": "compiled", "lib/b.py": ""}

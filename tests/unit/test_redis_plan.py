@@ -19,8 +19,8 @@ from roles.options import EnvSecret, UserScope
 from roles.plan import HostPlan, Unit, resolve
 from roles.redis import Redis
 from roles.rooms import plan_of
+from roles.verify.checks.units import _ask_ready
 from roles.verify.generation import Service
-from roles.verify.units import _ask_ready
 from tests.stacks import PLATFORM, small_stack
 
 SECRET = EnvSecret("LAB_REDIS_PASSWORD")

@@ -15,7 +15,7 @@ from roles.host.programs.activate import _forget_old_generations
 from roles.host.programs.console import HostError
 from roles.host.programs.kept import ACTIVATION, events, history_file, passed_verifications
 from roles.host.programs.record import first_line, note, note_verdict
-from roles.verify.events import read_events
+from roles.verify.verdict.events import read_events
 
 PASS = {"status": "pass", "summary": "24 of 24 checks hold", "seconds": 1.5}
 FAIL = {"status": "fail", "summary": "1 of 24 checks fail", "seconds": 1.5}

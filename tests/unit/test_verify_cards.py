@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from roles.host.programs import gpu
-from roles.verify import cards
-from roles.verify.cards import card_checks
+from roles.verify.checks import cards
+from roles.verify.checks.cards import card_checks
 from roles.verify.generation import CardWeights, Gpus, Provider, Service
-from roles.verify.verdict import Check
+from roles.verify.verdict.model import Check
 from tests.deployed import deployed
 from tests.sparse_gguf import model
 

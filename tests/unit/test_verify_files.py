@@ -12,8 +12,8 @@ import pytest
 
 from roles.plan import resolve
 from roles.rooms import plan_of
-from roles.verify.files import files_check
-from roles.verify.verdict import Check
+from roles.verify.checks.files import files_check
+from roles.verify.verdict.model import Check
 from tests.stacks import PLATFORM, small_stack
 
 LATER = 3600

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from roles.verify import ConfigError, load_generation
-from roles.verify.claim import CannotCheck
-from roles.verify.environment_file import parse_environment, parse_environment_block
 from roles.verify.generation import CardWeights, Deployment, Gateway, Probe, Route, Service
+from roles.verify.probe.environment_file import parse_environment, parse_environment_block
+from roles.verify.verdict.claim import CannotCheck
 
 PROVIDERS = """
 scope: user

@@ -9,8 +9,8 @@ from pathlib import Path
 import gguf
 import pytest
 
-from roles.verify import gguf as ours
-from roles.verify.gguf import layers_size
+from roles.verify.probe import gguf as ours
+from roles.verify.probe.gguf import layers_size
 from tests.labhost.models import Shape, write_tiny_gguf
 from tests.sparse_gguf import write_sparse_gguf
 

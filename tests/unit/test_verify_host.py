@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from roles.verify.claim import CannotCheck
-from roles.verify.clock import clock_check
-from roles.verify.disks import disk_check
+from roles.verify.checks.clock import clock_check
+from roles.verify.checks.disks import disk_check
+from roles.verify.checks.memory import memory_check
+from roles.verify.checks.open_ports import open_ports_check
+from roles.verify.checks.restarts import restart_check
+from roles.verify.checks.units import Settled
 from roles.verify.generation import Provider, Service
-from roles.verify.memory import memory_check
-from roles.verify.open_ports import open_ports_check
-from roles.verify.restarts import restart_check
-from roles.verify.systemd import UnitState, parse_show
-from roles.verify.units import Settled
-from roles.verify.verdict import Check
+from roles.verify.probe.systemd import UnitState, parse_show
+from roles.verify.verdict.claim import CannotCheck
+from roles.verify.verdict.model import Check
 from tests.deployed import deployed
 
 UNIT = "llama-server@native.service"
@@ -273,7 +273,7 @@ def test_a_disk_that_is_nearly_full_is_red(
     found = os.statvfs_result(
         (4096, 1000, total // 1000, free // 1000, free // 1000, files, free_files, free_files, 0, 255)
     )
-    monkeypatch.setattr("roles.verify.disks.os.statvfs", lambda path: found)
+    monkeypatch.setattr("roles.verify.checks.disks.os.statvfs", lambda path: found)
     holds, seen = made(disk_check([tmp_path]))
     assert holds is ok, seen
     assert str(tmp_path) in seen
@@ -360,7 +360,7 @@ class FakeProc:
 
 @pytest.fixture
 def fake_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProc:
-    monkeypatch.setattr("roles.verify.open_ports._PAUSE", 0.01)
+    monkeypatch.setattr("roles.verify.checks.open_ports._PAUSE", 0.01)
     found = FakeProc(tmp_path)
     for service in GENERATION.services:
         found.listens(service.unit, service.bind, service.port)
@@ -415,7 +415,7 @@ def test_ports_that_are_open_for_a_moment_are_no_fault(fake_proc: FakeProc, monk
         fake_proc.listens("ollama.service", "0.0.0.0", 9998)
         await sleep(0)
 
-    monkeypatch.setattr("roles.verify.open_ports.asyncio.sleep", another_meanwhile)
+    monkeypatch.setattr("roles.verify.checks.open_ports.asyncio.sleep", another_meanwhile)
     assert made(open_ports_check(GENERATION, fake_proc.folder)) == (True, "nowhere else")
 
 

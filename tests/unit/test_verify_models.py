@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from roles.host.programs import install
+from roles.verify.checks.models import model_checks, ollama_checks
 from roles.verify.generation import Provider, Service, Task
-from roles.verify.models import model_checks, ollama_checks
-from roles.verify.verdict import Check
+from roles.verify.verdict.model import Check
 from tests.deployed import deployed
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.hub import publish

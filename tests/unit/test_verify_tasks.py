@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from roles.verify.checks.tasks import task_checks
 from roles.verify.generation import Scope, Task
-from roles.verify.systemd import UnitState, parse_show
-from roles.verify.tasks import task_checks
+from roles.verify.probe.systemd import UnitState, parse_show
 
 UNIT = "ollama-models.service"
 
@@ -43,7 +43,7 @@ def verify(
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roles.verify.tasks._PAUSE", 0.01)
+    monkeypatch.setattr("roles.verify.checks.tasks._PAUSE", 0.01)
 
 
 def test_a_task_that_has_done_its_work_holds(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from roles.verify import Check, Verdict, print_report
 from roles.verify import __main__ as command
 from roles.verify.generation import Generation
-from roles.verify.quoting import quoted
+from roles.verify.verdict.quoting import quoted
 
 GOOD = Check("unit/litellm.service/port", "litellm.service", "owns its port", "127.0.0.1:4000", "it does", True, 0)
 BAD = Check("route/gpt-4o/chat", "gpt-4o", "answers a chat", "words from a@b", '500 "[red]refused"', False, 1.25)

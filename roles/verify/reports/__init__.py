@@ -10,7 +10,7 @@ from roles.verify.reports.junit import junit
 from roles.verify.reports.markdown import markdown
 from roles.verify.reports.prometheus import prometheus
 from roles.verify.reports.terminal import print_report
-from roles.verify.verdict import Verdict
+from roles.verify.verdict.model import Verdict
 
 __all__ = ["EARLIER", "FORMS", "Form", "print_report"]
 

@@ -8,10 +8,10 @@ from functools import cache
 from jinja2 import Template
 from markupsafe import Markup
 
-from roles.verify.quoting import printable
 from roles.verify.reports.page import page_of
 from roles.verify.reports.templates import environment
-from roles.verify.verdict import Verdict
+from roles.verify.verdict.model import Verdict
+from roles.verify.verdict.quoting import printable
 
 _WIDTH, _HEIGHT = 72.0, 18.0
 """Units of a trend line's own drawing, which the page scales."""

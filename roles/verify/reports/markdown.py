@@ -8,10 +8,10 @@ from functools import cache
 
 from jinja2 import Template
 
-from roles.verify.quoting import printable
 from roles.verify.reports.page import page_of
 from roles.verify.reports.templates import environment
-from roles.verify.verdict import Verdict
+from roles.verify.verdict.model import Verdict
+from roles.verify.verdict.quoting import printable
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~$&#]")
 """What Markdown, with GitHub's extensions, takes for something else within a line."""

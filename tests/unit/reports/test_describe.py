@@ -13,10 +13,10 @@ import pytest
 from roles.host.programs import record
 from roles.verify import describe as module
 from roles.verify import load_generation
-from roles.verify.deployed import DeployedProvider
 from roles.verify.describe import describe
-from roles.verify.events import SHOWN_EVENTS, read_events
-from roles.verify.examples import example_request
+from roles.verify.probe.examples import example_request
+from roles.verify.verdict.deployed import DeployedProvider
+from roles.verify.verdict.events import SHOWN_EVENTS, read_events
 from tests.inventories import INVENTORY
 
 _GPU_BOX = INVENTORY.parent / "tests/golden/gpu-box"

@@ -18,9 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from roles.verify import EARLIER, FORMS, Check, Verdict, print_report
-from roles.verify.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
-from roles.verify.events import Event
-from roles.verify.verdict import SCHEMA, SCHEMA_NAME, Cause
+from roles.verify.verdict.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
+from roles.verify.verdict.events import Event
+from roles.verify.verdict.model import SCHEMA, SCHEMA_NAME, Cause
 from tests.inventories import INVENTORY
 from tests.verdicts import BAD, DEPLOYED, GOOD, changed, earlier_runs
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from roles.host.verification import KeptVerdicts
-from roles.verify import Verdict, kept_files
+from roles.verify import Verdict
 from roles.verify import __main__ as command
-from roles.verify.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept
-from roles.verify.verdict import SCHEMA
+from roles.verify.verdict import kept_files
+from roles.verify.verdict.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept
+from roles.verify.verdict.model import SCHEMA
 from roles.verify.watch import has_changed
 from tests.deployed import deployed
 from tests.verdicts import BAD, GOOD
@@ -186,7 +187,7 @@ def test_what_a_killed_run_left_unfinished_goes_and_that_of_a_running_one_stays(
 _LIMITED = """
 import resource, signal, sys
 from pathlib import Path
-from roles.verify.kept import keep
+from roles.verify.verdict.kept import keep
 from tests.verdicts import GOOD
 # A file cannot grow beyond this. Python ignores the signal, and sees the error of a full disk; else it kills.
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from roles.verify.generation import Cache, Generation
-from roles.verify.verdict import Check, Verdict
+from roles.verify.verdict.model import Check, Verdict
 from tests.gateway_double import UNIT, Double, Verified
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roles.verify.cache._PAUSES", (0.01, 0.01, 0.01))
-    monkeypatch.setattr("roles.verify.cooldown._PAUSE", 0.01)
-    monkeypatch.setattr("roles.verify.cooldown._MARGIN", 0.2)
+    monkeypatch.setattr("roles.verify.checks.cache._PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr("roles.verify.checks.cooldown._PAUSE", 0.01)
+    monkeypatch.setattr("roles.verify.checks.cooldown._MARGIN", 0.2)
 
 
 class RedisDouble(socketserver.ThreadingTCPServer):

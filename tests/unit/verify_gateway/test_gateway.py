@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from roles.verify import verify
-from roles.verify.claim import CannotCheck
-from roles.verify.gateway import WRONG_KEY
+from roles.verify.checks.gateway import WRONG_KEY
 from roles.verify.generation import Generation, Scope
-from roles.verify.systemd import UnitState
+from roles.verify.probe.systemd import UnitState
+from roles.verify.verdict.claim import CannotCheck
 from tests.gateway_double import CHATS, NAMES, PID, STREAMS, UNIT, Double, Verified
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from roles.verify.claim import CoolingDown
-from roles.verify.cooldown import outlast_cooldown
+from roles.verify.checks.cooldown import outlast_cooldown
 from roles.verify.generation import Deployment, Generation, Probe, Route
+from roles.verify.verdict.claim import CoolingDown
 from tests.gateway_double import BASE, CHATS, KEY, NAMES, OVER_LIMIT, STREAMS, Double, Verified
 
 
@@ -91,7 +91,7 @@ def test_a_route_that_was_asked_as_often_as_it_may_is_asked_in_the_next_minute(
 def test_a_limit_that_lets_nobody_pass_is_red(
     verified: Verified, double: Double, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roles.verify.api._LIMIT_SECONDS", 0.0)
+    monkeypatch.setattr("roles.verify.probe.api._LIMIT_SECONDS", 0.0)
     double.spoil("text", status=429, error=OVER_LIMIT)
     assert verified.red() == {"route/text/completion": f'429 "{OVER_LIMIT}"'}
 

@@ -1,0 +1,1 @@
+"""What is checked: each module holds some checks, and says what is seen where one fails."""

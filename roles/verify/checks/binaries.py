@@ -1,0 +1,55 @@
+"""The check that a service runs from the files that are installed: an upgrade puts others in the place of those that
+its processes have loaded, and they go on with the old ones, holes and all, until they are started again."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Collection, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+from roles.verify.generation import Service
+from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
+from roles.verify.verdict.model import Check
+from roles.verify.verdict.quoting import read_foreign
+
+_REPLACED = re.compile(r"^\S+ ..x. \S+ \S+ \d+ +(/.*) \(deleted\)$", re.MULTILINE)
+"""In `/proc/<pid>/maps`, a file whose code a process has loaded, its program among them, and which has no name any
+more: it was removed, or another was put in its place."""
+_OWN = re.compile("^/(memfd:|dev/|SYSV|tmp/|var/|run/)|/[.]cache/")
+"""Where programs keep code that they made themselves."""
+_MOST_NAMES = 3
+
+
+def binary_check(service: Service, processes: Collection[int] | CannotCheck, proc: Path) -> Coroutine[Any, Any, Check]:
+    """The check of one service, to be awaited.
+
+    Args:
+        processes: those that belong to it, or why that is not known.
+    """
+    claim = Claim(f"unit/{service.unit}/binary", service.unit, "runs what is installed", "no file replaced since")
+    return claim.check(asyncio.to_thread(_runs_what_is_installed, processes, proc))
+
+
+def _runs_what_is_installed(processes: Collection[int] | CannotCheck, proc: Path) -> str:
+    if isinstance(processes, CannotCheck):
+        raise CannotCheck(str(processes))
+    if not processes:
+        raise CheckFailed("no process runs")
+    replaced = {file: process for process in sorted(processes) for file in _replaced(proc / str(process))}
+    if replaced:
+        names = sorted(replaced)
+        more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+        raise CheckFailed(f"needs restart: {', '.join(names[:_MOST_NAMES])}{more} replaced since it started")
+    return f"{len(processes)} processes" if len(processes) > 1 else "1 process"
+
+
+def _replaced(process: Path) -> Iterator[str]:
+    try:
+        maps = read_foreign(process / "maps")
+    except (FileNotFoundError, ProcessLookupError):
+        return  # it has ended
+    except OSError as error:
+        raise CannotCheck(f"{process}: {error.strerror}") from None
+    yield from (file for file in _REPLACED.findall(maps) if not _OWN.search(file))

@@ -1,0 +1,118 @@
+"""The check of the gateway's cache: what was answered once, is answered from there, and lies in Redis.
+
+LiteLLM 1.106.2 keeps answers in its own memory too: an answer from the cache alone says nothing about Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
+
+from roles.verify.checks.cooldown import outlast_cooldown
+from roles.verify.generation import Cache, Route
+from roles.verify.probe.api import Api, Reply
+from roles.verify.probe.examples import example_request
+from roles.verify.probe.redis import ask_redis
+from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, CoolingDown
+from roles.verify.verdict.model import Check
+
+_TIMEOUT = 30.0
+"""Seconds. The cache is asked without any backend."""
+_LOOK_TIMEOUT = 5.0
+"""Seconds."""
+_IS_THERE = ":1"
+"""So Redis answers when it has the one key that it is asked for."""
+_HIT = "x-litellm-cache-key"
+"""A header that LiteLLM 1.106.2 gives to answers from its cache alone."""
+_PAUSES = (0.1, 0.4, 1.5)
+"""Seconds before each time that the question is asked again: LiteLLM keeps an answer just after it has given it."""
+_KEPT_SECONDS = 60
+"""The verifier's own answers need not be kept for long."""
+
+
+def cache_check(
+    cache: Cache, routes: Sequence[Route], api: Api | CannotCheck, instance: Api | CannotCheck
+) -> Coroutine[Any, Any, Check]:
+    """The check, to be awaited. A gateway whose routes have no words to keep is asked for its cache's health alone.
+
+    Args:
+        routes: those that may be asked.
+        api: the gateway as seen with the right key, or why that cannot be had.
+        instance: an instance of it, likewise: of the cache's health clients are not told.
+    """
+    talking = [route for route in routes if route.mode in ("chat", "completion")]
+    if not talking:
+        return Claim("gateway/cache", "gateway", "reaches its cache", "healthy").check(_health(instance))
+    claim = Claim(
+        "gateway/cache", "gateway", "answers an equal request from its cache", "an answer that its Redis holds"
+    )
+    return claim.check(
+        outlast_cooldown(lambda: _kept(cache, talking, api, instance), lambda: _is_well(instance), cache.rest)
+    )
+
+
+async def _kept(cache: Cache, routes: Sequence[Route], api: Api | CannotCheck, instance: Api | CannotCheck) -> str:
+    """Asks what nobody has asked before, of the first route that answers, and then the same again."""
+    await _health(instance)
+    if isinstance(api, CannotCheck):
+        raise api
+    prompt = f"{uuid.uuid4()}?"
+    for route in routes:
+        try:
+            await _ask(route, prompt, api)
+        except CheckFailed:
+            continue
+        seen = ""
+        for pause in _PAUSES:
+            await asyncio.sleep(pause)
+            key = (await _ask(route, prompt, api)).headers.get(_HIT)
+            if key and (seen := await _look_up(cache, key)) == _IS_THERE:
+                return f"{route.name} is answered from it"
+        if seen:
+            raise CoolingDown(
+                f"{route.name} is answered from the gateway's own memory, and {cache.service.unit} has {seen}"
+            )
+        raise CoolingDown(f"{route.name}, asked the same {1 + len(_PAUSES)} times: its backend has answered each time")
+    raise CannotCheck(f"no answer from {', '.join(route.name for route in routes)}")
+
+
+async def _ask(route: Route, prompt: str, api: Api) -> Reply:
+    path, body = example_request(replace(route, probe=replace(route.probe, prompt=prompt, max_tokens=1)))
+    may_be_kept = {"cache": {"use-cache": True, "ttl": _KEPT_SECONDS}}
+    reply = await api.post(f"/v1{path}", {**body, "temperature": 0, **may_be_kept}, route.probe.timeout)
+    reply.require_ok()
+    return reply
+
+
+async def _look_up(cache: Cache, key: str) -> str:
+    """What Redis says of a key."""
+    password = cache.password()
+    commands = [*([["AUTH", password]] if password else []), ["EXISTS", key]]
+    answer = await ask_redis(cache.service.ready_url, commands, _LOOK_TIMEOUT)
+    return "nothing" if answer == ":0" else answer
+
+
+async def _health(api: Api | CannotCheck) -> str:
+    """It writes something there: with a wrong password, or to one that is frozen, it cannot. Whether what it writes
+    stays there is not told."""
+    if isinstance(api, CannotCheck):
+        raise api
+    reply = await api.get("/cache/ping", _TIMEOUT)
+    try:
+        status = str(reply.json()["status"])
+    except (LookupError, TypeError):
+        raise CheckFailed(reply.brief) from None
+    if status != "healthy":
+        raise CheckFailed(reply.brief)
+    return status
+
+
+async def _is_well(api: Api | CannotCheck) -> bool:
+    try:
+        await _health(api)
+    except CheckFailed:
+        return False
+    return True

@@ -1,0 +1,225 @@
+"""Checks of the graphics cards: their driver is one, and each engine works on the cards that are its own.
+
+What the host has is asked of the generation's own `bin/gpu`, by which its units wait for their cards too.
+
+That a process holds some memory of a card verifies little: a CUDA context, which llama.cpp makes also where it then
+computes on the processor, takes 543 MB of an H100. So where the generation says which weights must be on the cards, the
+process has to hold as much. With a model that is smaller than what such a process holds anyway this tells nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from roles.verify.generation import CardWeights, Generation, Gpus, Provider
+from roles.verify.probe.commands import output_of
+from roles.verify.probe.gguf import layers_size
+from roles.verify.probe.processes import processes_of
+from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
+from roles.verify.verdict.model import Check
+from roles.verify.verdict.sizes import size
+
+_LONGEST_ANSWER = 120.0
+"""Seconds: `bin/gpu` asks the driver up to three times, and with many cards each takes ten."""
+_LONGEST_LIST = 10.0
+_IDLE_CARD = 64 << 20
+"""Bytes that are in use on a card that nobody computes on: a display's at most."""
+_LOADS_ON_DEMAND = "ollama"
+"""The kind of provider that holds no memory while nobody asks it."""
+_FILLS_ALL = "vllm"
+"""The kind that puts a part of its model on each of its cards."""
+
+_LOOKS, _PAUSE = 5, 3.0
+"""How often, and after how many seconds, what changes its models is looked at again."""
+
+Facts = Mapping[str, Any]
+"""What `bin/gpu facts` prints."""
+
+
+class _TooLittle(CheckFailed):
+    """It holds less memory than its model needs."""
+
+
+def card_checks(
+    generation: Generation, client: httpx.AsyncClient, proc: Path, asked: Sequence[Awaitable[Check]]
+) -> list[Coroutine[Any, Any, Check]]:
+    """The checks of a host with cards, to be awaited; none on a host whose providers use none.
+
+    Args:
+        asked: the checks that make engines load their models: what they hold is looked at after those.
+    """
+    users = [(provider, provider.gpus) for provider in generation.providers if provider.gpus]
+    if not users:
+        return []
+
+    facts: list[asyncio.Task[Facts]] = []
+
+    async def told() -> Facts:
+        """Asked once for all checks."""
+        if not facts:
+            facts.append(asyncio.ensure_future(_facts_after(generation, asked)))
+        return await asyncio.shield(facts[0])
+
+    driver = Claim("host/driver", "host", "has one driver", "the kernel's part and the library agree")
+    return [
+        driver.check(_driver(told)),
+        *(
+            _memory_check(provider, gpus, told, lambda: _facts_after(generation, ()), client, proc)
+            for provider, gpus in users
+        ),
+    ]
+
+
+async def _facts_after(generation: Generation, asked: Sequence[Awaitable[Check]]) -> Facts:
+    await asyncio.gather(*asked)
+    program = str(generation.folder / "bin/gpu")
+    output = await output_of("bin/gpu facts", [sys.executable, "-I", "-S", program, "facts"], _LONGEST_ANSWER)
+    facts: Facts = json.loads(output)
+    return facts
+
+
+async def _driver(told: Callable[[], Awaitable[Facts]]) -> str:
+    facts = await told()
+    if facts["problem"] or not facts["cards"]:
+        raise CheckFailed(facts["problem"] or "no card that can compute is found")
+    driver = facts["driver"]
+    versions = f"kernel {driver['kernel'] or 'unknown'}, library {driver['library'] or 'unknown'}"
+    if not driver["agree"]:
+        raise CheckFailed(f"{versions}: reboot the host")
+    return versions
+
+
+def _memory_check(
+    provider: Provider,
+    gpus: Gpus,
+    told: Callable[[], Awaitable[Facts]],
+    anew: Callable[[], Awaitable[Facts]],
+    client: httpx.AsyncClient,
+    proc: Path,
+) -> Coroutine[Any, Any, Check]:
+    unit = provider.service.unit
+    wanted = f"memory of {' and '.join(gpus.uuids) or 'a card'}"
+    claim = Claim(f"unit/{unit}/gpu-memory", unit, "works on its cards", wanted)
+
+    async def seen() -> str:
+        looks = [told, *([anew] * _LOOKS if len(provider.weights) > 1 else ())]
+        for look in looks[:-1]:
+            try:
+                return await _memory(provider, gpus, look, client, proc)
+            except _TooLittle:
+                # It may be about to load another of its models, for somebody else.
+                await asyncio.sleep(_PAUSE)
+        return await _memory(provider, gpus, looks[-1], client, proc)
+
+    return claim.check(seen())
+
+
+async def _memory(
+    provider: Provider,
+    gpus: Gpus,
+    told: Callable[[], Awaitable[Facts]],
+    client: httpx.AsyncClient,
+    proc: Path,
+) -> str:
+    facts = await told()
+    if facts["problem"] or not facts["cards"]:
+        raise CannotCheck("the cards cannot be asked, see host/driver")
+    unit = provider.service.unit
+    cards = facts["cards"]
+    missing = [uuid for uuid in gpus.uuids if uuid not in {card["uuid"] for card in cards}]
+    if missing:
+        raise CheckFailed(f"{' and '.join(missing)} is not on this host")
+    processes = (await asyncio.to_thread(processes_of, [unit], proc))[unit]
+    held = {card["index"]: _held(card, processes) for card in cards}
+    wanted = [card for card in cards if not gpus.uuids or card["uuid"] in gpus.uuids]
+    others = [card for card in cards if card not in wanted and held[card["index"]]]
+    if others:
+        raise CheckFailed(f"it also holds memory of {_names(others)}")
+    users = [card for card in wanted if held[card["index"]]]
+    idle = [card for card in wanted if card not in users]
+    if users and idle and gpus.uuids and provider.kind == _FILLS_ALL:
+        raise CheckFailed(f"no memory of {_names(idle)}")
+    # The others take as many of their cards as a model needs.
+    if users:
+        sizes = [each for card in users for each in _sizes(card, processes)]
+        needed = await asyncio.to_thread(_needed, provider.weights, wanted)
+        if None not in sizes and sum(filter(None, sizes)) < needed:
+            parts = " and ".join(f"{held[card['index']]} of {_name(card)}" for card in users)
+            raise _TooLittle(
+                f"it holds {parts}, and the layers of its model have {size(needed)}: it computes on the processor, "
+                "wholly or in part"
+            )
+        return "; ".join(f"{_name(card)}: {held[card['index']]}" for card in users)
+    if provider.kind == _LOADS_ON_DEMAND and not await _has_loaded(provider, client):
+        return "no model is in memory, as nobody asked for one lately"
+    if all(not card["processes"] and _used(card) > _IDLE_CARD for card in wanted):
+        # WSL, and containers with process numbers of their own.
+        return f"the driver does not tell whose memory it is; {'; '.join(map(_in_use, wanted))}"
+    raise CheckFailed(f"no memory of {_names(wanted)}: it computes on the processor, or nothing is loaded")
+
+
+def _held(card: Mapping[str, Any], processes: Collection[int]) -> str:
+    """What these processes hold of the card, for people; empty = nothing."""
+    sizes = _sizes(card, processes)
+    if not sizes:
+        return ""
+    return "of unknown size" if None in sizes else size(sum(filter(None, sizes)))
+
+
+def _sizes(card: Mapping[str, Any], processes: Collection[int]) -> list[int | None]:
+    """Bytes that each of these processes holds of the card; none = the driver does not tell how many."""
+    return [process["memory"] for process in card["processes"] if process["pid"] in processes]
+
+
+def _needed(weights: Sequence[CardWeights], cards: Sequence[Mapping[str, Any]]) -> int:
+    """Bytes of these cards that the provider must hold at least; 0 = that is not known.
+
+    One of the models is loaded at a time, and nobody knows which: the smallest counts.
+    """
+    free = [card["memory_free"] for card in cards]
+    room = None if None in free else sum(free)
+    return min((_needed_by(each, room) for each in weights), default=0)
+
+
+def _needed_by(weights: CardWeights, room: int | None) -> int:
+    try:
+        needed = layers_size(weights.file, weights.layers)
+    except (OSError, ValueError):
+        return 0  # what is wrong with the file is for its own check to say
+    # Where fewer layers than all were loaded for lack of room, there is still none for all of them.
+    lacks_room = weights.if_free and (room is None or room < needed)
+    return 0 if lacks_room else needed
+
+
+def _used(card: Mapping[str, Any]) -> int:
+    total, free = card["memory_total"], card["memory_free"]
+    return total - free if total is not None and free is not None else 0
+
+
+def _in_use(card: Mapping[str, Any]) -> str:
+    return f"{_name(card)}: {size(_used(card))} in use"
+
+
+def _name(card: Mapping[str, Any]) -> str:
+    return f"GPU {card['index']} ({card['name']})"
+
+
+def _names(cards: Sequence[Mapping[str, Any]]) -> str:
+    return " and ".join(map(_name, cards))
+
+
+async def _has_loaded(provider: Provider, client: httpx.AsyncClient) -> bool:
+    """Whether Ollama holds any model in memory."""
+    address = httpx.URL(provider.service.ready_url)
+    try:
+        reply = await client.get(address.copy_with(path="/api/ps"), timeout=_LONGEST_LIST)
+        return bool(reply.json()["models"])
+    except (httpx.HTTPError, ValueError, LookupError) as error:
+        raise CannotCheck(f"it cannot be asked what it has loaded: {type(error).__name__}") from None

@@ -1,0 +1,73 @@
+"""The check of the clock: it is not before what it has seen, and a time service that is to set it does.
+
+A host without a time service (a container, an air gap) may be right all the same: that is told, and no fault.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from roles.verify.probe.commands import output_of
+from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
+from roles.verify.verdict.model import Check
+
+_PATIENCE = 900.0
+"""Seconds after boot in which a time service may still look for its servers."""
+_LONGEST_ANSWER = 20.0
+_MARGIN = 60.0
+"""Seconds by which a clock may have been set back for its own good."""
+
+
+def clock_check(written: Path, proc: Path) -> Coroutine[Any, Any, Check]:
+    """The check, to be awaited.
+
+    Args:
+        written: a file of the generation.
+    """
+    return Claim("host/clock", "host", "tells the time", "set by a time service, where one is on").check(
+        _clock(written, proc)
+    )
+
+
+async def _clock(written: Path, proc: Path) -> str:
+    now = time.time()
+    try:
+        earliest = written.stat().st_mtime
+    except OSError as error:
+        raise CannotCheck(f"{written}: {error.strerror}") from None
+    if now < earliest - _MARGIN:
+        raise CheckFailed(f"{_told(now)}, before the generation was written ({_told(earliest)})")
+    try:
+        output = await output_of(
+            "timedatectl show", ["timedatectl", "show", "-p", "NTP", "-p", "NTPSynchronized"], _LONGEST_ANSWER
+        )
+    except CannotCheck as reason:
+        return f"{_told(now)}; whether anything sets it is not known: {reason}"
+    shown = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+    if shown.get("NTPSynchronized") == "yes":
+        return f"{_told(now)}, synchronised"
+    if shown.get("NTP") != "yes":
+        return f"{_told(now)}; no time service is on"
+    up = _uptime(proc)
+    if up < _PATIENCE:
+        return f"{_told(now)}; the time service looks for its servers since the boot {up:.0f} s ago"
+    raise CheckFailed(
+        f"{_told(now)}, and the time service that is on has not set it: `timedatectl timesync-status` may say why; "
+        "`timedatectl set-ntp false` where there is no server to be had"
+    )
+
+
+def _uptime(proc: Path) -> float:
+    """Seconds since boot."""
+    try:
+        return float((proc / "uptime").read_text().split()[0])
+    except OSError as error:
+        raise CannotCheck(f"{proc}/uptime: {error.strerror}") from None
+
+
+def _told(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -1,0 +1,53 @@
+"""The check that the file systems that the stack writes to have room."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Collection, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
+from roles.verify.verdict.model import Check
+from roles.verify.verdict.sizes import size
+
+_BYTES, _SHARE = 2e9, 0.05
+"""What must be free: so many bytes, or on a small file system that part of it."""
+_SHARE_OF_FILES = 0.01
+
+
+def disk_check(folders: Sequence[Path]) -> Coroutine[Any, Any, Check]:
+    """The check, to be awaited. `folders` on one file system are told once."""
+    claim = Claim("host/disk", "host", "has disk left", f"{size(_BYTES)} or {_SHARE:.0%} free")
+    return claim.check(asyncio.to_thread(_disks, folders))
+
+
+def _disks(folders: Sequence[Path]) -> str:
+    well, lacking = [], []
+    try:
+        room = [(folder, os.statvfs(folder)) for folder in _one_a_file_system(folders)]
+    except OSError as error:
+        raise CannotCheck(f"{error.filename}: {error.strerror}") from None
+    for folder, found in room:
+        total, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+        told = f"{folder}: {size(free)} of {size(total)} free"
+        # Some file systems (btrfs) make room for files as they go, and say that there is none for 0.
+        if found.f_favail < _SHARE_OF_FILES * found.f_files:
+            lacking.append(f"{told}, room for {found.f_favail} more files (`df -i`)")
+        elif free < min(_BYTES, _SHARE * total):
+            lacking.append(told)
+        else:
+            well.append(told)
+    if lacking:
+        raise CheckFailed("; ".join(lacking))
+    return "; ".join(well)
+
+
+def _one_a_file_system(folders: Sequence[Path]) -> Collection[Path]:
+    """One that is not there yet will be made where its parent is."""
+    found: dict[int, Path] = {}
+    for folder in folders:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        found.setdefault(there.stat().st_dev, there)
+    return found.values()

@@ -1,0 +1,82 @@
+"""The drill: backends are really stopped, one route after the other, and its fallbacks must answer. Clients notice."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+import httpx
+
+from roles.verify.checks.routes import fallback_check
+from roles.verify.checks.units import Progress, ReadStates, settle
+from roles.verify.generation import Generation, Provider, Route, Scope
+from roles.verify.probe.api import Api
+from roles.verify.probe.commands import output_of
+from roles.verify.verdict.claim import CannotCheck, Claim
+from roles.verify.verdict.model import Check
+
+_STOP_SECONDS = 120.0
+"""Seconds that stopping or starting units may take, model servers with large models among them."""
+
+
+async def drill(
+    generation: Generation,
+    client: httpx.AsyncClient,
+    api: Api | CannotCheck,
+    read_states: ReadStates,
+    progress: Progress,
+) -> list[Check]:
+    """The checks of all edges from a route to its fallbacks, each with the backends before it stopped.
+
+    What was stopped is started again and waited for, whatever happens.
+    """
+    assert generation.gateway is not None, "no gateway to ask"
+    checks = []
+    for route, place, target in _edges(generation):
+        id = f"route/{route.name}/drill-{place}"
+        before = [route, *(_route(generation, name) for name in route.fallbacks[: place - 1])]
+        stopped = _providers(generation, before)
+        if {provider.name for provider in _providers(generation, [target])} & {each.name for each in stopped}:
+            # Stopping one stops the other.
+            continue
+        units = [provider.service.unit for provider in stopped]
+        progress(f"{route.name} is to fall back to {target.name}: stopping {', '.join(units)}")
+        try:
+            await _systemctl(generation.scope, "stop", units)
+            check = await fallback_check(
+                id, route.name, route.name, target, api, generation.gateway.cooldown, fallbacks=place
+            )
+        except CannotCheck as reason:
+            check = await Claim(id, route.name, f"falls back to {target.name}", "an answer").check(_raise(reason))
+        finally:
+            with contextlib.suppress(CannotCheck):
+                await _systemctl(generation.scope, "start", units)
+            await settle([each.service for each in stopped], generation.scope, read_states, client, progress)
+        checks.append(replace(check, expected=f"{check.expected}, while {', '.join(units)} is stopped"))
+    return checks
+
+
+def _edges(generation: Generation) -> Iterator[tuple[Route, int, Route]]:
+    """A route, the place of a fallback in its list (from 1), and that fallback."""
+    for route in generation.routes:
+        for place, name in enumerate(route.fallbacks, 1):
+            yield route, place, _route(generation, name)
+
+
+def _route(generation: Generation, name: str) -> Route:
+    return next(route for route in generation.routes if route.name == name)
+
+
+def _providers(generation: Generation, routes: Sequence[Route]) -> list[Provider]:
+    names = {deployment.provider for route in routes for deployment in route.deployments}
+    return [provider for provider in generation.providers if provider.name in names]
+
+
+async def _systemctl(scope: Scope, verb: str, units: Collection[str]) -> None:
+    flags = ["--user"] if scope == "user" else []
+    await output_of(f"systemctl {verb}", ["systemctl", *flags, verb, *units], _STOP_SECONDS)
+
+
+async def _raise(reason: CannotCheck) -> str:
+    raise reason

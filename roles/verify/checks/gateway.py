@@ -1,0 +1,106 @@
+"""Checks of the gateway itself: it offers what is declared, to nobody without the key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import httpx
+
+from roles.verify.checks.routes import fallback_check
+from roles.verify.generation import Canary, Gateway, Route
+from roles.verify.probe.api import Api
+from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
+from roles.verify.verdict.model import Check
+
+WRONG_KEY = "sk-no-such-key-of-the-verifier"
+
+_REFUSED = (400, 401, 403)
+"""LiteLLM 1.106.2 without a database: 401 without a key, 400 "No connected db" for a wrong one; other releases 401."""
+_TIMEOUT = 30.0
+"""Seconds. A refusal and a list come without any backend; the first answers of a worker take 0.3-1.7 s."""
+_SUBJECT = "gateway"
+
+_MODELS = Claim("gateway/models", _SUBJECT, "offers the declared models", "exactly the declared names")
+_NO_KEY = Claim("gateway/no-key", _SUBJECT, "refuses requests without a key", "400, 401 or 403")
+_WRONG_KEY = Claim("gateway/wrong-key", _SUBJECT, "refuses a wrong key", "400, 401 or 403")
+
+
+def gateway_checks(
+    client: httpx.AsyncClient,
+    gateway: Gateway,
+    routes: Sequence[Route],
+    api: Api | CannotCheck,
+) -> list[Coroutine[Any, Any, Check]]:
+    """The checks of the gateway, to be awaited.
+
+    Args:
+        api: the gateway as seen with the right key, or why that cannot be had.
+    """
+    declared = {name for route in routes for name in route.names}
+    if gateway.canary:
+        declared.add(gateway.canary.name)
+    return [
+        _MODELS.check(_models(api, declared)),
+        _NO_KEY.check(_refused(Api(client, gateway.url, None), routes)),
+        _WRONG_KEY.check(_refused(Api(client, gateway.url, WRONG_KEY), routes)),
+    ]
+
+
+def canary_check(
+    canary: Canary, routes: Sequence[Route], api: Api | CannotCheck, cooldown: float
+) -> Coroutine[Any, Any, Check]:
+    """The check that a request to a dead deployment goes on to its fallback. It disturbs nobody.
+
+    Args:
+        cooldown: seconds for which the gateway passes over a deployment after a failure.
+    """
+    (target,) = [route for route in routes if route.name == canary.route]
+    return fallback_check("gateway/fallback", _SUBJECT, canary.name, target, api, cooldown)
+
+
+async def _models(api: Api | CannotCheck, declared: set[str]) -> str:
+    if isinstance(api, CannotCheck):
+        raise api
+    reply = await api.get("/v1/models", _TIMEOUT)
+    try:
+        offered = {str(model["id"]) for model in reply.json()["data"]}
+    except (LookupError, TypeError):
+        raise CheckFailed(f"no list of models: {reply.brief}") from None
+    problems = []
+    if missing := sorted(declared - offered):
+        problems.append(f"missing: {', '.join(missing)}")
+    if excess := sorted(offered - declared):
+        problems.append(f"too much: {', '.join(excess)}")
+    if problems:
+        raise CheckFailed("; ".join(problems))
+    return f"{len(offered)} names"
+
+
+async def _refused(api: Api, routes: Sequence[Route]) -> str:
+    """Both the list and a chat: they are guarded apart."""
+    chat = {
+        "model": routes[0].name if routes else "any",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "max_tokens": 1,
+    }
+    replies = await asyncio.gather(
+        api.get("/v1/models", _TIMEOUT), api.post("/v1/chat/completions", chat, _TIMEOUT), return_exceptions=True
+    )
+    seen = []
+    refused = True
+    for name, reply in zip(("models", "chat"), replies, strict=True):
+        if isinstance(reply, CheckFailed):
+            seen.append(f"{name}: {reply}")
+            refused = False
+        elif isinstance(reply, BaseException):
+            raise reply
+        elif reply.status in _REFUSED:
+            seen.append(f"{name}: {reply.status}")
+        else:
+            seen.append(f"{name}: {reply.brief}")
+            refused = False
+    if not refused:
+        raise CheckFailed("; ".join(seen))
+    return "; ".join(seen)

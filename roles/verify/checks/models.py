@@ -1,0 +1,159 @@
+"""Checks of the models: that their files are those that were installed, and that Ollama holds what was brought.
+
+A model's mark says what its files held and looked like when they were installed. Where one looks as it did then, it is
+taken for the same; where it does not, or everything is to be looked at, it is read, which takes a second or more a GB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from roles.verify.generation import Generation, Provider
+from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
+from roles.verify.verdict.model import Check
+from roles.verify.verdict.quoting import read_foreign
+from roles.verify.verdict.sizes import size
+
+_MARK = ".install.json"
+_FOLDER = "models"
+"""Where all models are installed, each in a folder of its own."""
+_LONGEST_ANSWER = 30.0
+
+
+def model_checks(generation: Generation, *, deep: bool) -> list[Coroutine[Any, Any, Check]]:
+    """The checks of the installed models, to be awaited.
+
+    Args:
+        deep: read every file, also one that looks untouched.
+    """
+    checks = []
+    for link in sorted((generation.folder / "install").glob("*")):
+        if link.is_symlink() and link.readlink().parent.name == _FOLDER:
+            name = link.name.removeprefix("model-")
+            claim = Claim(f"model/{name}/digest", name, "is what was installed", "the recorded digests")
+            checks.append(claim.check(asyncio.to_thread(_installed, link, deep)))
+    return checks
+
+
+def _installed(folder: Path, deep: bool) -> str:
+    try:
+        record: Mapping[str, Any] | None = json.loads((folder / _MARK).read_text()).get("files")
+    except FileNotFoundError:
+        raise CheckFailed(f"{folder.readlink()} is not whole: run deploys/full.py") from None
+    except (OSError, ValueError) as error:
+        raise CannotCheck(f"{folder / _MARK}: {error}") from None
+    if record is None:
+        return "installed by a version that did not record digests"
+    read = 0
+    for path, wanted in record.items():
+        read += _compare(folder, path, wanted, deep)
+    total = sum(wanted["size"] for wanted in record.values())
+    told = f"{len(record)} files" if len(record) > 1 else "1 file"
+    return f"{told}, {size(total)}, {f'{size(read)} of it read' if read else 'untouched'}"
+
+
+def _compare(folder: Path, path: str, wanted: Mapping[str, Any], deep: bool) -> int:
+    """How many bytes of a file had to be read to see that it is right.
+
+    Raises:
+        CheckFailed: it is not.
+    """
+    fix = f": remove {folder.resolve()} and run deploys/full.py"
+    file = folder / path
+    try:
+        found = file.stat()
+        if found.st_size != wanted["size"]:
+            raise CheckFailed(f"{path} has {found.st_size} bytes, not {wanted['size']}{fix}")
+        if not deep and (found.st_mtime_ns, found.st_ino) == (wanted["mtime_ns"], wanted["inode"]):
+            return 0
+        kind, digest = wanted["digest"]
+        actual = _digest(file, kind, found.st_size)
+    except FileNotFoundError:
+        raise CheckFailed(f"{path} is gone{fix}") from None
+    except OSError as error:
+        raise CannotCheck(f"{file}: {error.strerror}") from None
+    if actual != digest:
+        raise CheckFailed(f"{path} has the digest {actual}, not {digest}{fix}")
+    return found.st_size
+
+
+def _digest(file: Path, kind: str, length: int) -> str:
+    """`sha256` of its bytes, or `git-blob`, the SHA-1 by which git and the Hub name the content of small files."""
+    with file.open("rb") as content:
+        if kind == "sha256":
+            return hashlib.file_digest(content, "sha256").hexdigest()
+        begun = hashlib.sha1(b"blob %d\0" % length, usedforsecurity=False)
+        return hashlib.file_digest(content, lambda: begun).hexdigest()
+
+
+def ollama_checks(
+    generation: Generation, client: httpx.AsyncClient, runtime: Path, brought: Sequence[Awaitable[Check]]
+) -> Iterator[Coroutine[Any, Any, Check]]:
+    """The checks of the models that Ollama servers keep, to be awaited.
+
+    Args:
+        runtime: where the manager of the scope makes each unit's `RuntimeDirectory=`.
+        brought: the checks of the tasks: what they bring is looked at after them.
+    """
+    done_files = {task.unit: runtime / task.done_file for task in generation.tasks}
+    for provider in generation.providers:
+        request = generation.folder / "ollama" / f"{provider.name}.json"
+        if provider.kind != "ollama" or not request.exists():
+            continue
+        records = [done_files[task].with_name("digests.json") for task in provider.tasks]
+        for model in json.loads(request.read_text())["models"]:
+            name = f"{model['name']}@{provider.name}"
+            claim = Claim(f"model/{name}/digest", name, "is what was brought", model.get("digest") or "its digest then")
+            yield claim.check(_brought(model, provider, records, client, brought))
+
+
+async def _brought(
+    model: Mapping[str, Any],
+    provider: Provider,
+    records: Sequence[Path],
+    client: httpx.AsyncClient,
+    brought: Sequence[Awaitable[Check]],
+) -> str:
+    await asyncio.gather(*brought)
+    name = str(model["name"])
+    digest = _of(name, await _tags(provider, client))
+    if digest is None:
+        raise CheckFailed("the server does not have it")
+    wanted = model.get("digest")
+    for record in records:
+        # Absent where the task has failed, which is told by its own check, or is of an earlier version.
+        if wanted is None and record.exists():
+            wanted = _recorded(record).get(name)
+    if wanted is not None and digest != wanted:
+        raise CheckFailed(f"{digest}, not {wanted}: somebody pulled or made it anew")
+    return digest
+
+
+def _recorded(record: Path) -> Mapping[str, Any]:
+    """What the task has noted, which runs as another user."""
+    try:
+        found: dict[str, Any] = dict(json.loads(read_foreign(record)))
+    except (OSError, ValueError, TypeError) as error:
+        raise CannotCheck(f"{record}: {error}") from None
+    return found
+
+
+async def _tags(provider: Provider, client: httpx.AsyncClient) -> Mapping[str, str]:
+    address = httpx.URL(provider.service.ready_url).copy_with(path="/api/tags")
+    try:
+        reply = await client.get(address, timeout=_LONGEST_ANSWER)
+        return {str(model["name"]): str(model["digest"]) for model in reply.json()["models"]}
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        raise CannotCheck(f"{address}: {type(error).__name__}") from None
+
+
+def _of(name: str, tags: Mapping[str, str]) -> str | None:
+    """A name without a tag means `latest`."""
+    return tags.get(name) or tags.get(f"{name}:latest")

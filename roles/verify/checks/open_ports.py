@@ -1,0 +1,67 @@
+"""The check that the processes of the stack listen where it is declared, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from roles.verify.generation import Generation
+from roles.verify.probe.sockets import Listener, described, is_at, listeners
+from roles.verify.verdict.claim import CheckFailed, Claim
+from roles.verify.verdict.model import Check
+
+_TALK_TO_THEMSELVES = frozenset({"ollama", "vllm"})
+"""Kinds of providers whose processes talk to each other over loopback ports of their own: Ollama to the process of each
+model, vLLM's workers to each other (gloo, NCCL)."""
+_STORE_KIND = "vllm"
+"""With several cards PyTorch's store listens on all addresses, whatever it is told: no option changes it."""
+_PAUSE = 2.0
+"""Seconds until a port counts as one that stays open."""
+
+
+def open_ports_check(generation: Generation, proc: Path) -> Coroutine[Any, Any, Check]:
+    """The check, to be awaited."""
+    claim = Claim("host/listeners", "host", "listens nowhere else", "the declared endpoints alone")
+    return claim.check(_listens_nowhere_else(generation, proc))
+
+
+async def _listens_nowhere_else(generation: Generation, proc: Path) -> str:
+    found = await asyncio.to_thread(_undeclared, generation, proc)
+    if any(told is None for told in found.values()):
+        await asyncio.sleep(_PAUSE)
+        again = await asyncio.to_thread(_undeclared, generation, proc)
+        stayed = {(listener.address, listener.port) for listener in found}
+        found = {listener: told for listener, told in again.items() if (listener.address, listener.port) in stayed}
+    strange = [listener for listener, told in found.items() if told is None]
+    if strange:
+        raise CheckFailed(described(strange))
+    notes = sorted({told for told in found.values() if told})
+    return "; ".join(["nowhere else", *notes])
+
+
+def _undeclared(generation: Generation, proc: Path) -> dict[Listener, str | None]:
+    """Each listening socket of the stack's units that is not declared → what is to be told of one that may be; none =
+    it may not be."""
+    return dict(_judged(generation, proc))
+
+
+def _judged(generation: Generation, proc: Path) -> Iterator[tuple[Listener, str | None]]:
+    declared = {service.unit: service for service in generation.services}
+    units = {*declared, *(task.unit for task in generation.tasks)}
+    kinds = {provider.service.unit: provider.kind for provider in generation.providers}
+    for listener in listeners(None, proc):
+        for unit in sorted({unit for holder in listener.holders for unit in holder.units} & units):
+            service = declared.get(unit)
+            if service and listener.port == service.port and is_at(listener, service.bind):
+                continue
+            kind = kinds.get(unit, "")
+            address = ip_address(listener.address)
+            if address.is_loopback and kind in _TALK_TO_THEMSELVES:
+                yield listener, ""
+            elif address.is_unspecified and kind == _STORE_KIND:
+                yield listener, f"but for {described([listener])}: PyTorch's own, to be kept behind a firewall"
+            else:
+                yield listener, None

@@ -1,0 +1,121 @@
+"""The check that a service does not keep dying: one that systemd started again once and that runs since is well.
+
+systemd counts the restarts that it made by itself since somebody started the unit. When each of them was, and why, only
+the journal tells; where it is kept from this user, the count stands for the last hour too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from roles.verify.checks.units import Settled
+from roles.verify.generation import Scope, Service
+from roles.verify.probe.commands import output_of
+from roles.verify.probe.systemd import signal_name
+from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
+from roles.verify.verdict.model import Check
+from roles.verify.verdict.sizes import ago
+
+WINDOW = 3600.0
+"""Seconds. Restarts before that are told and are no fault any more: what was wrong has passed."""
+_TOO_MANY = 2
+"""Restarts within the window. A single one is what `Restart=` is for: it costs seconds, and nobody can fix it."""
+CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
+"""Signals that a process gets for a defect of its own."""
+_FATAL = "Fatal Python error: "
+"""How Python's fault handler begins."""
+_BACKTRACE_LINES = 8
+_LONGEST_ANSWER = 20.0
+"""Seconds for a question to the journal."""
+
+_SCHEDULED = "5eb03494b6584870a536b337290809b3"
+_EXITED = "98e322203f7a4ed290d09fe03c09fe15"
+_FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
+"""The journal's names of what systemd says: a restart is scheduled; a process has exited; the unit has failed.
+Source: sd-messages.h of systemd 252."""
+
+
+def restart_check(service: Service, settled: Settled, scope: Scope) -> Coroutine[Any, Any, Check]:
+    """The check of one service, to be awaited."""
+    unit = service.unit
+    claim = Claim(f"unit/{unit}/restarts", unit, "does not keep dying", f"under {_TOO_MANY} restarts in an hour")
+    return claim.check(_restarts(unit, settled, scope))
+
+
+async def _restarts(unit: str, settled: Settled, scope: Scope) -> str:
+    state = settled.state(unit)
+    if not state.restarts:
+        return "none"
+    runs, since = state.active == "active", time.monotonic() - state.began
+    counted = f"{'once' if state.restarts == 1 else f'{state.restarts} times'} since somebody started it"
+    if runs and since > WINDOW:
+        return f"{counted}, last {ago(since)} ago"
+    told = await _told_by_journal(unit, scope)
+    lately = min(told.restarts, state.restarts) or state.restarts
+    seen = f"{counted}, {lately} of them in the last hour, last {ago(since)} ago{told.cause}"
+    if lately >= _TOO_MANY or not runs:
+        raise CheckFailed(seen)
+    return seen
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the journal tells of a unit in the window: how often it was started again, and what ended it last."""
+
+    restarts: int = 0
+    cause: str = ""
+
+
+async def _told_by_journal(unit: str, scope: Scope) -> _Told:
+    field = "UNIT" if scope == "system" else "USER_UNIT"
+    names = [f"MESSAGE_ID={name}" for name in (_SCHEDULED, _EXITED, _FAILED)]
+    # Anybody may log such lines; these fields the journal sets itself.
+    sender = "_PID=1" if scope == "system" else f"_UID={os.getuid()}"
+    command = ["journalctl", "--no-pager", "--quiet", "--boot", f"--since=-{WINDOW:.0f}s", "--output=json"]
+    try:
+        output = await output_of("journalctl", [*command, f"{field}={unit}", sender, *names], _LONGEST_ANSWER)
+    except CannotCheck:
+        return _Told()
+    restarts, cause = 0, ""
+    for entry in _entries(output):
+        if entry.get("MESSAGE_ID") == _SCHEDULED:
+            restarts += 1
+        elif entry.get("MESSAGE_ID") == _EXITED:
+            cause = f": {_ended(str(entry.get('EXIT_CODE')), str(entry.get('EXIT_STATUS')))}"
+        elif entry.get("UNIT_RESULT") == "oom-kill":
+            cause = ": killed by the kernel for lack of memory"
+    if any(name in cause for name in CRASHES):
+        cause += await _last_words(unit, scope)
+    return _Told(restarts, cause)
+
+
+def _ended(code: str, status: str) -> str:
+    return f"ended by {signal_name(status)}" if code in ("killed", "dumped") else f"{code}, status {status}"
+
+
+async def _last_words(unit: str, scope: Scope) -> str:
+    """Where a process was that crashed, as Python's fault handler writes it into the log; empty where none did."""
+    flag = "--user-unit" if scope == "user" else "--unit"
+    command = ["journalctl", "--no-pager", "--quiet", "--boot", f"--since=-{WINDOW:.0f}s", "--output=cat"]
+    try:
+        output = await output_of("journalctl", [*command, "--lines=1000", f"{flag}={unit}"], _LONGEST_ANSWER)
+    except CannotCheck:
+        return ""
+    _, mark, after = output.rpartition(_FATAL)
+    lines = [" ".join(line.split()) for line in f"{mark}{after}".splitlines() if line.strip()]
+    return f"; it said last: {' | '.join(lines[:_BACKTRACE_LINES])}" if mark else ""
+
+
+def _entries(output: str) -> Iterator[dict[str, Any]]:
+    """The journal's entries, a JSON object a line; what is none tells nothing."""
+    for line in output.split("\n"):
+        with contextlib.suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict):
+                yield entry

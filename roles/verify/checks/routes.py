@@ -1,0 +1,363 @@
+"""Checks of the routes: every public name does what it is declared to do, and the answer comes from the backend that it
+should."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import httpx
+
+from roles.verify.checks.cooldown import outlast_cooldown
+from roles.verify.generation import Deployment, Mode, Probe, Route
+from roles.verify.probe.answers import (
+    Answer,
+    best_document,
+    chat_answer,
+    completion_answer,
+    embedding_size,
+    streamed_answer,
+    tool_call,
+)
+from roles.verify.probe.api import Api, Reply
+from roles.verify.probe.examples import example_request
+from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, CoolingDown
+from roles.verify.verdict.model import Check
+from roles.verify.verdict.quoting import quoted
+
+_SHOWN_WORDS = 60
+"""Characters of a good answer that a report shows: enough to see that it is one."""
+
+_ASKED_AT_ONCE = 4
+_FALSE_ALARM = 1e-9
+"""How likely a well shared route may be told as one that is not."""
+
+_TOOL = "report_weather"
+_CITY = "Paris"
+_TOOLS = {
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": _TOOL,
+                "description": "Tells what the weather is like in a city",
+                "parameters": {
+                    "type": "object",
+                    # A choice of one keeps what is to be written short, also for a model that has nothing to say.
+                    "properties": {"city": {"type": "string", "enum": [_CITY]}},
+                    "required": ["city"],
+                },
+            },
+        }
+    ],
+    "tool_choice": "required",
+}
+_SCHEMA = {
+    "type": "object",
+    "properties": {"capital": {"type": "string", "enum": [_CITY]}},
+    "required": ["capital"],
+    "additionalProperties": False,
+}
+_STRUCTURED = {
+    "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": _SCHEMA, "strict": True}}
+}
+
+
+def route_checks(route: Route, api: Api | CannotCheck, cooldown: float) -> list[Coroutine[Any, Any, Check]]:
+    """The checks of one route, by its name and by each alias, to be awaited.
+
+    Args:
+        api: the gateway as seen with the right key, or why that cannot be had.
+        cooldown: seconds for which the gateway passes over a deployment after a failure.
+    """
+    checks = [check for name in route.names for check in _name_checks(route, name, api, cooldown)]
+    if len(route.deployments) > 1:
+        # One that never answers may hide behind the others for ever.
+        checks += [deployment_check(route, each, api, "alone") for each in route.deployments]
+    return checks
+
+
+def _name_checks(route: Route, name: str, api: Api | CannotCheck, cooldown: float) -> list[Coroutine[Any, Any, Check]]:
+    origin = " or ".join(deployment.id for deployment in route.deployments)
+    wanted = f" with {quoted(route.probe.expects)}" if route.probe.expects else ""
+
+    def check(kind: str, text: str, ask: _Ask, what: str = f"words{wanted}") -> Coroutine[Any, Any, Check]:
+        claim = Claim(f"route/{name}/{kind}", name, text, f"{what} from {origin}")
+        return claim.check(
+            outlast_cooldown(lambda: ask(route, name, api), lambda: _backend_is_well(ask, route, api), cooldown)
+        )
+
+    if route.mode == "chat":
+        checks = [check("chat", "answers a chat", ask_plainly), check("stream", "streams a chat", _streamed_chat)]
+        if route.tools:
+            checks.append(check("tools", "calls a tool", _tool_call, f"a call of {_TOOL}"))
+        if route.structured_outputs:
+            checks.append(check("schema", "answers by a JSON schema", _structured_chat, "JSON of that schema"))
+        return checks
+    if route.mode == "completion":
+        return [check("completion", "completes a text", ask_plainly)]
+    if route.mode == "rerank":
+        return [check("rerank", "puts the best document first", ask_plainly, f"a document{wanted}")]
+    return [check("embedding", "embeds a text", ask_plainly, "a vector")]
+
+
+def deployment_check(
+    route: Route, deployment: Deployment, api: Api | CannotCheck, kind: str
+) -> Coroutine[Any, Any, Check]:
+    """The check that one deployment answers, asked by its id: past cool-downs, without fallbacks.
+
+    Args:
+        kind: the end of the check's id.
+    """
+    alone = replace(route, deployments=(deployment,))
+    what = f"words with {quoted(route.probe.expects)}" if route.probe.expects else "an answer"
+    claim = Claim(f"route/{deployment.id}/{kind}", deployment.id, "answers", f"{what} from {deployment.id}")
+    return claim.check(ask_plainly(alone, deployment.id, api))
+
+
+async def balance_check(
+    route: Route, api: Api | CannotCheck, cooldown: float, others: Sequence[asyncio.Task[Check]]
+) -> Check:
+    """The check that each of those that share a route's requests gets some, asked by the route's name.
+
+    Args:
+        others: the other checks of routes, which are waited for: many short requests would make their answers slower,
+            and a deployment that does not answer by itself gets no share either.
+    """
+    if others:
+        await asyncio.wait(others)
+    answering = {task.result().subject for task in others if task.result().ok}
+    dead = [each.id for each in route.sharers if each.id not in answering]
+    names = ", ".join(each.id for each in route.sharers)
+    claim = Claim(f"route/{route.name}/balance", route.name, "shares out its requests", f"answers from each of {names}")
+    if dead:
+        return await claim.check(_raise(CannotCheck(f"{', '.join(dead)} does not answer: see its own check")))
+
+    async def all_are_well() -> bool:
+        return True
+
+    return await claim.check(outlast_cooldown(lambda: _shared_out(route, api), all_are_well, cooldown))
+
+
+async def _raise(reason: CannotCheck) -> str:
+    raise reason
+
+
+def fallback_check(
+    id: str,
+    subject: str,
+    name: str,
+    target: Route,
+    api: Api | CannotCheck,
+    cooldown: float,
+    *,
+    fallbacks: int = 1,
+    **more: object,
+) -> Coroutine[Any, Any, Check]:
+    """The check that a request goes on to a fallback.
+
+    Args:
+        name: that is asked for, of a route whose deployments fail.
+        target: the route that has to answer.
+        fallbacks: how many of them the gateway has to ask.
+        more: what else the request says.
+    """
+    ids = " or ".join(deployment.id for deployment in target.deployments)
+    claim = Claim(id, subject, f"falls back to {target.name}", f"an answer from {ids}, fallbacks: {fallbacks}")
+    return claim.check(
+        outlast_cooldown(
+            lambda: ask_plainly(target, name, api, fallbacks=fallbacks, **more),
+            lambda: _backend_is_well(ask_plainly, target, api),
+            cooldown,
+        )
+    )
+
+
+async def warm_up(routes: Sequence[Route], api: Api | CannotCheck, times: int) -> None:
+    """Ask something, so often, and take whatever comes: the first requests that a gateway gets take it seconds."""
+    for route in [*routes[:1]] * times:
+        with contextlib.suppress(CheckFailed, CannotCheck):
+            await ask_plainly(route, route.deployments[0].id, api)
+
+
+async def _shared_out(route: Route, api: Api | CannotCheck) -> str:
+    """Asks until each has answered, and so often that chance alone can hardly have left one out."""
+    smallest = min(each.weight for each in route.sharers) / sum(each.weight for each in route.sharers)
+    enough = math.ceil(math.log(_FALSE_ALARM) / math.log(1 - smallest))
+    wanted, seen = {each.id for each in route.sharers}, Counter[str]()
+    taken = 0.0  # a minute that a limit had to be waited out for is none of it
+    while seen.total() < enough and not wanted <= set(seen):
+        if taken > route.probe.timeout:
+            raise CheckFailed(f"no end within {route.probe.timeout:g} s, after {seen.total()} requests")
+        replies = await asyncio.gather(*(_shortest(route, api) for _ in range(_ASKED_AT_ONCE)))
+        taken += max(reply.seconds for reply in replies)
+        seen.update(reply.headers.get("x-litellm-model-id", "nobody that is named") for reply in replies)
+    if missing := sorted(wanted - set(seen)):
+        raise CoolingDown(f"of {seen.total()} requests none went to {', '.join(missing)}")
+    return ", ".join(f"{id}: {count}" for id, count in sorted(seen.items()))
+
+
+async def _shortest(route: Route, api: Api | CannotCheck) -> Reply:
+    """An answer as short as can be had: only who gives it counts."""
+    reply = await _post(replace(route, probe=replace(route.probe, max_tokens=1)), route.name, api)
+    reply.require_ok()
+    return reply
+
+
+_Ask = Callable[[Route, str, "Api | CannotCheck"], Awaitable[str]]
+
+
+async def _backend_is_well(ask: _Ask, route: Route, api: Api | CannotCheck) -> bool:
+    """Whether a deployment of the route answers when it is asked by its id: past cool-downs, without fallbacks."""
+    for deployment in route.deployments:
+        try:
+            await ask(route, deployment.id, api)
+        except CheckFailed:
+            continue
+        return True
+    return False
+
+
+async def ask_plainly(route: Route, name: str, api: Api | CannotCheck, *, fallbacks: int = 0, **more: object) -> str:
+    """What the answer to the probe says.
+
+    Args:
+        route: whose probe is asked, and who has to answer it.
+        name: by which it is asked.
+        fallbacks: how many the gateway has to go on to.
+        more: what else the request says.
+    """
+    reply = await _post(route, name, api, **more)
+    seen, problems = _READERS[route.mode](reply, route.probe)
+    return _concluded(seen, problems, _origin_problems(reply.headers, route, fallbacks))
+
+
+async def _streamed_chat(route: Route, name: str, api: Api | CannotCheck) -> str:
+    path, body = _request(route, name)
+    reply = await _given(api).stream(path, body, route.probe.timeout)
+    answer, problems = streamed_answer(reply)
+    if not problems:
+        # Of a stream that was cut, missing words are a consequence.
+        problems = _word_problems(answer, route.probe)
+    return _concluded(_shown(answer), problems, _origin_problems(reply.headers, route))
+
+
+async def _tool_call(route: Route, name: str, api: Api | CannotCheck) -> str:
+    question = f"What is the weather like in {_CITY}? Ask your tool."
+    reply = await _post(replace(route, probe=replace(route.probe, prompt=question)), name, api, **_TOOLS)
+    called, arguments = tool_call(reply)
+    seen = quoted(f"{called}({json.dumps(arguments, ensure_ascii=False)})", _SHOWN_WORDS)
+    problems = [] if (called, arguments) == (_TOOL, {"city": _CITY}) else [f"{seen} was called"]
+    return _concluded(seen, problems, _origin_problems(reply.headers, route))
+
+
+async def _structured_chat(route: Route, name: str, api: Api | CannotCheck) -> str:
+    question = f"Which city is the capital of France? Answer by this JSON schema: {json.dumps(_SCHEMA)}"
+    reply = await _post(replace(route, probe=replace(route.probe, prompt=question)), name, api, **_STRUCTURED)
+    answer = chat_answer(reply)
+    try:
+        problems = [] if json.loads(answer.words) == {"capital": _CITY} else [f"{_shown(answer)} is not by the schema"]
+    except ValueError:
+        problems = [f"{_shown(answer)} is no JSON"]
+    return _concluded(_shown(answer), problems, _origin_problems(reply.headers, route))
+
+
+def _read_chat(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
+    answer = chat_answer(reply)
+    return _shown(answer), _word_problems(answer, probe)
+
+
+def _read_completion(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
+    answer = completion_answer(reply)
+    return _shown(answer), _word_problems(answer, probe)
+
+
+def _read_embedding(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
+    size = embedding_size(reply)
+    return f"{size} numbers", [] if size else ["an empty vector"]
+
+
+def _read_order(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
+    best = best_document(reply)
+    if not 0 <= best < len(probe.documents):
+        raise CheckFailed(f"document {best} of {len(probe.documents)}")
+    answer = Answer(probe.documents[best])
+    return _shown(answer), _word_problems(answer, probe)
+
+
+_READERS: Mapping[Mode, Callable[[Reply, Probe], tuple[str, list[str]]]] = {
+    "chat": _read_chat,
+    "completion": _read_completion,
+    "embedding": _read_embedding,
+    "rerank": _read_order,
+}
+
+
+async def _post(route: Route, name: str, api: Api | CannotCheck, **more: object) -> Reply:
+    """The answer to the probe; `more` is what else the request says."""
+    path, body = _request(route, name)
+    return await _given(api).post(path, {**body, **more}, route.probe.timeout)
+
+
+def _request(route: Route, name: str) -> tuple[str, dict[str, object]]:
+    path, body = example_request(route)
+    if route.mode in ("chat", "completion"):
+        body["temperature"] = 0
+    # A cached answer verifies no backend.
+    return f"/v1{path}", {**body, "model": name, "cache": {"no-cache": True}}
+
+
+def _given(api: Api | CannotCheck) -> Api:
+    if isinstance(api, CannotCheck):
+        raise api
+    return api
+
+
+def _concluded(seen: str, problems: Sequence[str], origin_problems: Sequence[str]) -> str:
+    if origin_problems:
+        raise CoolingDown("; ".join([*problems, *origin_problems]))
+    if problems:
+        raise CheckFailed("; ".join(problems))
+    return seen
+
+
+def _shown(answer: Answer) -> str:
+    return quoted(answer.words, _SHOWN_WORDS)
+
+
+def _word_problems(answer: Answer, probe: Probe) -> list[str]:
+    if not answer.words.strip():
+        if answer.thinking.strip():
+            return [
+                f"no words, only thinking {quoted(answer.thinking, _SHOWN_WORDS)}: "
+                f"raise the probe's max_tokens ({probe.max_tokens}) so that it gets to its answer"
+            ]
+        return ["no words"]
+    if probe.expects and probe.expects.casefold() not in answer.words.casefold():
+        return [f"{quoted(answer.words)} holds no {quoted(probe.expects)}"]
+    return []
+
+
+def _origin_problems(headers: httpx.Headers, route: Route, wanted_fallbacks: int = 0) -> list[str]:
+    """By its headers LiteLLM tells who answered: also when it asked a fallback and says nothing in the body."""
+    problems = []
+    bases = {deployment.id: deployment.api_base for deployment in route.deployments}
+    origin = headers.get("x-litellm-model-id")
+    # The front keeps it from clients: a gateway that is tried out tells it.
+    base = headers.get("x-litellm-model-api-base")
+    fallbacks = headers.get("x-litellm-attempted-fallbacks", "0")
+    if origin is None:
+        problems.append("no x-litellm-model-id in the answer's headers")
+    elif origin not in bases:
+        problems.append(f"answered by {quoted(origin)} at {base or 'no named address'}")
+    elif base is not None and base.rstrip("/") != bases[origin].rstrip("/"):
+        problems.append(f"{origin} answered at {base or 'no named address'}, not {bases[origin]}")
+    if fallbacks != str(wanted_fallbacks):
+        problems.append(f"attempted fallbacks: {fallbacks}")
+    return problems

@@ -1,0 +1,231 @@
+"""Checks of the units: that the process that should run is the process that runs, and answers where it should."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+
+from roles.verify.generation import DIGEST_VARIABLE, Scope, Service
+from roles.verify.probe.environment_file import parse_environment_block
+from roles.verify.probe.redis import ask_redis
+from roles.verify.probe.sockets import Listener, described, is_at
+from roles.verify.probe.systemd import UnitState
+from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, or_reason
+from roles.verify.verdict.model import Check
+from roles.verify.verdict.quoting import quoted
+
+ReadStates: TypeAlias = Callable[[Sequence[str], Scope], Awaitable[Mapping[str, UnitState]]]
+"""Asks systemd for the states of units; raises `CannotCheck` when it cannot be asked."""
+
+Progress: TypeAlias = Callable[[str], None]
+"""Is told, now and then, what a long run waits for."""
+
+_PAUSE = 0.5
+"""Seconds between two looks at services that are not ready yet."""
+_REPORT_EVERY = 10.0
+"""Seconds between two words about a wait."""
+_READY_ANSWER = 5.0
+"""Seconds that one answer of a `ready_url` may take."""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What the last request to a `ready_url` gave, and how many seconds after the first look."""
+
+    ready: bool
+    seen: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The units after all of them had their time to start.
+
+    Attributes:
+        states: by unit; or why systemd could not be asked.
+        readiness: by unit.
+    """
+
+    states: Mapping[str, UnitState] | CannotCheck
+    readiness: Mapping[str, Readiness]
+
+    def state(self, unit: str) -> UnitState:
+        if isinstance(self.states, CannotCheck):
+            raise CannotCheck(str(self.states))
+        if unit not in self.states:
+            raise CannotCheck("systemd said nothing about it")
+        return self.states[unit]
+
+
+class _Patience:
+    """How long each service is waited for: its start time-out, from when it became active.
+
+    A service that is yet to become active counts from the first look. The moment is fixed once known: a service that
+    dies and is started again and again is not waited for for ever.
+    """
+
+    def __init__(self) -> None:
+        self._first_look = time.monotonic()
+        self._active_since: dict[str, float] = {}
+
+    def lasts(self, service: Service, state: UnitState | None) -> bool:
+        if state is None or not state.may_become_ready:
+            return False
+        if state.active == "active":
+            self._active_since.setdefault(service.unit, state.active_since)
+        began = self._active_since.get(service.unit, self._first_look)
+        return time.monotonic() < began + service.start_timeout
+
+
+async def settle(
+    services: Sequence[Service],
+    scope: Scope,
+    read_states: ReadStates,
+    client: httpx.AsyncClient,
+    progress: Progress,
+) -> Settled:
+    """Waits until every service is ready, or its time to start is over, or it does not run at all."""
+    began = time.monotonic()
+    patience = _Patience()
+    readiness: dict[str, Readiness] = {}
+    waiting = list(services)
+    next_report = began + _REPORT_EVERY
+    while True:
+        states = await _states(services, scope, read_states)
+        answers = await asyncio.gather(*(_ask_ready(client, service) for service in waiting))
+        now = time.monotonic()
+        for service, (ready, seen) in zip(waiting, answers, strict=True):
+            readiness[service.unit] = Readiness(ready, seen, round(now - began, 3))
+        known = {} if isinstance(states, CannotCheck) else states
+        waiting = [
+            service
+            for service in waiting
+            if not readiness[service.unit].ready and patience.lasts(service, known.get(service.unit))
+        ]
+        if not waiting:
+            return Settled(states, readiness)
+        if now >= next_report:
+            next_report = now + _REPORT_EVERY
+            slow = "; ".join(f"{service.unit}: {readiness[service.unit].seen}" for service in waiting)
+            progress(f"waiting for {len(waiting)} of {len(services)} services since {now - began:.0f} s ({slow})")
+        await asyncio.sleep(_PAUSE)
+
+
+async def _states(
+    services: Sequence[Service], scope: Scope, read_states: ReadStates
+) -> Mapping[str, UnitState] | CannotCheck:
+    return await or_reason(read_states([service.unit for service in services], scope))
+
+
+async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[bool, str]:
+    if service.ready_url.startswith("redis://"):
+        return await _ask_redis(service.ready_url)
+    try:
+        response = await client.get(service.ready_url, timeout=_READY_ANSWER)
+    except httpx.ConnectTimeout:
+        return False, f"no connection within {_READY_ANSWER:.0f} s"
+    except httpx.TimeoutException:
+        return False, f"a connection, and no answer within {_READY_ANSWER:.0f} s"
+    except httpx.HTTPError as error:
+        return False, f"no answer: {error}"
+    if response.status_code == httpx.codes.OK:
+        return True, "200"
+    return False, f"{response.status_code} {quoted(response.text)}"
+
+
+async def _ask_redis(url: str) -> tuple[bool, str]:
+    """A Redis is ready that says PONG, or that it wants a password first."""
+    try:
+        answer = await ask_redis(url, [["PING"]], _READY_ANSWER)
+    except CheckFailed as failed:
+        return False, str(failed)
+    return answer.startswith(("+PONG", "-NOAUTH")), answer.split(" ")[0].lstrip("+-") or "no answer"
+
+
+def unit_checks(
+    service: Service, settled: Settled, listening: Sequence[Listener] | CannotCheck, proc: Path
+) -> list[Coroutine[Any, Any, Check]]:
+    """The checks of one unit, to be awaited."""
+    unit = service.unit
+
+    def claim(name: str, text: str, expected: str) -> Claim:
+        return Claim(f"unit/{unit}/{name}", unit, text, expected)
+
+    return [
+        claim("active", "runs", "active").check(_active(service, settled)),
+        claim("enabled", "starts at boot", "enabled").check(_enabled(service, settled)),
+        _ready_check(claim("ready", "is ready", f"an answer from {service.ready_url}"), settled.readiness[unit]),
+        claim("digest", "runs what is deployed", _wanted_digest(service)).check(_digest(service, settled, proc)),
+        claim("port", "owns its port", f"{service.bind}:{service.port}").check(_port(service, listening)),
+    ]
+
+
+async def _active(service: Service, settled: Settled) -> str:
+    state = settled.state(service.unit)
+    if state.active != "active":
+        raise CheckFailed(str(state))
+    return str(state)
+
+
+async def _enabled(service: Service, settled: Settled) -> str:
+    enabled = settled.state(service.unit).enabled
+    if enabled != "enabled":
+        raise CheckFailed(enabled or "no unit file")
+    return enabled
+
+
+async def _ready_check(claim: Claim, readiness: Readiness) -> Check:
+    """The wait is over by now: its outcome and its length are taken over."""
+
+    async def outcome() -> str:
+        if not readiness.ready:
+            raise CheckFailed(readiness.seen)
+        return readiness.seen
+
+    return replace(await claim.check(outcome()), seconds=readiness.seconds)
+
+
+def _wanted_digest(service: Service) -> str:
+    try:
+        return service.wanted_digest()
+    except CannotCheck:
+        return "the digest of the generation"
+
+
+async def _digest(service: Service, settled: Settled, proc: Path) -> str:
+    wanted = service.wanted_digest()
+    pid = settled.state(service.unit).main_pid
+    if not pid:
+        raise CheckFailed("no process runs")
+    try:
+        variables = parse_environment_block((proc / str(pid) / "environ").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        raise CheckFailed(f"process {pid} ended meanwhile") from None
+    except OSError as error:
+        raise CannotCheck(f"environment of process {pid}: {error.strerror}") from None
+    running = variables.get(DIGEST_VARIABLE)
+    if running != wanted:
+        raise CheckFailed(running or f"process {pid} has no {DIGEST_VARIABLE} in its environment")
+    return running
+
+
+async def _port(service: Service, listening: Sequence[Listener] | CannotCheck) -> str:
+    if isinstance(listening, CannotCheck):
+        raise CannotCheck(str(listening))
+    here = [listener for listener in listening if listener.port == service.port]
+    own = [listener for listener in here if listener.belongs_to(service.unit)]
+    if not own:
+        if any(not listener.holders for listener in here):
+            raise CannotCheck("this user may not see who listens there")
+        raise CheckFailed(described(here) or f"nothing listens on port {service.port}")
+    wrong = [listener for listener in own if not is_at(listener, service.bind)]
+    strange = [listener for listener in here if listener not in own and is_at(listener, service.bind)]
+    if wrong or strange:
+        raise CheckFailed(described([*wrong, *strange]))
+    return described(own)

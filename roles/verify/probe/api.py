@@ -1,0 +1,174 @@
+"""The gateway's HTTP interface, as one client with one key sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+
+from roles.verify.verdict.claim import CheckFailed, CoolingDown
+from roles.verify.verdict.quoting import quoted
+
+_PASSING = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.REQUEST_TIMEOUT)
+"""So LiteLLM answers when every deployment of a name is in its cool-down, and when it has waited for one for as long as
+it may: one that has just started is slow enough itself to do so."""
+
+_OVER_LIMIT = re.compile(r"[RT]PM limit=", re.IGNORECASE)
+"""So LiteLLM 1.106.2 words a refusal by a deployment's own `rpm` or `tpm`, which it counts by the clock's minute."""
+_LIMIT_SECONDS = 60.0
+_LIMIT_PAUSE = 2.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole answer. `text` never holds the key; `seconds` are those from the request to the answer's end, without any
+    that were waited before it was sent."""
+
+    status: int
+    headers: httpx.Headers
+    text: str
+    seconds: float
+
+    @property
+    def brief(self) -> str:
+        """Status and the gist of the body, for people: of an error the message alone."""
+        try:
+            gist = str(json.loads(self.text)["error"]["message"])
+        except (ValueError, LookupError, TypeError):
+            gist = self.text
+        return f"{self.status} {quoted(gist)}"
+
+    @property
+    def over_limit(self) -> bool:
+        """It was refused for no other reason than that it was asked as often as allowed: by others, or the verifier."""
+        return self.status == httpx.codes.TOO_MANY_REQUESTS and bool(_OVER_LIMIT.search(self.text))
+
+    def require_ok(self) -> None:
+        if self.status in _PASSING:
+            raise CoolingDown(self.brief)
+        if self.status != httpx.codes.OK:
+            raise CheckFailed(self.brief)
+
+    def json(self) -> Any:
+        """The body of a good answer.
+
+        Raises:
+            CheckFailed: for any status but 200, and when the body is no JSON.
+        """
+        self.require_ok()
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            raise CheckFailed(f"no JSON: {self.brief}") from None
+
+
+@dataclass(frozen=True)
+class StreamReply(Reply):
+    """A streamed answer.
+
+    Attributes:
+        events: the `data:` of each server-sent event, in order. Empty unless the status is 200.
+        broken: why the stream ended before its time; None when it ended in order.
+    """
+
+    events: tuple[str, ...] = ()
+    broken: str | None = None
+
+
+_MOST_AT_ONCE = 16
+"""Requests to the gateway under way at a time. It takes some 10 ms of a processor for each: with many more a small host
+would be slow by being looked at."""
+
+
+class Api:
+    """Sends requests to the gateway, with a key or without. So many at a time; others wait for their turn.
+
+    Every method raises `CheckFailed` when no answer comes within `timeout` seconds in all. What is refused because its
+    deployment has been asked as often as its limit allows within this minute is asked again in the next.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, url: str, key: str | None) -> None:
+        self._client = client
+        self._url = url
+        self._key = key
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._turns = asyncio.Semaphore(_MOST_AT_ONCE)
+
+    async def get(self, path: str, timeout: float) -> Reply:
+        return await self._whole(self._client.build_request("GET", self._url + path, headers=self._headers), timeout)
+
+    async def post(self, path: str, body: Mapping[str, object], timeout: float) -> Reply:
+        return await _within_limits(lambda: self._whole(self._post_request(path, body), timeout))
+
+    async def stream(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
+        """Like `post`, reading server-sent events. Once it has begun, a stream that breaks off is an answer too."""
+        return await _within_limits(lambda: self._streamed(path, {**body, "stream": True}, timeout))
+
+    async def _streamed(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
+        request = self._post_request(path, body)
+        events: list[str] = []
+        response: httpx.Response | None = None
+        broken: str | None = None
+        try:
+            async with self._turns, asyncio.timeout(timeout):
+                began = time.monotonic()
+                response = await self._client.send(request, stream=True)
+                if response.status_code != httpx.codes.OK:
+                    await response.aread()
+                    return StreamReply(
+                        response.status_code, response.headers, self._without_key(response.text), _since(began)
+                    )
+                async for line in response.aiter_lines():
+                    if line.startswith("data:"):
+                        events.append(self._without_key(line.removeprefix("data:").strip()))
+        except (httpx.HTTPError, TimeoutError) as error:
+            broken = _reason(error, timeout)
+            if response is None:
+                raise CheckFailed(broken) from None
+        finally:
+            if response is not None:
+                await response.aclose()
+        return StreamReply(response.status_code, response.headers, "", _since(began), tuple(events), broken)
+
+    async def _whole(self, request: httpx.Request, timeout: float) -> Reply:
+        try:
+            async with self._turns, asyncio.timeout(timeout):
+                began = time.monotonic()
+                response = await self._client.send(request)
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise CheckFailed(_reason(error, timeout)) from None
+        return Reply(response.status_code, response.headers, self._without_key(response.text), _since(began))
+
+    def _post_request(self, path: str, body: Mapping[str, object]) -> httpx.Request:
+        return self._client.build_request("POST", self._url + path, headers=self._headers, json=body)
+
+    def _without_key(self, text: str) -> str:
+        """Before anything is cut: half a key is a leak too."""
+        return text.replace(self._key, "[the key]") if self._key else text
+
+
+_AnyReply = TypeVar("_AnyReply", bound=Reply)
+
+
+async def _within_limits(ask: Callable[[], Awaitable[_AnyReply]]) -> _AnyReply:
+    """What is answered, at the latest in the next minute of the gateway's clock."""
+    deadline = time.monotonic() + _LIMIT_SECONDS + _LIMIT_PAUSE
+    while (reply := await ask()).over_limit and time.monotonic() < deadline:
+        await asyncio.sleep(_LIMIT_PAUSE)
+    return reply
+
+
+def _since(began: float) -> float:
+    return time.monotonic() - began
+
+
+def _reason(error: Exception, timeout: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no end within {timeout:g} s"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

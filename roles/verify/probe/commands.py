@@ -1,0 +1,42 @@
+"""Running a command on the host and taking what it prints: the one place that does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from roles.verify.verdict.claim import CannotCheck
+from roles.verify.verdict.quoting import decoded, quoted
+
+
+async def output_of(
+    name: str, command: list[str], longest_answer: float, environment: Mapping[str, str] | None = None
+) -> str:
+    """What a command prints on its standard output.
+
+    Args:
+        name: what people call it, e.g. `systemctl show`.
+        longest_answer: seconds.
+
+    Raises:
+        CannotCheck: it cannot be run, takes too long, or fails.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+        )
+    except OSError as error:
+        raise CannotCheck(f"{name.split()[0]} cannot be run: {error.strerror}") from None
+    try:
+        output, errors = await asyncio.wait_for(process.communicate(), longest_answer)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise CannotCheck(f"{name} gave no answer within {longest_answer:.0f} s") from None
+    if process.returncode != 0:
+        raise CannotCheck(f"{name}: exit status {process.returncode}, {quoted(decoded(errors))}")
+    return decoded(output)

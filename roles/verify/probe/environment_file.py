@@ -1,0 +1,32 @@
+"""Reads systemd environment files.
+
+Source of the quoting rules: systemd.exec(5), `EnvironmentFile=`: inside double quotes a backslash escapes only
+``" \\ ` $``, and a value may span lines.
+"""
+
+from __future__ import annotations
+
+import re
+
+from roles.verify.verdict.quoting import decoded
+
+_ASSIGNMENT = re.compile(
+    r"""^[ \t]*(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?:"(?P<quoted>(?:[^"\\]|\\[\s\S])*)"|(?P<plain>[^"\n]*))[ \t]*$""",
+    re.MULTILINE,
+)
+_ESCAPE = re.compile(r'\\(["\\`$])')
+
+
+def parse_environment(text: str) -> dict[str, str]:
+    """Variable → value. Comments, and lines that are no assignment, are left out, as systemd does."""
+    variables = {}
+    for match in _ASSIGNMENT.finditer(text):
+        quoted = match["quoted"]
+        variables[match["name"]] = match["plain"].strip() if quoted is None else _ESCAPE.sub(r"\1", quoted)
+    return variables
+
+
+def parse_environment_block(block: bytes) -> dict[str, str]:
+    """Variable → value, from `/proc/<pid>/environ`: what a process was started with, ended by NUL bytes."""
+    entries = decoded(block).split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)

@@ -1,0 +1,90 @@
+"""What changed from one verdict to the next: what began to fail, what holds again, what got slow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from roles.verify.verdict.model import Check, Verdict
+
+SLOWER = 2.0
+"""How many times as long as before an answer must take to be told."""
+
+FLOOR = 1.0
+"""Seconds. Below it a doubling is chance."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Attributes:
+    since: when the earlier run began: ISO 8601, UTC.
+    context: what else is different: another generation, another boot.
+    failing: checks that did not fail and do now, and those that held and could not be made this time.
+    holding: checks that hold again.
+    new: checks that were not made before.
+    gone: checks that are made no more.
+    slower: requests that hold and take far longer, each with the seconds that it took before.
+    """
+
+    since: str
+    context: tuple[str, ...]
+    failing: tuple[Check, ...]
+    holding: tuple[Check, ...]
+    new: tuple[Check, ...]
+    gone: tuple[Check, ...]
+    slower: tuple[tuple[Check, float], ...]
+
+    def lines(self) -> list[str]:
+        """For people, the worst first; empty where nothing changed."""
+        return list(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        for check in self.failing:
+            yield f"{'fails now' if check.ok is False else 'could not be checked'}: {check.id}: {check.seen}"
+        for check in self.holding:
+            yield f"holds again: {check.id}"
+        for check, before in self.slower:
+            yield f"slower: {check.id}: {before:.1f} s → {check.seconds:.1f} s"
+        for check in self.new:
+            yield f"new{'' if check.ok else ', and does not hold'}: {check.id}"
+        for check in self.gone:
+            yield f"checked no more: {check.id}"
+        yield from self.context
+
+
+def changes(earlier: Sequence[Verdict], verdict: Verdict) -> Changes | None:
+    """What changed since the last of the `earlier` verdicts; None = there is none."""
+    if not earlier:
+        return None
+    last = earlier[-1]
+    before = {check.id: check for check in last.checks}
+    now = {check.id for check in verdict.checks}
+    both = [(before[check.id], check) for check in verdict.checks if check.id in before]
+    return Changes(
+        since=last.time,
+        context=tuple(_context(last, verdict)),
+        failing=tuple(
+            sorted((check for old, check in both if _is_worse(old, check)), key=lambda each: each.ok is None)
+        ),
+        holding=tuple(check for old, check in both if check.ok and not old.ok),
+        new=tuple(check for check in verdict.checks if check.id not in before),
+        gone=tuple(check for check in last.checks if check.id not in now),
+        slower=tuple((check, old.seconds) for old, check in both if _is_slower(old, check)),
+    )
+
+
+def _is_worse(old: Check, check: Check) -> bool:
+    return (old.ok is not False and check.ok is False) or (bool(old.ok) and check.ok is None)
+
+
+def _is_slower(old: Check, check: Check) -> bool:
+    # How long the other checks take says nothing about the service.
+    asks = check.group == "route" and bool(old.ok and check.ok)
+    return asks and check.seconds >= FLOOR and check.seconds > SLOWER * old.seconds
+
+
+def _context(last: Verdict, verdict: Verdict) -> Iterator[str]:
+    if last.generation != verdict.generation:
+        yield f"generation {last.generation} → {verdict.generation}"
+    if last.boot_id != verdict.boot_id:
+        yield "the host was booted since"
