@@ -32,7 +32,9 @@ _KEPT_VARIABLES = (
 
 
 def verifier_installs() -> tuple[Install, ...]:
-    sources: dict[str, Json] = {"roles/__init__.py": "", **dict(_sources(files("roles") / "verify", "roles/verify"))}
+    sources: dict[str, Json] = {"roles/__init__.py": ""}
+    for package in ("contract", "verify"):
+        sources |= _sources(files("roles") / package, f"roles/{package}")
     lock = read_lock("verify", "verifier")
     httpx = next(line.split()[0] for line in lock.splitlines() if line.startswith("httpx==")).removeprefix("httpx==")
     environment = python_env(

@@ -87,7 +87,8 @@ def verifier(tmp_path: Path, trap: _Trap) -> Path:
     (environment / "pyvenv.cfg").write_text(f"home = {Path(sys.executable).resolve().parent}\n")
     (sources / "roles").mkdir(parents=True)
     (sources / "roles/__init__.py").write_text("")
-    shutil.copytree(_ROLES / "verify", sources / "roles/verify")
+    for package in ("contract", "verify"):
+        shutil.copytree(_ROLES / package, sources / "roles" / package)
     command = Path(layout.config) / "bin/verify"
     command.parent.mkdir()
     command.write_text(verifier_command(layout))

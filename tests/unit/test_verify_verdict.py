@@ -137,12 +137,13 @@ def test_a_bad_call_gives_one_message_and_status_2(arguments: list[str], message
     assert "Traceback" not in finished.stderr
 
 
-def test_the_verifier_runs_with_nothing_of_ours_but_its_own_folder(tmp_path: Path) -> None:
-    """As on the host: `roles/__init__.py` and `roles/verify/`, and the packages of its own environment."""
+def test_the_verifier_runs_with_nothing_of_ours_but_the_contract(tmp_path: Path) -> None:
+    """As on the host: `roles/contract/` and `roles/verify/`, and the packages of its own environment."""
     source = Path(__file__).parents[2] / "roles"
     (tmp_path / "roles").mkdir()
     (tmp_path / "roles/__init__.py").write_text("")
-    (tmp_path / "roles/verify").symlink_to(source / "verify")
+    for package in ("contract", "verify"):
+        (tmp_path / "roles" / package).symlink_to(source / package)
     program = (
         "import sys, roles.verify.__main__ as main; assert main.__file__.startswith(sys.argv[1]), main.__file__; "
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
