@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pyinfra import host, logger, state
@@ -16,6 +15,7 @@ from roles.host import (
     HostHistory,
     KeptGeneration,
     NoteStep,
+    StandardInput,
     Target,
     acquire_lock,
     activate_generation,
@@ -134,7 +134,7 @@ def history() -> None:
 
 
 def _history(target: Target) -> History:
-    found: History | None = host.get_fact(HostHistory, request=json.dumps(history_request(target.plan.layout)))
+    found: History | None = host.get_fact(HostHistory, _stdin=StandardInput(history_request(target.plan.layout)))
     if found is None:
         raise DeployError(f"{host.name}: its history cannot be read, see above")
     return found

@@ -74,7 +74,10 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
         "user": plan.layout.user,
         "home": "/root" if plan.layout.scope == "system" else f"/home/{plan.layout.user}",
         "lingers": True,
-        "disk_free": [[folder, 1, 10**12] for folder in (plan.layout.installs, plan.layout.state, plan.layout.cache)],
+        "disks": {
+            folder: {"device": 1, "free": 10**12}
+            for folder in (plan.layout.installs, plan.layout.state, plan.layout.cache)
+        },
         "missing_packages": [],
         "build_user": True,
         "missing_users": [],
@@ -89,16 +92,15 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
         "used_installs": sorted({install.folder for install in generation.installs}),
         "activated": generation.digest,
         "lock": None,
-        "gpus": {"vendor": None, "cards": [], "problem": None},
+        "gpus": {"vendor": None, "cards": {}, "problem": None},
         "linked_units": [unit.name for unit in plan.units],
         "wanted_links": [unit.name for unit in plan.units],
         "units": {
             unit.name: {
-                "Id": unit.name,
-                "NeedDaemonReload": "no",
-                "ActiveState": "active",
-                "Digest": generation.unit_digests[unit.name],
-                "Outdated": False,
+                "needs_reload": False,
+                "running_digest": generation.unit_digests[unit.name],
+                "active": True,
+                "outdated": False,
             }
             for unit in plan.units
         },

@@ -17,6 +17,7 @@ from roles.host.operations import (
     write_generation,
 )
 from roles.host.output import guard_terminal
+from roles.host.program import StandardInput
 from roles.host.rebooting import reboot_host
 from roles.host.target import Target
 from roles.host.verification import verify_routes
@@ -26,6 +27,7 @@ __all__ = [
     "HostHistory",
     "KeptGeneration",
     "NoteStep",
+    "StandardInput",
     "Target",
     "acquire_lock",
     "activate_generation",

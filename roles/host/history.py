@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyinfra.api import FactBase, StringCommand
-from pyinfra.api.exceptions import DeployError, FactProcessError
+from pyinfra.api.exceptions import DeployError
 
-from roles.host.output import NO_ANSWER, decoded
-from roles.host.program import program_text, python_command
-from roles.host.programs.kept import DEPLOYS, deploy_order
+from roles.contract.history import GenerationContents, KeptGenerations, ReadHistory
+from roles.host.program import answer, program_command
+from roles.host.programs.generations.kept import DEPLOYS, deploy_order
 from roles.plan import Layout
 
 
@@ -53,10 +53,10 @@ class History:
     events: tuple[Mapping[str, Any], ...]
 
     @classmethod
-    def parse(cls, read: Mapping[str, Any]) -> History:
-        """From the JSON object that `programs/kept.py` prints."""
-        events = tuple(read["events"])
-        kept = [_generation(each, read, events) for each in read["generations"]]
+    def of(cls, read: KeptGenerations) -> History:
+        """From what the host says of them."""
+        events = read.events
+        kept = [_generation(each, read, events) for each in read.generations]
         order = deploy_order(events)
         kept.sort(key=lambda each: (order(each.name), each.time), reverse=True)
         return cls(tuple(kept), events)
@@ -106,23 +106,23 @@ class History:
 
 
 def _generation(
-    entry: Mapping[str, Any], read: Mapping[str, Any], events: Sequence[Mapping[str, Any]]
+    entry: GenerationContents, read: KeptGenerations, events: Sequence[Mapping[str, Any]]
 ) -> KeptGeneration:
-    own = [event for event in events if event["generation"] == entry["name"]]
+    own = [event for event in events if event["generation"] == entry.name]
     # Going back to it does not make it newer than what the host was taken back from.
     deploys = [event for event in own if event["event"] in DEPLOYS]
     outcomes = [_outcome(event) for event in own if event["event"] in ("refused", "verified", "failed")]
     return KeptGeneration(
-        name=entry["name"],
-        active=entry["name"] == read["active"],
-        time=deploys[-1]["time"] if deploys else entry["written"],
+        name=entry.name,
+        active=entry.name == read.active,
+        time=deploys[-1]["time"] if deploys else entry.written,
         who=deploys[-1]["who"] if deploys else "",
         outcome=outcomes[-1] if outcomes else "",
         held=any(event.get("verdict") == "pass" for event in own),
-        files=entry["files"],
-        texts={path: read["texts"][digest] for path, digest in entry["files"].items() if digest in read["texts"]},
-        installs={name: (folder, title) for name, (folder, title) in entry["installs"].items()},
-        missing_installs=tuple(entry["missing_installs"]),
+        files=entry.files,
+        texts={path: read.texts[digest] for path, digest in entry.files.items() if digest in read.texts},
+        installs=entry.installs,
+        missing_installs=entry.missing_installs,
     )
 
 
@@ -135,18 +135,17 @@ def _outcome(event: Mapping[str, Any]) -> str:
 
 
 class HostHistory(FactBase[History]):
-    """The host's kept generations and its history. Reads only."""
+    """The host's kept generations and its history. Reads only.
 
-    def command(self, request: str) -> StringCommand:
-        """`request`: JSON of `history_request`."""
-        return python_command(program_text("kept"), request)
+    Asked with `_stdin=StandardInput(history_request(layout))`.
+    """
+
+    def command(self) -> StringCommand:
+        return program_command(ReadHistory.program)
 
     def process(self, output: list[str]) -> History:
-        try:
-            return History.parse(decoded(output[-1:]))
-        except (LookupError, TypeError, ValueError, AttributeError):
-            raise FactProcessError(NO_ANSWER) from None
+        return History.of(answer(KeptGenerations, output))
 
 
-def history_request(layout: Layout) -> dict[str, str]:
-    return {"config": layout.config, "generations": layout.generations, "state": layout.state}
+def history_request(layout: Layout) -> ReadHistory:
+    return ReadHistory(config=layout.config, generations=layout.generations, state=layout.state)

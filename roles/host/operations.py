@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Generator
-from typing import Literal
+from typing import Literal, TypedDict
 
 from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from roles.contract.generation import Scope
+from roles.contract.requests import AcquireLock, GoForward, Prune, ReleaseLock, StageGateway, WriteGeneration
 from roles.host.history import KeptGeneration
 from roles.host.holder import is_gone, this_process, who_runs_this
 from roles.host.program import HostProgram
-from roles.host.programs.lock import described
+from roles.host.programs.deploy_lock import described
 from roles.host.requests import install_request, system_request
 from roles.host.sending import SendFile
 from roles.host.target import Target
-from roles.plan import STAGED_FOLDER, STAGED_PORT, STAGED_PORTS, Json, Layout
+from roles.plan import STAGED_FOLDER, STAGED_PORT, STAGED_PORTS, Layout
 
 
 def lock_folder(layout: Layout) -> str:
@@ -60,13 +62,11 @@ def acquire_lock(
     if present and dead:
         host.log(f"taking over the lock of an earlier run of yours that is gone (since {present.get('since')})")
     yield HostProgram(
-        "lock",
-        {
-            "action": "acquire",
-            "folder": lock_folder(target.plan.layout),
-            "holder": dict(holder),
-            "take_over": present["id"] if present and dead else None,
-        },
+        AcquireLock(
+            folder=lock_folder(target.plan.layout),
+            holder=holder,
+            take_over=present["id"] if present and dead else None,
+        )
     )
     target.lock_id = holder["id"]
     target.changed()
@@ -74,7 +74,7 @@ def acquire_lock(
 
 def release_command(target: Target, lock_id: str | None) -> HostProgram:
     """Releases the lock if it has that id; none = whoever holds it."""
-    return HostProgram("lock", {"action": "release", "folder": lock_folder(target.plan.layout), "id": lock_id})
+    return HostProgram(ReleaseLock(folder=lock_folder(target.plan.layout), id=lock_id))
 
 
 @operation()
@@ -109,7 +109,7 @@ def prepare_system() -> Generator[PyinfraCommand, None, None]:
         host.noop("packages, users and folders are there")
         return
     keep_off, users = target.plan.keep_off, pending.users
-    yield HostProgram("system", system_request(layout, pending.packages, keep_off, users=users, linger=pending.linger))
+    yield HostProgram(system_request(layout, pending.packages, keep_off, users=users, linger=pending.linger))
     target.changed()
 
 
@@ -124,7 +124,7 @@ def make_installs() -> Generator[PyinfraCommand, None, None]:
     for install in missing:
         if install.install.sent_from:
             yield SendFile(install.install.sent_from, install, layout.state)
-        yield HostProgram("install", install_request(layout, install, target.uv_tool()))
+        yield HostProgram(install_request(layout, install, target.uv_tool()))
     target.changed()
 
 
@@ -137,27 +137,16 @@ def write_generation() -> Generator[PyinfraCommand, None, None]:
         return
     generation = target.generation
     yield HostProgram(
-        "generation",
-        {
-            "state": target.plan.layout.state,
-            "folder": generation.folder,
-            "files": {
-                path: [base64.b64encode(file.content).decode(), file.mode] for path, file in generation.files.items()
+        WriteGeneration(
+            state=target.plan.layout.state,
+            scope=target.plan.layout.scope,
+            folder=generation.folder,
+            files={
+                path: (base64.b64encode(file.content).decode(), file.mode) for path, file in generation.files.items()
             },
-            "links": dict(generation.links),
-            "generated_secrets": [
-                {
-                    "path": secret.path,
-                    "variable": secret.variable,
-                    "also": secret.also,
-                    "prefix": secret.prefix,
-                    "inherited_from": list(secret.inherited_from),
-                    "inherited_as": secret.inherited_as,
-                }
-                for secret in target.plan.generated_secrets
-            ],
-            "scope": target.plan.layout.scope,
-        },
+            links=generation.links,
+            generated_secrets=target.plan.generated_secrets,
+        )
     )
     target.changed()
 
@@ -171,27 +160,26 @@ def stage_gateway() -> Generator[PyinfraCommand, None, None]:
         host.noop("the gateway stays as it is, or none answers yet")
         return
     yield HostProgram(
-        "stage",
-        {
-            "scope": layout.scope,
-            "state": layout.state,
-            "folder": generation.folder,
-            "unit": staging.unit,
-            "text": staging.text,
-            "folder_placeholder": STAGED_FOLDER,
-            "port_placeholder": STAGED_PORT,
-            "environment": staging.environment,
-            "verifier": staging.verifier,
-            "ready_path": staging.ready_path,
-            "ports": list(STAGED_PORTS),
-            "timeout": staging.start_timeout,
-            "who": who_runs_this(),
-            "stale": [
+        StageGateway(
+            scope=layout.scope,
+            state=layout.state,
+            who=who_runs_this(),
+            folder=generation.folder,
+            unit=staging.unit,
+            text=staging.text,
+            folder_placeholder=STAGED_FOLDER,
+            port_placeholder=STAGED_PORT,
+            environment=staging.environment,
+            verifier=staging.verifier,
+            ready_path=staging.ready_path,
+            ports=STAGED_PORTS,
+            timeout=staging.start_timeout,
+            stale=tuple(
                 name
                 for name, digest in generation.unit_digests.items()
                 if name not in target.state.units or target.state.units[name].running_digest != digest
-            ],
-        },
+            ),
+        )
     )
 
 
@@ -224,15 +212,32 @@ def go_back(*, to: KeptGeneration) -> Generator[PyinfraCommand, None, None]:
 
 def _go_to(target: Target, generation: str, *, by_hand: bool) -> Generator[PyinfraCommand, None, None]:
     found = target.state.generation
-    folder = f"{target.plan.layout.generations}/{generation}"
-    outdated: list[Json] = [name for name, unit in target.state.units.items() if unit.outdated]
-    request = {**activation_request(target, found), "folder": folder, "by_hand": by_hand, "outdated": outdated}
-    yield HostProgram("forward", request)
+    yield HostProgram(
+        GoForward(
+            **activation(target, found),
+            folder=f"{target.plan.layout.generations}/{generation}",
+            by_hand=by_hand,
+            outdated=tuple(name for name, unit in target.state.units.items() if unit.outdated),
+        )
+    )
     target.found, target.activated = found, generation
     target.changed()
 
 
-def activation_request(target: Target, found: str | None) -> dict[str, Json]:
+class ActivationFields(TypedDict):
+    """Those of `roles.contract.requests.Activation` that are the same for every activation of a host."""
+
+    scope: Scope
+    state: str
+    config: str
+    generations: str
+    units_folder: str
+    wanted_by: str
+    found: str | None
+    who: str
+
+
+def activation(target: Target, found: str | None) -> ActivationFields:
     """What every activation needs to know, besides what lies in the generation's folder.
 
     Args:
@@ -241,9 +246,9 @@ def activation_request(target: Target, found: str | None) -> dict[str, Json]:
     layout = target.plan.layout
     return {
         "scope": layout.scope,
+        "state": layout.state,
         "config": layout.config,
         "generations": layout.generations,
-        "state": layout.state,
         "units_folder": layout.units,
         "wanted_by": layout.wanted_by,
         "found": found,
@@ -263,11 +268,6 @@ def remove_unused_installs() -> Generator[PyinfraCommand, None, None]:
         host.noop("every install is used")
         return
     yield HostProgram(
-        "prune",
-        {
-            "state": target.plan.layout.state,
-            "folders": list(unused),
-            "commands": [list(command) for command in commands],
-        },
+        Prune(state=target.plan.layout.state, folders=unused, commands=commands),
     )
     target.changed()

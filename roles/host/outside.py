@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -12,8 +11,8 @@ from ipaddress import ip_address
 from pyinfra.api import FactBase, Host, StringCommand
 from pyinfra.connectors.ssh import SSHConnector
 
-from roles.host.output import decoded
-from roles.host.program import CLEAN, program_text, python_command
+from roles.contract.requests import Reach, Reached
+from roles.host.program import CLEAN, StandardInput, answer, program_command
 from roles.host.programs.reach import LONGEST_ANSWER, OPEN, REFUSED, SILENT, reach
 from roles.plan import HostPlan
 from roles.verify import Check
@@ -31,16 +30,14 @@ class _Port:
     closed: bool
 
 
-class Reached(FactBase[list[str]]):
-    """What a host of the inventory reaches, as `reach` gives it."""
+class ReachedFrom(FactBase[Reached]):
+    """What a host of the inventory reaches. Asked with `_stdin=StandardInput(Reach(addresses=…))`."""
 
-    def command(self, addresses: str) -> StringCommand:
-        """`addresses`: JSON, a list of address and port each."""
-        return python_command(program_text("reach"), addresses)
+    def command(self) -> StringCommand:
+        return program_command(Reach.program)
 
-    def process(self, output: list[str]) -> list[str]:
-        found: list[str] = decoded(output)
-        return found
+    def process(self, output: list[str]) -> Reached:
+        return answer(Reached, output)
 
 
 class Addresses(FactBase[list[str]]):
@@ -68,11 +65,11 @@ def outside_checks(host: Host, plan: HostPlan) -> tuple[Check, ...]:
     if other is None:
         return tuple(checks)
     began = time.monotonic()
-    wanted = json.dumps([[port.address, port.number] for port in ports])
-    found: list[str] | None = other.get_fact(Reached, addresses=wanted)
+    wanted = Reach(addresses=tuple((port.address, port.number) for port in ports))
+    found: Reached | None = other.get_fact(ReachedFrom, _stdin=StandardInput(wanted))
     if found is None:
         return tuple(checks)
-    return (*checks, *_checks(host, ports, found, other.name, began))
+    return (*checks, *_checks(host, ports, found.results, other.name, began))
 
 
 def _address_of(host: Host) -> str | None:

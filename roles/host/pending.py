@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from roles.host.state import BUILD_USER, HostState
+from roles.contract.state import HostState
+from roles.host.state import BUILD_USER
 from roles.plan import MEGABYTE, Generation, HostPlan, ResolvedInstall
 
 _VENDORS = {"nvidia": "an NVIDIA", "amd": "an AMD"}
@@ -63,8 +64,8 @@ def _must_be_written(plan: HostPlan, generation: Generation, state: HostState) -
         return True
     if state.generation != generation.digest:
         return True
-    wanted = {path: [_sha256(file.content), file.mode, state.uid] for path, file in generation.files.items()}
-    wanted |= {path: [target, 0, state.uid] for path, target in generation.links.items()}
+    wanted = {path: (_sha256(file.content), file.mode, state.uid) for path, file in generation.files.items()}
+    wanted |= {path: (target, 0, state.uid) for path, target in generation.links.items()}
     return wanted != state.files
 
 
@@ -118,7 +119,7 @@ def _went_back(generation: Generation, state: HostState) -> str:
 def unused_installs(generation: Generation, state: HostState) -> tuple[str, ...]:
     """Folders of installs and models that neither a kept generation nor the wanted one uses."""
     wanted = {install.folder for install in generation.installs}
-    return tuple(sorted(state.installs - state.used_installs - wanted))
+    return tuple(sorted({*state.installs} - {*state.used_installs} - wanted))
 
 
 def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:
@@ -136,12 +137,10 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> lis
     if layout.scope == "user" and state.missing_packages:
         packages = " ".join(state.missing_packages)
         problems.append(f"packages are missing: ask an administrator to run `apt-get install {packages}` once")
-    if tuple(int(part) for part in state.platform["python"].split(".")[:2]) < (3, 11):
-        problems.append(f"its python3 is {state.platform['python']}; 3.11 or newer is needed")
     own = {unit.name for unit in plan.units} | set(state.linked_units)
     for unit in plan.units:
         port = unit.endpoint.port if unit.endpoint else None
-        strangers = [holder for holder in state.ports.get(port, ()) if holder not in own] if port else []
+        strangers = [holder for holder in state.ports.get(str(port), ()) if holder not in own] if port else []
         if strangers:
             problems.append(
                 f"port {port}, which {unit.name} needs, is taken by {', '.join(strangers)}: "
@@ -177,10 +176,10 @@ def _disks_too_small(plan: HostPlan, generation: Generation, state: HostState) -
     by_device: dict[int, list[str]] = {}
     for folder, need in needs.items():
         if need:
-            by_device.setdefault(state.disk_free[folder][0], []).append(folder)
+            by_device.setdefault(state.disks[folder].device, []).append(folder)
     problems = []
     for folders in by_device.values():
-        need, free = sum(needs[folder] for folder in folders), state.disk_free[folders[0]][1]
+        need, free = sum(needs[folder] for folder in folders), state.disks[folders[0]].free
         if need > free:
             problems.append(
                 f"{' and '.join(folders)} need {need // MEGABYTE} MB for what is to be installed, and "

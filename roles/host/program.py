@@ -7,21 +7,27 @@ history, and they may hold secrets and be of any size.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING, TypeVar
 
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.exceptions import FactProcessError
 
+from roles.contract.requests import Request
+from roles.contract.wire import WireError, read, written
 from roles.host.holder import who_runs_this
-from roles.plan import Json
+from roles.host.output import NO_ANSWER, decoded
 
 if TYPE_CHECKING:
     from pyinfra.api import Host, State
     from pyinfra.api.arguments import ConnectorArguments
     from pyinfra.connectors.util import CommandOutput
+
+T = TypeVar("T")
 
 PACKAGE = "roles.host.programs"
 
@@ -38,49 +44,73 @@ no library, module or program that one of their folders holds is to be taken for
 PYTHON = "/usr/bin/python3"
 """The host's own. With `-I` and `-S` it takes nothing from the working folder, a home or a `.pth` file."""
 
-_BOOTSTRAP = """
-import importlib.machinery, json, os, sys, types
+_NO_PYTHON, _OLD_PYTHON = "no-python", "old-python"
+_OLDEST_PYTHON = (3, 11)
+
+_BOOTSTRAP = (
+    f"""
+import sys
+if sys.version_info < {_OLDEST_PYTHON}:
+    sys.exit(print("{_OLD_PYTHON}", sys.version.split()[0]))
+"""
+    + """
+import importlib, importlib.machinery, json, os
 os.umask(0o022)
 # What it says holds names and log lines of others, in any bytes.
 sys.stdout.reconfigure(errors="backslashreplace")
 sent = json.load(sys.stdin)
 class Sent:
+    # The modules that came along: nothing of them is written to the host.
+    def find_spec(name, path=None, target=None):
+        if name in sent["modules"]:
+            return importlib.machinery.ModuleSpec(name, Sent, is_package=name in sent["packages"])
+    def create_module(spec):
+        return None
+    def exec_module(module):
+        exec(compile(Sent.get_source(module.__name__), module.__name__, "exec"), module.__dict__)
     get_source = sent["modules"].get
-for name, text in sent["modules"].items():
-    module = sys.modules[name] = types.ModuleType(name)
-    module.__spec__ = importlib.machinery.ModuleSpec(name, Sent)
-    module.__path__ = []
-    exec(compile(text, name, "exec"), module.__dict__)
-program = sys.modules[sent["program"]]
-console = sys.modules["roles.host.programs.console"]
-turn = sys.modules["roles.host.programs.turn"]
-lock = sys.modules["roles.host.programs.lock"]
-state = sent["request"].get("state")
+sys.meta_path.insert(0, Sent)
+load = importlib.import_module
+program = load(sent["program"])
+console, host_lock, deploy_lock = (
+    load("roles.host.programs." + name) for name in ("console", "host_lock", "deploy_lock")
+)
+state = sent["state"]
 try:
-    with turn.one_at_a_time(state, sent["step"], sent["who"]):
-        # Once it is this step's turn: whoever waits may lose the lock meanwhile.
-        lock.require(state, sent["lock"])
-        program.main(sent["request"])
+    request = load("roles.contract.wire").read(getattr(load(sent["shapes"]), sent["shape"]), sent["request"])
+    with host_lock.one_at_a_time(state, sent["step"], sent["who"]):
+        # Only now: whoever waits may lose the deploy lock meanwhile.
+        deploy_lock.require(state, sent["lock"])
+        program.main(request)
 except console.HostError as error:
     sys.exit(str(error))
 except OSError as error:
     sys.exit(console.described(error))
 """
+)
 
 _LOCK_KEY = "ai_backend_lock"
-
-_ORDER = (
-    "console", "manifest", "below", "files", "turn", "lock", "confined", "processes", "handover", "archive", "unpack",
-    "systemd", "download", "hub", "uv_tool", "ggml", "python_env", "toolkits", "source_build", "release", "receive",
-    "install", "system", "generation", "kept", "record", "front", "activate", "rollback", "forward", "stage", "prune",
-)  # fmt: skip
-"""The programs, each after those it imports."""
+_SENT_PACKAGES = ("roles.contract", PACKAGE)
+"""What travels along, with all below it."""
 
 
 @cache
-def program_text(name: str) -> str:
-    """The source of `roles/host/programs/<name>.py`."""
-    return (files(PACKAGE) / f"{name}.py").read_text()
+def _sources() -> tuple[Mapping[str, str], Sequence[str]]:
+    """The text of each module that travels along, by its full name, and which of them are packages."""
+    modules, packages = {"roles": "", "roles.host": ""}, ["roles", "roles.host"]
+
+    def collect(folder: Traversable, package: str) -> None:
+        packages.append(package)
+        for found in folder.iterdir():
+            name = found.name.removesuffix(".py")
+            if found.is_dir() and (found / "__init__.py").is_file():
+                collect(found, f"{package}.{name}")
+            elif found.name.endswith(".py"):
+                modules[package if name == "__init__" else f"{package}.{name}"] = found.read_text(encoding="utf-8")
+
+    for package in _SENT_PACKAGES:
+        collect(files(package), package)
+    return modules, packages
 
 
 def held_lock(host: Host) -> str | None:
@@ -93,16 +123,67 @@ def hold_lock(host: Host, lock_id: str | None) -> None:
     host.connector_data[_LOCK_KEY] = lock_id
 
 
-def payload(program: str, request: Mapping[str, Any], lock_id: str | None = None) -> str:
+def payload(request: Request, lock_id: str | None = None) -> str:
     """What the bootstrap reads from standard input.
 
     Args:
         lock_id: the deploy lock that its run holds; none = it needs none.
     """
-    modules = {"roles": "", "roles.host": "", PACKAGE: ""}
-    modules |= {f"{PACKAGE}.{name}": program_text(name) for name in _ORDER}
-    sent = {"modules": modules, "program": f"{PACKAGE}.{program}", "request": request}
-    return json.dumps({**sent, "step": program, "who": who_runs_this(), "lock": lock_id})
+    modules, packages = _sources()
+    return json.dumps(
+        {
+            "modules": modules,
+            "packages": packages,
+            "program": f"{PACKAGE}.{request.program}",
+            "shapes": type(request).__module__,
+            "shape": type(request).__name__,
+            "request": written(request),
+            "state": request.state_folder,
+            "step": request.program.rpartition(".")[2],
+            "who": who_runs_this(),
+            "lock": lock_id,
+        }
+    )
+
+
+class StandardInput:
+    """What a fact's program reads. pyinfra shows the arguments of facts: this one by its program alone."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def __str__(self) -> str:
+        return self._request.program
+
+    def __iter__(self) -> Iterator[str]:
+        yield payload(self._request)
+
+    def readlines(self) -> list[str]:
+        return list(self)
+
+
+def program_command(program: str) -> StringCommand:
+    """The command that runs the program that comes on standard input; its name shows in a process list."""
+    no_python = f"{_NO_PYTHON}; exit 0; }};"
+    return StringCommand(f"test -x {PYTHON} || {{ echo", no_python, python_command(_BOOTSTRAP, program))
+
+
+def answer(shape: type[T], output: Sequence[str]) -> T:
+    """What a program has printed on its last line, as JSON.
+
+    Raises:
+        FactProcessError: the host cannot run programs of ours, or that is not of the shape.
+    """
+    last = output[-1] if output else ""
+    if last == _NO_PYTHON:
+        raise FactProcessError("this host has no python3, which everything here needs: install the package python3")
+    if last.startswith(_OLD_PYTHON):
+        wanted = ".".join(map(str, _OLDEST_PYTHON))
+        raise FactProcessError(f"its python3 is {last.removeprefix(_OLD_PYTHON).strip()}; {wanted} or newer is needed")
+    try:
+        return read(shape, decoded(output[-1:]))
+    except WireError:
+        raise FactProcessError(NO_ANSWER) from None
 
 
 def python_command(text: str, *arguments: str) -> StringCommand:
@@ -111,29 +192,22 @@ def python_command(text: str, *arguments: str) -> StringCommand:
 
 
 class HostProgram(PyinfraCommand):
-    """`roles.host.programs.<program>.main(request)` on the host; its progress is shown while it runs."""
+    """Runs the program that a request names on the host; its progress is shown while it runs."""
 
-    def __init__(self, program: str, request: Mapping[str, Json]) -> None:
+    def __init__(self, request: Request) -> None:
         super().__init__()
-        self.program = program
-        self._request = request
+        self.request = request
 
     def __repr__(self) -> str:
-        return f"HostProgram({self.program})"
+        return f"HostProgram({self.request.program})"
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> bool:
-        status, _ = run_program(self.program, self._request, state, host, connector_arguments, show=True)
+        status, _ = run_program(self.request, state, host, connector_arguments, show=True)
         return status
 
 
 def run_program(
-    program: str,
-    request: Mapping[str, Json],
-    state: State,
-    host: Host,
-    connector_arguments: ConnectorArguments,
-    *,
-    show: bool,
+    request: Request, state: State, host: Host, connector_arguments: ConnectorArguments, *, show: bool
 ) -> tuple[bool, CommandOutput]:
     """Run a program on the host while an operation is executed.
 
@@ -141,8 +215,8 @@ def run_program(
         show: print what it says.
     """
     return host.run_shell_command(
-        python_command(_BOOTSTRAP, program),
+        program_command(request.program),
         print_output=show,
         print_input=state.print_input,
-        **{**connector_arguments, "_stdin": payload(program, request, held_lock(host))},
+        **{**connector_arguments, "_stdin": payload(request, held_lock(host))},
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from roles.contract.requests import MakeInstall, PrepareSystem, UvTool
 from roles.host.state import BUILD_USER
-from roles.plan import Json, Layout, ResolvedInstall
+from roles.plan import Layout, ResolvedInstall
 
 
 def system_request(
@@ -15,7 +16,7 @@ def system_request(
     *,
     users: Sequence[str] = (),
     linger: bool = False,
-) -> dict[str, Json]:
+) -> PrepareSystem:
     """For the program `system`.
 
     Args:
@@ -24,36 +25,32 @@ def system_request(
         users: system users that units run as, and that are missing.
         linger: turn lingering on for the user.
     """
-    return {
-        "state": layout.state,
-        "packages": list(packages),
-        "keep_off": list(keep_off),
-        "build_user": _builder(layout),
-        "users": list(users),
-        "cache": layout.cache,
-        "folders": [[layout.installs, 0o755], [layout.state, 0o755], [layout.cache, 0o755]],
-        "lingering": linger,
-    }
+    return PrepareSystem(
+        state=layout.state,
+        packages=tuple(packages),
+        keep_off=tuple(keep_off),
+        build_user=_builder(layout),
+        users=tuple(users),
+        cache=layout.cache,
+        folders=((layout.installs, 0o755), (layout.state, 0o755), (layout.cache, 0o755)),
+        lingering=linger,
+    )
 
 
-def install_request(layout: Layout, resolved: ResolvedInstall, uv: Mapping[str, str]) -> dict[str, Json]:
-    """For the program `install`.
-
-    Args:
-        uv: folder and requirements of the uv that makes environments.
-    """
+def install_request(layout: Layout, resolved: ResolvedInstall, uv: UvTool) -> MakeInstall:
+    """For the program `installers.install`."""
     install = resolved.install
-    return {
-        "kind": install.kind,
-        "title": install.title,
-        "folder": resolved.folder,
-        "recipe": dict(resolved.recipe),
-        "state": layout.state,
-        "token": install.token.reveal() if install.token else None,
-        "cache": layout.cache,
-        "build_user": _builder(layout),
-        "uv": dict(uv),
-    }
+    return MakeInstall(
+        state=layout.state,
+        kind=install.kind,
+        title=install.title,
+        folder=resolved.folder,
+        recipe=resolved.recipe,
+        token=install.token.reveal() if install.token else None,
+        cache=layout.cache,
+        build_user=_builder(layout),
+        uv=uv,
+    )
 
 
 def _builder(layout: Layout) -> str | None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from pyinfra.api.command import PyinfraCommand
 
+from roles.contract.requests import Piece, ReceiveFile
 from roles.host.program import run_program
-from roles.plan import MEGABYTE, Json, ResolvedInstall
+from roles.plan import MEGABYTE, ResolvedInstall
 
 if TYPE_CHECKING:
     from pyinfra.api import Host, State
@@ -36,9 +37,9 @@ class SendFile(PyinfraCommand):
         return f"SendFile({self._path})"
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> bool:
-        def receive(**piece: Json) -> int | None:
-            request: dict[str, Json] = {"target": self._target, "state": self._state_folder, **piece}
-            status, output = run_program("receive", request, state, host, connector_arguments, show=False)
+        def receive(piece: Piece | None = None) -> int | None:
+            request = ReceiveFile(state=self._state_folder, target=self._target, piece=piece)
+            status, output = run_program(request, state, host, connector_arguments, show=False)
             if not status:
                 host.log_styled(output.stderr or f"{self._title}: the host does not take it", fg="red")
                 return None
@@ -58,7 +59,7 @@ class SendFile(PyinfraCommand):
             while there is not None and there < size:
                 file.seek(there)
                 data = base64.b64encode(file.read(PIECE)).decode()
-                there = receive(offset=there, size=size, data=data)
+                there = receive(Piece(offset=there, size=size, data=data))
                 if there is not None and time.monotonic() - said > _SAY_SECONDS:
                     said = time.monotonic()
                     host.log(f"{self._title}: {there / MEGABYTE:.1f} MB sent ({100 * there // size} %)")

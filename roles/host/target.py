@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
+from roles.contract.requests import UvTool
+from roles.contract.state import HostState
 from roles.host.connection import tend
 from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
-from roles.host.program import held_lock, hold_lock
-from roles.host.state import HostState, StackState, state_request
+from roles.host.program import StandardInput, held_lock, hold_lock
+from roles.host.state import StackState, state_request
 from roles.plan import Generation, HostPlan, read_lock, resolve
 
 _KEY = "ai_backend_target"
@@ -58,7 +58,7 @@ class Target:
     @property
     def state(self) -> HostState:
         if self._state is None:
-            state = self.host.get_fact(StackState, request=json.dumps(state_request(self.plan)))
+            state = self.host.get_fact(StackState, _stdin=StandardInput(state_request(self.plan)))
             if state is None:
                 raise DeployError(f"{self.host.name}: its state cannot be read, see above")
             self._state = state
@@ -97,8 +97,8 @@ class Target:
         if problems:
             raise DeployError(f"{self.host.name} cannot be deployed to:\n" + "\n".join(f"    - {p}" for p in problems))
 
-    def uv_tool(self) -> Mapping[str, str]:
-        """The uv that makes environments there: its requirements, and a folder named by them and the host's Python."""
+    def uv_tool(self) -> UvTool:
+        """The uv that makes environments there, in a folder named by its requirements and the host's Python."""
         requirements = read_lock("host", "uv")
         key = hashlib.sha256(f"{requirements}{self.state.platform['python']}".encode()).hexdigest()[:16]
-        return {"folder": f"{self.plan.layout.installs}/uv/{key}", "requirements": requirements}
+        return UvTool(folder=f"{self.plan.layout.installs}/uv/{key}", requirements=requirements)

@@ -16,13 +16,13 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.exceptions import FactProcessError
 from rich.console import Console
 
+from roles.contract.requests import GoBack, Outcome, RecordVerdict
 from roles.host.holder import who_runs_this
-from roles.host.operations import activation_request
+from roles.host.operations import activation
 from roles.host.output import decoded
 from roles.host.outside import outside_checks
 from roles.host.program import HostProgram, python_command
 from roles.host.target import Target
-from roles.plan import Json
 from roles.verify import EARLIER, FORMS, VERDICTS, Verdict, print_report
 
 _LOG_WIDTH = 140
@@ -147,20 +147,28 @@ def _write_report(verdict: Verdict, earlier: Sequence[Verdict], folder: Path) ->
 def _consequence(target: Target, verdict: Verdict | None) -> HostProgram:
     """What a deploy makes of the verdict on what it has activated: it is written down, or the host goes back."""
     generation = target.activated or target.state.generation
-    if verdict is not None and verdict.status == "pass":
-        layout = target.plan.layout
-        written: dict[str, Json] = {"state": layout.state, "who": who_runs_this(), "generation": generation}
-        return HostProgram("record", {**written, "verdict": _for_history(verdict)})
-    request = activation_request(target, target.found or generation)
-    request |= {"failed": generation, "reason": _reason(verdict), "verdict": _for_history(verdict)}
-    request["verified"] = verdict is not None
-    return HostProgram("rollback", request)
+    assert generation is not None, "a run that verifies has activated a generation, or found one active"
+    outcome = _for_history(verdict)
+    if outcome.status == "pass":
+        state = target.plan.layout.state
+        return HostProgram(
+            RecordVerdict(state=state, who=who_runs_this(), generation=generation, verdict=outcome),
+        )
+    return HostProgram(
+        GoBack(
+            **activation(target, target.found or generation),
+            failed=generation,
+            reason=_reason(verdict),
+            verdict=outcome,
+            verified=verdict is not None,
+        )
+    )
 
 
-def _for_history(verdict: Verdict | None) -> dict[str, Json]:
+def _for_history(verdict: Verdict | None) -> Outcome:
     if verdict is None:
-        return {"status": "unknown", "summary": _NO_VERDICT, "seconds": 0}
-    return {"status": verdict.status, "summary": verdict.outcome, "seconds": verdict.seconds}
+        return Outcome(status="unknown", summary=_NO_VERDICT, seconds=0)
+    return Outcome(status=verdict.status, summary=verdict.outcome, seconds=verdict.seconds)
 
 
 def _reason(verdict: Verdict | None) -> str:

@@ -1,8 +1,9 @@
 """Stack → host plan → generation: pure functions over plain data."""
 
+from roles.contract.generation import ACTIVATION, DIGEST_VARIABLE, Drain, GeneratedVariable, Live, PlatformKey, Spare
 from roles.plan.compile import Context, Planner, compile_stack
 from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER
-from roles.plan.generation import ACTIVATION, Generation, RenderedFile, ResolvedInstall, resolve
+from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
 from roles.plan.layout import Layout, layout_of
 from roles.plan.model import (
     MEGABYTE,
@@ -12,19 +13,14 @@ from roles.plan.model import (
     Backend,
     CardWeights,
     DeploymentPlan,
-    Drain,
     Endpoint,
     EnvValue,
-    GeneratedVariable,
     HostPlan,
     Install,
     Json,
-    Live,
     Login,
-    PlatformKey,
     RoutePlan,
     ServicePlan,
-    Spare,
     Staging,
     Unit,
     runtime_folder,
@@ -33,7 +29,7 @@ from roles.plan.models import model_install
 from roles.plan.provider_unit import Dialect, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.templates import render
-from roles.plan.unit_file import DIGEST_VARIABLE, GATEWAY_INSTANCES, unit_file
+from roles.plan.unit_file import GATEWAY_INSTANCES, unit_file
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
 from roles.plan.verifier import ENVIRONMENT as VERIFIER_ENVIRONMENT
 from roles.plan.verifier import SOURCES as VERIFIER

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from roles.contract.generation import DIGEST_VARIABLE
 from roles.plan.layout import Layout
 from roles.plan.model import STAGED_PORTS, ServicePlan, Unit, runtime_folder
 from roles.plan.templates import render
-from roles.plan.unit_file import DIGEST_PLACEHOLDER, DIGEST_VARIABLE, GATEWAY_INSTANCES
+from roles.plan.unit_file import DIGEST_PLACEHOLDER, GATEWAY_INSTANCES
 
 GATEWAY_USER = "ai-backend-gateway"
 FRONT_USER = "ai-backend-front"

@@ -16,14 +16,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
+from roles.contract.generation import ACTIVATION, ActivatedUnit, ActivationFile, PlatformKey
+from roles.contract.wire import written
 from roles.options import Secret
-from roles.plan.model import EnvValue, HostPlan, Install, Json, PlatformKey, Unit
+from roles.plan.model import EnvValue, HostPlan, Install, Json, Unit
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
-
-ACTIVATION = "activation.json"
-"""Path, below the generation, of what its activation needs to know: it can be activated again without its plan."""
 
 _SHOWN_DIGITS = 16
 """Hexadecimal digits of a digest in folder names: 64 bits, for a few hundred folders on one host."""
@@ -120,23 +119,25 @@ def environment_file(variables: Mapping[str, str]) -> str:
 
 def _activation(units: Sequence[Unit], digests: Mapping[str, str]) -> bytes:
     """The units in the order of the plan, each with what its process must carry, and how it is stopped and awaited."""
-    entries = [
-        {
-            "name": unit.name,
-            "kind": unit.kind,
-            "digest": digests[unit.name],
-            "ready_url": unit.endpoint.ready_url if unit.endpoint else None,
-            "done_file": unit.done_file,
-            "timeout": unit.start_timeout,
-            "stop_timeout": unit.stop_timeout,
-            "drain": asdict(unit.drain) if unit.drain else None,
-            "holds": list(unit.holds),
-            "last": unit.last,
-            "live": asdict(unit.live) if unit.live else None,
-        }
-        for unit in units
-    ]
-    return f"{json.dumps({'units': entries}, indent=2)}\n".encode()
+    file = ActivationFile(
+        units=tuple(
+            ActivatedUnit(
+                name=unit.name,
+                kind=unit.kind,
+                digest=digests[unit.name],
+                ready_url=unit.endpoint.ready_url if unit.endpoint else None,
+                done_file=unit.done_file,
+                timeout=unit.start_timeout,
+                stop_timeout=unit.stop_timeout,
+                drain=unit.drain,
+                holds=unit.holds,
+                last=unit.last,
+                live=unit.live,
+            )
+            for unit in units
+        )
+    )
+    return f"{json.dumps(written(file), indent=2)}\n".encode()
 
 
 def _revealed(variables: Mapping[str, EnvValue], reveal: Callable[[Secret], str]) -> dict[str, str]:

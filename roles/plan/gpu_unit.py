@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 
+from roles.contract.generation import DIGEST_VARIABLE
 from roles.options import Gpus
 from roles.plan.layout import Layout
 from roles.plan.model import ServicePlan, Unit, runtime_folder
 from roles.plan.templates import render
-from roles.plan.unit_file import DIGEST_PLACEHOLDER, DIGEST_VARIABLE, GPU_UNIT
+from roles.plan.unit_file import DIGEST_PLACEHOLDER, GPU_UNIT
 from roles.plan.verifier import PATH
 
 GPU_PROGRAM = "bin/gpu"

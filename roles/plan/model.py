@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKey
 from roles.options import Deployment, GeneratedSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
 
@@ -21,7 +22,6 @@ STOP_SECONDS = 60
 """How long a unit's stop may take before systemd kills it, where nothing else is said."""
 
 InstallKind: TypeAlias = Literal["python-env", "source-build", "release", "files", "model", "hub-model", "sent-model"]
-PlatformKey: TypeAlias = Literal["machine", "os", "python", "cpu", "gpu"]
 
 
 @dataclass(frozen=True)
@@ -62,62 +62,6 @@ class Endpoint:
     bind: str
     port: int
     ready_url: str
-
-
-@dataclass(frozen=True)
-class Drain:
-    """How a unit is relieved of its work before it is restarted: HAProxy gives new requests to others meanwhile,
-    or answers 503 where there are none.
-
-    Attributes:
-        socket: HAProxy's runtime socket, below the folder for runtime files of the systemd manager.
-        backend: HAProxy's name of the group of servers.
-        server: its name of this one.
-        timeout: seconds that the requests under way may take to end; those that take longer are cut.
-    """
-
-    socket: str
-    backend: str
-    server: str
-    timeout: int
-
-
-@dataclass(frozen=True)
-class Spare:
-    """A server that the front could have, and whether the generation has it.
-
-    Attributes:
-        server: HAProxy's name of it.
-        unit: what runs it.
-        used: whether it gets requests.
-    """
-
-    server: str
-    unit: str
-    used: bool
-
-
-@dataclass(frozen=True)
-class Live:
-    """What HAProxy is given anew while it runs, through its runtime socket: a change of it restarts nothing.
-
-    Attributes:
-        socket: its runtime socket, below the folder for runtime files of the systemd manager.
-        keys: its list of the digests of the clients' keys, likewise.
-        key_files: environment files that may hold the key; the last that does counts.
-        key_variable: the variable that holds it there.
-        backend: its name of the group of servers.
-        servers: all servers that it may have.
-        drain_timeout: seconds that the requests under way of one that it has no more may take to end.
-    """
-
-    socket: str
-    keys: str
-    key_files: tuple[str, ...]
-    key_variable: str
-    backend: str
-    servers: tuple[Spare, ...]
-    drain_timeout: int
 
 
 @dataclass(frozen=True)
@@ -315,29 +259,6 @@ class ServicePlan:
     """How the gateway is tried out."""
     prune_commands: tuple[tuple[str, ...], ...] = ()
     """Commands that free what it keeps and nobody declares any more, and say what they freed."""
-
-
-@dataclass(frozen=True)
-class GeneratedVariable:
-    """An environment file with one random value that is made on the host, once.
-
-    Attributes:
-        variable: the value's name.
-        also: its second name, by which another process that reads the file knows it.
-        inherited_from: units of the version before,
-        inherited_as: and the variable of their processes whose value it takes over where one of them runs.
-    """
-
-    path: str
-    variable: str
-    prefix: str = ""
-    also: str | None = None
-    inherited_from: tuple[str, ...] = ()
-    inherited_as: str = ""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.variable, self.also) if self.also else (self.variable,)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from roles.contract.generation import DIGEST_VARIABLE
 from roles.options import Gpus, Service
 from roles.plan.layout import Layout
 from roles.plan.model import STOP_SECONDS, EnvValue
 from roles.plan.templates import render
-
-DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
-"""Environment variable in which each process carries its unit's digest."""
 
 DIGEST_PLACEHOLDER = "@digest@"
 """Stands in a unit's text for its digest, which is known only once all that it covers is."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from roles.contract.generation import DIGEST_VARIABLE
 from roles.options import Gpus, Verification
 from roles.plan.layout import Layout
 from roles.plan.model import EnvValue, ServicePlan, Unit
 from roles.plan.templates import render
-from roles.plan.unit_file import DIGEST_PLACEHOLDER, DIGEST_VARIABLE
+from roles.plan.unit_file import DIGEST_PLACEHOLDER
 from roles.plan.verifier import COMMAND, PATH, verifier_arguments, verifier_command, verifier_installs
 
 WATCH_UNIT = "ai-backend-verify.service"

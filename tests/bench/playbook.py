@@ -7,8 +7,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from roles.host.program import program_text
-from roles.host.state import BUILD_USER, HostState, state_request
+from roles.contract.state import HostState
+from roles.host.program import _BOOTSTRAP, answer, payload
+from roles.host.state import BUILD_USER, state_request
 from roles.plan import VERIFIER_COMMAND, Generation, HostPlan, resolve
 from roles.rooms import plan_of
 from tests.lab.inventory import lab_stack
@@ -39,8 +40,8 @@ def render_for_ansible(host: LabHost, folder: Path) -> Path:
 
 def _read_state(host: LabHost, plan: HostPlan) -> HostState:
     """What a deploy reads of the host, read in the same way but for pyinfra."""
-    done = host.run(f"python3 - {shlex.quote(json.dumps(state_request(plan)))}", input=program_text("state"))
-    return HostState.parse(json.loads(done.stdout))
+    done = host.run(f"python3 -c {shlex.quote(_BOOTSTRAP)}", input=payload(state_request(plan)))
+    return answer(HostState, done.stdout.splitlines())
 
 
 def _variables(plan: HostPlan, generation: Generation) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from roles.contract.generation import INSTALL_MARK
+from roles.contract.requests import UvTool
 from roles.host.program import _BOOTSTRAP, CALLERS_PATH, payload
-from roles.host.programs.manifest import MARK
-from roles.host.programs.toolkits import CUDA_FOLDER
+from roles.host.programs.installers.toolkits import CUDA_FOLDER
 from roles.host.requests import install_request
 from tests.gpu.packing import PYTHON, SOURCE_ARCHIVE
 from tests.gpu.reference import SOURCE, Deployed
@@ -29,7 +30,7 @@ exec "$@"
 
 
 def is_built(made: Deployed) -> bool:
-    return Path(made.build.folder, MARK).exists()
+    return Path(made.build.folder, INSTALL_MARK).exists()
 
 
 def build(made: Deployed, pack: Path, programs: Path, log: Path, say: Callable[[str], None]) -> str:
@@ -57,9 +58,9 @@ def build(made: Deployed, pack: Path, programs: Path, log: Path, say: Callable[[
         (programs / "ccache").chmod(0o755)
         environment["PATH"] = f"{environment['PATH']}:{programs}"
         remark = ", a stand-in for ccache"
-    request = install_request(made.plan.layout, made.build, {})
+    request = install_request(made.plan.layout, made.build, UvTool(folder="none", requirements=""))
     try:
-        _run(payload("install", request), environment, log, say)
+        _run(payload(request), environment, log, say)
     except BaseException:
         _keep_cmakes_words(made, log.parent)
         raise

@@ -9,15 +9,16 @@ import shlex
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from roles.contract.requests import Request, UvTool
 from roles.host.program import _BOOTSTRAP, payload
 from roles.host.requests import install_request, system_request
 from roles.llama_cpp import LlamaCppBuild
 from roles.llama_cpp.installs import native_install, packages
 from roles.options import SystemScope
-from roles.plan import Install, Json, ResolvedInstall, layout_of, read_lock
+from roles.plan import Install, ResolvedInstall, layout_of, read_lock
 from tests.lab.inventory import LLAMA_CPP
 from tests.labhost import Lab, LabHost
 from tests.labhost.image import say
@@ -63,14 +64,14 @@ def llama_cpp_release(lab: Lab) -> tuple[str, str]:
 
 def _build(host: LabHost, install: Install, packages: Sequence[str]) -> None:
     layout = layout_of(SystemScope())
-    _run(host, "system", system_request(layout, packages))
-    uv = {"folder": f"{layout.installs}/uv/lab", "requirements": read_lock("host", "uv")}
+    _run(host, system_request(layout, packages))
+    uv = UvTool(folder=f"{layout.installs}/uv/lab", requirements=read_lock("host", "uv"))
     resolved = ResolvedInstall(install, digest="lab", folder="/opt/ai-backend/lab", recipe=install.recipe)
-    _run(host, "install", install_request(layout, resolved, uv))
+    _run(host, install_request(layout, resolved, uv))
 
 
-def _run(host: LabHost, program: str, request: Mapping[str, Json]) -> None:
-    host.run(f"python3 -c {shlex.quote(_BOOTSTRAP)} {program}", input=payload(program, request), timeout=1800)
+def _run(host: LabHost, request: Request) -> None:
+    host.run(f"python3 -c {shlex.quote(_BOOTSTRAP)} {request.program}", input=payload(request), timeout=1800)
 
 
 def _fetch(host: LabHost, folder: Path) -> None:

@@ -21,7 +21,7 @@ from tests.labhost.models import write_tiny_gguf
 
 KILLED = -9
 
-STEP = "[t]urn.one_at_a_time"
+STEP = "[h]ost_lock.one_at_a_time"
 """What the command line of every program that a deploy runs on a host holds; the brackets keep pkill from itself."""
 
 INSIDE = [

@@ -13,17 +13,20 @@ import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from roles.contract.requests import MakeInstall, PrepareSystem, Prune, Request, UnpackArchive
 from roles.host.program import _BOOTSTRAP, PACKAGE, payload
 from roles.host.state import BUILD_USER
 from tests.hostile.archives import ARCHIVES, entry, tar
 from tests.hostile.hub import CONTENT, LISTS, PATTERNS, REPOSITORY, HostileServer, head
 from tests.lab.conftest import NewHost
 from tests.labhost import Lab, LabError, LabHost
+from tests.requests import make_install
 
 # Not the cache of deploys: that is shared with other hosts.
 STATE, CACHE, INSTALLS = "/var/lib/ai-backend", "/var/cache/hostile", "/opt/ai-backend"
@@ -74,9 +77,9 @@ class Said:
     error: str
 
 
-def run_all(host: LabHost, cases: Mapping[str, tuple[str, Mapping[str, Any]]]) -> dict[str, Said]:
+def run_all(host: LabHost, cases: Mapping[str, Request]) -> dict[str, Said]:
     """Run host programs one after the other, each in a process of its own as a deploy would, in one login."""
-    sent = {what: json.loads(payload(program, request)) for what, (program, request) in cases.items()}
+    sent = {what: json.loads(payload(request)) for what, request in cases.items()}
     *_, modules = [each.pop("modules") for each in sent.values()]  # the same of all
     host.run("cat > /run/run-all.py", input=_RUN_ALL)
     done = host.run("python3 /run/run-all.py", input=json.dumps([_BOOTSTRAP, modules, sent]), timeout=240)
@@ -85,8 +88,8 @@ def run_all(host: LabHost, cases: Mapping[str, tuple[str, Mapping[str, Any]]]) -
 
 def run_code(host: LabHost, code: str) -> None:
     """Run a few lines as root with the host programs at hand."""
-    modules = json.loads(payload("install", {}))["modules"]
-    start = _BOOTSTRAP.partition("\nprogram =")[0].replace("json.load(sys.stdin)", repr({"modules": modules}))
+    sent = json.loads(payload(Prune(state="", folders=(), commands=())))
+    start = _BOOTSTRAP.partition("\nprogram =")[0].replace("json.load(sys.stdin)", repr(sent))
     host.run("python3 -", input=f"{start}\n{code}")
 
 
@@ -129,21 +132,14 @@ def served(lab: Lab) -> Iterator[HostileServer]:
         yield server
 
 
-def release(server: HostileServer, name: str, content: bytes, **recipe: Any) -> tuple[str, dict[str, Any]]:
+def release(server: HostileServer, name: str, content: bytes, **more: Any) -> MakeInstall:
     """The install of a program whose archive is that."""
     digest = hashlib.sha256(content).hexdigest()
     server.answers[f"/{digest}/x.tgz"] = lambda: head(200, content)
     archives = [{"url": f"{server.url}/{digest}/x.tgz", "sha256": digest}]
-    return "install", {
-        "kind": "release",
-        "title": name,
-        "folder": f"{INSTALLS}/release/{digest[:16]}",
-        "recipe": {"archives": archives, "check": ["bin/program"], "says": "1.2.3", **recipe},
-        "cache": CACHE,
-        "state": STATE,
-        "build_user": BUILD_USER,
-        "uv": {},
-    }
+    recipe = {"archives": archives, "check": ["bin/program"], "says": "1.2.3", **more}
+    folder = Path(INSTALLS, "release", digest[:16])
+    return make_install(folder, "release", recipe, name, cache=CACHE, state=STATE, build_user=BUILD_USER)
 
 
 def test_no_archive_changes_anything_outside_its_folder(host: LabHost, served: HostileServer) -> None:
@@ -154,10 +150,7 @@ def test_no_archive_changes_anything_outside_its_folder(host: LabHost, served: H
     folder = f"{INSTALLS}/alone"
     said = run_all(
         host,
-        {
-            what: ("archive", {"archive": f"/run/hostile/{number}", "folder": folder, "into": ".", "strip": 0})
-            for number, what in enumerate(contents)
-        },
+        {what: UnpackArchive(archive=f"/run/hostile/{number}", folder=folder) for number, what in enumerate(contents)},
     )
     assert len(said) >= 60
     for what, one in said.items():
@@ -177,17 +170,8 @@ def test_no_hub_changes_anything_outside_its_folder(lab: Lab, host: LabHost) -> 
         for what in LISTS.keys() - PATIENT:
             server = stack.enter_context(HostileServer(address_of(lab), LISTS[what], lambda: head(200, CONTENT)))
             recipe = {"endpoint": server.url, "repository": REPOSITORY, "revision": "main", "files": PATTERNS}
-            cases[what] = (
-                "install",
-                {
-                    "kind": "hub-model",
-                    "title": what,
-                    "folder": f"{STATE}/models/hostile",
-                    "recipe": {**recipe, "sha256": None},
-                    "state": STATE,
-                    "token": None,
-                },
-            )
+            folder = Path(STATE, "models/hostile")
+            cases[what] = make_install(folder, "hub-model", {**recipe, "sha256": None}, what, state=STATE)
         said = run_all(host, cases)
     assert len(said) >= 60
     for what in said:
@@ -210,23 +194,21 @@ def test_links_that_the_user_who_builds_lays_in_the_way_change_nothing(host: Lab
     # As a file of root's that was linked there while nobody forbade it, and a cache that was another user's.
     host.run(f"ln /etc/gshadow {CACHE}/uv/other && mkdir {CACHE}/uv/own && chown -h nobody: {CACHE}/uv {CACHE}/uv/own")
     before = listing(host)
-    system: dict[str, Any] = {"state": STATE, "build_user": BUILD_USER, "cache": CACHE}
-    system |= {key: [] for key in ("packages", "keep_off", "users", "folders")}
-    source = {"type": "UrlArchive", "url": f"{served.url}/{digest}/x.tgz", "sha256": digest, "subdirectory": None}
-    name, request = release(served, "a good one", good)
-    built = {**request, "kind": "source-build", "folder": f"{INSTALLS}/source-build/built"}
-    built["recipe"] = {"source": source, "cmake_options": {"CMAKE_INSTALL_RPATH": ""}, "targets": [], "output": "bin"}
-    said = run_all(
-        host,
-        {"system": ("system", {**system, "lingering": False}), "release": (name, request), "build": ("install", built)},
+    system = PrepareSystem(
+        state=STATE, packages=(), keep_off=(), build_user=BUILD_USER, users=(), cache=CACHE, folders=(), lingering=False
     )
+    source = {"type": "UrlArchive", "url": f"{served.url}/{digest}/x.tgz", "sha256": digest, "subdirectory": None}
+    request = release(served, "a good one", good)
+    recipe = {"source": source, "cmake_options": {"CMAKE_INSTALL_RPATH": ""}, "targets": [], "output": "bin"}
+    built = replace(request, kind="source-build", folder=f"{INSTALLS}/source-build/built", recipe=recipe)
+    said = run_all(host, {"system": system, "release": request, "build": built})
     assert said["system"].status == said["release"].status == 0, said
     fails(said["build"], "no CMakeLists.txt in `.` of the source")
     unchanged(host, before)
     assert host.run(f"stat -c %U {CACHE}/downloads {CACHE}/build {CACHE}/uv {CACHE}/uv/own").stdout.split() == [
         "root", "root", BUILD_USER, BUILD_USER,
     ]  # fmt: skip
-    folder = request["folder"]
+    folder = request.folder
     assert host.run(f"find {folder} ! -user root -o -perm /7022 ! -type l").stdout == ""
     assert host.run(f"{folder}/bin/program").stdout == "1.2.3\n"
 
@@ -242,9 +224,9 @@ def test_a_program_that_is_tried_can_change_and_reach_nothing(host: LabHost, ser
     lines = "\n".join(f"({line}) >/dev/null 2>&1 && echo 'could {line}'" for line in tries)
     script = f"#!/bin/sh\n{lines}\n(sleep 1000; touch /tmp/late) >/dev/null 2>&1 &\necho tried all\n"
     before = listing(host)
-    name, request = release(served, "hostile", tar(entry("bin/hostile", script.encode(), mode=0o755)))
-    request["recipe"] |= {"check": ["bin/hostile"], "says": "not to be said"}
-    said = run_all(host, {"try": (name, request)})["try"]
+    content = tar(entry("bin/hostile", script.encode(), mode=0o755))
+    request = release(served, "hostile", content, check=["bin/hostile"], says="not to be said")
+    said = run_all(host, {"try": request})["try"]
     fails(said, "bin/hostile does not say 'not to be said' but 'tried all'")
     unchanged(host, before)
     assert host.run(f"pgrep -u {BUILD_USER}", check=False).stdout == ""
@@ -296,20 +278,21 @@ def built_by(host: LabHost, script: str) -> str:
 def take(host: LabHost, tree: str) -> None:
     run_code(
         host,
-        f"import pathlib\nfrom {PACKAGE}.handover import take\ntake({BUILD_USER!r}, pathlib.Path({tree!r}), 'a tree')",
+        f"import pathlib\nfrom {PACKAGE}.installers.handover import take\n"
+        f"take({BUILD_USER!r}, pathlib.Path({tree!r}), 'a tree')",
     )
 
 
 def test_what_a_killed_run_left_in_a_unit_is_stopped_by_the_next(host: LabHost, served: HostileServer) -> None:
     slow = tar(entry("bin/slow", b"#!/bin/sh\nsleep 1000\n", mode=0o755))
-    name, request = release(served, "slow", slow, check=["bin/slow"])
-    host.run("cat > /run/slow", input=payload(name, request))
+    request = release(served, "slow", slow, check=["bin/slow"])
+    host.run("cat > /run/slow", input=payload(request))
     host.run("cat > /run/bootstrap", input=_BOOTSTRAP)
     host.run('python3 -c "$(cat /run/bootstrap)" install < /run/slow > /run/said 2>&1 &')
     units = "systemctl list-units --no-legend 'ai-backend-build-*'"
     host.run(f"for try in $(seq 100); do pgrep -u {BUILD_USER} sleep && break; sleep 0.1; done")
     assert "running" in host.run(units).stdout
-    host.run("pkill -KILL -f '[t]urn.one_at_a_time'; pkill -KILL systemd-run")
+    host.run("pkill -KILL -f '[h]ost_lock.one_at_a_time'; pkill -KILL systemd-run")
     started = time.monotonic()
     said = run_all(host, {"good": release(served, "good", tar(entry("another", b"one")))})["good"]
     assert said.status == 0, said

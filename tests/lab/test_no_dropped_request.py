@@ -131,7 +131,7 @@ def test_where_a_server_fails_the_gateway_is_not_restarted(host: LabHost, tmp_pa
 def test_a_staged_gateway_that_a_killed_run_left_is_removed_by_the_next(host: LabHost, tmp_path: Path) -> None:
     changed = stack(tmp_path, instances=2, cooldown=22)
     deploy(host, inventory=changed, at="ai-backend-staged.service: started")
-    host.run("pkill -KILL -f '[t]urn.one_at_a_time'", check=False)
+    host.run("pkill -KILL -f '[h]ost_lock.one_at_a_time'", check=False)
     assert host.run("systemctl is-active ai-backend-staged.service").stdout == "active\n"
     deploy(host, inventory=changed).must_pass()
     assert host.run("systemctl is-active ai-backend-staged.service", check=False).stdout == "inactive\n"
@@ -142,7 +142,7 @@ def test_a_staged_gateway_that_a_killed_run_left_is_removed_by_the_next(host: La
 def test_an_instance_that_a_killed_run_left_without_work_gets_it_back(host: LabHost, tmp_path: Path) -> None:
     changed = stack(tmp_path, instances=2, cooldown=23)
     deploy(host, inventory=changed, at="litellm@a.service: relieved of its work")
-    host.run("pkill -KILL -f '[t]urn.one_at_a_time'", check=False)
+    host.run("pkill -KILL -f '[h]ost_lock.one_at_a_time'", check=False)
     found = failures(verdict(host))
     assert any(failure.startswith("gateway/servers: a DRAIN") for failure in found), found
     assert ask(host, "tiny-native") == SAYS["tiny-native"]

@@ -17,7 +17,7 @@ from tests.inventories import INVENTORY
 _SENT = re.compile(r"\[fake\] simulating command on (\S+): (.*)")
 
 PREAMBLE = """
-import json, os
+import json, os, re
 from tests.stacks import *
 from roles.plan import resolve
 from roles.rooms import plan_of
@@ -28,13 +28,13 @@ def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept
     plan = plan_of(stack)
     read = converged_state(plan, resolve(plan, PLATFORM))
     change(read)
-    responses = {"_missing_packages": json.dumps(read)}
+    responses = {re.compile(r" state'?$"): json.dumps(read)}
     if verdict:
         responses["bin/verify"] = verdict
     if kept:
         responses["/verdicts"] = kept
     if history:
-        responses["passed_verifications"] = json.dumps(history(read["generation"]))
+        responses[re.compile(r" generations.kept'?$")] = json.dumps(history(read["generation"]))
     return (f"@fake/{name}", {"stack": stack, "fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": responses})
 """
 
@@ -54,15 +54,12 @@ class Run:
 
 
 def _short(command: str) -> str:
-    if "_missing_packages" in command:
-        return "fact"
-    if "passed_verifications" in command:
-        return "history"
     if "bin/verify" in command:
         return "verify"
     if "/verdicts" in command:
         return "kept verdicts"
-    return command.rstrip("'").split()[-1]
+    program = command.rstrip("'").split()[-1].rpartition(".")[2]
+    return {"state": "fact", "kept": "history"}.get(program, program)
 
 
 def run_pyinfra(

@@ -22,18 +22,18 @@ def test_a_converged_host_gets_two_reads_and_nothing_else(tmp_path: Path) -> Non
 
 
 def test_each_of_several_hosts_gets_what_it_needs(tmp_path: Path) -> None:
-    older = "lambda read: read['units']['litellm@a.service'].update(Digest='0lder')"
+    older = "lambda read: read['units']['litellm@a.service'].update(running_digest='0lder')"
     hosts = f"fake('one', small_stack(), {PASS}), fake('two', small_stack(), {older}, {PASS})"
     run = run_pyinfra(tmp_path, f"hosts = [{hosts}]")
     assert run.status == 0, run.output
     assert run.programs("@fake/one") == ["fact", "verify"]
     assert [step for step in run.programs("@fake/two") if step != "fact"] == [
-        "lock",
+        "deploy_lock",
         "stage",
         "forward",
         "verify",
         "record",
-        "lock",
+        "deploy_lock",
     ]
 
 
@@ -45,19 +45,19 @@ def test_a_fresh_host_gets_every_step_once_and_in_order(tmp_path: Path) -> None:
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {fresh}, {PASS})]")
     assert run.status == 0, run.output
     steps = [step for step in run.programs() if step != "fact"]
-    assert steps == ["lock", "system", *["install"] * 6, "generation", "forward", "verify", "record", "lock"]
+    assert steps == ["deploy_lock", "system", *["install"] * 6, "write", "forward", "verify", "record", "deploy_lock"]
 
 
 def test_a_host_that_runs_something_older_is_only_activated(tmp_path: Path) -> None:
-    older = "lambda read: read['units']['litellm@a.service'].update(Digest='0lder')"
+    older = "lambda read: read['units']['litellm@a.service'].update(running_digest='0lder')"
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {older}, {PASS})]")
     assert [step for step in run.programs() if step != "fact"] == [
-        "lock",
+        "deploy_lock",
         "stage",
         "forward",
         "verify",
         "record",
-        "lock",
+        "deploy_lock",
     ]
     assert "activating, as litellm@a.service runs 0lder" in run.output
 
@@ -66,9 +66,11 @@ def test_a_host_that_runs_something_older_is_only_activated(tmp_path: Path) -> N
     ("holder", "steps"),
     [
         pytest.param(
-            "{{'id': 'x', 'who': {me!r}, 'since': '', 'pid': '4194305'}}", ["lock", "verify", "lock"], id="dead"
+            "{{'id': 'x', 'who': {me!r}, 'since': '', 'pid': '4194305'}}",
+            ["deploy_lock", "verify", "deploy_lock"],
+            id="dead",
         ),
-        pytest.param("{{}}", ["lock", "verify", "lock"], id="nobody"),
+        pytest.param("{{}}", ["deploy_lock", "verify", "deploy_lock"], id="nobody"),
         pytest.param("{{'id': 'x', 'who': 'anna@elsewhere', 'since': '', 'pid': '1'}}", ["verify"], id="another's"),
     ],
 )
@@ -76,14 +78,14 @@ def test_a_lock_that_a_dead_run_left_is_given_back_by_a_run_with_nothing_else_to
     tmp_path: Path, holder: str, steps: list[str]
 ) -> None:
     # A process's number is at most 4194304 (PID_MAX_LIMIT of Linux).
-    left = f"lambda read: read.update(lock=json.dumps({holder.format(me=who_runs_this())}))"
-    run = run_pyinfra(tmp_path, f"import json\nhosts = [fake('box', small_stack(), {left}, {PASS})]")
+    left = f"lambda read: read.update(lock={holder.format(me=who_runs_this())})"
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {left}, {PASS})]")
     assert run.status == 0, run.output
     assert [step for step in run.programs() if step != "fact"] == steps
 
 
 def test_what_stays_open_in_user_scope_is_said_before_a_deploy(tmp_path: Path) -> None:
-    read = "lambda read: read.update(user='alice', home='/home/alice', lingering=True)"
+    read = "lambda read: read.update(user='alice', home='/home/alice', lingers=True)"
     stack = "small_stack(scope=UserScope(user='alice'))"
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', {stack}, {read})]", "preflight.py")
     assert run.status == 0, run.output
@@ -98,7 +100,7 @@ def test_preparing_makes_what_is_missing_and_switches_to_nothing(tmp_path: Path)
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {fresh})]", "prepare.py")
     assert run.status == 0, run.output
     first, second, *steps, last = [step for step in run.programs() if step != "fact"]
-    assert (first, second, last) == ("lock", "system", "lock")
+    assert (first, second, last) == ("deploy_lock", "system", "deploy_lock")
     assert set(steps) == {"install"}
     # What is left to do is none of its business.
     other = "lambda read: read.update(generation=None, files={})"
@@ -109,7 +111,7 @@ def test_preparing_makes_what_is_missing_and_switches_to_nothing(tmp_path: Path)
 def test_pruning_names_the_unused_folders_and_nothing_else(tmp_path: Path) -> None:
     unused = "lambda read: read['installs'].append('/var/lib/ai-backend/models/0ld')"
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {unused})]", "prune.py")
-    assert [step for step in run.programs() if step != "fact"] == ["lock", "prune", "lock"]
+    assert [step for step in run.programs() if step != "fact"] == ["deploy_lock", "prune", "deploy_lock"]
     run = run_pyinfra(tmp_path, "hosts = [fake('box', small_stack())]", "prune.py")
     assert run.programs() == ["fact"]
 
@@ -136,7 +138,7 @@ def test_no_secret_shows_in_what_is_sent_or_printed(tmp_path: Path) -> None:
     fresh = "lambda read: read.update(generation=None, files={})"
     stack = "small_stack(gateway=LiteLLM(master_key=EnvSecret('THE_KEY')))"
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', {stack}, {fresh}, {PASS})]", THE_KEY=secret)
-    assert "generation" in run.programs()
+    assert "write" in run.programs()
     assert secret not in run.output
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from roles.host.programs import activate, stage
 from roles.host.programs.console import HostError
+from roles.host.programs.generations import activate, stage
 from roles.litellm import LiteLLM
 from roles.ollama import Ollama, OllamaRelease
 from roles.options import Provider

@@ -65,7 +65,7 @@ def test_a_listening_process_is_told_whatever_it_is_called(name: str) -> None:
         assert "\n" not in described([found])
         assert "\n" not in "".join(state._listeners(port))
         if not state._unit_of(Path("/proc", str(pid))):
-            assert state._listeners(port) == [told or "a process without a name"]
+            assert state._listeners(port) == (told or "a process without a name",)
 
 
 @pytest.mark.parametrize(

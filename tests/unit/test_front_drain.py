@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from roles.host.programs.front import Runtime, Server
+from roles.contract.generation import Drain
+from roles.host.programs.generations.front import Runtime, Server
 
 _HEAD = "# pxname,svname,scur,status\n"
 
@@ -30,8 +31,8 @@ class Haproxy:
 
 def server(haproxy: Haproxy, monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setattr(Runtime, "ask", lambda _, command: haproxy.ask(command))
-    monkeypatch.setattr("roles.host.programs.front._POLL_SECONDS", 0)
-    return Server(Path("/run"), {"socket": "s", "backend": "gateway", "server": "a", "timeout": 30})
+    monkeypatch.setattr("roles.host.programs.generations.front._POLL_SECONDS", 0)
+    return Server(Path("/run"), Drain("s", "gateway", "a", 30))
 
 
 @pytest.mark.parametrize(

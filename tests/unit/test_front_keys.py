@@ -7,12 +7,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from roles.contract.generation import Live
 from roles.host.programs.console import HostError
-from roles.host.programs.front import Keys
+from roles.host.programs.generations.front import Keys
 from roles.plan.generation import environment_file
 
 AWKWARD = ['sk-"a$b`c\\d%e,f;g&h=i#j', "sk-plain", "sk- with spaces ", "sk-'quoted'", "sk-\\", "sk-ümläut", 'sk-"']
@@ -63,8 +63,8 @@ def haproxy(tmp_path: Path) -> Iterator[Haproxy]:
     server.close()
 
 
-def live(folder: Path, *files: Path) -> dict[str, Any]:
-    return {"socket": "s", "keys": "keys", "key_files": [str(file) for file in files], "key_variable": "KEY"}
+def live(folder: Path, *files: Path) -> Live:
+    return Live("s", "keys", tuple(map(str, files)), "KEY", "gateway", (), 30)
 
 
 def test_the_new_key_is_let_in_before_the_one_before_is_forgotten(tmp_path: Path, haproxy: Haproxy) -> None:

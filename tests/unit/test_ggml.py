@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from roles.host.programs.console import HostError
-from roles.host.programs.ggml import check_backend
+from roles.host.programs.installers.ggml import check_backend
 
 WANTED: dict[str, Any] = {"backend": {"name": "CUDA", "libraries": "bin"}}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,9 +13,11 @@ from typing import Any
 import pytest
 from pyinfra.api.exceptions import DeployError
 
+from roles.contract.history import KeptGenerations, ReadHistory
+from roles.contract.wire import read
 from roles.host.changes import changes
 from roles.host.history import History, KeptGeneration
-from roles.host.program import program_text
+from roles.host.program import _BOOTSTRAP, answer, payload
 from roles.litellm import LiteLLM
 from roles.options import EnvSecret, Secret, Stack
 from roles.plan import Generation, resolve
@@ -49,7 +50,9 @@ def history(active: str, *events: list[dict[str, Any]], missing: Mapping[str, li
         }
         for name in names
     ]
-    return History.parse({"active": active, "generations": generations, "texts": {}, "events": flat})
+    return History.of(
+        read(KeptGenerations, {"active": active, "generations": generations, "texts": {}, "events": flat})
+    )
 
 
 def test_what_was_refused_before_the_switch_is_told_and_is_nothing_to_go_back_to() -> None:
@@ -192,15 +195,16 @@ def test_the_fact_shows_texts_that_anybody_may_read_and_of_secrets_a_digest(tmp_
         (generation / path).chmod(0o644)
     (tmp_path / "config").symlink_to(generation)
     (tmp_path / "generations" / "previous").symlink_to(generation)
-    request = {name: str(tmp_path / name) for name in ("config", "generations", "state")}
+    request = ReadHistory(**{name: str(tmp_path / name) for name in ("config", "generations", "state")})
     done = subprocess.run(
-        [sys.executable, "-I", "-c", program_text("kept"), json.dumps(request)],
+        [sys.executable, "-I", "-c", _BOOTSTRAP],
+        input=payload(request),
         capture_output=True,
         text=True,
         check=True,
     )
     assert "never-to-be-seen" not in done.stdout
-    (found,) = History.parse(json.loads(done.stdout)).generations
+    (found,) = History.of(answer(KeptGenerations, [done.stdout])).generations
     assert (found.name, found.active, found.held, found.outcome) == ("abc", True, False, "")
     assert found.texts["providers.yaml"] == "scope: system"
     assert set(found.files) == {"activation.json", "env/x.env", "providers.yaml"}

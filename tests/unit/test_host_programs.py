@@ -14,14 +14,19 @@ from typing import Any
 
 import pytest
 
+from roles.contract.generation import GeneratedVariable
+from roles.contract.requests import MakeInstall, Prune, WriteGeneration
 from roles.host.program import _BOOTSTRAP, payload
-from roles.host.programs import download as download_module
-from roles.host.programs import generation, install, prune
+from roles.host.programs import prune
 from roles.host.programs.below import Folder
 from roles.host.programs.console import HostError
-from roles.host.programs.download import Digest, download
 from roles.host.programs.files import link_atomic, remove_tree, write_atomic
+from roles.host.programs.generations import write as generation
+from roles.host.programs.installers import download as download_module
+from roles.host.programs.installers import install
+from roles.host.programs.installers.download import Digest, download
 from tests.labhost.faulty_mirror import FaultyMirror
+from tests.requests import make_install
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -46,7 +51,7 @@ def sent(mirror: FaultyMirror) -> int:
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roles.host.programs.download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("roles.host.programs.installers.download.time.sleep", lambda seconds: None)
 
 
 def test_a_download_that_is_cut_is_resumed_and_sends_nothing_twice(mirror: FaultyMirror, tmp_path: Path) -> None:
@@ -164,23 +169,19 @@ def test_removing_a_tree_does_not_follow_links(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
 
 
-def _generation(folder: Path, **files: str) -> dict[str, Any]:
-    return {
-        "folder": str(folder),
-        "files": {name: [base64.b64encode(text.encode()).decode(), 0o640] for name, text in files.items()},
-        "links": {"install/x": "/opt/x"},
-        "scope": "system",
-        "generated_secrets": [
-            {
-                **{"path": f"{folder.parent}/secrets/key.env", "variable": "KEY", "prefix": "sk-"},
-                **{"also": "CALLERS_KEY", "inherited_from": [], "inherited_as": ""},
-            },
-            {
-                **{"path": f"{folder.parent}/secrets/one-name.env", "variable": "PASSWORD", "prefix": ""},
-                **{"also": None, "inherited_from": [], "inherited_as": ""},
-            },
-        ],
-    }
+def _generation(folder: Path, **files: str) -> WriteGeneration:
+    secrets = f"{folder.parent}/secrets"
+    return WriteGeneration(
+        state=str(folder.parent),
+        scope="system",
+        folder=str(folder),
+        files={name: (base64.b64encode(text.encode()).decode(), 0o640) for name, text in files.items()},
+        links={"install/x": "/opt/x"},
+        generated_secrets=(
+            GeneratedVariable(path=f"{secrets}/key.env", variable="KEY", prefix="sk-", also="CALLERS_KEY"),
+            GeneratedVariable(path=f"{secrets}/one-name.env", variable="PASSWORD"),
+        ),
+    )
 
 
 def test_a_generation_is_complete_under_its_name_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,17 +222,10 @@ def test_a_generated_secret_is_made_once_and_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
-def _install(folder: Path, text: str) -> dict[str, Any]:
-    return {
-        "kind": "files",
-        "title": "some files",
-        "folder": str(folder / "installs" / "abc"),
-        "recipe": {"files": {"x/y.txt": text}},
-        "cache": str(folder / "cache"),
-        "state": str(folder / "state"),
-        "build_user": None,
-        "uv": {},
-    }
+def _install(folder: Path, text: str, kind: str = "files") -> MakeInstall:
+    places = {name: str(folder / name) for name in ("cache", "state")}
+    recipe = {"files": {"x/y.txt": text}}
+    return make_install(folder / "installs" / "abc", kind, recipe, "some files", **places)
 
 
 def test_a_half_made_install_is_made_anew_and_a_whole_one_is_kept(tmp_path: Path) -> None:
@@ -249,13 +243,13 @@ def test_pruning_removes_what_it_is_told_and_says_how_much(tmp_path: Path, capsy
     for name in ("kept", "unused"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_bytes(b"x" * 3_000_000)
-    prune.main({"state": str(tmp_path), "folders": [str(tmp_path / "unused")], "commands": []})
+    prune.main(Prune(state=str(tmp_path), folders=(str(tmp_path / "unused"),), commands=()))
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
     assert "3.0 MB freed" in capsys.readouterr().out
 
 
 def test_the_bootstrap_runs_a_program_from_standard_input(tmp_path: Path) -> None:
-    sent = payload("install", _install(tmp_path, "by way of stdin"))
+    sent = payload(_install(tmp_path, "by way of stdin"))
     done = subprocess.run(
         [sys.executable, "-I", "-c", _BOOTSTRAP], input=sent, capture_output=True, text=True, check=False, cwd=tmp_path
     )
@@ -264,10 +258,10 @@ def test_the_bootstrap_runs_a_program_from_standard_input(tmp_path: Path) -> Non
 
 
 def test_a_program_that_fails_says_so_in_one_message(tmp_path: Path) -> None:
-    request = {**_install(tmp_path, ""), "kind": "cobwebs"}
+    request = _install(tmp_path, "", kind="cobwebs")
     done = subprocess.run(
         [sys.executable, "-I", "-c", _BOOTSTRAP],
-        input=payload("install", request),
+        input=payload(request),
         capture_output=True,
         text=True,
         check=False,

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from roles.host.programs import archive, install
-from roles.host.programs.archive import REFUSED
+from roles.contract.requests import UnpackArchive
 from roles.host.programs.console import HostError
+from roles.host.programs.installers import archive, install
+from roles.host.programs.installers.archive import REFUSED
 from tests.hostile.archives import ARCHIVES, SCRIPT, entry, folder, hard_link, link, tar, zstd
 from tests.hostile.snapshot import snapshot
+from tests.requests import make_install
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def sandbox(tmp_path: Path) -> Path:
 def unpack(sandbox: Path, content: bytes, strip: int = 0, into: str = ".") -> int:
     (sandbox / "archive").write_bytes(content)
     target = str(sandbox / "opt" / "installs" / "abc")
-    return archive.main({"archive": str(sandbox / "archive"), "folder": target, "strip": strip, "into": into})
+    return archive.main(UnpackArchive(archive=str(sandbox / "archive"), folder=target, strip=strip, into=into))
 
 
 def refused(sandbox: Path, capsys: pytest.CaptureFixture[str], content: bytes, strip: int = 0, into: str = ".") -> str:
@@ -138,12 +140,9 @@ def test_an_install_is_told_why_and_does_not_count(sandbox: Path, what: str) -> 
     (sandbox / "cache" / "downloads").mkdir(parents=True)
     (sandbox / "cache" / "downloads" / digest).write_bytes(content)
     target = sandbox / "opt" / "installs" / "new"
-    request = {
-        "kind": "release", "title": "Program 1.2.3", "folder": str(target), "cache": str(sandbox / "cache"),
-        "recipe": {"archives": [{"url": "http://127.0.0.1:9/x.tgz", "sha256": digest}], "check": ["bin/program"],
-                   "says": "1.2.3"},
-        "build_user": None, "uv": {},
-    }  # fmt: skip
+    archives = [{"url": "http://127.0.0.1:9/x.tgz", "sha256": digest}]
+    recipe = {"archives": archives, "check": ["bin/program"], "says": "1.2.3"}
+    request = make_install(target, "release", recipe, "Program 1.2.3", cache=str(sandbox / "cache"))
     before = snapshot(sandbox, target)
     with pytest.raises(HostError, match=r"^Program 1\.2\.3: unpacking x\.tgz: .+") as caught:
         install.main(request)

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from roles.host.programs import install
+from roles.contract.requests import MakeInstall
 from roles.host.programs.console import HostError
+from roles.host.programs.installers import install
 from tests.hostile.hub import COMMIT, CONTENT, LISTS, PATTERNS, REPOSITORY, Answer, HostileServer, head, hub, listed
 from tests.hostile.snapshot import snapshot
+from tests.requests import make_install
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roles.host.programs.download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("roles.host.programs.installers.download.time.sleep", lambda seconds: None)
 
 
 @pytest.fixture
@@ -29,15 +31,9 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "models" / "own"
 
 
-def request(server: HostileServer, model: Path, **changes: Any) -> dict[str, Any]:
+def request(server: HostileServer, model: Path, **changes: Any) -> MakeInstall:
     recipe = {"endpoint": server.url, "repository": REPOSITORY, "revision": "main", "files": PATTERNS, "sha256": None}
-    return {
-        "kind": "hub-model",
-        "title": "a model",
-        "folder": str(model),
-        "recipe": {**recipe, **changes},
-        "token": "hf_never_to_be_seen",
-    }
+    return make_install(model, "hub-model", {**recipe, **changes}, "a model", token="hf_never_to_be_seen")
 
 
 def refused(model: Path, answers: dict[str, Answer], **changes: Any) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from roles.host.programs.below import REVISION_FILE
 from roles.host.programs.console import HostError
-from roles.host.programs.hub import fetch_from_hub
+from roles.host.programs.installers.hub import fetch_from_hub
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.hub import publish
 
@@ -28,7 +28,7 @@ TOKEN = "hf_never_to_be_seen_anywhere"
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("roles.host.programs.download.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("roles.host.programs.installers.download.time.sleep", lambda seconds: None)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_what_is_not_there_is_told(mirror: FaultyMirror, tmp_path: Path, change:
 def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
     mirror: FaultyMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roles.host.programs.download._RESERVE", 1 << 60)
+    monkeypatch.setattr("roles.host.programs.installers.download._RESERVE", 1 << 60)
     with pytest.raises(HostError, match="Nothing was fetched; make room"):
         fetch(mirror, tmp_path / "m")
     assert [served.path for served in mirror.served if "/resolve/" in served.path] == []

@@ -8,16 +8,30 @@ import stat
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from roles.contract.requests import (
+    AcquireLock,
+    ChangeRequest,
+    Outcome,
+    PrepareSystem,
+    Prune,
+    ReceiveFile,
+    RecordVerdict,
+    ReleaseLock,
+    Request,
+    WriteGeneration,
+)
 from roles.host import holder
 from roles.host.program import _BOOTSTRAP, payload
-from roles.host.programs import lock, state
+from roles.host.programs import deploy_lock as lock
 from roles.host.programs.console import HostError
-from roles.host.programs.lock import HOLDER, holder_of, parse_holder
+from roles.host.programs.deploy_lock import HOLDER, holder_of
+from tests.requests import make_install
 
 
 def _holder(name: str) -> dict[str, str]:
@@ -25,11 +39,11 @@ def _holder(name: str) -> dict[str, str]:
 
 
 def _acquire(folder: Path, name: str, take_over: str | None = None) -> None:
-    lock.main({"action": "acquire", "folder": str(folder), "holder": _holder(name), "take_over": take_over})
+    lock.main(AcquireLock(folder=str(folder), holder=_holder(name), take_over=take_over))
 
 
 def _release(folder: Path, name: str | None) -> None:
-    lock.main({"action": "release", "folder": str(folder), "id": name})
+    lock.main(ReleaseLock(folder=str(folder), id=name))
 
 
 def names(state: Path) -> list[str]:
@@ -111,16 +125,14 @@ def test_a_lock_that_does_not_say_who_holds_it_is_taken_over_and_that_is_said(
     folder = tmp_path / "lock"
     subprocess.run(["bash", "-c", make], cwd=tmp_path, check=True)
     # As the control machine sees it, before it asks for the lock.
-    told = state._lock(folder)
-    assert told is not None
-    assert parse_holder(told.encode(errors="replace")) == {}
+    assert holder_of(folder) == {}
     _acquire(folder, "bob")
     assert "does not say who holds it, so nobody does: taken over" in capsys.readouterr().out
     assert held_by(folder) == "bob"
     assert names(tmp_path) == ["lock"]
 
 
-def step(program: str, request: dict[str, Any], lock_id: str | None = None, limit: int | None = None) -> Any:
+def step(request: Request, lock_id: str | None = None, limit: int | None = None) -> Any:
     """Run a step as on a host; with a limit no file can grow beyond it, as on a full disk."""
 
     def limited() -> None:
@@ -129,7 +141,7 @@ def step(program: str, request: dict[str, Any], lock_id: str | None = None, limi
 
     return subprocess.run(
         [sys.executable, "-I", "-c", _BOOTSTRAP],
-        input=payload(program, request, lock_id),
+        input=payload(request, lock_id),
         capture_output=True,
         text=True,
         check=False,
@@ -140,14 +152,14 @@ def step(program: str, request: dict[str, Any], lock_id: str | None = None, limi
 @pytest.mark.parametrize("limit", [0, 1, 100])
 def test_a_full_disk_leaves_no_lock_and_one_message(tmp_path: Path, limit: int) -> None:
     folder = tmp_path / "lock"
-    request = {"action": "acquire", "folder": str(folder), "holder": _holder("alice"), "take_over": None}
-    done = step("lock", request, limit=limit)
+    request = AcquireLock(folder=str(folder), holder=_holder("alice"))
+    done = step(request, limit=limit)
     assert done.returncode == 1
     assert done.stderr == f"{folder}: File too large: see to that, then run again\n"
     assert names(tmp_path) == []
     _acquire(folder, "bob")
     # Nor does it cost whoever has it.
-    taken = step("lock", {**request, "take_over": "bob"}, limit=limit)
+    taken = step(replace(request, take_over="bob"), limit=limit)
     assert taken.returncode == 1
     assert held_by(folder) == "bob"
 
@@ -214,7 +226,7 @@ def test_a_holder_of_the_version_before_is_told_by_its_process_alone(mine: dict[
 
 
 def prune_step(tmp_path: Path, lock_id: str | None) -> Any:
-    return step("prune", {"state": str(tmp_path), "folders": [str(tmp_path / "unused")], "commands": []}, lock_id)
+    return step(Prune(state=str(tmp_path), folders=(str(tmp_path / "unused"),), commands=()), lock_id)
 
 
 def test_a_step_of_a_run_that_has_lost_its_lock_does_nothing(tmp_path: Path) -> None:
@@ -237,16 +249,16 @@ def test_a_step_of_a_run_that_has_lost_its_lock_does_nothing(tmp_path: Path) -> 
 def test_a_run_that_has_lost_its_lock_gives_nothing_back_that_is_anothers(tmp_path: Path) -> None:
     _acquire(tmp_path / "lock", "bob")
     for name, left in (("alice", "bob"), ("bob", None)):
-        done = step("lock", {"action": "release", "folder": str(tmp_path / "lock"), "id": name}, name)
+        done = step(ReleaseLock(folder=str(tmp_path / "lock"), id=name), name)
         assert done.returncode == 0, done.stderr
         assert held_by(tmp_path / "lock") == left
 
 
 _HOLDS = """
 import sys
-from roles.host.programs import console, turn
+from roles.host.programs import console, host_lock
 console.PROGRESS_SECONDS = 0.2
-with turn.one_at_a_time(sys.argv[1], "install", "alice@desk"):
+with host_lock.one_at_a_time(sys.argv[1], "install", "alice@desk"):
     print("at work", flush=True)
     sys.stdin.readline()
 """
@@ -282,25 +294,40 @@ def test_who_waits_for_the_turn_says_for_whom_and_how_long(tmp_path: Path) -> No
 # What the system refuses
 
 
-@pytest.mark.parametrize("program", ["install", "generation", "record", "prune", "system", "receive"])
-def test_what_the_system_refuses_is_one_message_with_its_place(tmp_path: Path, program: str) -> None:
+def changes(state: str) -> list[ChangeRequest]:
+    outcome = Outcome(status="pass", summary="", seconds=1)
+    system = PrepareSystem(
+        state=state, packages=(), keep_off=(), build_user=None, users=(), cache=state, folders=(), lingering=False
+    )
+    return [
+        make_install(Path("/none"), "files", {"files": {}}, "none", state=state),
+        WriteGeneration(state=state, scope="system", folder="/none", files={}, links={}, generated_secrets=()),
+        RecordVerdict(state=state, who="alice@desk", generation="abc", verdict=outcome),
+        Prune(state=state, folders=(), commands=()),
+        system,
+        ReceiveFile(state=state, target="/none/file"),
+    ]
+
+
+@pytest.mark.parametrize("request_", [pytest.param(each, id=each.program) for each in changes("")])
+def test_what_the_system_refuses_is_one_message_with_its_place(tmp_path: Path, request_: ChangeRequest) -> None:
     """A file where the state folder is to be stands for whatever may fail: each program goes through the same door."""
     (tmp_path / "state").write_text("a file")
-    done = step(program, {"state": str(tmp_path / "state")})
+    done = step(replace(request_, state=str(tmp_path / "state")))
     assert done.returncode == 1
     assert done.stderr == f"{tmp_path}/state: File exists: see to that, then run again\n"
 
 
 def test_a_full_disk_in_the_middle_is_one_message_with_what_to_do(tmp_path: Path) -> None:
-    files = {"a": ["eHh4eHh4eHh4eHh4eHh4eHg=", 0o644]}
-    request = {
-        "state": str(tmp_path / "state"),
-        "folder": str(tmp_path / "generations/abc"),
-        "files": files,
-        "links": {},
-        "generated_secrets": [],
-    }
-    done = step("generation", request, limit=4)
+    request = WriteGeneration(
+        state=str(tmp_path / "state"),
+        scope="system",
+        folder=str(tmp_path / "generations/abc"),
+        files={"a": ("eHh4eHh4eHh4eHh4eHh4eHg=", 0o644)},
+        links={},
+        generated_secrets=(),
+    )
+    done = step(request, limit=4)
     assert done.returncode == 1
     assert done.stderr.endswith("/a: File too large: see to that, then run again\n")
     assert done.stderr.count("\n") == 1

@@ -7,21 +7,23 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from roles.host.programs import install
+from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
+from roles.contract.requests import MakeInstall
 from roles.host.programs.files import link_atomic
-from roles.host.programs.manifest import FILES, MARK, is_damaged
+from roles.host.programs.installers import install
+from roles.host.programs.installers.install_files import is_damaged
 from roles.verify.checks.installs import install_checks
 from tests.deployed import deployed
+from tests.requests import make_install
 
 TEXTS = {"bin/run": "#!/bin/sh\n", "lib/a.py": "A = 1\n", "lib/__pycache__/a.pyc": "compiled", "lib/b.py": ""}
 
 
-def request(folder: Path) -> dict[str, Any]:
-    return {"folder": str(folder), "title": "a program", "kind": "files", "recipe": {"files": TEXTS}}
+def request(folder: Path) -> MakeInstall:
+    return make_install(folder, "files", {"files": TEXTS}, "a program")
 
 
 @pytest.fixture
@@ -57,9 +59,9 @@ def _keeping_its_time(file: Path, text: str) -> None:
 def _without(folder: Path, list_of_files: str | None) -> None:
     """A file is gone, and the list of them is another, or gone too."""
     (folder / "lib/b.py").unlink()
-    (folder / FILES).unlink()
+    (folder / INSTALL_FILES).unlink()
     if list_of_files:
-        (folder / FILES).write_text(list_of_files)
+        (folder / INSTALL_FILES).write_text(list_of_files)
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -100,10 +102,10 @@ def test_bytes_that_changed_behind_the_file_systems_back_are_found_by_a_deep_loo
 
 
 def test_an_install_of_a_version_that_kept_no_record_counts_as_whole(folder: Path) -> None:
-    mark = json.loads((folder / MARK).read_text())
+    mark = json.loads((folder / INSTALL_MARK).read_text())
     del mark["tree"]
-    (folder / MARK).write_text(json.dumps(mark))
-    (folder / FILES).unlink()
+    (folder / INSTALL_MARK).write_text(json.dumps(mark))
+    (folder / INSTALL_FILES).unlink()
     (folder / "lib/b.py").unlink()
     assert not is_damaged(folder)
     assert check(folder) == (True, "installed by a version that kept no record")
@@ -111,6 +113,6 @@ def test_an_install_of_a_version_that_kept_no_record_counts_as_whole(folder: Pat
 
 def test_an_install_that_is_gone_is_told(folder: Path) -> None:
     check(folder)
-    (folder / MARK).unlink()
+    (folder / INSTALL_MARK).unlink()
     assert not is_damaged(folder), "its mark says that it is to be made"
     assert check(folder)[0] is False

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from roles.contract.state import HostState
+from roles.contract.wire import read
 from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
-from roles.host.state import HostState
 from roles.litellm import LiteLLM
 from roles.options import Gpus, Stack
 from roles.plan import resolve
@@ -16,23 +17,24 @@ from roles.rooms import plan_of
 from tests.stacks import CUDA_BUILD, PLATFORM, converged_state, native, python, small_stack, user_scope
 
 NATIVE = "llama-server@native.service"
+GATEWAY = "litellm@a.service"
 
 
 def pending_after(change: Callable[[dict[str, Any]], None], stack: Stack | None = None) -> Pending:
     """What is pending on a converged host after a change to what was read of it."""
     plan = plan_of(stack or small_stack())
     generation = resolve(plan, PLATFORM)
-    read = converged_state(plan, generation)
-    change(read)
-    return pending_steps(plan, generation, HostState.parse(read))
+    found = converged_state(plan, generation)
+    change(found)
+    return pending_steps(plan, generation, read(HostState, found))
 
 
 def needs_after(change: Callable[[dict[str, Any]], None], stack: Stack | None = None) -> list[str]:
     plan = plan_of(stack or small_stack())
     generation = resolve(plan, PLATFORM, reveal=lambda _: "x" * 20)
-    read = converged_state(plan, generation)
-    change(read)
-    return unmet_needs(plan, generation, HostState.parse(read))
+    found = converged_state(plan, generation)
+    change(found)
+    return unmet_needs(plan, generation, read(HostState, found))
 
 
 def test_nothing_is_pending_on_a_converged_host() -> None:
@@ -53,15 +55,15 @@ def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("what", "change", "reason"),
     [
-        ("a unit runs something older", _set(f"units|{NATIVE}|Digest", "0ld"), f"{NATIVE} runs 0ld"),
-        ("a unit does not run", _set(f"units|{NATIVE}|Digest", ""), f"{NATIVE} runs not"),
-        ("a unit's file was changed under systemd", _set(f"units|{NATIVE}|NeedDaemonReload", "yes"), "older file"),
-        ("an upgrade came", _set(f"units|{NATIVE}|Outdated", True), f"{NATIVE} runs from files that were replaced"),
+        ("a unit runs something older", _set(f"units|{NATIVE}|running_digest", "0ld"), f"{NATIVE} runs 0ld"),
+        ("a unit does not run", _set(f"units|{NATIVE}|running_digest", ""), f"{NATIVE} runs not"),
+        ("a unit's file was changed under systemd", _set(f"units|{NATIVE}|needs_reload", True), "older file"),
+        ("an upgrade came", _set(f"units|{NATIVE}|outdated", True), f"{NATIVE} runs from files that were replaced"),
         ("a unit does not start at boot", _set("wanted_links", []), "does not start at boot"),
         ("a unit is not linked", _set("linked_units", []), "is not there"),
         ("a run died before its end", _set("activated", None), "not activated to its end"),
         ("another generation is current", _set("generation", "0ther"), "has generation 0ther"),
-        ("an undeclared unit is left", lambda read: read["linked_units"].append("old.service"), "no longer declared"),
+        ("an undeclared unit is left", lambda found: found["linked_units"].append("old.service"), "no longer declared"),
     ],
 )
 def test_a_deviation_is_a_reason_to_activate(what: str, change: Callable[[dict[str, Any]], None], reason: str) -> None:
@@ -72,12 +74,12 @@ def test_a_deviation_is_a_reason_to_activate(what: str, change: Callable[[dict[s
 @pytest.mark.parametrize(
     ("what", "change"),
     [
-        ("an edited file", lambda read: read["files"].__setitem__("litellm-unified.yaml", ["0" * 64, 0o644, 0])),
-        ("a file of another mode", lambda read: read["files"]["providers.yaml"].__setitem__(1, 0o666)),
-        ("a file of another owner", lambda read: read["files"]["providers.yaml"].__setitem__(2, 1000)),
-        ("a lost file", lambda read: read["files"].pop("providers.yaml")),
-        ("a file too many", lambda read: read["files"].__setitem__("units/x.service", ["0" * 64, 0o644, 0])),
-        ("a link that leads elsewhere", lambda read: read["files"]["install/litellm"].__setitem__(0, "/tmp/x")),
+        ("an edited file", lambda found: found["files"].__setitem__("litellm-unified.yaml", ["0" * 64, 0o644, 0])),
+        ("a file of another mode", lambda found: found["files"]["providers.yaml"].__setitem__(1, 0o666)),
+        ("a file of another owner", lambda found: found["files"]["providers.yaml"].__setitem__(2, 1000)),
+        ("a lost file", lambda found: found["files"].pop("providers.yaml")),
+        ("a file too many", lambda found: found["files"].__setitem__("units/x.service", ["0" * 64, 0o644, 0])),
+        ("a link that leads elsewhere", lambda found: found["files"]["install/litellm"].__setitem__(0, "/tmp/x")),
         ("no generated secret", lambda read: read.__setitem__("secrets", [])),
     ],
 )
@@ -95,10 +97,10 @@ def test_a_missing_install_is_made_once_though_two_names_lead_to_it() -> None:
 def test_only_what_nobody_uses_is_unused() -> None:
     plan = plan_of(small_stack())
     generation = resolve(plan, PLATFORM)
-    read = converged_state(plan, generation)
-    read["installs"] += ["/opt/ai-backend/python-env/of-the-generation-before", "/var/lib/ai-backend/models/0ld"]
-    read["used_installs"] = ["/opt/ai-backend/python-env/of-the-generation-before"]  # and not yet those wanted now
-    assert unused_installs(generation, HostState.parse(read)) == ("/var/lib/ai-backend/models/0ld",)
+    found = converged_state(plan, generation)
+    found["installs"] += ["/opt/ai-backend/python-env/of-the-generation-before", "/var/lib/ai-backend/models/0ld"]
+    found["used_installs"] = ["/opt/ai-backend/python-env/of-the-generation-before"]  # and not yet those wanted now
+    assert unused_installs(generation, read(HostState, found)) == ("/var/lib/ai-backend/models/0ld",)
 
 
 def test_in_user_scope_lingering_is_part_of_the_job() -> None:
@@ -121,11 +123,12 @@ def test_in_user_scope_lingering_is_part_of_the_job() -> None:
             small_stack(scope=user_scope()),
             "ask an administrator to run `apt-get install cmake`",
         ),
-        ("an old Python", _set("platform|python", "3.9.2"), None, "3.11 or newer"),
         ("no systemd", _set("systemd", None), None, "systemd does not answer"),
         (
             "a full disk",
-            lambda read: read.update(installs=[], disk_free=[[entry[0], 1, 10**9] for entry in read["disk_free"]]),
+            lambda found: found.update(
+                installs=[], disks={each: {"device": 1, "free": 10**9} for each in found["disks"]}
+            ),
             None,
             "/opt/ai-backend and /var/cache/ai-backend need 2130 MB for what is to be installed, and 1000 MB are free",
         ),
@@ -139,23 +142,24 @@ def test_what_a_deploy_can_not_fix_is_told_before_it_begins(
     assert told in needs[0]
 
 
-CARD = {"uuid": "GPU-0a1b2c3d-0000-1111-2222-333344445555", "name": "NVIDIA L4"}
+CARD = "GPU-0a1b2c3d-0000-1111-2222-333344445555"
+CARDS = {CARD: "NVIDIA L4"}
 
 
 @pytest.mark.parametrize(
     ("gpus", "uuids", "told"),
     [
-        ({"vendor": None, "cards": [], "problem": None}, [], "needs an NVIDIA GPU: no such card and driver is found"),
+        ({"vendor": None, "cards": {}, "problem": None}, [], "needs an NVIDIA GPU: no such card and driver is found"),
         (
-            {"vendor": "nvidia", "cards": [CARD], "problem": "driver and library differ: reboot"},
+            {"vendor": "nvidia", "cards": CARDS, "problem": "driver and library differ: reboot"},
             [],
             "needs an NVIDIA GPU: driver and library differ: reboot",
         ),
-        ({"vendor": "amd", "cards": [], "problem": None}, [], "needs an NVIDIA GPU: no such card and driver is found"),
+        ({"vendor": "amd", "cards": {}, "problem": None}, [], "needs an NVIDIA GPU: no such card and driver is found"),
         (
-            {"vendor": "nvidia", "cards": [CARD], "problem": None},
+            {"vendor": "nvidia", "cards": CARDS, "problem": None},
             ["GPU-ffffffff-0000-1111-2222-333344445555"],
-            f"no GPU GPU-ffffffff-0000-1111-2222-333344445555 (it has {CARD['uuid']}): fix `uuids`",
+            f"no GPU GPU-ffffffff-0000-1111-2222-333344445555 (it has {CARD}): fix `uuids`",
         ),
     ],
 )
@@ -176,11 +180,16 @@ TWO = small_stack(gateway=LiteLLM(instances=2))
     ("what", "change", "stack", "staged"),
     [
         ("nothing", lambda read: None, small_stack(), False),
-        ("a provider runs something older", _set(f"units|{NATIVE}|Digest", "0ld"), small_stack(), False),
-        ("the gateway runs something older", _set("units|litellm@a.service|Digest", "0ld"), small_stack(), True),
-        ("one of two runs something older", _set("units|litellm@a.service|Digest", "0ld"), TWO, True),
-        ("the gateway does not run", _set("units|litellm@a.service|Digest", ""), small_stack(), False),
-        ("one of two does not run", _set("units|litellm@b.service|Digest", ""), TWO, True),
+        ("a provider runs something older", _set(f"units|{NATIVE}|running_digest", "0ld"), small_stack(), False),
+        (
+            "the gateway runs something older",
+            _set("units|litellm@a.service|running_digest", "0ld"),
+            small_stack(),
+            True,
+        ),
+        ("one of two runs something older", _set("units|litellm@a.service|running_digest", "0ld"), TWO, True),
+        ("the gateway does not run", _set("units|litellm@a.service|running_digest", ""), small_stack(), False),
+        ("one of two does not run", _set("units|litellm@b.service|running_digest", ""), TWO, True),
     ],
 )
 def test_a_new_gateway_is_tried_out_where_one_answers(
@@ -192,9 +201,9 @@ def test_a_new_gateway_is_tried_out_where_one_answers(
 def test_a_gateway_that_takes_the_place_of_the_one_process_of_older_versions_is_tried_out_too() -> None:
     def one_instance_before(read: dict[str, Any]) -> None:
         units = read["units"]
-        units["litellm.service"] = {**units["litellm@a.service"], "Id": "litellm.service", "Digest": "0ld"}
+        units["litellm.service"] = {**units["litellm@a.service"], "running_digest": "0ld"}
         for name in ("litellm@a.service", "litellm@b.service", "ai-backend-front.service"):
-            units[name] = {**units[name], "Digest": ""}
+            units[name] = {**units[name], "running_digest": ""}
 
     assert pending_after(one_instance_before, TWO).stage
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from roles.host.programs import install, receive
+from roles.contract.requests import Piece, ReceiveFile
 from roles.host.programs.console import HostError
+from roles.host.programs.installers import install, receive
+from tests.requests import make_install
 
 CONTENT = bytes(range(256)) * 1000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -18,26 +19,17 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 def send(folder: Path, capsys: pytest.CaptureFixture[str], *piece: int) -> int:
     """Send the bytes between two offsets, or none; what the host then says it has."""
-    request: dict[str, Any] = {"target": str(folder / "model.gguf")}
+    sent = None
     if piece:
         start, end = piece
-        data = base64.b64encode(CONTENT[start:end]).decode()
-        request |= {"offset": start, "size": len(CONTENT), "data": data}
+        sent = Piece(offset=start, size=len(CONTENT), data=base64.b64encode(CONTENT[start:end]).decode())
     capsys.readouterr()
-    receive.main(request)
+    receive.main(ReceiveFile(state=str(folder), target=str(folder / "model.gguf"), piece=sent))
     return int(capsys.readouterr().out)
 
 
 def accept(folder: Path, digest: str = DIGEST) -> None:
-    install.main(
-        {
-            "kind": "sent-model",
-            "title": "model model.gguf",
-            "folder": str(folder),
-            "recipe": {"sha256": digest, "filename": "model.gguf"},
-            "state": str(folder),
-        }
-    )
+    install.main(make_install(folder, "sent-model", {"sha256": digest, "filename": "model.gguf"}, "model model.gguf"))
 
 
 def test_the_next_run_goes_on_where_the_last_was_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

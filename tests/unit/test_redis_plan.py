@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 
-from roles.host.programs.activate import _answers
+from roles.host.programs.generations.activate import _answers
 from roles.options import EnvSecret, UserScope
 from roles.plan import HostPlan, Unit, resolve
 from roles.redis import Redis

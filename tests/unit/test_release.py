@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from roles.host.programs import install
+from roles.contract.generation import INSTALL_MARK
+from roles.contract.requests import MakeInstall
 from roles.host.programs.console import HostError
-from roles.host.programs.manifest import MARK
+from roles.host.programs.installers import install
 from tests.labhost.faulty_mirror import FaultyMirror
+from tests.requests import make_install
 
 NAME = "program-linux-amd64.tgz"
 
@@ -36,17 +38,10 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyMirror]:
         yield mirror
 
 
-def request(tmp_path: Path, *archives: dict[str, Any], says: str = "1.2.3", **recipe: Any) -> dict[str, Any]:
-    return {
-        "kind": "release",
-        "title": "Program 1.2.3",
-        "folder": str(tmp_path / "installs" / "abc"),
-        "recipe": {"archives": list(archives), "check": ["bin/program", "--version"], "says": says, **recipe},
-        "cache": str(tmp_path / "cache"),
-        "state": str(tmp_path / "state"),
-        "build_user": None,
-        "uv": {},
-    }
+def request(tmp_path: Path, *archives: dict[str, Any], says: str = "1.2.3", **more: Any) -> MakeInstall:
+    recipe = {"archives": list(archives), "check": ["bin/program", "--version"], "says": says, **more}
+    places = {name: str(tmp_path / name) for name in ("cache", "state")}
+    return make_install(tmp_path / "installs" / "abc", "release", recipe, "Program 1.2.3", **places)
 
 
 def test_a_release_is_unpacked_tried_and_its_archive_not_kept(mirror: FaultyMirror, tmp_path: Path) -> None:
@@ -101,7 +96,7 @@ def test_another_version_than_declared_is_refused(mirror: FaultyMirror, tmp_path
     digest = pack(mirror.folder, NAME, "echo version is 1.2.2")
     with pytest.raises(HostError, match=r"does not say '1\.2\.3' but 'version is 1\.2\.2'; fix the version"):
         install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": digest}))
-    assert not (tmp_path / "installs" / "abc" / MARK).exists()
+    assert not (tmp_path / "installs" / "abc" / INSTALL_MARK).exists()
 
 
 @pytest.mark.parametrize("mark", ["  ", "  ./", " *"])

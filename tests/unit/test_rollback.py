@@ -10,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from roles.host.programs import record, rollback
-from roles.host.programs.activate import _forget_old_generations
+from roles.contract.generation import ACTIVATION
+from roles.contract.requests import Activation, GoBack, Outcome
 from roles.host.programs.console import HostError
-from roles.host.programs.kept import ACTIVATION, events, history_file, passed_verifications
-from roles.host.programs.record import first_line, note, note_verdict
+from roles.host.programs.generations import record, rollback
+from roles.host.programs.generations.activate import _forget_old_generations
+from roles.host.programs.generations.kept import events, history_file, passed_verifications
+from roles.host.programs.generations.record import first_line, note, note_verdict
 from roles.verify.verdict.events import read_events
 
-PASS = {"status": "pass", "summary": "24 of 24 checks hold", "seconds": 1.5}
-FAIL = {"status": "fail", "summary": "1 of 24 checks fail", "seconds": 1.5}
+PASS = Outcome(status="pass", summary="24 of 24 checks hold", seconds=1.5)
+FAIL = Outcome(status="fail", summary="1 of 24 checks fail", seconds=1.5)
 
 
 @pytest.fixture
@@ -39,9 +41,25 @@ def keep(folder: Path, name: str) -> Path:
     return generation
 
 
+def activation(folder: Path, state: str, **more: Any) -> Activation:
+    return Activation(**{**_fields(folder, state), **more})
+
+
+def _fields(folder: Path, state: str) -> dict[str, Any]:
+    return {
+        "scope": "system",
+        "state": state,
+        "config": str(folder / "config"),
+        "generations": str(folder / "generations"),
+        "units_folder": str(folder / "a file/units"),
+        "wanted_by": "multi-user.target",
+        "found": None,
+        "who": "alice@desk",
+    }
+
+
 def target(folder: Path, state: str, *, found: str | None, failed: str) -> Path | str:
-    request = {"state": state, "generations": str(folder / "generations"), "found": found}
-    return rollback._generation_that_held(request, failed)
+    return rollback._generation_that_held(activation(folder, state, found=found), failed)
 
 
 def test_a_host_goes_back_to_what_it_was_found_with(tmp_path: Path, state: str) -> None:
@@ -99,16 +117,13 @@ def test_a_failed_verification_is_written_down_and_told_before_that_there_is_no_
     tmp_path: Path, state: str
 ) -> None:
     keep(tmp_path, "new")
-    request = {
-        "state": state,
-        "generations": str(tmp_path / "generations"),
-        "found": None,
-        "failed": "new",
-        "who": "alice@desk",
-        "reason": "1 of 24 checks fail\n    route/x: no words",
-        "verdict": FAIL,
-        "verified": True,
-    }
+    request = GoBack(
+        **_fields(tmp_path, state),
+        failed="new",
+        reason="1 of 24 checks fail\n    route/x: no words",
+        verdict=FAIL,
+        verified=True,
+    )
     with pytest.raises(HostError) as told:
         rollback.main(request)
     reason, check, way_back = str(told.value).splitlines()
@@ -123,16 +138,7 @@ def test_when_going_back_fails_too_both_reasons_are_told(tmp_path: Path, state: 
     for name in ("found", "new"):
         keep(tmp_path, name)
     note_verdict(state, "alice@desk", "found", PASS)
-    request: dict[str, Any] = {
-        "state": state,
-        "generations": str(tmp_path / "generations"),
-        "found": "found",
-        "who": "alice@desk",
-        "scope": "system",
-        "config": str(tmp_path / "config"),
-        "units_folder": str(tmp_path / "a file/units"),
-        "wanted_by": "multi-user.target",
-    }
+    request = activation(tmp_path, state, found="found")
     (tmp_path / "a file").write_text("where a folder is to be")
     told = str(rollback.go_back(request, "new", "no-such-flag"))
     assert told.index("generation new did not hold: no-such-flag") < told.index(
@@ -141,7 +147,7 @@ def test_when_going_back_fails_too_both_reasons_are_told(tmp_path: Path, state: 
     assert "a file/units" in told
 
 
-UNVERIFIED = {"status": "unknown", "summary": "the verifier gave no verdict", "seconds": 0}
+UNVERIFIED = Outcome(status="unknown", summary="the verifier gave no verdict", seconds=0)
 
 
 @pytest.mark.parametrize(
@@ -164,22 +170,18 @@ def test_a_generation_that_was_not_verified_is_left_only_for_one_whose_verifier_
     config.symlink_to(tmp_path / "generations/new")
     gone: list[str] = []
 
-    def go_back(request: dict[str, Any], failed: str, reason: str) -> HostError:
+    def go_back(request: Activation, failed: str, reason: str) -> HostError:
         gone.append(failed)
         return HostError("gone")
 
     monkeypatch.setattr(rollback, "go_back", go_back)
-    request = {
-        "state": state,
-        "generations": str(tmp_path / "generations"),
-        "config": str(config),
-        "found": "found",
-        "failed": "new",
-        "who": "alice@desk",
-        "reason": "the verifier gave no verdict",
-        "verdict": UNVERIFIED,
-        "verified": False,
-    }
+    request = GoBack(
+        **{**_fields(tmp_path, state), "found": "found"},
+        failed="new",
+        reason="the verifier gave no verdict",
+        verdict=UNVERIFIED,
+        verified=False,
+    )
     with pytest.raises(HostError) as told:
         rollback.main(request)
     assert bool(gone) == goes_back

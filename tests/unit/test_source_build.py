@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tarfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from roles.contract.requests import MakeInstall
 from roles.host.programs.console import HostError
-from roles.host.programs.source_build import build_from_source
+from roles.host.programs.installers.source_build import build_from_source
+from tests.requests import make_install
 
 DIGEST = "0" * 64
 CMAKE = """#!/bin/sh
@@ -23,7 +25,7 @@ echo "no library" > "$2/bin/libggml.so"
 
 
 @pytest.fixture
-def build_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def build_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeInstall:
     """What a host is asked to build, its source being there already."""
     programs, downloads = tmp_path / "programs", tmp_path / "cache/downloads"
     programs.mkdir()
@@ -40,10 +42,10 @@ def build_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
         "targets": ["llama-server"],
         "output": "bin",
     }
-    return {"recipe": recipe, "title": "llama.cpp", "build_user": None, "cache": str(tmp_path / "cache")}
+    return make_install(tmp_path / "install", "source-build", recipe, "llama.cpp")
 
 
-def test_what_was_built_is_copied_and_its_tree_goes(build_request: dict[str, Any], tmp_path: Path) -> None:
+def test_what_was_built_is_copied_and_its_tree_goes(build_request: MakeInstall, tmp_path: Path) -> None:
     folder = tmp_path / "install"
     folder.mkdir()
     build_from_source(build_request, folder)
@@ -51,9 +53,9 @@ def test_what_was_built_is_copied_and_its_tree_goes(build_request: dict[str, Any
     assert not (tmp_path / "cache/build/install").exists()
 
 
-def test_a_build_that_comes_out_without_its_backend_is_refused(build_request: dict[str, Any], tmp_path: Path) -> None:
-    build_request["recipe"]["backend"] = {"name": "CUDA", "libraries": "bin"}
+def test_a_build_that_comes_out_without_its_backend_is_refused(build_request: MakeInstall, tmp_path: Path) -> None:
+    recipe = {**build_request.recipe, "backend": {"name": "CUDA", "libraries": "bin"}}
     folder = tmp_path / "install"
     folder.mkdir()
     with pytest.raises(HostError, match=r"llama\.cpp: it is to compute on CUDA, and has only nothing"):
-        build_from_source(build_request, folder)
+        build_from_source(replace(build_request, recipe=recipe), folder)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from roles.host.programs import toolkits
 from roles.host.programs.console import HostError
-from roles.host.programs.toolkits import find_toolkit
+from roles.host.programs.installers import toolkits
+from roles.host.programs.installers.toolkits import find_toolkit
 
 
 @pytest.fixture

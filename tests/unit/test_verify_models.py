@@ -15,13 +15,14 @@ from typing import Any
 import httpx
 import pytest
 
-from roles.host.programs import install
+from roles.host.programs.installers import install
 from roles.verify.checks.models import model_checks, ollama_checks
 from roles.verify.generation import Provider, Service, Task
 from roles.verify.verdict.model import Check
 from tests.deployed import deployed
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.hub import publish
+from tests.requests import make_install
 
 FILES = {"nested/config.json": b"{}", "model.safetensors": bytes(range(256)) * 4096}
 
@@ -45,7 +46,7 @@ class Models:
 
     def install(self, name: str, kind: str, recipe: dict[str, Any]) -> Path:
         folder = self.models / name
-        install.main({"kind": kind, "title": name, "folder": str(folder), "recipe": recipe, "token": None})
+        install.main(make_install(folder, kind, recipe, name))
         (self.config / "install" / f"model-{name}").symlink_to(folder)
         return folder
 

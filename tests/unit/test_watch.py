@@ -25,7 +25,7 @@ from tests.verdicts import BAD, GOOD
 
 _STEP = """
 import sys, time
-from roles.host.programs.turn import one_at_a_time
+from roles.host.programs.host_lock import one_at_a_time
 with one_at_a_time(sys.argv[1], "forward", "alice@desk"):
     print("at work", flush=True)
     time.sleep(float(sys.argv[2]))

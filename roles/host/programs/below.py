@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
 from roles.host.programs.console import HostError
-from roles.host.programs.manifest import FILES, MARK
 
 REVISION_FILE = ".revision.json"
 """Which commit the files are of: what a branch or tag led to when they were fetched."""
@@ -82,7 +82,7 @@ def _fault(name: object) -> str | None:
         return "it holds a control character"
     if max(map(len, encoded)) > _LONGEST_PART or len(name.encode()) > _LONGEST_PATH or len(parts) > _DEEPEST:
         return "it is too long, or too deep"
-    if parts[0] in (MARK, FILES, REVISION_FILE):
+    if parts[0] in (INSTALL_MARK, INSTALL_FILES, REVISION_FILE):
         return "that name is kept for what is noted about an install"
     return None
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from roles.host.programs.confined import confined_command, sent, stop_leftovers
 from roles.host.programs.console import HostError
-from roles.host.programs.turn import held_turn
+from roles.host.programs.host_lock import held_turn
 
 _KEPT_LINES = 25
 _SHOWN = 100

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
+from roles.contract.requests import Prune
 from roles.host.programs.console import megabytes, say
 from roles.host.programs.files import remove_tree
 from roles.host.programs.processes import run
 
 
-def main(request: dict[str, Any]) -> None:
+def main(request: Prune) -> None:
     freed = 0
-    for name in request["folders"]:
+    for name in request.folders:
         folder = Path(name)
         size = _size(folder)
         remove_tree(folder)
         say(f"{folder}: removed, {megabytes(size)}")
         freed += size
     say(f"{megabytes(freed)} freed")
-    for command in request["commands"]:
+    for command in request.commands:
         run(command, what="removing what a server keeps and nobody declares", on_line=say)
 
 

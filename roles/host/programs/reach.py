@@ -1,16 +1,14 @@
-"""Which TCP ports of an address take connections from here.
-
-Stands alone (imports no other program), as its text is the command of a fact, which changes nothing and prints one JSON
-object.
-"""
+"""Which TCP ports of an address take connections from here. Changes nothing."""
 
 from __future__ import annotations
 
 import json
 import socket
-import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+
+from roles.contract.requests import Reach, Reached
+from roles.contract.wire import written
 
 OPEN, REFUSED, SILENT = "open", "refused", "silent"
 
@@ -37,5 +35,5 @@ def _try(address: tuple[str, int]) -> str:
         return error.strerror or type(error).__name__
 
 
-if __name__ == "__main__":
-    print(json.dumps(reach((address, port) for address, port in json.loads(sys.argv[1]))))
+def main(request: Reach) -> None:
+    print(json.dumps(written(Reached(results=tuple(reach(request.addresses))))))

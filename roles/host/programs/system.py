@@ -5,38 +5,39 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from roles.contract.requests import PrepareSystem
 from roles.host.programs.console import HostError, Progress, say
 from roles.host.programs.files import make_folder
-from roles.host.programs.handover import give_cache
+from roles.host.programs.installers.handover import give_cache
 from roles.host.programs.processes import run, user_of
 from roles.host.programs.systemd import Manager
 
 _APT = ["apt-get", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
 
 
-def main(request: dict[str, Any]) -> None:
-    if request["lingering"]:
+def main(request: PrepareSystem) -> None:
+    if request.lingering:
         _enable_lingering()
-    if request["packages"]:
-        _keep_off(request["keep_off"])
-        _install_packages(request["packages"])
-    builder = request["build_user"]
+    if request.packages:
+        _keep_off(request.keep_off)
+        _install_packages(request.packages)
+    builder = request.build_user
     if builder:
-        _ensure_user(builder, request["cache"], "to build as")
-    for name in request["users"]:
+        _ensure_user(builder, request.cache, "to build as")
+    for name in request.users:
         _ensure_user(name, "/nonexistent", "to run as")
-    for folder, mode in request["folders"]:
+    for folder, mode in request.folders:
         make_folder(Path(folder), mode)
     for name in ("uv", "ccache"):
-        folder = Path(request["cache"], name)
-        make_folder(folder)
-        give_cache(builder, folder)
+        cache = Path(request.cache, name)
+        make_folder(cache)
+        give_cache(builder, cache)
 
 
-def _keep_off(units: list[str]) -> None:
+def _keep_off(units: Sequence[str]) -> None:
     """Mask units before their package brings them: Debian's packages start what they install.
 
     A unit that is there already is left alone: somebody has put it to use.
@@ -47,7 +48,7 @@ def _keep_off(units: list[str]) -> None:
             manager.call("mask", unit)
 
 
-def _install_packages(packages: list[str]) -> None:
+def _install_packages(packages: Sequence[str]) -> None:
     title = f"Debian packages {' '.join(packages)}"
     environment = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
     last = [""]

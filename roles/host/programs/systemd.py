@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from roles.host.programs.console import HostError
@@ -14,6 +15,19 @@ _LOG_LINES = 15
 _SEARCHED_LINES = 200
 _CAUSES = 4
 _CAUSE = re.compile(r"\b[A-Za-z]*(Error|Exception): \S|\b(error|fatal): \S", re.IGNORECASE)
+
+
+def process_variable(pid: str, name: str) -> str | None:
+    """A variable of the environment that a process was started with; None = it does not run, or has no such one."""
+    with contextlib.suppress(OSError):
+        for variable in Path("/proc", pid, "environ").read_bytes().split(b"\0"):
+            if variable.startswith(f"{name}=".encode()):
+                return variable.split(b"=", 1)[1].decode(errors="backslashreplace")
+    return None
+
+
+def _properties(shown: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
 
 
 class Manager:
@@ -27,9 +41,12 @@ class Manager:
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
         # Log lines hold whatever somebody had written there.
-        return subprocess.run(
-            command, capture_output=True, text=True, errors="backslashreplace", check=False, env=self._environment
-        )
+        try:
+            return subprocess.run(
+                command, capture_output=True, text=True, errors="backslashreplace", check=False, env=self._environment
+            )
+        except FileNotFoundError:
+            return subprocess.CompletedProcess(command, 127, "", f"there is no {command[0]} on this host")
 
     def call(self, *arguments: str) -> None:
         """`systemctl …`.
@@ -44,17 +61,25 @@ class Manager:
 
     def properties(self, unit: str, *names: str) -> dict[str, str]:
         shown = self._run("systemctl", *self._flags, "show", f"--property={','.join(names)}", unit).stdout
-        return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+        return _properties(shown)
+
+    def shown(self, units: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Unit → its properties, of several at once; a unit that systemd does not know has them too."""
+        if not units:
+            return {}
+        shown = self._run("systemctl", *self._flags, "show", f"--property={','.join(('Id', *names))}", *units).stdout
+        blocks = (_properties(block) for block in shown.strip().split("\n\n"))
+        return {block["Id"]: block for block in blocks if "Id" in block}
+
+    @property
+    def version(self) -> str | None:
+        """None where the manager does not answer."""
+        return self._run("systemctl", *self._flags, "show", "--property=Version", "--value").stdout.strip() or None
 
     def variable(self, unit: str, name: str) -> str | None:
         """A variable of the environment that the unit's process was started with; None = it does not run, or has no
         such variable."""
-        pid = self.properties(unit, "MainPID").get("MainPID", "0")
-        with contextlib.suppress(OSError):
-            for variable in Path("/proc", pid, "environ").read_bytes().split(b"\0"):
-                if variable.startswith(f"{name}=".encode()):
-                    return os.fsdecode(variable.split(b"=", 1)[1])
-        return None
+        return process_variable(self.properties(unit, "MainPID").get("MainPID", "0"), name)
 
     @property
     def runtime(self) -> Path:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from roles.host.programs import record
+from roles.contract.requests import Outcome
+from roles.host.programs.generations import record
 from roles.verify import describe as module
 from roles.verify import load_generation
 from roles.verify.describe import describe
@@ -136,7 +137,7 @@ def test_every_mode_has_a_request_to_copy(config: Path) -> None:
 
 
 def test_the_history_that_deploys_write_is_read_back(tmp_path: Path) -> None:
-    verdict = {"status": "pass", "summary": "49 of 49 checks hold", "seconds": 17.9}
+    verdict = Outcome(status="pass", summary="49 of 49 checks hold", seconds=17.9)
     record.note(str(tmp_path), "activated", "1f0c", "ada@desk", seconds=48.2)
     record.note_verdict(str(tmp_path), "ada@desk", "1f0c", verdict)
     record.note(str(tmp_path), "rolled back", "0ld", "ada@desk", **{"from": "1f0c"}, reason="by hand", seconds=3.0)

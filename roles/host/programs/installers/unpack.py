@@ -5,13 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from roles.host.programs.archive import REFUSED
+from roles.contract.requests import UnpackArchive
 from roles.host.programs.console import HostError
+from roles.host.programs.installers.archive import REFUSED
 from roles.host.programs.processes import run
 
-_MODULES = ("console", "manifest", "below", "archive")
+_MODULES = (
+    "roles.contract.generation",
+    "roles.contract.requests",
+    "roles.host.programs.console",
+    "roles.host.programs.below",
+    "roles.host.programs.installers.archive",
+)
 """What the program consists of, each after those it imports."""
 
 
@@ -25,7 +31,7 @@ def unpack(archive: Path, folder: Path, *, into: str = ".", strip: int, what: st
     Raises:
         HostError: it holds what has no place below a folder, or more than there is room for; nothing of it is used.
     """
-    request = {"archive": str(archive), "folder": str(folder), "into": into, "strip": strip}
+    request = UnpackArchive(archive=str(archive), folder=str(folder), into=into, strip=strip)
     said: list[str] = []
     try:
         run(_program(request), what=what, user=user, writable=[folder], on_line=said.append)
@@ -36,13 +42,12 @@ def unpack(archive: Path, folder: Path, *, into: str = ".", strip: int, what: st
         raise HostError(f"{what}: {why[-1]}") from None
 
 
-def _program(request: dict[str, Any]) -> Sequence[str]:
-    package = __name__.rpartition(".")[0]
-    texts = {f"{package}.{name}": _text(f"{package}.{name}") for name in _MODULES}
+def _program(request: UnpackArchive) -> Sequence[str]:
+    texts = {name: _text(name) for name in _MODULES}
     code = (
         f"import sys, types\nfor name, text in {texts!r}.items():\n"
         "    module = sys.modules[name] = types.ModuleType(name)\n    exec(compile(text, name, 'exec'), vars(module))\n"
-        f"sys.exit(module.main({request!r}))"
+        f"from {UnpackArchive.__module__} import UnpackArchive\nsys.exit(module.main({request!r}))"
     )
     return ["python3", "-I", "-c", code]
 

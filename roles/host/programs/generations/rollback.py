@@ -7,50 +7,50 @@ import re
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
-from roles.host.programs.activate import activate
+from roles.contract.requests import Activation, GoBack, Outcome
 from roles.host.programs.console import HostError, Progress, described, say
-from roles.host.programs.kept import generations, missing_installs, passed_verifications
-from roles.host.programs.record import first_line, note, note_verdict
+from roles.host.programs.generations.activate import activate
+from roles.host.programs.generations.kept import generations, missing_installs, passed_verifications
+from roles.host.programs.generations.record import first_line, note, note_verdict
 
 _SHOWN_CHECKS = 5
 
 
-def main(request: dict[str, Any]) -> None:
+def main(request: GoBack) -> None:
     """The verification of the current generation has failed: write that down and go back.
 
     Raises:
         HostError: always, with the reason first and what became of going back second.
     """
-    note_verdict(request["state"], request["who"], request["failed"], request["verdict"])
-    if not request["verified"]:
+    note_verdict(request.state, request.who, request.failed, request.verdict)
+    if not request.verified:
         _require_a_verifier(request)
-    raise go_back(request, request["failed"], request["reason"])
+    raise go_back(request, request.failed, request.reason)
 
 
-def _require_a_verifier(request: dict[str, Any]) -> None:
+def _require_a_verifier(request: GoBack) -> None:
     """A generation that nothing is known against is left for one whose verifier works here, and for no other.
 
     Raises:
         HostError: that one gives no verdict on this host either. What keeps both from it is not what was changed.
     """
-    target = _generation_that_held(request, request["failed"])
+    target = _generation_that_held(request, request.failed)
     if isinstance(target, str):
         return
     # Its script names the current generation's folder.
-    script = re.sub(rf"{re.escape(request['config'])}(?![\w-])", str(target), (target / "bin/verify").read_text())
+    script = re.sub(rf"{re.escape(request.config)}(?![\w-])", str(target), (target / "bin/verify").read_text())
     try:
         _verify(["sh", "-c", script, "verify"])
     except HostError as error:
         raise HostError(
-            f"generation {request['failed']} was not verified: {request['reason']}\n"
+            f"generation {request.failed} was not verified: {request.reason}\n"
             f"It stays active, as generation {target.name}, to which the host would go back, cannot be verified here "
             f"either: {error}\nFix what is named above and run again"
         ) from None
 
 
-def go_back(request: dict[str, Any], failed: str, reason: str) -> HostError:
+def go_back(request: Activation, failed: str, reason: str) -> HostError:
     """Activate and verify the generation that held before; what to fail with.
 
     Here, in one program, and not in steps that the control machine orders: it goes on when the connection is lost.
@@ -70,7 +70,7 @@ def go_back(request: dict[str, Any], failed: str, reason: str) -> HostError:
         activate(request, target)
         took = round(time.monotonic() - began, 1)
         more = {"from": failed, "reason": first_line(reason), "seconds": took}
-        note(request["state"], "rolled back", target.name, request["who"], **more)
+        note(request.state, "rolled back", target.name, request.who, **more)
     except (HostError, OSError) as error:
         return HostError(
             f"{told}\nGOING BACK FAILED TOO: generation {target.name}, which held before, does not any more: "
@@ -78,29 +78,30 @@ def go_back(request: dict[str, Any], failed: str, reason: str) -> HostError:
             "Fix what is named above and run again"
         )
     try:
-        verdict = _verify([f"{request['config']}/bin/verify"])
+        verdict = _verify([f"{request.config}/bin/verify"])
     except HostError as error:
         return HostError(f"{told}\nGeneration {target.name} is active again, and was not verified: {error}")
-    note_verdict(request["state"], request["who"], target.name, verdict)
-    if verdict["status"] == "pass":
-        return HostError(f"{told}\nGeneration {target.name} is active again: {verdict['summary']}")
+    note_verdict(request.state, request.who, target.name, verdict)
+    if verdict.status == "pass":
+        return HostError(f"{told}\nGeneration {target.name} is active again: {verdict.summary}")
     return HostError(
         f"{told}\nGOING BACK DID NOT HELP: generation {target.name} is active again and does not hold any more: "
-        f"{verdict['summary']}"
+        f"{verdict.summary}"
     )
 
 
-def _generation_that_held(request: dict[str, Any], failed: str) -> Path | str:
+def _generation_that_held(request: Activation, failed: str) -> Path | str:
     """Where to go back to: what the host was found with, else the last that passed; or why there is nothing."""
-    passed = passed_verifications(request["state"])
-    kept = {folder.name: folder for folder in generations(request["generations"])}
-    if request["found"] != failed and request["found"] in passed:
-        name = request["found"]
+    passed = passed_verifications(request.state)
+    kept = {folder.name: folder for folder in generations(request.generations)}
+    name: str | None
+    if request.found != failed and request.found in passed:
+        name = request.found
     elif failed in passed:
         return "this very generation held before, so something else has changed on the host"
     else:
         name = next((name for name in reversed(passed) if name in kept), None)
-    if name not in kept:
+    if name is None or name not in kept:
         return "no generation that is kept here has held before"
     missing = missing_installs(kept[name])
     if missing:
@@ -108,8 +109,8 @@ def _generation_that_held(request: dict[str, Any], failed: str) -> Path | str:
     return kept[name]
 
 
-def _verify(verifier: list[str]) -> dict[str, Any]:
-    """What a generation's own verifier finds: `status`, `summary` and `seconds`.
+def _verify(verifier: list[str]) -> Outcome:
+    """What a generation's own verifier finds.
 
     Raises:
         HostError: it gave no verdict.
@@ -125,6 +126,7 @@ def _verify(verifier: list[str]) -> dict[str, Any]:
         verdict = json.loads(done.stdout)
         # What is wrong with the host itself no generation can fix.
         checks = [check for check in verdict["checks"] if not check["id"].startswith("host/")]
+        seconds = float(verdict["seconds"])
     except (ValueError, LookupError, TypeError):
         said = done.stderr.strip().splitlines()[-1:] or [f"it ended with status {done.returncode}"]
         raise HostError(f"its verifier gave no verdict: {said[0]}") from None
@@ -134,4 +136,4 @@ def _verify(verifier: list[str]) -> dict[str, Any]:
     else:
         more = f" and {len(wrong) - _SHOWN_CHECKS} more" if len(wrong) > _SHOWN_CHECKS else ""
         summary = f"{len(wrong)} of {len(checks)} checks do not hold: {', '.join(wrong[:_SHOWN_CHECKS])}{more}"
-    return {"status": "pass" if checks and not wrong else "fail", "seconds": verdict["seconds"], "summary": summary}
+    return Outcome(status="pass" if checks and not wrong else "fail", seconds=seconds, summary=summary)

@@ -6,28 +6,28 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
+from roles.contract.requests import MakeInstall
 from roles.host.programs.below import PART, Folder, shown
 from roles.host.programs.console import HostError, Progress, say
-from roles.host.programs.download import Digest, download
 from roles.host.programs.files import make_folder, make_own_folder, remove_tree, write_atomic
-from roles.host.programs.ggml import check_backend
-from roles.host.programs.handover import give, take
+from roles.host.programs.installers.download import Digest, download
+from roles.host.programs.installers.ggml import check_backend
+from roles.host.programs.installers.handover import give, take
+from roles.host.programs.installers.toolkits import find_toolkit
+from roles.host.programs.installers.unpack import unpack
+from roles.host.programs.installers.uv_tool import ensure_uv, uv_environment
 from roles.host.programs.processes import run
-from roles.host.programs.toolkits import find_toolkit
-from roles.host.programs.unpack import unpack
-from roles.host.programs.uv_tool import ensure_uv, uv_environment
 
 _MEMORY_PER_JOB = 1500 << 20
 """Bytes. A C++ compiler that runs out of memory is killed, and the build with it."""
 
 
-def build_from_source(request: dict[str, Any], folder: Path) -> None:
+def build_from_source(request: MakeInstall, folder: Path) -> None:
     """Build in a tree that outlives a killed run, then copy the wanted part into `folder`."""
-    recipe, title, builder = request["recipe"], request["title"], request["build_user"]
+    recipe, title, builder = request.recipe, request.title, request.build_user
     toolkit = find_toolkit(recipe.get("toolkit"), title)
-    builds, ccache = Path(request["cache"], "build"), Path(request["cache"], "ccache")
+    builds, ccache = Path(request.cache, "build"), Path(request.cache, "ccache")
     make_own_folder(builds)
     tree, output = builds / folder.name, builds / folder.name / "output"
     make_own_folder(tree)
@@ -88,9 +88,9 @@ def _jobs() -> int:
     return max(1, min(os.cpu_count() or 1, memory // _MEMORY_PER_JOB))
 
 
-def _unpacked_source(request: dict[str, Any], tree: Path) -> Path:
+def _unpacked_source(request: MakeInstall, tree: Path) -> Path:
     """The source tree below `tree`, unpacked once; a half unpacked one is unpacked again."""
-    source, title, builder = request["recipe"]["source"], request["title"], request["build_user"]
+    source, title, builder = request.recipe["source"], request.title, request.build_user
     top = tree / "source"
     mark = tree / ".unpacked"
     if not mark.exists():
@@ -109,10 +109,10 @@ def _unpacked_source(request: dict[str, Any], tree: Path) -> Path:
     return unpacked
 
 
-def _archive(request: dict[str, Any]) -> Path:
+def _archive(request: MakeInstall) -> Path:
     """The source's archive in a folder of ours, its digest checked."""
-    source, title = request["recipe"]["source"], request["title"]
-    cache = Path(request["cache"], "downloads")
+    source, title = request.recipe["source"], request.title
+    cache = Path(request.cache, "downloads")
     make_own_folder(cache)
     name, digest = f"{source['sha256']}.tar.gz", Digest("sha256", source["sha256"])
     with Folder(cache) as downloads:
@@ -124,10 +124,10 @@ def _archive(request: dict[str, Any]) -> Path:
     return cache / name
 
 
-def _download_sdist(request: dict[str, Any], downloads: Folder, name: str, digest: Digest) -> None:
+def _download_sdist(request: MakeInstall, downloads: Folder, name: str, digest: Digest) -> None:
     """By pip, which resumes nothing (the archive is small) and, to read the name inside, may run the package's own
     build backend: thus as the user who builds, in a folder of that user's. What is taken from there is a copy."""
-    source, title, builder = request["recipe"]["source"], request["title"], request["build_user"]
+    source, title, builder = request.recipe["source"], request.title, request.build_user
     pip = ensure_uv(request) / "bin" / "pip"
     box = downloads.path / f"{source['sha256']}.box"
     remove_tree(box)

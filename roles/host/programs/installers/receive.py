@@ -5,20 +5,17 @@ from __future__ import annotations
 import base64
 import os
 from pathlib import Path
-from typing import Any
 
+from roles.contract.requests import ReceiveFile
 from roles.host.programs.below import PART, Folder, parts_of
 from roles.host.programs.console import HostError, megabytes, say
-from roles.host.programs.download import Digest, check_space
 from roles.host.programs.files import make_folder
+from roles.host.programs.installers.download import Digest, check_space
 
 
-def main(request: dict[str, Any]) -> None:
-    """Append a piece at its offset, and print how many bytes are there; no piece = just that.
-
-    The request: `target`, and `offset`, `data` (base64) and the whole file's `size`, or none of the three.
-    """
-    target = Path(request["target"])
+def main(request: ReceiveFile) -> None:
+    """Append a piece at its offset, and print how many bytes are there; no piece = just that."""
+    target = Path(request.target)
     (name,) = parts_of(target.name, "the inventory")
     part = name + PART
     make_folder(target.parent)
@@ -26,17 +23,17 @@ def main(request: dict[str, Any]) -> None:
         if (whole := folder.size(name)) is not None:
             print(whole)
             return
-        if "data" in request:
-            if (folder.size(part) or 0) > request["size"]:
+        if piece := request.piece:
+            if (folder.size(part) or 0) > piece.size:
                 folder.remove(part)  # the remains of another file
-            there, piece = folder.size(part) or 0, base64.b64decode(request["data"])
-            if there != request["offset"]:
-                raise HostError(f"{target}{PART} holds {there} bytes, not {request['offset']}: run again")
-            if there + len(piece) > request["size"]:
-                raise HostError(f"{target}: more is sent than the {request['size']} bytes it has: run again")
-            check_space(target.parent, request["size"] - there, str(target))
+            there, data = folder.size(part) or 0, base64.b64decode(piece.data)
+            if there != piece.offset:
+                raise HostError(f"{target}{PART} holds {there} bytes, not {piece.offset}: run again")
+            if there + len(data) > piece.size:
+                raise HostError(f"{target}: more is sent than the {piece.size} bytes it has: run again")
+            check_space(target.parent, piece.size - there, str(target))
             with folder.append(part) as file:
-                file.write(piece)
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
         print(folder.size(part) or 0)

@@ -1,7 +1,4 @@
-"""What an install held when it was made: each file with its size, time and mode, and its digest.
-
-Stands alone (imports no other program), as the fact of a host's state runs its text too.
-"""
+"""What an install held when it was made: each file with its size, time and mode, and its digest."""
 
 from __future__ import annotations
 
@@ -13,14 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MARK = ".install.json"
-"""Written last into an install: a folder without it is the remains of a run that died, and is made anew."""
-FILES = ".files.json"
-"""Beside the mark: path → what is seen of the file, and its SHA-256. The mark has the digest of what is seen of all."""
+from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
 
 
 def take(folder: Path) -> tuple[str, dict[str, list[Any]]]:
-    """The digest of what is seen of an install's files, and the contents of `FILES`."""
+    """The digest of what is seen of an install's files, and the contents of `INSTALL_FILES`."""
     seen = dict(_seen(folder))
     return _digest(seen), {path: [look, _sha256(folder / path)] for path, look in seen.items()}
 
@@ -28,7 +22,7 @@ def take(folder: Path) -> tuple[str, dict[str, list[Any]]]:
 def is_damaged(folder: Path) -> bool:
     """Whether an install does not look as it did. One of a version that kept no manifest does."""
     try:
-        wanted = json.loads((folder / MARK).read_bytes()).get("tree")
+        wanted = json.loads((folder / INSTALL_MARK).read_bytes()).get("tree")
     except (OSError, ValueError, AttributeError):
         return False  # no install, or one that is not whole, which is told by its mark
     try:
@@ -48,7 +42,7 @@ def _seen(folder: Path, inner: str = "") -> Iterator[tuple[str, str]]:
             yield from _seen(Path(entry.path), f"{path}/")
         elif stat.S_ISLNK(status.st_mode):
             yield path, f"-> {Path(entry.path).readlink()}"
-        elif path not in (MARK, FILES):
+        elif path not in (INSTALL_MARK, INSTALL_FILES):
             yield path, f"{status.st_size} {status.st_mtime_ns} {stat.S_IMODE(status.st_mode):o}"
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from roles.contract.requests import MakeInstall
 from roles.host.programs.below import Folder, one_line
 from roles.host.programs.console import HostError, Progress, say
-from roles.host.programs.download import Digest, download, open_url
 from roles.host.programs.files import make_own_folder
-from roles.host.programs.ggml import check_backend
-from roles.host.programs.handover import give, take
+from roles.host.programs.installers.download import Digest, download, open_url
+from roles.host.programs.installers.ggml import check_backend
+from roles.host.programs.installers.handover import give, take
+from roles.host.programs.installers.unpack import unpack
 from roles.host.programs.processes import run
-from roles.host.programs.unpack import unpack
 
 DIGEST_LIST = "sha256sum.txt"
 """What a release page calls the list of its files' digests."""
@@ -22,15 +24,15 @@ _LONGEST_LIST = 1 << 20
 _SHOWN_NAMES = 8
 
 
-def unpack_release(request: dict[str, Any], folder: Path) -> None:
+def unpack_release(request: MakeInstall, folder: Path) -> None:
     """Unpack as the user who builds, and run the program as that user once.
 
     The recipe: `archives`, each with `url` and `sha256` (none = as the list beside it says), and where they are not
     unpacked as they are, with `strip`, how many leading folders of its paths are dropped, and `into`, the folder below;
     `check`, a command below the folder, and `says`, words that it must print; `backend`, see `check_backend`.
     """
-    recipe, title, builder = request["recipe"], request["title"], request["build_user"]
-    cache = Path(request["cache"], "downloads")
+    recipe, title, builder = request.recipe, request.title, request.build_user
+    cache = Path(request.cache, "downloads")
     make_own_folder(cache)
     give(builder, folder)
     for archive in recipe["archives"]:
@@ -50,7 +52,7 @@ def unpack_release(request: dict[str, Any], folder: Path) -> None:
     check_backend(recipe, folder, title, builder)
 
 
-def _try(recipe: dict[str, Any], folder: Path, title: str, builder: str | None) -> None:
+def _try(recipe: Mapping[str, Any], folder: Path, title: str, builder: str | None) -> None:
     said: list[str] = []
     program, *arguments = recipe["check"]
     if not (folder / program).exists():

@@ -10,6 +10,7 @@ import json
 import re
 import urllib.error
 import urllib.parse
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
@@ -17,8 +18,8 @@ from typing import Any
 
 from roles.host.programs.below import PART, REVISION_FILE, Folder, Listing, one_line, parts_of, shown
 from roles.host.programs.console import HostError, megabytes, say
-from roles.host.programs.download import Digest, check_space, download, open_url
 from roles.host.programs.files import write_atomic
+from roles.host.programs.installers.download import Digest, check_space, download, open_url
 
 _TIMEOUT_SECONDS = 30
 _LONGEST_ANSWER = 64 << 20
@@ -121,7 +122,7 @@ class Hub:
         return f"{name} answers {status}; run again later"
 
 
-def fetch_from_hub(recipe: dict[str, Any], folder: Path, title: str, token: str | None) -> dict[str, Digest]:
+def fetch_from_hub(recipe: Mapping[str, Any], folder: Path, title: str, token: str | None) -> dict[str, Digest]:
     """Fetch the wanted files of one commit into `folder`. What is there and right is not fetched again.
 
     Args:

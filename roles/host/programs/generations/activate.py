@@ -8,19 +8,21 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
+from roles.contract.generation import ACTIVATION, ActivatedUnit, ActivationFile, Drain, Live
+from roles.contract.requests import Activation
+from roles.contract.wire import read
 from roles.host.programs.console import HostError, Progress, say, seconds
-from roles.host.programs.files import link_atomic, make_folder, read_text, remove_tree, write_atomic
-from roles.host.programs.front import Keys, Server
-from roles.host.programs.kept import ACTIVATION, deploy_order, events, passed_verifications
+from roles.host.programs.files import link_atomic, make_folder, remove_tree, write_atomic
+from roles.host.programs.generations.front import Keys, Server
+from roles.host.programs.generations.kept import deploy_order, events, passed_verifications
+from roles.host.programs.generations.running import linked_units, running_digest
 from roles.host.programs.systemd import Manager
 
 KEPT_GENERATIONS = 5
@@ -30,7 +32,7 @@ _DEATHS = 2
 """Automatic restarts of a unit before its first answer after which waiting longer is pointless."""
 
 
-def activate(request: dict[str, Any], folder: Path) -> None:
+def activate(request: Activation, folder: Path) -> None:
     """Switch to the generation in `folder`, restart what runs something else, and wait for every unit's answer.
 
     Args:
@@ -40,19 +42,19 @@ def activate(request: dict[str, Any], folder: Path) -> None:
     Raises:
         HostError: some unit does not stay up or does not answer. The generation is the current one all the same.
     """
-    manager = Manager(request["scope"])
-    config, units_folder = Path(request["config"]), Path(request["units_folder"])
-    wants = units_folder / f"{request['wanted_by']}.wants"
+    manager = Manager(request.scope)
+    config, units_folder = Path(request.config), Path(request.units_folder)
+    wants = units_folder / f"{request.wanted_by}.wants"
     units = _units(folder)
-    names = [unit["name"] for unit in units]
-    activated = Path(request["state"], "activated")
+    names = [unit.name for unit in units]
+    activated = Path(request.state, "activated")
 
     # What only adds comes before the switch, what removes after it: a host whose power fails in between boots into
     # either generation.
     make_folder(wants)
     for name in names:
         _ensure_link(units_folder / name, f"{config}/units/{name}")
-    for name in (unit["name"] for unit in units if unit["kind"] != "triggered"):
+    for name in (unit.name for unit in units if unit.kind != "triggered"):
         _ensure_link(wants / name, f"{units_folder}/{name}")
     if _target(config) != str(folder):
         with contextlib.suppress(FileNotFoundError):
@@ -61,7 +63,7 @@ def activate(request: dict[str, Any], folder: Path) -> None:
             link_atomic(folder.parent / "previous", str(config.readlink()))
         link_atomic(config, str(folder))
         say(f"generation {folder.name}: switched to")
-    gone = [name for name in _linked_units(units_folder, config) if name not in names]
+    gone = [name for name in linked_units(units_folder, config) if name not in names]
     spare = {name: server for name, server in _spare_servers(manager, units).items() if name in gone}
     if gone:
         # What is new and stands behind the front can be there before what it replaces goes.
@@ -69,7 +71,7 @@ def activate(request: dict[str, Any], folder: Path) -> None:
     # Before systemd reads the unit files again: of one without a file it does not know how long its stop may take.
     _stop(manager, [name for name in gone if name not in spare], units_folder, wants)
     manager.call("daemon-reload")
-    _replace(manager, units, request.get("outdated", ()))
+    _replace(manager, units, request.outdated)
     for name, server in spare.items():
         # Only now: the others, which have its work, may have been replaced just before.
         if server.relieve():
@@ -78,39 +80,39 @@ def activate(request: dict[str, Any], folder: Path) -> None:
         server.give_no_work()
         manager.call("daemon-reload")
     write_atomic(activated, folder.name.encode(), 0o644)
-    _forget_old_generations(folder, request["state"])
+    _forget_old_generations(folder, request.state)
 
 
-def _units(folder: Path) -> list[dict[str, Any]]:
+def _units(folder: Path) -> tuple[ActivatedUnit, ...]:
     try:
-        units: list[dict[str, Any]] = json.loads((folder / ACTIVATION).read_text())["units"]
-    except (ValueError, LookupError, TypeError):
+        # Another version may have written it, and more than this one knows.
+        return read(ActivationFile, json.loads((folder / ACTIVATION).read_text()), strict=False).units
+    except ValueError:
         raise HostError(f"{folder / ACTIVATION} is damaged, so this generation cannot be activated") from None
-    return units
 
 
-def _spare_servers(manager: Manager, units: list[dict[str, Any]]) -> dict[str, Server]:
+def _spare_servers(manager: Manager, units: Sequence[ActivatedUnit]) -> dict[str, Server]:
     """Unit → server that the front could have, and has no more."""
     return {
-        server["unit"]: Server(manager.runtime, {**live, "server": server["server"], "timeout": live["drain_timeout"]})
+        server.unit: Server(manager.runtime, Drain(live.socket, live.backend, server.server, live.drain_timeout))
         for live in _lives(units)
-        for server in live["servers"]
-        if not server["used"]
+        for server in live.servers
+        if not server.used
     }
 
 
-def _lives(units: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is told to the front while it runs. Generations of older versions have none."""
-    return [unit["live"] for unit in units if unit.get("live")]
+def _lives(units: Sequence[ActivatedUnit]) -> list[Live]:
+    """What the load balancer is given while it runs. Generations of older versions have none."""
+    return [unit.live for unit in units if unit.live]
 
 
-def _begin_instances(manager: Manager, units: list[dict[str, Any]]) -> None:
+def _begin_instances(manager: Manager, units: Sequence[ActivatedUnit]) -> None:
     """Start the instances that do not run, on ports of their own, and wait for them.
 
     Raises:
         HostError: one does not answer.
     """
-    new = [unit for unit in units if unit["drain"] and not _running_digest(manager, unit)]
+    new = [unit for unit in units if unit.drain and not _running_digest(manager, unit)]
     _restart(manager, new)
     if problems := _await_all(manager, new):
         raise HostError("\n".join(problems))
@@ -128,7 +130,7 @@ def _stop(manager: Manager, gone: list[str], units_folder: Path, wants: Path) ->
         (units_folder / name).unlink(missing_ok=True)
 
 
-def _replace(manager: Manager, units: list[dict[str, Any]], outdated: Collection[str]) -> None:
+def _replace(manager: Manager, units: Sequence[ActivatedUnit], outdated: Collection[str]) -> None:
     """Restart the units that run something else, or from outdated files, until all answer. Those whose work others can
     take over meanwhile are restarted one after the other, and last; if any unit fails, those that are left go on with
     what they run.
@@ -136,34 +138,35 @@ def _replace(manager: Manager, units: list[dict[str, Any]], outdated: Collection
     Raises:
         HostError: those that do not answer, each with its reason and last log lines.
     """
-    running = {unit["name"]: _running_digest(manager, unit) for unit in units}
-    stale = [unit for unit in units if running[unit["name"]] != unit["digest"] or unit["name"] in outdated]
+    running = {unit.name: _running_digest(manager, unit) for unit in units}
+    stale = [unit for unit in units if running[unit.name] != unit.digest or unit.name in outdated]
     # A generation of an earlier version says of none that it is to be the last.
-    last = [unit for unit in stale if unit.get("last")]
+    last = [unit for unit in stale if unit.last]
     stale = [unit for unit in stale if unit not in last]
     # One that does not run has no work to be relieved of.
-    drained = [unit for unit in stale if unit["drain"] and running[unit["name"]]]
+    drained = [unit for unit in stale if unit.drain and running[unit.name]]
     _restart(manager, [unit for unit in stale if unit not in drained])
     problems = _await_all(manager, [unit for unit in units if unit not in drained and unit not in last])
     keys = [Keys(manager.runtime, live) for live in _lives(units)]
     for each in keys:
         each.let_in()
-    for server in (Server(manager.runtime, unit["drain"]) for unit in units if unit["drain"]):
+    servers = {unit.name: Server(manager.runtime, unit.drain) for unit in units if unit.drain}
+    for server in servers.values():
         # A run that was killed may have left it without work.
         server.give_work()
     if problems:
         raise HostError("\n".join(problems))
     for unit in drained:
-        server = Server(manager.runtime, unit["drain"])
+        server = servers[unit.name]
         if server.relieve():
-            say(f"{unit['name']}: relieved of its work")
+            say(f"{unit.name}: relieved of its work")
         _restart(manager, [unit])
         failed = _await_all(manager, [unit])
         # Also where it failed: it may come up later, and HAProxy sees for itself whether it answers.
         server.give_work()
         if failed:
             raise HostError("\n".join(failed))
-        server.await_work(unit["timeout"])
+        server.await_work(unit.timeout)
     _restart(manager, last)
     if problems := _await_all(manager, last):
         raise HostError("\n".join(problems))
@@ -171,8 +174,8 @@ def _replace(manager: Manager, units: list[dict[str, Any]], outdated: Collection
         each.let_nobody_else_in()
 
 
-def _restart(manager: Manager, units: list[dict[str, Any]]) -> None:
-    names = [unit["name"] for unit in units]
+def _restart(manager: Manager, units: Sequence[ActivatedUnit]) -> None:
+    names = [unit.name for unit in units]
     if not names:
         return
     say(f"restarting {', '.join(names)}")
@@ -185,57 +188,39 @@ def _target(link: Path) -> str | None:
     return str(link.readlink()) if link.is_symlink() else None
 
 
-def _linked_units(units_folder: Path, config: Path) -> list[str]:
-    """Names of the units that lead into the configuration: those of the generation that ran, and of a killed run."""
-    return sorted(path.name for path in units_folder.iterdir() if _target(path) == f"{config}/units/{path.name}")
-
-
 def _ensure_link(path: Path, target: str) -> None:
     if _target(path) != target:
         link_atomic(path, target)
 
 
-def _running_digest(manager: Manager, unit: dict[str, Any]) -> str | None:
-    """The digest that the unit's process carries, or a task carried that has done its work; none = neither. A timer has
-    no process: systemd has read its file anew, and that it is active says all. What it starts is not of interest."""
-    state = manager.properties(unit["name"], "SubState", "ActiveState")
-    if unit["kind"] == "triggered" or (unit["kind"] == "timer" and state.get("ActiveState") == "active"):
-        digest: str = unit["digest"]
-        return digest
-    if unit["done_file"]:
-        done = manager.runtime / unit["done_file"]
-        with contextlib.suppress(OSError):
-            return read_text(done) if state.get("SubState") == "exited" and _still_holds(unit, done) else None
-        return None
-    return manager.variable(unit["name"], "AI_BACKEND_DIGEST")
+def _running_digest(manager: Manager, unit: ActivatedUnit) -> str | None:
+    """As `running_digest`. A timer has no process: systemd has read its file anew, and that it is active says all. What
+    it starts is not of interest."""
+    shown = manager.properties(unit.name, "SubState", "ActiveState", "MainPID")
+    if unit.kind == "triggered" or (unit.kind == "timer" and shown.get("ActiveState") == "active"):
+        return unit.digest
+    return running_digest(manager, shown, unit.done_file, unit.holds)
 
 
-def _still_holds(unit: dict[str, Any], done: Path) -> bool:
-    """Whether what a task has brought about is as it left it."""
-    command = unit.get("holds")
-    if not command:
-        return True
-    return subprocess.run(command, capture_output=True, check=False).stdout == done.with_name("held").read_bytes()
-
-
-def _await_all(manager: Manager, units: list[dict[str, Any]]) -> list[str]:
+def _await_all(manager: Manager, units: Sequence[ActivatedUnit]) -> list[str]:
     """Wait until each unit answers, all at once. Gives those that did not, each with its reason and last log lines."""
     started = time.monotonic()
-    waiting = {unit["name"]: "" for unit in units}
+    waiting = {unit.name: "" for unit in units}
 
-    def wait(unit: dict[str, Any]) -> str | None:
-        name = unit["name"]
-        if unit["kind"] == "triggered":
+    def wait(unit: ActivatedUnit) -> str | None:
+        name = unit.name
+        if unit.kind == "triggered":
             problem = None
-        elif unit["kind"] == "timer":
+        elif unit.kind == "timer":
             problem = _await_active(manager, name)
-        elif unit["done_file"]:
+        elif unit.done_file:
             problem = _await_done(manager, unit, lambda status: waiting.update({name: f" ({status})"}))
         else:
-            problem = await_ready(manager, unit)
+            assert unit.ready_url, f"{name} has no endpoint"
+            problem = await_ready(manager, name, unit.ready_url, timeout=unit.timeout, stop_timeout=unit.stop_timeout)
         del waiting[name]
-        if problem is None and unit["kind"] in _TOLD:
-            say(f"{name}: {_TOLD[unit['kind']]} after {seconds(started)}")
+        if problem is None and unit.kind in _TOLD:
+            say(f"{name}: {_TOLD[unit.kind]} after {seconds(started)}")
         return problem
 
     with (
@@ -261,16 +246,21 @@ def _await_active(manager: Manager, name: str) -> str | None:
     return f"{name} does not run ({state.get('ActiveState')}): see `systemctl status {name}`"
 
 
-def await_ready(manager: Manager, unit: dict[str, Any]) -> str | None:
-    """None once the unit's own endpoint gives 200; else what went wrong."""
-    name, deadline = unit["name"], time.monotonic() + unit["stop_timeout"] + unit["timeout"]
+def await_ready(manager: Manager, name: str, url: str, *, timeout: int, stop_timeout: int = 0) -> str | None:
+    """None once a unit's own endpoint gives 200; else what went wrong.
+
+    Args:
+        timeout: seconds from its start.
+        stop_timeout: seconds that what ran before it may take to end.
+    """
+    deadline = time.monotonic() + stop_timeout + timeout
     restarts_before: int | None = None
     while True:
         state = manager.properties(name, *_STATE)
         if state.get("ActiveState") == "active" and not _has_job(state):
             # What ran before it has ended: its own time begins.
-            deadline = min(deadline, time.monotonic() + unit["timeout"])
-            if _answers(unit["ready_url"]):
+            deadline = min(deadline, time.monotonic() + timeout)
+            if _answers(url):
                 return None
         restarts = int(state.get("NRestarts") or 0)
         # A restart that was asked for sets the count back to 0, sooner or later.
@@ -279,28 +269,28 @@ def await_ready(manager: Manager, unit: dict[str, Any]) -> str | None:
             return _does_not_stay_up(manager, name, state)
         if time.monotonic() > deadline:
             return (
-                f"{name} runs, but {unit['ready_url']} did not answer within its start_timeout of {unit['timeout']} s. "
+                f"{name} runs, but {url} did not answer within its start_timeout of {timeout} s. "
                 f"It said last:\n{manager.last_log_lines(name)}"
             )
         time.sleep(_POLL_SECONDS)
 
 
-def _await_done(manager: Manager, unit: dict[str, Any], tell: Callable[[str], None]) -> str | None:
+def _await_done(manager: Manager, unit: ActivatedUnit, tell: Callable[[str], None]) -> str | None:
     """None once a task has done its work; else what went wrong. What it says of its progress is passed on."""
-    name, status = unit["name"], ""
-    deadline = time.monotonic() + unit["timeout"]
+    name, status = unit.name, ""
+    deadline = time.monotonic() + unit.timeout
     while True:
         state = manager.properties(name, *_STATE, "StatusText")
-        if not _has_job(state) and _running_digest(manager, unit) == unit["digest"]:
+        if not _has_job(state) and _running_digest(manager, unit) == unit.digest:
             return None
         # It is started again by itself, after a pause; who waits for it here wants to know at once.
         if _is_dead(state) or state.get("SubState") == "auto-restart":
             return f"{name} has failed. It said last:\n{manager.last_log_lines(name)}"
         if state.get("StatusText", "") != status:
-            status, deadline = state.get("StatusText", ""), time.monotonic() + unit["timeout"]
+            status, deadline = state.get("StatusText", ""), time.monotonic() + unit.timeout
             tell(status)
         if time.monotonic() > deadline:
-            return f"{name} made no progress for {unit['timeout']} s. It said last:\n{manager.last_log_lines(name)}"
+            return f"{name} made no progress for {unit.timeout} s. It said last:\n{manager.last_log_lines(name)}"
         time.sleep(_POLL_SECONDS)
 
 

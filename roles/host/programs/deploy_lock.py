@@ -14,8 +14,8 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from roles.contract.requests import AcquireLock, Holder, ReleaseLock
 from roles.host.programs.console import HostError, say
 from roles.host.programs.files import make_folder, sync_folder, write_atomic
 
@@ -25,13 +25,12 @@ _GUARD = ".lock-guard"
 """Both in the state folder."""
 
 
-def main(request: dict[str, Any]) -> None:
-    folder = Path(request["folder"])
-    match request["action"]:
-        case "acquire":
-            _acquire(folder, request["holder"], request["take_over"])
-        case "release":
-            _release(folder, request["id"])
+def main(request: AcquireLock | ReleaseLock) -> None:
+    match request:
+        case AcquireLock():
+            _acquire(Path(request.folder), request.holder, request.take_over)
+        case ReleaseLock():
+            _release(Path(request.folder), request.id)
 
 
 def require(state: str | None, holder_id: str | None) -> None:
@@ -82,7 +81,7 @@ def described(holder: Mapping[str, str]) -> str:
     return f"{holder.get('who', 'somebody')} since {holder.get('since', 'an unknown time')}"
 
 
-def _acquire(folder: Path, holder: dict[str, str], take_over: str | None) -> None:
+def _acquire(folder: Path, holder: Holder, take_over: str | None) -> None:
     """Make the lock ours, or take it over from a holder that is known to be dead."""
     holder = {**holder, "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
     make_folder(folder.parent)

@@ -1,8 +1,4 @@
-"""The generations that a host keeps, and what became of them.
-
-Stands alone (imports no other program), as its text is the command of a fact, which changes nothing and prints one JSON
-object.
-"""
+"""The generations that a host keeps, and what became of them. Changes nothing."""
 
 from __future__ import annotations
 
@@ -11,16 +7,14 @@ import hashlib
 import json
 import os
 import stat
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-ACTIVATION = "activation.json"
-"""A generation without it cannot be activated."""
-
-_MARK = ".install.json"
+from roles.contract.generation import ACTIVATION, INSTALL_MARK
+from roles.contract.history import GenerationContents, KeptGenerations, ReadHistory
+from roles.contract.wire import written
 
 DEPLOYS = ("refused", "activated", "failed")
 """Events of a deploy that wanted a generation. Going back to it does not make it newer than what was left for it."""
@@ -30,19 +24,16 @@ _TEXTS = {"refused": ("reason",), "failed": ("reason",), "rolled back": ("reason
 asked."""
 
 
-def main(request: dict[str, Any]) -> None:
-    config = Path(request["config"])
+def main(request: ReadHistory) -> None:
+    config = Path(request.config)
     texts: dict[str, str] = {}
-    print(
-        json.dumps(
-            {
-                "active": config.readlink().name if config.is_symlink() else None,
-                "generations": [_contents(folder, texts) for folder in generations(request["generations"])],
-                "texts": texts,
-                "events": events(request["state"]),
-            }
-        )
+    kept = KeptGenerations(
+        active=config.readlink().name if config.is_symlink() else None,
+        generations=tuple(_contents(folder, texts) for folder in generations(request.generations)),
+        texts=texts,
+        events=tuple(events(request.state)),
     )
+    print(json.dumps(written(kept)))
 
 
 def generations(folder: str) -> list[Path]:
@@ -109,11 +100,11 @@ def missing_installs(generation: Path) -> list[str]:
     return [
         f"{link.name} ({link.readlink()})"
         for link in sorted(generation.glob("install/*"))
-        if link.is_symlink() and not (link / _MARK).is_file()
+        if link.is_symlink() and not (link / INSTALL_MARK).is_file()
     ]
 
 
-def _contents(generation: Path, texts: dict[str, str]) -> dict[str, Any]:
+def _contents(generation: Path, texts: dict[str, str]) -> GenerationContents:
     """What a generation holds: digests of its files, titles of its installs. The texts that anybody may read, too."""
     files = {}
     for parent, _, names in os.walk(generation):
@@ -125,23 +116,16 @@ def _contents(generation: Path, texts: dict[str, str]) -> dict[str, Any]:
             files[str(path.relative_to(generation))] = digest
             if mode == 0o644:
                 texts[digest] = content.decode(errors="replace")
-    return {
-        "name": generation.name,
-        "written": datetime.fromtimestamp(generation.stat().st_mtime, UTC).isoformat(timespec="seconds"),
-        "files": files,
-        "installs": {link.name: [str(link.readlink()), _title(link)] for link in generation.glob("install/*")},
-        "missing_installs": missing_installs(generation),
-    }
+    return GenerationContents(
+        name=generation.name,
+        written=datetime.fromtimestamp(generation.stat().st_mtime, UTC).isoformat(timespec="seconds"),
+        files=files,
+        installs={link.name: (str(link.readlink()), _title(link)) for link in generation.glob("install/*")},
+        missing_installs=tuple(missing_installs(generation)),
+    )
 
 
 def _title(install: Path) -> str:
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        return str(json.loads((install / _MARK).read_text())["title"])
+        return str(json.loads((install / INSTALL_MARK).read_text())["title"])
     return install.name
-
-
-if __name__ == "__main__":
-    try:
-        main(json.loads(sys.argv[1]))
-    except OSError as error:
-        sys.exit(f"{error.filename or 'reading the host'}: {error.strerror}: see to that, then run again")

@@ -7,9 +7,10 @@ import hashlib
 import re
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from roles.contract.generation import Drain, Live
 from roles.host.programs.console import HostError, Progress, say
 
 _POLL_SECONDS = 0.1
@@ -55,14 +56,12 @@ class Runtime:
 class Keys:
     """The clients' keys that HAProxy lets in. It knows their digests alone."""
 
-    def __init__(self, runtime: Path, live: dict[str, Any]) -> None:
-        self._runtime = Runtime(runtime / live["socket"])
-        self._list = runtime / live["keys"]
-        key = _last_value(live["key_files"], live["key_variable"])
+    def __init__(self, runtime: Path, live: Live) -> None:
+        self._runtime = Runtime(runtime / live.socket)
+        self._list = runtime / live.keys
+        key = _last_value(live.key_files, live.key_variable)
         if key is None:
-            raise HostError(
-                f"none of {', '.join(live['key_files'])} holds {live['key_variable']}: run the deploy again"
-            )
+            raise HostError(f"none of {', '.join(live.key_files)} holds {live.key_variable}: run the deploy again")
         self._wanted = hashlib.sha256(key.encode()).hexdigest()
 
     def let_in(self) -> None:
@@ -83,7 +82,7 @@ class Keys:
         return [line.split()[1] for line in self._runtime.ask(f"show acl {self._list}").splitlines() if line.strip()]
 
 
-def _last_value(files: list[str], variable: str) -> str | None:
+def _last_value(files: Sequence[str], variable: str) -> str | None:
     """As systemd takes it from environment files of which any may be missing."""
     value = None
     for file in files:
@@ -100,9 +99,9 @@ def _last_value(files: list[str], variable: str) -> str | None:
 class Server:
     """One server of a backend. Where HAProxy does not run, there is no work to be taken or given."""
 
-    def __init__(self, runtime: Path, drain: dict[str, Any]) -> None:
-        self._runtime = Runtime(runtime / drain["socket"])
-        self._backend, self._name, self._timeout = drain["backend"], drain["server"], drain["timeout"]
+    def __init__(self, runtime: Path, drain: Drain) -> None:
+        self._runtime = Runtime(runtime / drain.socket)
+        self._backend, self._name, self._timeout = drain.backend, drain.server, drain.timeout
 
     def relieve(self) -> bool:
         """New requests go to the other servers, or get 503 where there are none; wait until those under way have ended,

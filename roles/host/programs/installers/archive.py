@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from roles.contract.requests import UnpackArchive
 from roles.host.programs.below import Folder, Listing, parts_of, shown
 from roles.host.programs.console import HostError, megabytes
 
@@ -54,12 +55,12 @@ class _Member:
     file: _Parts = ()
 
 
-def main(request: dict[str, Any]) -> int:
-    """Unpack `archive` below `folder` in `into`, without the first `strip` folders of its paths. The exit status."""
-    archive, folder, strip = Path(request["archive"]), Path(request["folder"], request["into"]), request["strip"]
+def main(request: UnpackArchive) -> int:
+    """Unpack it. The exit status."""
+    archive, folder, strip = Path(request.archive), Path(request.folder, request.into), request.strip
     try:
-        if request["into"] != ".":
-            with Folder(Path(request["folder"])) as top, top.below(parts_of(request["into"], "the recipe"), make=True):
+        if request.into != ".":
+            with Folder(Path(request.folder)) as top, top.below(parts_of(request.into, "the recipe"), make=True):
                 pass
         links = _links_of(folder)
         with _opened(archive) as tar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ Vulkan's only where Vulkan finds a driver."""
 _LIBRARIES = {"CUDA": "libggml-cuda.so", "ROCm": "libggml-hip.so", "Vulkan": "libggml-vulkan.so"}
 
 
-def check_backend(recipe: dict[str, Any], folder: Path, title: str, user: str | None) -> None:
+def check_backend(recipe: Mapping[str, Any], folder: Path, title: str, user: str | None) -> None:
     """Check that what was installed into `folder` has the backend that its recipe wants, if it wants one.
 
     The recipe: `backend`, with the backend's `name` as ggml calls it, and the folder of its `libraries` as a pattern.

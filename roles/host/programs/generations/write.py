@@ -7,8 +7,9 @@ import os
 import re
 import secrets
 from pathlib import Path
-from typing import Any
 
+from roles.contract.generation import GeneratedVariable
+from roles.contract.requests import WriteGeneration
 from roles.host.programs.console import say
 from roles.host.programs.files import link_atomic, make_folder, remove_tree, sync_folder, write_atomic
 from roles.host.programs.systemd import Manager
@@ -16,15 +17,15 @@ from roles.host.programs.systemd import Manager
 _SECRET_BYTES = 32
 
 
-def main(request: dict[str, Any]) -> None:
-    for secret in request["generated_secrets"]:
-        _ensure_secret(secret, Manager(request["scope"]))
-    folder = Path(request["folder"])
+def main(request: WriteGeneration) -> None:
+    for secret in request.generated_secrets:
+        _ensure_secret(secret, Manager(request.scope))
+    folder = Path(request.folder)
     make_folder(folder.parent)
     if folder.exists():
         # Named by its digest and yet different: somebody edited it. Fix it file by file, it may be in use.
         _fill(folder, request)
-        _remove_strangers(folder, {*request["files"], *request["links"]})
+        _remove_unexpected(folder, {*request.files, *request.links})
         say(f"generation {folder.name}: fixed")
         return
     for remains in folder.parent.glob(".new-*"):
@@ -34,38 +35,37 @@ def main(request: dict[str, Any]) -> None:
     _fill(new, request)
     new.rename(folder)
     sync_folder(folder.parent)
-    say(f"generation {folder.name}: written, {len(request['files'])} files")
+    say(f"generation {folder.name}: written, {len(request.files)} files")
 
 
-def _ensure_secret(secret: dict[str, Any], manager: Manager) -> None:
+def _ensure_secret(secret: GeneratedVariable, manager: Manager) -> None:
     """An environment file with one value by one name or two, made now unless it is there."""
-    path = Path(secret["path"])
+    path = Path(secret.path)
     if path.exists():
         path.chmod(0o600)
         return
     make_folder(path.parent, 0o700)
-    value = _inherited(secret, manager) or secret["prefix"] + secrets.token_urlsafe(_SECRET_BYTES)
+    value = _inherited(secret, manager) or secret.prefix + secrets.token_urlsafe(_SECRET_BYTES)
     escaped = re.sub(r'(["\\`$])', r"\\\1", value)
-    names = [name for name in (secret["variable"], secret["also"]) if name]
-    write_atomic(path, "".join(f'{name}="{escaped}"\n' for name in names).encode(), 0o600)
+    write_atomic(path, "".join(f'{name}="{escaped}"\n' for name in secret.names).encode(), 0o600)
 
 
-def _inherited(secret: dict[str, Any], manager: Manager) -> str | None:
+def _inherited(secret: GeneratedVariable, manager: Manager) -> str | None:
     """The value that a process of the version before was started with, if one runs."""
-    values = (manager.variable(unit, secret["inherited_as"]) for unit in secret["inherited_from"])
+    values = (manager.variable(unit, secret.inherited_as) for unit in secret.inherited_from)
     return next(filter(None, values), None)
 
 
-def _fill(folder: Path, request: dict[str, Any]) -> None:
-    for path, (content, mode) in request["files"].items():
+def _fill(folder: Path, request: WriteGeneration) -> None:
+    for path, (content, mode) in request.files.items():
         make_folder((folder / path).parent)
         write_atomic(folder / path, base64.b64decode(content), mode)
-    for path, target in request["links"].items():
+    for path, target in request.links.items():
         make_folder((folder / path).parent)
         link_atomic(folder / path, target)
 
 
-def _remove_strangers(folder: Path, known: set[str]) -> None:
+def _remove_unexpected(folder: Path, known: set[str]) -> None:
     for parent, _, names in os.walk(folder):
         for name in names:
             path = Path(parent, name)

@@ -12,44 +12,36 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
-from roles.host.programs.activate import await_ready
+from roles.contract.requests import StageGateway
 from roles.host.programs.console import HostError, Progress, say, seconds
-from roles.host.programs.record import first_line, note
+from roles.host.programs.generations.activate import await_ready
+from roles.host.programs.generations.record import first_line, note
 from roles.host.programs.systemd import Manager
 
 
-def main(request: dict[str, Any]) -> None:
-    manager = Manager(request["scope"])
-    folder, name = Path(request["folder"]), request["unit"]
-    file = manager.runtime / "systemd" / ("user" if request["scope"] == "user" else "system") / name
+def main(request: StageGateway) -> None:
+    manager = Manager(request.scope)
+    folder, name = Path(request.folder), request.unit
+    file = manager.runtime / "systemd" / ("user" if request.scope == "user" else "system") / name
     _take_down(manager, file)
-    port = _spare_port(*request["ports"])
+    port = _spare_port(*request.ports)
     url = f"http://127.0.0.1:{port}"
     file.parent.mkdir(parents=True, exist_ok=True)
-    text = request["text"].replace(request["folder_placeholder"], str(folder))
-    file.write_text(text.replace(request["port_placeholder"], str(port)))
+    text = request.text.replace(request.folder_placeholder, str(folder))
+    file.write_text(text.replace(request.port_placeholder, str(port)))
     started = time.monotonic()
     try:
         manager.call("daemon-reload")
         manager.call("start", "--no-block", name)
         say(f"{name}: started with generation {folder.name}")
         with Progress(name, lambda: "not up yet"):
-            problem = await_ready(
-                manager,
-                {
-                    "name": name,
-                    "ready_url": url + request["ready_path"],
-                    "stop_timeout": 0,
-                    "timeout": request["timeout"],
-                },
-            )
+            problem = await_ready(manager, name, url + request.ready_path, timeout=request.timeout)
         problem = problem or _questioned(manager, request, folder, url)
     finally:
         _take_down(manager, file)
     if problem:
-        note(request["state"], "refused", folder.name, request["who"], reason=first_line(problem.strip()))
+        note(request.state, "refused", folder.name, request.who, reason=first_line(problem.strip()))
         raise HostError(
             f"the new gateway does not do what it should, and the host was not switched to generation {folder.name}: "
             f"it goes on with what it runs.\n{problem}"
@@ -57,12 +49,12 @@ def main(request: dict[str, Any]) -> None:
     say(f"{name}: does what it should, after {seconds(started)}")
 
 
-def _questioned(manager: Manager, request: dict[str, Any], folder: Path, url: str) -> str | None:
+def _questioned(manager: Manager, request: StageGateway, folder: Path, url: str) -> str | None:
     """None where the generation's own verifier finds the gateway right; else what it found."""
-    start = f"{folder}/install/{request['verifier']}/roles/verify/start.py"
-    command = [f"{folder}/install/{request['environment']}/bin/python", "-I", "-S", "-B", start]
+    start = f"{folder}/install/{request.verifier}/roles/verify/start.py"
+    command = [f"{folder}/install/{request.environment}/bin/python", "-I", "-S", "-B", start]
     done = subprocess.run(
-        [*command, "--config", str(folder), "--json", "--staged", url, "--stale", *request["stale"]],
+        [*command, "--config", str(folder), "--json", "--staged", url, "--stale", *request.stale],
         capture_output=True,
         text=True,
         errors="backslashreplace",
@@ -76,10 +68,10 @@ def _questioned(manager: Manager, request: dict[str, Any], folder: Path, url: st
     broken = [check for check in checks if check["ok"] is not True]
     if not broken:
         asked = ", ".join(check["subject"] for check in checks if check["id"].startswith("route/"))
-        say(f"{request['unit']}: offers what is declared, and answers for {asked or 'no deployment: none is ready'}")
+        say(f"{request.unit}: offers what is declared, and answers for {asked or 'no deployment: none is ready'}")
         return None
     found = [f"    {check['subject']} {check['claim']}: {check['seen']}, not {check['expected']}" for check in broken]
-    return "\n".join([*found, "It said last:", manager.last_log_lines(request["unit"])])
+    return "\n".join([*found, "It said last:", manager.last_log_lines(request.unit)])
 
 
 def _take_down(manager: Manager, file: Path) -> None:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
+from roles.contract.requests import MakeInstall
 from roles.host.programs.files import make_folder, remove_tree, write_atomic
-from roles.host.programs.handover import give, take
+from roles.host.programs.installers.handover import give, take
 from roles.host.programs.processes import run
 
 
-def ensure_uv(request: dict[str, Any]) -> Path:
+def ensure_uv(request: MakeInstall) -> Path:
     """The folder of an environment that holds pip and uv; made when it is not there.
 
     The request: `uv`, with the `folder` to make it in and its hash-locked `requirements`, and who builds.
     """
-    tool, builder = request["uv"], request["build_user"]
-    folder = Path(tool["folder"])
+    tool, builder = request.uv, request.build_user
+    folder = Path(tool.folder)
     # Owned by us: what is fetched and unpacked there cannot count itself as complete.
     if (folder / ".complete").exists() and folder.stat().st_uid == os.geteuid():
         return folder
     remove_tree(folder)
     make_folder(folder)
     requirements = folder / "requirements.txt"
-    write_atomic(requirements, tool["requirements"].encode(), 0o644)
+    write_atomic(requirements, tool.requirements.encode(), 0o644)
     give(builder, folder)
     making = "making an environment for uv (is python3-venv installed?)"
     run(["/usr/bin/python3", "-I", "-S", "-m", "venv", str(folder)], what=making, user=builder, writable=[folder])
@@ -43,10 +43,10 @@ def ensure_uv(request: dict[str, Any]) -> Path:
     return folder
 
 
-def uv_environment(request: dict[str, Any]) -> dict[str, str]:
+def uv_environment(request: MakeInstall) -> dict[str, str]:
     """Variables for uv: its cache, the host's own certificates, and no Python but the host's."""
     return {
-        "UV_CACHE_DIR": f"{request['cache']}/uv",
+        "UV_CACHE_DIR": f"{request.cache}/uv",
         "UV_SYSTEM_CERTS": "1",
         "UV_NATIVE_TLS": "1",
         "UV_PYTHON_DOWNLOADS": "never",

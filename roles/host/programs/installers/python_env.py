@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from roles.contract.requests import MakeInstall
 from roles.host.programs.console import Progress, say
 from roles.host.programs.files import write_atomic
-from roles.host.programs.ggml import check_backend
-from roles.host.programs.handover import give, take
+from roles.host.programs.installers.ggml import check_backend
+from roles.host.programs.installers.handover import give, take
+from roles.host.programs.installers.uv_tool import ensure_uv, uv_environment
 from roles.host.programs.processes import run
-from roles.host.programs.uv_tool import ensure_uv, uv_environment
 
 
-def make_python_env(request: dict[str, Any], folder: Path) -> None:
+def make_python_env(request: MakeInstall, folder: Path) -> None:
     """Make it in place. It may be moved: its scripts look for Python beside themselves."""
-    recipe, title, builder = request["recipe"], request["title"], request["build_user"]
+    recipe, title, builder = request.recipe, request.title, request.build_user
     uv = ensure_uv(request) / "bin" / "uv"
     requirements, build_requirements = folder / "requirements.txt", folder / "build-requirements.txt"
     write_atomic(requirements, recipe["requirements"].encode(), 0o644)
     write_atomic(build_requirements, recipe["build_requirements"].encode(), 0o644)
     give(builder, folder)
-    cache = Path(request["cache"], "uv")
+    cache = Path(request.cache, "uv")
     environment = {**uv_environment(request), **recipe["environment"]}
     packages = recipe["requirements"].count("\n--") + sum(
         1 for line in recipe["requirements"].splitlines() if line and line[0].isalnum()

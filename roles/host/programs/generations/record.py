@@ -8,17 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from roles.contract.requests import Outcome, RecordVerdict
 from roles.host.programs.console import say
 from roles.host.programs.files import write_atomic
-from roles.host.programs.kept import history_file, read_history
+from roles.host.programs.generations.kept import history_file, read_history
 
 KEPT_EVENTS = 200
 _REASON_LENGTH = 300
 
 
-def main(request: dict[str, Any]) -> None:
+def main(request: RecordVerdict) -> None:
     """Write down what the verification of a generation found."""
-    note_verdict(request["state"], request["who"], request["generation"], request["verdict"])
+    note_verdict(request.state, request.who, request.generation, request.verdict)
 
 
 def note(state: str, event: str, generation: str, who: str, **more: Any) -> None:
@@ -54,10 +55,17 @@ def _set_aside(file: Path, damaged: int) -> None:
         say(f"{file}: {damaged} of its lines cannot be read; the others are kept, the whole file as {aside.name}")
 
 
-def note_verdict(state: str, who: str, generation: str, verdict: dict[str, Any]) -> None:
-    """Append what a verification found: `status`, `summary` and `seconds`."""
-    more = {"verdict": verdict["status"], "summary": verdict["summary"], "seconds": verdict["seconds"]}
-    note(state, "verified", generation, who, **more)
+def note_verdict(state: str, who: str, generation: str, verdict: Outcome) -> None:
+    """Append what a verification found."""
+    note(
+        state,
+        "verified",
+        generation,
+        who,
+        verdict=verdict.status,
+        summary=verdict.summary,
+        seconds=verdict.seconds,
+    )
 
 
 def first_line(reason: str) -> str:

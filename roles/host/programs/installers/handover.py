@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
 from roles.host.programs.below import Folder, shown
 from roles.host.programs.console import HostError
-from roles.host.programs.manifest import FILES, MARK
 from roles.host.programs.processes import user_of
 
 _DEEPEST = 200
@@ -63,8 +63,8 @@ def take(user: str | None, path: Path, title: str) -> None:
         return
     _end_processes(account.pw_uid)
     with Folder(path) as folder:
-        folder.remove(MARK)
-        folder.remove(FILES)
+        folder.remove(INSTALL_MARK)
+        folder.remove(INSTALL_FILES)
         _look_through(folder.fileno(), path, account.pw_uid, title)
         _make_roots(folder.fileno())
         for parent, name, found, _ in _walk(folder.fileno(), path):

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
-from roles.host.programs.activate import activate
+from roles.contract.requests import GoForward
 from roles.host.programs.console import HostError, described
-from roles.host.programs.record import first_line, note
-from roles.host.programs.rollback import go_back
+from roles.host.programs.generations.activate import activate
+from roles.host.programs.generations.record import first_line, note
+from roles.host.programs.generations.rollback import go_back
 
 
-def main(request: dict[str, Any]) -> None:
+def main(request: GoForward) -> None:
     """Activate a generation.
 
     Raises:
         HostError: it did not come up. What held before is active again, or the message says why it is not.
     """
-    state, who, folder = request["state"], request["who"], Path(request["folder"])
+    state, who, folder = request.state, request.who, Path(request.folder)
     began = time.monotonic()
     try:
         activate(request, folder)
@@ -27,7 +27,7 @@ def main(request: dict[str, Any]) -> None:
         note(state, "failed", folder.name, who, reason=first_line(described(error)), seconds=took)
         raise go_back(request, folder.name, described(error)) from None
     took = round(time.monotonic() - began, 1)
-    if request["by_hand"]:
-        note(state, "rolled back", folder.name, who, **{"from": request["found"]}, reason="by hand", seconds=took)
+    if request.by_hand:
+        note(state, "rolled back", folder.name, who, **{"from": request.found}, reason="by hand", seconds=took)
     else:
         note(state, "activated", folder.name, who, seconds=took)

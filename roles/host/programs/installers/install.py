@@ -10,20 +10,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
+from roles.contract.requests import MakeInstall
 from roles.host.programs.below import Folder, Listing, parts_of
 from roles.host.programs.console import HostError, described, say, seconds
-from roles.host.programs.download import Digest, download
 from roles.host.programs.files import make_folder, remove_tree, write_atomic
-from roles.host.programs.hub import fetch_from_hub
-from roles.host.programs.manifest import FILES, MARK, is_damaged, take
-from roles.host.programs.python_env import make_python_env
-from roles.host.programs.receive import accept_sent
-from roles.host.programs.release import unpack_release
-from roles.host.programs.source_build import build_from_source
+from roles.host.programs.installers.download import Digest, download
+from roles.host.programs.installers.hub import fetch_from_hub
+from roles.host.programs.installers.install_files import is_damaged, take
+from roles.host.programs.installers.python_env import make_python_env
+from roles.host.programs.installers.receive import accept_sent
+from roles.host.programs.installers.release import unpack_release
+from roles.host.programs.installers.source_build import build_from_source
 
 
-def main(request: dict[str, Any]) -> None:
-    folder = Path(request["folder"])
+def main(request: MakeInstall) -> None:
+    folder = Path(request.folder)
     complete = _is_complete(folder)
     if complete and not is_damaged(folder):
         return  # a step that outlived its run made it
@@ -33,12 +35,12 @@ def main(request: dict[str, Any]) -> None:
     try:
         digests = _make(request, place)
         os.sync()
-        _mark(place, request["title"], digests)
+        _mark(place, request.title, digests)
     except OSError as error:
-        raise HostError(f"{request['title']}: {described(error)}") from None
+        raise HostError(f"{request.title}: {described(error)}") from None
     if complete:
         remove_tree(folder, put=place)
-    say(f"{request['title']}: {'made anew' if complete else 'ready'} after {seconds(started)}")
+    say(f"{request.title}: {'made anew' if complete else 'ready'} after {seconds(started)}")
 
 
 def _mark(folder: Path, title: str, digests: Mapping[str, Digest]) -> None:
@@ -47,14 +49,14 @@ def _mark(folder: Path, title: str, digests: Mapping[str, Digest]) -> None:
     mark = {"title": title, "made": made, "files": _record(folder, digests)}
     if not digests:
         mark["tree"], files = take(folder)
-        write_atomic(folder / FILES, json.dumps(files).encode(), 0o644)
-    write_atomic(folder / MARK, json.dumps(mark).encode(), 0o644)
+        write_atomic(folder / INSTALL_FILES, json.dumps(files).encode(), 0o644)
+    write_atomic(folder / INSTALL_MARK, json.dumps(mark).encode(), 0o644)
 
 
 def _is_complete(folder: Path) -> bool:
     """A mark counts where it is our own: what builds there may write one too."""
     try:
-        owners = {path.lstat().st_uid for path in (folder, folder / MARK)}
+        owners = {path.lstat().st_uid for path in (folder, folder / INSTALL_MARK)}
     except OSError:
         return False
     return owners == {os.geteuid()}
@@ -74,17 +76,17 @@ def _record(folder: Path, digests: Mapping[str, Digest]) -> dict[str, Any]:
     return record
 
 
-def _make(request: dict[str, Any], folder: Path) -> Mapping[str, Digest]:
+def _make(request: MakeInstall, folder: Path) -> Mapping[str, Digest]:
     """Gives the digests of a model's files, by their paths; of other installs none."""
-    recipe = request["recipe"]
+    recipe = request.recipe
     make_folder(folder.parent)
-    if request["kind"] in ("model", "hub-model", "sent-model"):
+    if request.kind in ("model", "hub-model", "sent-model"):
         # Not removed first: what was fetched before a cut lies in it.
         make_folder(folder)
         return _fetch_model(request, folder)
     remove_tree(folder)
     make_folder(folder)
-    match request["kind"]:
+    match request.kind:
         case "python-env":
             make_python_env(request, folder)
         case "source-build":
@@ -92,9 +94,9 @@ def _make(request: dict[str, Any], folder: Path) -> Mapping[str, Digest]:
         case "release":
             unpack_release(request, folder)
         case "files":
-            _write_files(recipe["files"], folder, request["title"])
+            _write_files(recipe["files"], folder, request.title)
         case kind:
-            raise HostError(f"{request['title']}: nothing here installs a {kind}")
+            raise HostError(f"{request.title}: nothing here installs a {kind}")
     return {}
 
 
@@ -107,15 +109,15 @@ def _write_files(files: Mapping[str, str], path: Path, title: str) -> None:
                 file.write(text.encode())
 
 
-def _fetch_model(request: dict[str, Any], path: Path) -> Mapping[str, Digest]:
-    recipe, title = request["recipe"], request["title"]
-    if request["kind"] == "hub-model":
-        return fetch_from_hub(recipe, path, title, request["token"])
+def _fetch_model(request: MakeInstall, path: Path) -> Mapping[str, Digest]:
+    recipe, title = request.recipe, request.title
+    if request.kind == "hub-model":
+        return fetch_from_hub(recipe, path, title, request.token)
     digest = Digest("sha256", recipe["sha256"])
     (name,) = parts_of(recipe["filename"], f"{title}: its address")
     with Folder(path) as folder:
         if folder.size(name) is None:
-            if request["kind"] == "model":
+            if request.kind == "model":
                 download(recipe["url"], digest, folder, name, title)
             else:
                 accept_sent(folder, name, digest, title)

@@ -1,0 +1,159 @@
+"""The files of a generation and of an install that another program, or another version, reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Scope: TypeAlias = Literal["system", "user"]
+"""Whose systemd runs the units."""
+
+PlatformKey: TypeAlias = Literal["machine", "os", "python", "cpu", "gpu"]
+"""What installs depend on: see `HostState.platform`."""
+
+UnitKind: TypeAlias = Literal["server", "task", "timer", "triggered"]
+
+ACTIVATION = "activation.json"
+"""Path, below the generation, of what its activation needs to know: it can be activated again without its plan."""
+
+INSTALL_MARK = ".install.json"
+"""Written last into an install: a folder without it is the remains of a run that died, and is made anew."""
+
+INSTALL_FILES = ".files.json"
+"""Beside the mark: path → what is seen of the file, and its SHA-256. The mark has the digest of what is seen of all."""
+
+DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
+"""In the environment of a unit's process: the digest of all that it was started from."""
+
+HOST_EVENTS = ("refused", "activated", "failed", "verified", "rolled back")
+"""Kinds of entries in a host's history."""
+
+
+@dataclass(frozen=True)
+class Drain:
+    """How a unit is relieved of its work before it is restarted: HAProxy gives new requests to others meanwhile,
+    or answers 503 where there are none.
+
+    Attributes:
+        socket: HAProxy's runtime socket, below the folder for runtime files of the systemd manager.
+        backend: HAProxy's name of the group of servers.
+        server: its name of this one.
+        timeout: seconds that the requests under way may take to end; those that take longer are cut.
+    """
+
+    socket: str
+    backend: str
+    server: str
+    timeout: int
+
+
+@dataclass(frozen=True)
+class Spare:
+    """A server that the front could have, and whether the generation has it.
+
+    Attributes:
+        server: HAProxy's name of it.
+        unit: what runs it.
+        used: whether it gets requests.
+    """
+
+    server: str
+    unit: str
+    used: bool
+
+
+@dataclass(frozen=True)
+class Live:
+    """What HAProxy is given anew while it runs, through its runtime socket: a change of it restarts nothing.
+
+    Attributes:
+        socket: its runtime socket, below the folder for runtime files of the systemd manager.
+        keys: its list of the digests of the clients' keys, likewise.
+        key_files: environment files that may hold the key; the last that does counts.
+        key_variable: the variable that holds it there.
+        backend: its name of the group of servers.
+        servers: all servers that it may have.
+        drain_timeout: seconds that the requests under way of one that it has no more may take to end.
+    """
+
+    socket: str
+    keys: str
+    key_files: tuple[str, ...]
+    key_variable: str
+    backend: str
+    servers: tuple[Spare, ...]
+    drain_timeout: int
+
+
+@dataclass(frozen=True)
+class GeneratedVariable:
+    """An environment file with one random value that is made on the host, once.
+
+    Attributes:
+        variable: the value's name.
+        also: its second name, by which another process that reads the file knows it.
+        inherited_from: units of the version before,
+        inherited_as: and the variable of their processes whose value it takes over where one of them runs.
+    """
+
+    path: str
+    variable: str
+    prefix: str = ""
+    also: str | None = None
+    inherited_from: tuple[str, ...] = ()
+    inherited_as: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.variable, self.also) if self.also else (self.variable,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivatedUnit:
+    """A unit, in the order of the plan: what its process must carry, and how it is stopped and waited for.
+
+    Attributes:
+        done_file: below the runtime folder: a task writes its digest there once it has done its work.
+        timeout: seconds until it must be ready.
+        stop_timeout: seconds that its stop may take.
+        holds: the command that prints what a task has brought about.
+        last: it comes after all others.
+    """
+
+    name: str
+    kind: UnitKind
+    digest: str
+    ready_url: str | None
+    done_file: str | None
+    timeout: int
+    stop_timeout: int
+    drain: Drain | None = None
+    # Earlier versions wrote neither.
+    holds: tuple[str, ...] = ()
+    last: bool = False
+    live: Live | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActivationFile:
+    """The contents of `ACTIVATION`."""
+
+    units: tuple[ActivatedUnit, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallMark:
+    """What an install's mark says.
+
+    Attributes:
+        title: what it is, for people.
+        made: ISO 8601, UTC.
+        files: of a model, what the verifier compares each file with.
+        tree: of others, the digest of what is seen of all files; versions before wrote none.
+    """
+
+    title: str
+    made: str
+    files: Mapping[str, object]
+    tree: str | None = None

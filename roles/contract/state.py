@@ -1,0 +1,134 @@
+"""What a deploy reads of a host, at once and without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from roles.contract.generation import PlatformKey, Scope
+from roles.contract.requests import Holder, Request
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadState(Request):
+    """Print all that a deploy must know of a host, as JSON: a `HostState`.
+
+    Attributes:
+        disk_folders: those whose free space matters.
+        marked_folders: those below which complete installs lie.
+        packages: Debian packages that should be there.
+        users: system users, likewise.
+        build_user: who builds; none = nobody but who runs the program.
+        gpus: look for graphics cards, which takes half a second or more.
+        units: name → the file that says that it is done, below the runtime folder; none = it has a process.
+        holds: name → the command that prints what that one has brought about.
+        secrets: paths of those that are made on the host.
+        ports: those of the plan.
+    """
+
+    program = "state"
+
+    scope: Scope
+    config: str
+    generations: str
+    state: str
+    units_folder: str
+    wanted_by: str
+    disk_folders: tuple[str, ...]
+    marked_folders: tuple[str, ...]
+    packages: tuple[str, ...]
+    users: tuple[str, ...]
+    build_user: str | None
+    gpus: bool
+    units: Mapping[str, str | None]
+    holds: Mapping[str, tuple[str, ...]]
+    secrets: tuple[str, ...]
+    ports: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitState:
+    """A unit as systemd and the kernel show it.
+
+    Attributes:
+        needs_reload: its file is not the one that systemd has read.
+        running_digest: what its process carries, or a task carried that has done its work; empty when it does not run,
+            or cannot be seen.
+        outdated: its processes have loaded files that an upgrade has put others in the place of.
+    """
+
+    needs_reload: bool
+    running_digest: str
+    active: bool
+    outdated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardsState:
+    """The host's graphics cards, if they were asked for.
+
+    Attributes:
+        cards: UUID → name.
+        problem: why they cannot be used, and how to fix it.
+    """
+
+    vendor: str | None = None
+    cards: Mapping[str, str]
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiskState:
+    """The file system that a folder lies on, or will lie on: its device number, and the bytes that are free there."""
+
+    device: int
+    free: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostState:
+    """A host as it was when it was read.
+
+    Attributes:
+        platform: machine (`x86_64`), os (`debian-12`), python (`3.11.2`), cpu (digest of its flags),
+            gpu (architectures of its cards as a compiler takes them, e.g. `86;89`).
+        disks: folder → its file system.
+        systemd: version of the manager that would run the units; none = it does not answer.
+        verified: the current generation has passed its verification, once.
+        last_event: the last entry of the host's history that is no verdict.
+        files: path below the current generation → SHA-256 or link target, mode, owner's uid.
+        installs: folders of the installs that are complete.
+        damaged_installs: those of the current generation that do not look as they did when they were made.
+        used_installs: folders that some kept generation uses.
+        linked_units: units that lead into the configuration.
+        wanted_links: those among them that start at boot.
+        lock: who holds the deploy lock; empty = a lock that does not say who, none = there is no lock.
+        ports: each port of the plan that somebody listens on → units or commands.
+    """
+
+    platform: Mapping[PlatformKey, str]
+    gpus: CardsState
+    uid: int
+    user: str
+    home: str
+    lingers: bool
+    disks: Mapping[str, DiskState]
+    missing_packages: tuple[str, ...]
+    build_user: bool
+    missing_users: tuple[str, ...]
+    systemd: str | None
+    generation: str | None
+    verified: bool
+    last_event: Mapping[str, Any] | None
+    files: Mapping[str, tuple[str, int, int]]
+    secrets: tuple[str, ...]
+    installs: tuple[str, ...]
+    damaged_installs: tuple[str, ...]
+    used_installs: tuple[str, ...]
+    activated: str | None
+    lock: Holder | None
+    linked_units: tuple[str, ...]
+    wanted_links: tuple[str, ...]
+    units: Mapping[str, UnitState]
+    ports: Mapping[str, tuple[str, ...]]

@@ -1,0 +1,50 @@
+"""What of a generation runs: the units that lead into it, and the digest that each process carries."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from roles.contract.generation import DIGEST_VARIABLE
+from roles.host.programs.files import read_text
+from roles.host.programs.systemd import Manager, process_variable
+
+
+def linked_units(units_folder: Path, config: Path) -> list[str]:
+    """Names of the units that lead into the configuration: those of the generation that ran, and of a killed run."""
+    with contextlib.suppress(OSError):
+        return sorted(path.name for path in units_folder.iterdir() if _leads_into(path, config))
+    return []
+
+
+def _leads_into(path: Path, config: Path) -> bool:
+    return path.is_symlink() and path.readlink() == config / "units" / path.name
+
+
+def running_digest(
+    manager: Manager, shown: Mapping[str, str], done_file: str | None, holds: Sequence[str]
+) -> str | None:
+    """The digest that a unit's process carries, or a task carried that has done its work; none = neither.
+
+    Args:
+        shown: its properties `MainPID` and `SubState`.
+        done_file: of a task, below the runtime folder.
+        holds: of a task, see `ActivatedUnit`.
+    """
+    if done_file is None:
+        return process_variable(shown.get("MainPID", "0"), DIGEST_VARIABLE)
+    done = manager.runtime / done_file
+    return read_text(done) if shown.get("SubState") == "exited" and _still_holds(holds, done) else None
+
+
+def _still_holds(command: Sequence[str], done: Path) -> bool:
+    """Whether what a task has brought about is as it left it."""
+    if not command:
+        return True
+    try:
+        printed = subprocess.run(command, capture_output=True, check=False).stdout
+        return printed == done.with_name("held").read_bytes()
+    except OSError:
+        return False
