@@ -1,4 +1,4 @@
-"""The deploy lock and the host's turn: whole or not there, known by its process, and looked at by each step."""
+"""The deploy lock and the host lock: whole or not there, known by its process, and looked at by each step."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Running what others have written: as the user who builds, in a unit of its own, writing to its own folder alone.
 
-The unit lies in memory and goes by itself. Its client, `systemd-run`, waits for it and holds the host's turn meanwhile.
+The unit lies in memory and goes by itself. Its client, `systemd-run`, waits for it and keeps the host lock meanwhile.
 """
 
 from __future__ import annotations

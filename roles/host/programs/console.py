@@ -13,6 +13,10 @@ PROGRESS_SECONDS = 5
 """Pause between two lines of progress."""
 
 
+_NOTED = 80
+"""Characters of a step's output that are shown as its progress."""
+
+
 class HostError(Exception):
     """Something on the host is not as it must be: the message names what, where and how to fix it."""
 
@@ -51,11 +55,16 @@ def megabytes(size: float) -> str:
 
 
 class Progress:
-    """Says every few seconds how far a long step is, while the `with` block runs."""
+    """Says every few seconds how far a long step is, while the `with` block runs.
 
-    def __init__(self, title: str, how_far: Callable[[], str]) -> None:
+    Args:
+        how_far: asked each time; none = what was last noted.
+    """
+
+    def __init__(self, title: str, how_far: Callable[[], str] | None = None) -> None:
         self._title = title
-        self._how_far = how_far
+        self._noted = ""
+        self._how_far = how_far or self._last_noted
         self._started = time.monotonic()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -69,6 +78,13 @@ class Progress:
     ) -> None:
         self._done.set()
         self._thread.join()
+
+    def note(self, line: str) -> None:
+        """Remember how far the step is: a line of its output, or the beginning of a long one."""
+        self._noted = line[:_NOTED]
+
+    def _last_noted(self) -> str:
+        return self._noted
 
     def _run(self) -> None:
         while not self._done.wait(PROGRESS_SECONDS):

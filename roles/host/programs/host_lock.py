@@ -18,16 +18,18 @@ from roles.host.programs.console import Progress
 from roles.host.programs.files import make_folder
 
 _held: set[int] = set()
+_FILE = "turn"
+"""In the state folder. Versions must agree on it: a run of the one before may still be at work."""
 _LONGEST = 300
 """Bytes that are read of what a step says of itself."""
 
 
 @contextmanager
 def one_at_a_time(state: str | None, step: str, who: str) -> Iterator[None]:
-    """Hold the host's turn while the block runs.
+    """Have the host lock while the block runs.
 
     Args:
-        state: the layout's state folder; none = a program that needs no turn.
+        state: the layout's state folder; none = a program that does not need it.
         step: what is done, for those who wait for it.
         who: whose run it is.
     """
@@ -35,7 +37,7 @@ def one_at_a_time(state: str | None, step: str, who: str) -> Iterator[None]:
         yield
         return
     make_folder(Path(state))
-    descriptor = os.open(Path(state, "turn"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(Path(state, _FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         # Who can read a file can hold the kernel's lock on it for ever; that of a version before was for all to read.
         os.fchmod(descriptor, 0o600)
@@ -64,6 +66,6 @@ def _holder(descriptor: int) -> str:
     return os.pread(descriptor, _LONGEST, 0).decode(errors="replace") or "of an earlier run"
 
 
-def held_turn() -> Collection[int]:
-    """Descriptors that children must inherit: should this program be killed, they hold its turn until they end."""
+def host_lock_descriptors() -> Collection[int]:
+    """Those that children must inherit: should this program be killed, they keep the host lock until they end."""
     return _held

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from roles.host.programs.confined import confined_command, sent, stop_leftovers
 from roles.host.programs.console import HostError
-from roles.host.programs.host_lock import held_turn
+from roles.host.programs.host_lock import host_lock_descriptors
 
 _KEPT_LINES = 25
 _SHOWN = 100
@@ -65,7 +65,7 @@ def run(
             stderr=subprocess.STDOUT,
             cwd=folder or "/",
             env=variables,
-            pass_fds=held_turn(),
+            pass_fds=host_lock_descriptors(),
         )
     except OSError as error:
         raise HostError(f"{what}: cannot run {started[0]}: {error.strerror}") from None

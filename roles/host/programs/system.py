@@ -51,21 +51,20 @@ def _keep_off(units: Sequence[str]) -> None:
 def _install_packages(packages: Sequence[str]) -> None:
     title = f"Debian packages {' '.join(packages)}"
     environment = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
-    last = [""]
-
-    def note(line: str) -> None:
-        last[0] = line[:80]
-
     say(f"{title}: installing")
-    with Progress(title, lambda: last[0]):
+    with Progress(title) as progress:
+
+        def apt(*command: str, what: str = title) -> None:
+            run(command, what=what, environment=environment, on_line=progress.note)
+
         try:
-            run([*_APT, "install", *packages], what=title, environment=environment, on_line=note)
+            apt(*_APT, "install", *packages)
         except HostError:
             # dpkg may have been interrupted by a power cut; and the lists of a fresh or long unused host name
             # versions that the mirror no longer has, or none at all.
-            run(["dpkg", "--configure", "-a"], what="finishing what dpkg began", environment=environment, on_line=note)
-            run([*_APT, "update"], what="refreshing the package lists", environment=environment, on_line=note)
-            run([*_APT, "install", *packages], what=title, environment=environment, on_line=note)
+            apt("dpkg", "--configure", "-a", what="finishing what dpkg began")
+            apt(*_APT, "update", what="refreshing the package lists")
+            apt(*_APT, "install", *packages)
 
 
 def _enable_lingering() -> None:

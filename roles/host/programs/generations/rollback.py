@@ -115,7 +115,7 @@ def _verify(verifier: list[str]) -> Outcome:
     Raises:
         HostError: it gave no verdict.
     """
-    with Progress("verifying", lambda: ""):
+    with Progress("verifying"):
         try:
             done = subprocess.run(
                 [*verifier, "--json"], capture_output=True, text=True, errors="backslashreplace", check=False

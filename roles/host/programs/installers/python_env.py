@@ -27,11 +27,6 @@ def make_python_env(request: MakeInstall, folder: Path) -> None:
         1 for line in recipe["requirements"].splitlines() if line and line[0].isalnum()
     )
     say(f"{title}: installing {packages} locked packages")
-    last = [""]
-
-    def note(line: str) -> None:
-        last[0] = line[:80]
-
     python = folder / "bin" / "python"
     run(
         [str(uv), "venv", "--quiet", "--allow-existing", "--relocatable", "--python", "/usr/bin/python3", str(folder)],
@@ -40,7 +35,7 @@ def make_python_env(request: MakeInstall, folder: Path) -> None:
         writable=[folder, cache],
         environment=environment,
     )
-    with Progress(title, lambda: last[0]):
+    with Progress(title) as progress:
         run(
             [
                 str(uv), "pip", "install", "--python", str(python), "--require-hashes", "--compile-bytecode",
@@ -53,7 +48,7 @@ def make_python_env(request: MakeInstall, folder: Path) -> None:
             writable=[folder, cache],
             network=True,
             environment=environment,
-            on_line=note,
+            on_line=progress.note,
         )  # fmt: skip
     # uv's own: a line of code that every Python of the environment would run, for the sake of a long gone distutils.
     run(

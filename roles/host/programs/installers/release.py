@@ -43,7 +43,7 @@ def unpack_release(request: MakeInstall, folder: Path) -> None:
         with Folder(cache) as downloads:
             if downloads.size(sha256) is None:
                 download(url, Digest("sha256", sha256), downloads, sha256, f"{title}: {name}")
-            with Progress(f"{title}: unpacking", lambda: ""):
+            with Progress(f"{title}: unpacking"):
                 unpack(cache / sha256, folder, into=into, strip=strip, what=what, user=builder)
             # The unpacked files are what counts; the archive would stay for nothing.
             downloads.remove(sha256)

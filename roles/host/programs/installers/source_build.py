@@ -53,22 +53,17 @@ def build_from_source(request: MakeInstall, folder: Path) -> None:
         writable=writable,
         environment=environment,
     )
-    step = ["starting"]
-
-    def note(line: str) -> None:
-        if match := re.match(r"\[(\d+)/(\d+)\]", line):
-            step[0] = f"step {match[1]} of {match[2]}"
-
     jobs = _jobs()
     say(f"{title}: compiling with {jobs} jobs, which takes minutes without a warm ccache")
-    with Progress(title, lambda: step[0]):
+    with Progress(title) as progress:
+        progress.note("starting")
         run(
             ["nice", "cmake", "--build", str(output), "--parallel", str(jobs), "--target", *recipe["targets"]],
             what=f"{title}: compiling",
             user=builder,
             writable=writable,
             environment=environment,
-            on_line=note,
+            on_line=lambda line: _note_step(progress, line),
         )
     give(builder, folder)
     made = [str(output / recipe["output"]), str(folder / recipe["output"])]
@@ -81,6 +76,12 @@ def build_from_source(request: MakeInstall, folder: Path) -> None:
         run([str(program), "--version"], what=what, user=builder, devices="backend" in recipe)
     check_backend(recipe, folder, title, builder)
     remove_tree(tree)
+
+
+def _note_step(progress: Progress, line: str) -> None:
+    """Ninja's own count of its steps."""
+    if match := re.match(r"\[(\d+)/(\d+)\]", line):
+        progress.note(f"step {match[1]} of {match[2]}")
 
 
 def _jobs() -> int:
@@ -138,7 +139,7 @@ def _download_sdist(request: MakeInstall, downloads: Folder, name: str, digest: 
     )
     give(builder, box)
     say(f"{title}: fetching its source")
-    with Progress(f"{title}: source", lambda: ""):
+    with Progress(f"{title}: source"):
         run(
             [
                 str(pip), "download", "--quiet", "--no-deps", "--no-binary", source["package"], "--require-hashes",
