@@ -26,7 +26,7 @@ def test_it_says_what_changed_since_the_last_verdict_that_the_host_kept(tmp_path
 
 
 def test_a_kept_verdict_that_it_can_not_read_is_passed_over(tmp_path: Path) -> None:
-    other = GOOD.to_json().replace('"schema": 2', '"schema": 99')
+    other = GOOD.to_json().replace('"schema": 3', '"schema": 99')
     run = _verify(tmp_path, GOOD.to_json(), f"{other}\n{GOOD.to_json()[:200]}")
     assert run.status == 0, run.output
     assert "Since" not in run.output

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import httpx
 import pytest
 
 from roles.verify.checks.tasks import task_checks
 from roles.verify.generation import Scope, Task
 from roles.verify.probe.systemd import UnitState, parse_show
+from tests.deployed import context, deployed
 
 UNIT = "ollama-models.service"
 
@@ -35,7 +37,9 @@ def verify(
 
     async def run() -> dict[str, tuple[bool, str]]:
         task = Task(unit=UNIT, done_file="done", start_timeout=timeout, unit_file=unit_file, holds=holds)
-        found = await asyncio.gather(*task_checks(task, "system", read_states, tmp_path))
+        async with httpx.AsyncClient() as client:
+            checked = context(deployed(tmp_path), client, read_states=read_states)
+            found = await asyncio.gather(*task_checks(task, checked))
         return {check.id: (check.ok is True, check.seen) for check in found}
 
     return asyncio.run(run())

@@ -47,7 +47,30 @@ def test_json_gives_the_same_verdict_back() -> None:
     assert "\n" not in text
     assert Verdict.from_json(text) == verdict
     document = json.loads(text)
-    assert (document["schema"], document["status"]) == (2, "fail")
+    assert (document["schema"], document["status"]) == (3, "fail")
+
+
+def as_schema_2(verdict: Verdict) -> str:
+    """As the version before wrote it: its checks have no code."""
+    document = json.loads(verdict.to_json())
+    for check in document["checks"]:
+        del check["code"]
+    return json.dumps({**document, "schema": 2, "$schema": "urn:ai-unified-backend:verdict:2"})
+
+
+def test_a_verdict_of_the_version_before_is_read_without_codes() -> None:
+    coded = replace(BAD, code="unit-failed")
+    found = Verdict.from_json(as_schema_2(replace(VERDICT, checks=(GOOD, coded))))
+    assert found == replace(VERDICT, checks=(GOOD, replace(coded, code=None)))
+    with pytest.raises(ValueError, match="code"):  # a check of this version has one
+        Verdict.from_json(as_schema_2(VERDICT).replace('"schema": 2', '"schema": 3'))
+
+
+@pytest.mark.parametrize("code", [3, ["port-silent"]])
+def test_a_code_is_a_text(code: object) -> None:
+    text = replace(VERDICT, checks=(replace(BAD, code="CODE"),)).to_json().replace('"CODE"', json.dumps(code))
+    with pytest.raises(ValueError, match="code"):
+        Verdict.from_json(text)
 
 
 @pytest.mark.parametrize(
