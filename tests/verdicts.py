@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from roles.verify import Check, Verdict
@@ -214,3 +215,16 @@ def earlier_runs(count: int) -> tuple[Verdict, ...]:
             run = changed(run, {"gateway/models": {"ok": None, "seen": "key.env: Permission denied"}})
         runs.append(replace(run, time=f"2026-11-{22 + day:02}T{hour:02}:30:00+00:00"))
     return tuple(runs)
+
+
+def as_schema_2(verdict: Verdict) -> str:
+    """As the version before wrote it: its checks have no code."""
+    document = json.loads(verdict.to_json())
+    for check in document["checks"]:
+        del check["code"]
+    return json.dumps({**document, "schema": 2, "$schema": "urn:ai-unified-backend:verdict:2"})
+
+
+def without_codes(verdict: Verdict) -> Verdict:
+    """As it is read from there."""
+    return replace(verdict, checks=tuple(replace(check, code=None) for check in verdict.checks))

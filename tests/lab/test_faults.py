@@ -43,6 +43,7 @@ PROVOKED_ELSEWHERE = {
     "memory": "test_verify_host.py",
     "card-missing": "test_verify_cards.py",
     "port-elsewhere": "test_verify_units.py",
+    "task-outdated": "test_verify_tasks.py",
     "gateway-error": "verify_gateway",
     "empty": "verify_gateway",
     "limited": "verify_gateway",
