@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
+
+from roles.verify.context import VerificationContext
 from roles.verify.generation import Generation
 
 
@@ -12,3 +15,8 @@ def deployed(folder: Path, **options: Any) -> Generation:
     """In that folder; nothing is deployed but what the `options` say."""
     nothing: dict[str, Any] = {"scope": "system", "gateway": None, "providers": (), "routes": ()}
     return Generation(**{"folder": folder, "config": folder, "state": folder, **nothing, **options})
+
+
+def context(generation: Generation, client: httpx.AsyncClient, **options: Any) -> VerificationContext:
+    """What a run on it asks with; its units' runtime folders lie in its folder."""
+    return VerificationContext(generation, client, **{"runtime": generation.folder, **options})

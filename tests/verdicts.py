@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from roles.verify import Check, Verdict
@@ -162,6 +163,7 @@ BAD = replace(
         {
             f"{_VLLM}/active": {
                 "ok": False,
+                "code": "unit-failed",
                 "seen": "activating (auto-restart), its process ended with status 1, restarted 14 times",
                 "causes": (
                     Cause(
@@ -171,17 +173,24 @@ BAD = replace(
                     Cause("the model's files are damaged", "ls -l /etc/ai-backend/install/"),
                 ),
             },
-            f"{_VLLM}/ready": {"ok": False, "seen": "no answer: All connection attempts failed", "seconds": 61.2},
-            f"{_VLLM}/digest": {"ok": False, "seen": "no process runs"},
-            f"{_VLLM}/port": {"ok": False, "seen": "nothing listens on port 8001"},
+            f"{_VLLM}/ready": {
+                "ok": False,
+                "code": "not-ready",
+                "seen": "no answer: All connection attempts failed",
+                "seconds": 61.2,
+            },
+            f"{_VLLM}/digest": {"ok": False, "code": "no-process", "seen": "no process runs"},
+            f"{_VLLM}/port": {"ok": False, "code": "port-silent", "seen": "nothing listens on port 8001"},
             "unit/ollama.service/port": {"ok": None, "seen": "this user may not see who listens there"},
             "route/qwen-coder-vllm/chat": {
                 "ok": False,
+                "code": "wrong-origin",
                 "seen": 'answered by "qwen2.5-coder:7b@ollama" at http://127.0.0.1:11434; attempted fallbacks: 1',
                 "seconds": 34.1,
             },
             "route/gpt-4o/chat": {
                 "ok": False,
+                "code": "request-failed",
                 "seen": "500 \"<script>document.title = 'owned'</script> | `x` [y](z)\"",
             },
             "route/qwen-native/chat": {"seconds": 4.4},
@@ -206,3 +215,16 @@ def earlier_runs(count: int) -> tuple[Verdict, ...]:
             run = changed(run, {"gateway/models": {"ok": None, "seen": "key.env: Permission denied"}})
         runs.append(replace(run, time=f"2026-11-{22 + day:02}T{hour:02}:30:00+00:00"))
     return tuple(runs)
+
+
+def as_schema_2(verdict: Verdict) -> str:
+    """As the version before wrote it: its checks have no code."""
+    document = json.loads(verdict.to_json())
+    for check in document["checks"]:
+        del check["code"]
+    return json.dumps({**document, "schema": 2, "$schema": "urn:ai-unified-backend:verdict:2"})
+
+
+def without_codes(verdict: Verdict) -> Verdict:
+    """As it is read from there."""
+    return replace(verdict, checks=tuple(replace(check, code=None) for check in verdict.checks))

@@ -119,6 +119,7 @@ def _checks(host: Host, ports: Sequence[_Port], found: Sequence[str], other: str
                 seen=seen,
                 ok=ok,
                 seconds=seconds,
+                code=None if ok else "port-exposed",
             )
         )
     return checks

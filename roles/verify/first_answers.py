@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from roles.verify.checks.routes import ask_plainly
+from roles.verify.context import PROC, VerificationContext, gateway_client, runtime_folder
 from roles.verify.generation import Generation
-from roles.verify.run import gateway_client, key_holder
 from roles.verify.verdict.claim import CannotCheck, CheckFailed
 
 _PAUSE = 0.5
@@ -20,7 +20,7 @@ _START_TIME_FIELD = 22
 """Of /proc/PID/stat, see proc(5): when the process started, in clock ticks since the machine's boot."""
 
 
-async def first_answers(generation: Generation, *, proc: Path = Path("/proc")) -> Mapping[str, float | None]:
+async def first_answers(generation: Generation, *, proc: Path = PROC) -> Mapping[str, float | None]:
     """Route → seconds from the host's boot to its first good answer, at most half a second late; None = it gave none
     within the longest start time-out of the services.
 
@@ -31,13 +31,14 @@ async def first_answers(generation: Generation, *, proc: Path = Path("/proc")) -
     booted = _boot_time(proc)
 
     async with gateway_client() as client:
+        context = VerificationContext(generation, client, runtime_folder(generation.scope))
 
         async def first(name: str) -> float | None:
             (route,) = [route for route in generation.routes if route.name == name]
             while time.monotonic() < deadline:
                 try:
                     # The key may be made, and readable, only in a moment.
-                    await ask_plainly(route, name, key_holder(client, generation.gateway))
+                    await ask_plainly(route, name, context)
                 except (CheckFailed, CannotCheck):
                     await asyncio.sleep(_PAUSE)
                 else:

@@ -518,14 +518,17 @@ def _digest_in(unit_file: Path) -> str:
 def _read_key(file: Path, variable: str) -> str:
     key = _read_variable(file, variable)
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise CannotCheck(f"{variable} in {file} is empty or no plain ASCII word")
+        raise CannotCheck(f"{variable} in {file} is empty or no plain ASCII word", code="key-unreadable")
     return key
 
 
 def _read_variable(file: Path, variable: str) -> str:
-    variables = parse_environment(_read(file))
+    try:
+        variables = parse_environment(_read(file))
+    except CannotCheck as reason:
+        raise CannotCheck(str(reason), code="key-unreadable") from None
     if variable not in variables:
-        raise CannotCheck(f"{file} holds no {variable}")
+        raise CannotCheck(f"{file} holds no {variable}", code="key-unreadable")
     return variables[variable]
 
 

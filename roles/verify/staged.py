@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,10 +10,9 @@ from typing import Any
 from roles.verify.checks.cache import cache_check
 from roles.verify.checks.gateway import gateway_checks
 from roles.verify.checks.routes import deployment_check, fallback_check
+from roles.verify.context import VerificationContext, gateway_client, runtime_folder
 from roles.verify.generation import Deployment, Gateway, Generation, Route
-from roles.verify.probe.api import Api
-from roles.verify.run import Beginning, gateway_client, instance_api, make_checks
-from roles.verify.verdict.claim import CannotCheck
+from roles.verify.run import Beginning, concluded
 from roles.verify.verdict.model import Check, Verdict
 
 
@@ -25,24 +25,39 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
         stale: units that do not run yet what the generation wants: the deployments that need them are not asked.
     """
     assert generation.gateway is not None, "nothing to try out"
-    began = Beginning()
-    gateway: Gateway = replace(generation.gateway, url=url, instance_url=url)
+    beginning = Beginning()
     async with gateway_client() as client:
-        # It has no front: it is asked by the key that the front would send.
-        api = instance_api(client, gateway)
+        context = VerificationContext(
+            replace(generation, gateway=_without_front(generation.gateway, url)),
+            client,
+            runtime_folder(generation.scope),
+        )
         askable = list(_askable(generation, stale))
-        checks = gateway_checks(client, gateway, generation.routes, api)
+        checks = gateway_checks(context)
         if generation.cache and generation.cache.service.unit not in stale:
             # Each by the one deployment that is known to run what it should.
             alone = [replace(route, name=each.id, deployments=(each,)) for route, each in askable]
-            checks.append(cache_check(generation.cache, alone, api, api))
-        checks += [_patiently(_ask(route, each, api)) for route, each in askable]
+            checks.append(cache_check(generation.cache, alone, context))
+        checks += [_patiently(_ask(route, each, context)) for route, each in askable]
         checks += [
-            _patiently(_fail(edge, api))
+            _patiently(_fail(edge, context))
             for edge in _edges(generation)
             if not _needed(generation, edge.target.deployments) & set(stale)
         ]
-        return await make_checks(generation, checks, began=began)
+        made = await asyncio.gather(*checks)
+    return await concluded(generation, made, beginning)
+
+
+def _without_front(gateway: Gateway, url: str) -> Gateway:
+    """As it is tried out: it is asked by the key that its front would send, and no deployment cools down yet."""
+    return replace(
+        gateway,
+        url=url,
+        instance_url=url,
+        key_file=gateway.instance_key_file,
+        key_variable=gateway.instance_key_variable,
+        cooldown=0,
+    )
 
 
 _Make = Callable[[], Coroutine[Any, Any, Check]]
@@ -54,13 +69,13 @@ async def _patiently(make: _Make) -> Check:
     return first if first.ok else await make()
 
 
-def _ask(route: Route, deployment: Deployment, api: Api | CannotCheck) -> _Make:
-    return lambda: deployment_check(route, deployment, api, "staged")
+def _ask(route: Route, deployment: Deployment, context: VerificationContext) -> _Make:
+    return lambda: deployment_check(route, deployment, context, "staged")
 
 
-def _fail(edge: _Edge, api: Api | CannotCheck) -> _Make:
+def _fail(edge: _Edge, context: VerificationContext) -> _Make:
     id = f"route/{edge.route}/{edge.kind}"
-    return lambda: fallback_check(id, edge.route, edge.route, edge.target, api, 0, **{edge.parameter: True})
+    return lambda: fallback_check(id, edge.route, edge.route, edge.target, context, **{edge.parameter: True})
 
 
 @dataclass(frozen=True)

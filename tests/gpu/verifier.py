@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from roles.verify.checks.cards import card_checks
+from roles.verify.context import VerificationContext
 from roles.verify.generation import load_generation
 from roles.verify.verdict.model import Check
 from tests.gpu.steps import StepError
@@ -31,7 +32,8 @@ def checked(config: Path, unit: str, pid: int, folder: Path) -> Mapping[str, Che
 
     async def run() -> list[Check]:
         async with httpx.AsyncClient(trust_env=False) as client:
-            return list(await asyncio.gather(*card_checks(generation, client, folder, ())))
+            context = VerificationContext(generation, client, folder, proc=folder)
+            return list(await asyncio.gather(*card_checks(context, ())))
 
     return {check.id: check for check in asyncio.run(run())}
 

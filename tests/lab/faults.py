@@ -167,7 +167,7 @@ FAULTS = {
         f"systemctl start {UNIT}",
         _active("active"),
         "unit-stopped",
-        (("route/two@two/alone", "backend-down"), (_active("binary"), "binary-none")),
+        (("route/two@two/alone", "backend-down"), (_active("binary"), "no-process")),
     ),
     "no server to fall back to": Fault(
         f"systemctl stop {FIRST}",
@@ -246,7 +246,7 @@ FAULTS = {
         f"{_drop_in('UnsetEnvironment=AI_BACKEND_DIGEST')} && {_RESTART} && {UNTIL_ACTIVE}",
         f"{_without_drop_in()} {_RESTART}",
         _active("digest"),
-        "unit-stranger",
+        "unit-unknown",
     ),
     "a stranger at a server's port": Fault(
         f"systemctl stop {UNIT}; {_IN_UNIT} python3 -m http.server {PORT} --bind 127.0.0.1; sleep 1",
@@ -292,9 +292,9 @@ FAULTS = {
         "unit-stopped",
     ),
     # Network
-    "a firewall before a server": Fault(_dropped(PORT), _NFT_GONE, _active("ready"), "unit-walled"),
+    "a firewall before a server": Fault(_dropped(PORT), _NFT_GONE, _active("ready"), "unit-unreachable"),
     "a firewall between the gateway and a server": Fault(
-        _refused_to_others(8083), _NFT_GONE, "route/three/chat", "route-walled"
+        _refused_to_others(8083), _NFT_GONE, "route/three/chat", "backend-unreachable"
     ),
     "a firewall between the gateway and a server with a fallback": Fault(
         _refused_to_others(8081),
@@ -303,7 +303,7 @@ FAULTS = {
         "elsewhere",
         (("route/pair/balance", "sharer-silent"),),
     ),
-    "a firewall before the gateway": Fault(_dropped(4000), _NFT_GONE, "gateway/models", "gateway-walled"),
+    "a firewall before the gateway": Fault(_dropped(4000), _NFT_GONE, "gateway/models", "gateway-unreachable"),
     # Disk
     "a full disk": Fault(
         "mount -t tmpfs -o size=64m tmpfs /var/cache/ai-backend && fallocate -l 63M /var/cache/ai-backend/large",

@@ -15,6 +15,7 @@ import pytest
 from roles.options import SystemScope
 from roles.plan import layout_of
 from roles.verify.doctor import SIGNS
+from tests.golden.doctor_reference import PLACE
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, main_pids, verdict
 from tests.lab.faults import AFTER_A_REBOOT, FAULTS, UNIT, UNTIL_ACTIVE, Fault
@@ -35,10 +36,18 @@ PROVOKED_ELSEWHERE = {
     "open": "test_host_checks.py",
     "thinking": "test_llama_cpp.py",
     "undone": "test_local_user.py",
-    # Against doubles alone: a lab host has no card, and its kernel does not count the memory of units.
+    # Against doubles alone: a lab host has no card, its kernel does not count the memory of units, and its servers do
+    # not break the rules of their interfaces.
     "card-memory": "test_verify_cards.py",
     "driver": "test_verify_cards.py",
     "memory": "test_verify_host.py",
+    "card-missing": "test_verify_cards.py",
+    "port-elsewhere": "test_verify_units.py",
+    "task-outdated": "test_verify_tasks.py",
+    "gateway-error": "verify_gateway",
+    "empty": "verify_gateway",
+    "limited": "verify_gateway",
+    "stream": "verify_gateway",
 }
 
 
@@ -66,7 +75,7 @@ def is_explained(found: dict[str, Any], fault: Fault) -> None:
         # A route's cause names the unit of its backend.
         unit = f"llama-server@{subject.partition('@')[0]}.service" if pattern.startswith("route/") else subject
         unit = "ai-backend-redis.service" if pattern == "gateway/cache" else unit
-        assert cause == SIGNS[sign].causes[0].cause.format(unit=unit, config="/etc/ai-backend"), seen
+        assert cause == SIGNS[sign].causes_at(PLACE, unit)[0].cause, seen
 
 
 def is_green_again(host: LabHost) -> None:

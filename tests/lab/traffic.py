@@ -70,7 +70,7 @@ class Gateway:
                 streamed = await api.stream("/v1/chat/completions", content, LIMIT)
                 status, headers = streamed.status, streamed.headers
                 answer, problems = streamed_answer(streamed)
-                words, problem = answer.words, "; ".join(problems) or None
+                words, problem = answer.words, "; ".join(map(str, problems)) or None
             else:
                 reply = await api.post("/v1/chat/completions", content, LIMIT)
                 status, headers = reply.status, reply.headers

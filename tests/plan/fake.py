@@ -94,16 +94,17 @@ def _joined(output: str) -> str:
 
 def passing_verdict(**changes: Any) -> str:
     """A verdict of the verifier, as JSON, with one check in it."""
-    check = {
+    check: dict[str, Any] = {
         "id": "gateway/models",
         "subject": "gateway",
         "claim": "lists the models",
         "expected": "n, p",
         "seen": "n, p",
         "causes": [],
+        "code": None,
     }
     verdict = {
-        "schema": 2,
+        "schema": 3,
         "host": "fake",
         "time": "2026-11-24T12:00:00Z",
         "boot_id": "b007",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from roles.verify import FORMS, Verdict
 from tests.plan.fake import Run, passing_verdict, run_pyinfra
-from tests.verdicts import BAD, GOOD, earlier_runs
+from tests.verdicts import BAD, GOOD, as_schema_2, earlier_runs
 
 _FILES = {form.file for form in FORMS.values()}
 
@@ -25,8 +25,14 @@ def test_it_says_what_changed_since_the_last_verdict_that_the_host_kept(tmp_path
     assert run.programs() == ["kept verdicts", "verify"]
 
 
+def test_a_host_whose_verifier_is_of_the_version_before_is_understood(tmp_path: Path) -> None:
+    run = _verify(tmp_path, as_schema_2(BAD), as_schema_2(GOOD))
+    assert run.status == 1
+    assert "fails now: unit/vllm@qwen-coder.service/port: nothing listens on port 8001" in run.output
+
+
 def test_a_kept_verdict_that_it_can_not_read_is_passed_over(tmp_path: Path) -> None:
-    other = GOOD.to_json().replace('"schema": 2', '"schema": 99')
+    other = GOOD.to_json().replace('"schema": 3', '"schema": 99')
     run = _verify(tmp_path, GOOD.to_json(), f"{other}\n{GOOD.to_json()[:200]}")
     assert run.status == 0, run.output
     assert "Since" not in run.output

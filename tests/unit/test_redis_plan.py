@@ -120,7 +120,8 @@ def saying(answer: bytes) -> Iterator[str]:
 def ask_ready(url: str) -> tuple[bool, str]:
     async def ask() -> tuple[bool, str]:
         async with httpx.AsyncClient() as client:
-            return await _ask_ready(client, Service("redis.service", "127.0.0.1", 1, url, 5, Path("none")))
+            code, seen = await _ask_ready(client, Service("redis.service", "127.0.0.1", 1, url, 5, Path("none")))
+            return code is None, seen
 
     return asyncio.run(ask())
 

@@ -18,7 +18,7 @@ from roles.verify.checks import cards
 from roles.verify.checks.cards import card_checks
 from roles.verify.generation import CardWeights, Gpus, Provider, Service
 from roles.verify.verdict.model import Check
-from tests.deployed import deployed
+from tests.deployed import context, deployed
 from tests.sparse_gguf import model
 
 RECORDINGS = Path(__file__).parent / "gpu_recordings"
@@ -73,7 +73,7 @@ esac
 
         async def run() -> list[Check]:
             async with httpx.AsyncClient(trust_env=False) as client:
-                return list(await asyncio.gather(*card_checks(generation, client, self.proc, ())))
+                return list(await asyncio.gather(*card_checks(context(generation, client, proc=self.proc), ())))
 
         return {check.id: check for check in asyncio.run(run())}
 
@@ -90,7 +90,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 def test_a_host_that_uses_no_cards_is_not_asked_for_any(host: Host) -> None:
     async def checks() -> list[object]:
         async with httpx.AsyncClient() as client:
-            return [*card_checks(deployed(host.config), client, host.proc, ())]
+            return [*card_checks(context(deployed(host.config), client, proc=host.proc), ())]
 
     assert asyncio.run(checks()) == []
 
@@ -309,6 +309,6 @@ def test_the_cards_are_looked_at_after_the_routes_have_been_asked(host: Host) ->
     async def run() -> list[Check]:
         async with httpx.AsyncClient(trust_env=False) as client:
             asked = [asyncio.create_task(route())]
-            return list(await asyncio.gather(*card_checks(generation, client, host.proc, asked)))
+            return list(await asyncio.gather(*card_checks(context(generation, client, proc=host.proc), asked)))
 
     assert [check.ok for check in asyncio.run(run())] == [True, True]

@@ -19,7 +19,7 @@ from roles.host.programs.installers import install
 from roles.verify.checks.models import model_checks, ollama_checks
 from roles.verify.generation import Provider, Service, Task
 from roles.verify.verdict.model import Check
-from tests.deployed import deployed
+from tests.deployed import context, deployed
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.hub import publish
 from tests.requests import make_install
@@ -178,7 +178,7 @@ class Ollama(ThreadingHTTPServer):
 
         async def run() -> list[Check]:
             async with httpx.AsyncClient(trust_env=False) as client:
-                return list(await asyncio.gather(*ollama_checks(generation, client, self.folder, ())))
+                return list(await asyncio.gather(*ollama_checks(context(generation, client), ())))
 
         (check,) = asyncio.run(run())
         assert check.id == f"model/{name}@own/digest"

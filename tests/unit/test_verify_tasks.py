@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import httpx
 import pytest
 
 from roles.verify.checks.tasks import task_checks
 from roles.verify.generation import Scope, Task
 from roles.verify.probe.systemd import UnitState, parse_show
+from roles.verify.verdict.model import Check
+from tests.deployed import context, deployed
 
 UNIT = "ollama-models.service"
 
@@ -23,7 +26,15 @@ def shown(active: str, sub: str, enabled: str = "enabled") -> UnitState:
 def verify(
     tmp_path: Path, *states: UnitState, done: str | None = "abc", timeout: float = 5, holds: tuple[str, ...] = ()
 ) -> dict[str, tuple[bool, str]]:
-    """Check → (holds, what was seen), with a systemd that shows these states one after the other."""
+    """Check → (holds, what was seen) of each of the `checks`."""
+    found = checks(tmp_path, *states, done=done, timeout=timeout, holds=holds)
+    return {id: (check.ok is True, check.seen) for id, check in found.items()}
+
+
+def checks(
+    tmp_path: Path, *states: UnitState, done: str | None = "abc", timeout: float = 5, holds: tuple[str, ...] = ()
+) -> dict[str, Check]:
+    """The checks by their ids, with a systemd that shows these states one after the other."""
     unit_file = tmp_path / UNIT
     unit_file.write_text("[Service]\nEnvironment=AI_BACKEND_DIGEST=abc\n")
     if done is not None:
@@ -33,10 +44,12 @@ def verify(
     async def read_states(units: Sequence[str], scope: Scope) -> Mapping[str, UnitState]:
         return {UNIT: left.pop(0) if len(left) > 1 else left[0]}
 
-    async def run() -> dict[str, tuple[bool, str]]:
+    async def run() -> dict[str, Check]:
         task = Task(unit=UNIT, done_file="done", start_timeout=timeout, unit_file=unit_file, holds=holds)
-        found = await asyncio.gather(*task_checks(task, "system", read_states, tmp_path))
-        return {check.id: (check.ok is True, check.seen) for check in found}
+        async with httpx.AsyncClient() as client:
+            checked = context(deployed(tmp_path), client, read_states=read_states)
+            found = await asyncio.gather(*task_checks(task, checked))
+        return {check.id: check for check in found}
 
     return asyncio.run(run())
 
@@ -57,19 +70,21 @@ def test_a_task_that_is_at_work_is_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "done", "seen"),
+    ("state", "done", "code", "seen"),
     [
-        (shown("failed", "failed"), "abc", "failed (failed)"),
-        (shown("inactive", "dead"), "abc", "inactive (dead)"),
-        (shown("active", "exited"), "older", "what was done is that of digest older"),
-        (shown("active", "exited"), None, "No such file"),
-        (shown("active", "running"), None, "active (running)"),
+        (shown("failed", "failed"), "abc", "task-failed", "failed (failed)"),
+        (shown("inactive", "dead"), "abc", "task-failed", "inactive (dead)"),
+        (shown("active", "exited"), "older", "task-outdated", "what was done is that of digest older"),
+        (shown("active", "exited"), None, "task-record-missing", "No such file"),
+        (shown("active", "running"), None, "task-failed", "active (running)"),
     ],
 )
-def test_what_is_not_done_does_not_hold(tmp_path: Path, state: UnitState, done: str | None, seen: str) -> None:
-    holds, found = verify(tmp_path, state, done=done, timeout=0.1)[f"unit/{UNIT}/done"]
-    assert not holds
-    assert seen in found
+def test_what_is_not_done_does_not_hold(
+    tmp_path: Path, state: UnitState, done: str | None, code: str, seen: str
+) -> None:
+    found = checks(tmp_path, state, done=done, timeout=0.1)[f"unit/{UNIT}/done"]
+    assert (found.ok, found.code) == (False, code)
+    assert seen in found.seen
 
 
 def test_a_task_that_does_not_start_at_boot_does_not_hold(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from roles.verify.probe.sockets import Holder, Listener, listeners
 from roles.verify.probe.systemd import UnitState, parse_show, read_unit_states
 from roles.verify.verdict.claim import CannotCheck
 from roles.verify.verdict.model import Check
+from tests.deployed import context, deployed
 
 RECORDED = """\
 MainPID=612
@@ -54,6 +55,7 @@ ActiveEnterTimestampMonotonic=0
 """
 """What `systemctl show` of systemd 252 prints for three units."""
 
+NOWHERE = Path("/nowhere")
 OLLAMA = UnitState("ollama.service", "loaded", "active", "running", "success", "enabled", 612, 4.810233, False)
 
 
@@ -147,7 +149,7 @@ def settled(url: str, state: UnitState, start_timeout: float) -> Settled:
 
     async def run() -> Settled:
         async with httpx.AsyncClient(trust_env=False) as client:
-            return await settle([service], "system", read, client, lambda _: None)
+            return await settle([service], context(deployed(NOWHERE), client, read_states=read))
 
     return asyncio.run(run())
 
@@ -195,7 +197,7 @@ def test_a_unit_that_restarts_for_ever_is_not_waited_for_for_ever() -> None:
 
     async def run() -> Settled:
         async with httpx.AsyncClient(trust_env=False) as client:
-            return await asyncio.wait_for(settle([service], "system", read, client, lambda _: None), 10)
+            return await asyncio.wait_for(settle([service], context(deployed(NOWHERE), client, read_states=read)), 10)
 
     assert not asyncio.run(run()).readiness[service.unit].ready
 
@@ -286,8 +288,49 @@ def test_a_state_that_should_not_be_turns_its_own_check_red(
     }
 
 
+@pytest.mark.parametrize(
+    ("changes", "name", "code"),
+    [
+        ({"loaded": "masked", "active": "inactive"}, "active", "unit-missing"),
+        ({"active": "failed", "sub": "failed", "result": "exit-code"}, "active", "unit-failed"),
+        ({"active": "activating", "sub": "auto-restart", "result": "exit-code"}, "active", "unit-failed"),
+        ({"active": "failed", "result": "core-dump", "signal": "SIGSEGV"}, "active", "process-crashed"),
+        ({"active": "failed", "result": "signal", "signal": "SIGKILL"}, "active", "unit-failed"),
+        ({"active": "inactive", "sub": "dead"}, "active", "unit-stopped"),
+        ({"enabled": ""}, "enabled", "unit-disabled"),
+        ({"main_pid": 0}, "digest", "no-process"),
+        ({}, "ready", "not-ready"),
+        ({}, "active", None),
+        ({}, "digest", None),
+    ],
+)
+def test_each_state_that_should_not_be_has_its_code(
+    changes: dict[str, object], name: str, code: str | None, tmp_path: Path
+) -> None:
+    assert checked([], tmp_path, changes)[name].code == code
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        ([], "port-silent"),
+        ([at("127.0.0.1", "b.service")], "port-taken"),
+        ([at("0.0.0.0", "a.service")], "port-elsewhere"),
+        ([at("0.0.0.0", "a.service"), at("127.0.0.1", "b.service")], "port-taken"),
+        ([at("127.0.0.1", None)], None),
+    ],
+)
+def test_whose_port_it_is_has_its_code(found: list[Listener], code: str | None) -> None:
+    assert checked(found)["port"].code == code
+
+
+def test_another_digest_has_its_code(tmp_path: Path) -> None:
+    assert checked([], tmp_path, environ=b"AI_BACKEND_DIGEST=other\0")["digest"].code == "digest-outdated"
+
+
 def test_a_process_without_a_digest_is_told(tmp_path: Path) -> None:
     found = checked([], tmp_path, environ=b"PATH=/bin\0")
+    assert found["digest"].code == "digest-missing"
     assert found["digest"].seen == "process 612 has no AI_BACKEND_DIGEST in its environment"
     assert found["digest"].expected == "abc"
 
@@ -315,7 +358,7 @@ def checked(
 
     async def run() -> list[Check]:
         async with httpx.AsyncClient(trust_env=False) as client:
-            settled = await settle([service], "system", read, client, lambda _: None)
+            settled = await settle([service], context(deployed(NOWHERE), client, read_states=read))
         return list(await asyncio.gather(*unit_checks(service, settled, found, proc)))
 
     return {check.id.rpartition("/")[2]: check for check in asyncio.run(run())}

@@ -17,6 +17,7 @@ from roles.verify import Check, Verdict, print_report
 from roles.verify import __main__ as command
 from roles.verify.generation import Generation
 from roles.verify.verdict.quoting import quoted
+from tests.verdicts import as_schema_2, without_codes
 
 GOOD = Check("unit/litellm.service/port", "litellm.service", "owns its port", "127.0.0.1:4000", "it does", True, 0)
 BAD = Check("route/gpt-4o/chat", "gpt-4o", "answers a chat", "words from a@b", '500 "[red]refused"', False, 1.25)
@@ -47,7 +48,21 @@ def test_json_gives_the_same_verdict_back() -> None:
     assert "\n" not in text
     assert Verdict.from_json(text) == verdict
     document = json.loads(text)
-    assert (document["schema"], document["status"]) == (2, "fail")
+    assert (document["schema"], document["status"]) == (3, "fail")
+
+
+def test_a_verdict_of_the_version_before_is_read_without_codes() -> None:
+    coded = replace(VERDICT, checks=(GOOD, replace(BAD, code="unit-failed")))
+    assert Verdict.from_json(as_schema_2(coded)) == without_codes(coded)
+    with pytest.raises(ValueError, match="code"):  # a check of this version has one
+        Verdict.from_json(as_schema_2(VERDICT).replace('"schema": 2', '"schema": 3'))
+
+
+@pytest.mark.parametrize("code", [3, ["port-silent"]])
+def test_a_code_is_a_text(code: object) -> None:
+    text = replace(VERDICT, checks=(replace(BAD, code="CODE"),)).to_json().replace('"CODE"', json.dumps(code))
+    with pytest.raises(ValueError, match="code"):
+        Verdict.from_json(text)
 
 
 @pytest.mark.parametrize(

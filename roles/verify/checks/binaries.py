@@ -36,12 +36,13 @@ def _runs_what_is_installed(processes: Collection[int] | CannotCheck, proc: Path
     if isinstance(processes, CannotCheck):
         raise CannotCheck(str(processes))
     if not processes:
-        raise CheckFailed("no process runs")
+        raise CheckFailed("no-process", "no process runs")
     replaced = {file: process for process in sorted(processes) for file in _replaced(proc / str(process))}
     if replaced:
         names = sorted(replaced)
         more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-        raise CheckFailed(f"needs restart: {', '.join(names[:_MOST_NAMES])}{more} replaced since it started")
+        message = f"needs restart: {', '.join(names[:_MOST_NAMES])}{more} replaced since it started"
+        raise CheckFailed("files-replaced", message)
     return f"{len(processes)} processes" if len(processes) > 1 else "1 process"
 
 

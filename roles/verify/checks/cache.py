@@ -6,12 +6,16 @@ LiteLLM 1.106.2 keeps answers in its own memory too: an answer from the cache al
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
+import httpx
+
 from roles.verify.checks.cooldown import outlast_cooldown
+from roles.verify.context import VerificationContext
 from roles.verify.generation import Cache, Route
 from roles.verify.probe.api import Api, Reply
 from roles.verify.probe.examples import example_request
@@ -25,6 +29,9 @@ _LOOK_TIMEOUT = 5.0
 """Seconds."""
 _IS_THERE = ":1"
 """So Redis answers when it has the one key that it is asked for."""
+_NOTHING = "nothing"
+_UNHEALTHY = re.compile("Unhealthy|WRONGPASS|NOAUTH")
+"""So LiteLLM 1.106.2, and Redis in its words, say that the cache cannot be used."""
 _HIT = "x-litellm-cache-key"
 """A header that LiteLLM 1.106.2 gives to answers from its cache alone."""
 _PAUSES = (0.1, 0.4, 1.5)
@@ -33,33 +40,27 @@ _KEPT_SECONDS = 60
 """The verifier's own answers need not be kept for long."""
 
 
-def cache_check(
-    cache: Cache, routes: Sequence[Route], api: Api | CannotCheck, instance: Api | CannotCheck
-) -> Coroutine[Any, Any, Check]:
+def cache_check(cache: Cache, routes: Sequence[Route], context: VerificationContext) -> Coroutine[Any, Any, Check]:
     """The check, to be awaited. A gateway whose routes have no words to keep is asked for its cache's health alone.
+
+    Of the cache's health an instance is asked: clients do not get it.
 
     Args:
         routes: those that may be asked.
-        api: the gateway as seen with the right key, or why that cannot be had.
-        instance: an instance of it, likewise: of the cache's health clients are not told.
     """
     talking = [route for route in routes if route.mode in ("chat", "completion")]
     if not talking:
-        return Claim("gateway/cache", "gateway", "reaches its cache", "healthy").check(_health(instance))
+        return Claim("gateway/cache", "gateway", "reaches its cache", "healthy").check(_health(context))
     claim = Claim(
         "gateway/cache", "gateway", "answers an equal request from its cache", "an answer that its Redis holds"
     )
-    return claim.check(
-        outlast_cooldown(lambda: _kept(cache, talking, api, instance), lambda: _is_well(instance), cache.rest)
-    )
+    return claim.check(outlast_cooldown(lambda: _kept(cache, talking, context), lambda: _is_well(context), cache.rest))
 
 
-async def _kept(cache: Cache, routes: Sequence[Route], api: Api | CannotCheck, instance: Api | CannotCheck) -> str:
+async def _kept(cache: Cache, routes: Sequence[Route], context: VerificationContext) -> str:
     """Asks what nobody has asked before, of the first route that answers, and then the same again."""
-    await _health(instance)
-    if isinstance(api, CannotCheck):
-        raise api
-    prompt = f"{uuid.uuid4()}?"
+    await _health(context)
+    api, prompt = context.api, f"{uuid.uuid4()}?"
     for route in routes:
         try:
             await _ask(route, prompt, api)
@@ -73,10 +74,14 @@ async def _kept(cache: Cache, routes: Sequence[Route], api: Api | CannotCheck, i
                 return f"{route.name} is answered from it"
         if seen:
             raise CoolingDown(
-                f"{route.name} is answered from the gateway's own memory, and {cache.service.unit} has {seen}"
+                "cache-forgets" if seen == _NOTHING else "cache-unhealthy",
+                f"{route.name} is answered from the gateway's own memory, and {cache.service.unit} has {seen}",
             )
-        raise CoolingDown(f"{route.name}, asked the same {1 + len(_PAUSES)} times: its backend has answered each time")
-    raise CannotCheck(f"no answer from {', '.join(route.name for route in routes)}")
+        raise CoolingDown(
+            "cache-forgets",
+            f"{route.name}, asked the same {1 + len(_PAUSES)} times: its backend has answered each time",
+        )
+    raise CannotCheck(f"no answer from {', '.join(route.name for route in routes)}", code="cache-untried")
 
 
 async def _ask(route: Route, prompt: str, api: Api) -> Reply:
@@ -91,28 +96,31 @@ async def _look_up(cache: Cache, key: str) -> str:
     """What Redis says of a key."""
     password = cache.password()
     commands = [*([["AUTH", password]] if password else []), ["EXISTS", key]]
-    answer = await ask_redis(cache.service.ready_url, commands, _LOOK_TIMEOUT)
-    return "nothing" if answer == ":0" else answer
+    try:
+        answer = await ask_redis(cache.service.ready_url, commands, _LOOK_TIMEOUT)
+    except CheckFailed as failed:
+        raise CheckFailed("cache-unreachable", str(failed)) from None
+    return _NOTHING if answer == ":0" else answer
 
 
-async def _health(api: Api | CannotCheck) -> str:
-    """It writes something there: with a wrong password, or to one that is frozen, it cannot. Whether what it writes
-    stays there is not told."""
-    if isinstance(api, CannotCheck):
-        raise api
-    reply = await api.get("/cache/ping", _TIMEOUT)
+async def _health(context: VerificationContext) -> str:
+    """The gateway writes something there: with a wrong password, or to one that is frozen, it cannot. Whether what it
+    writes stays there it does not say."""
+    reply = await context.instance_api.get("/cache/ping", _TIMEOUT)
+    if reply.status == httpx.codes.SERVICE_UNAVAILABLE or _UNHEALTHY.search(reply.text):
+        raise CheckFailed("cache-unhealthy", reply.brief)
     try:
         status = str(reply.json()["status"])
     except (LookupError, TypeError):
-        raise CheckFailed(reply.brief) from None
+        raise CheckFailed("malformed-answer", reply.brief) from None
     if status != "healthy":
-        raise CheckFailed(reply.brief)
+        raise CheckFailed("cache-unhealthy", reply.brief)
     return status
 
 
-async def _is_well(api: Api | CannotCheck) -> bool:
+async def _is_well(context: VerificationContext) -> bool:
     try:
-        await _health(api)
+        await _health(context)
     except CheckFailed:
         return False
     return True

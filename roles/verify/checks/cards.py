@@ -13,11 +13,11 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import httpx
 
+from roles.verify.context import VerificationContext
 from roles.verify.generation import CardWeights, Generation, Gpus, Provider
 from roles.verify.probe.commands import output_of
 from roles.verify.probe.gguf import layers_size
@@ -43,37 +43,40 @@ Facts = Mapping[str, Any]
 """What `bin/gpu facts` prints."""
 
 
+_Look = Callable[[], Awaitable[Facts]]
+"""Gives what the host has of cards."""
+
+
 class _TooLittle(CheckFailed):
-    """It holds less memory than its model needs."""
+    """It has less memory than its model needs."""
 
 
-def card_checks(
-    generation: Generation, client: httpx.AsyncClient, proc: Path, asked: Sequence[Awaitable[Check]]
-) -> list[Coroutine[Any, Any, Check]]:
+def card_checks(context: VerificationContext, asked: Sequence[Awaitable[Check]]) -> list[Coroutine[Any, Any, Check]]:
     """The checks of a host with cards, to be awaited; none on a host whose providers use none.
 
     Args:
         asked: the checks that make engines load their models: what they hold is looked at after those.
     """
+    generation = context.generation
     users = [(provider, provider.gpus) for provider in generation.providers if provider.gpus]
     if not users:
         return []
 
     facts: list[asyncio.Task[Facts]] = []
 
-    async def told() -> Facts:
+    async def first() -> Facts:
         """Asked once for all checks."""
         if not facts:
             facts.append(asyncio.ensure_future(_facts_after(generation, asked)))
         return await asyncio.shield(facts[0])
 
+    async def again() -> Facts:
+        return await _facts_after(generation, ())
+
     driver = Claim("host/driver", "host", "has one driver", "the kernel's part and the library agree")
     return [
-        driver.check(_driver(told)),
-        *(
-            _memory_check(provider, gpus, told, lambda: _facts_after(generation, ()), client, proc)
-            for provider, gpus in users
-        ),
+        driver.check(_driver(first)),
+        *(_memory_check(provider, gpus, first, again, context) for provider, gpus in users),
     ]
 
 
@@ -85,67 +88,60 @@ async def _facts_after(generation: Generation, asked: Sequence[Awaitable[Check]]
     return facts
 
 
-async def _driver(told: Callable[[], Awaitable[Facts]]) -> str:
-    facts = await told()
+async def _driver(look: _Look) -> str:
+    facts = await look()
     if facts["problem"] or not facts["cards"]:
-        raise CheckFailed(facts["problem"] or "no card that can compute is found")
+        raise CheckFailed("gpu-unusable", facts["problem"] or "no card that can compute is found")
     driver = facts["driver"]
     versions = f"kernel {driver['kernel'] or 'unknown'}, library {driver['library'] or 'unknown'}"
     if not driver["agree"]:
-        raise CheckFailed(f"{versions}: reboot the host")
+        raise CheckFailed("driver-mismatch", f"{versions}: reboot the host")
     return versions
 
 
 def _memory_check(
     provider: Provider,
     gpus: Gpus,
-    told: Callable[[], Awaitable[Facts]],
-    anew: Callable[[], Awaitable[Facts]],
-    client: httpx.AsyncClient,
-    proc: Path,
+    first: _Look,
+    again: _Look,
+    context: VerificationContext,
 ) -> Coroutine[Any, Any, Check]:
     unit = provider.service.unit
     wanted = f"memory of {' and '.join(gpus.uuids) or 'a card'}"
     claim = Claim(f"unit/{unit}/gpu-memory", unit, "works on its cards", wanted)
 
     async def seen() -> str:
-        looks = [told, *([anew] * _LOOKS if len(provider.weights) > 1 else ())]
+        looks = [first, *([again] * _LOOKS if len(provider.weights) > 1 else ())]
         for look in looks[:-1]:
             try:
-                return await _memory(provider, gpus, look, client, proc)
+                return await _memory(provider, gpus, look, context)
             except _TooLittle:
                 # It may be about to load another of its models, for somebody else.
                 await asyncio.sleep(_PAUSE)
-        return await _memory(provider, gpus, looks[-1], client, proc)
+        return await _memory(provider, gpus, looks[-1], context)
 
     return claim.check(seen())
 
 
-async def _memory(
-    provider: Provider,
-    gpus: Gpus,
-    told: Callable[[], Awaitable[Facts]],
-    client: httpx.AsyncClient,
-    proc: Path,
-) -> str:
-    facts = await told()
+async def _memory(provider: Provider, gpus: Gpus, look: _Look, context: VerificationContext) -> str:
+    facts = await look()
     if facts["problem"] or not facts["cards"]:
         raise CannotCheck("the cards cannot be asked, see host/driver")
     unit = provider.service.unit
     cards = facts["cards"]
     missing = [uuid for uuid in gpus.uuids if uuid not in {card["uuid"] for card in cards}]
     if missing:
-        raise CheckFailed(f"{' and '.join(missing)} is not on this host")
-    processes = (await asyncio.to_thread(processes_of, [unit], proc))[unit]
+        raise CheckFailed("gpu-missing", f"{' and '.join(missing)} is not on this host")
+    processes = (await asyncio.to_thread(processes_of, [unit], context.proc))[unit]
     held = {card["index"]: _held(card, processes) for card in cards}
     wanted = [card for card in cards if not gpus.uuids or card["uuid"] in gpus.uuids]
     others = [card for card in cards if card not in wanted and held[card["index"]]]
     if others:
-        raise CheckFailed(f"it also holds memory of {_names(others)}")
+        raise CheckFailed("gpu-wrong", f"it also holds memory of {_names(others)}")
     users = [card for card in wanted if held[card["index"]]]
     idle = [card for card in wanted if card not in users]
     if users and idle and gpus.uuids and provider.kind == _FILLS_ALL:
-        raise CheckFailed(f"no memory of {_names(idle)}")
+        raise CheckFailed("gpu-unused", f"no memory of {_names(idle)}")
     # The others take as many of their cards as a model needs.
     if users:
         sizes = [each for card in users for each in _sizes(card, processes)]
@@ -153,16 +149,18 @@ async def _memory(
         if None not in sizes and sum(filter(None, sizes)) < needed:
             parts = " and ".join(f"{held[card['index']]} of {_name(card)}" for card in users)
             raise _TooLittle(
+                "gpu-memory-low",
                 f"it holds {parts}, and the layers of its model have {size(needed)}: it computes on the processor, "
-                "wholly or in part"
+                "wholly or in part",
             )
         return "; ".join(f"{_name(card)}: {held[card['index']]}" for card in users)
-    if provider.kind == _LOADS_ON_DEMAND and not await _has_loaded(provider, client):
+    if provider.kind == _LOADS_ON_DEMAND and not await _has_loaded(provider, context.client):
         return "no model is in memory, as nobody asked for one lately"
     if all(not card["processes"] and _used(card) > _IDLE_CARD for card in wanted):
         # WSL, and containers with process numbers of their own.
         return f"the driver does not tell whose memory it is; {'; '.join(map(_in_use, wanted))}"
-    raise CheckFailed(f"no memory of {_names(wanted)}: it computes on the processor, or nothing is loaded")
+    message = f"no memory of {_names(wanted)}: it computes on the processor, or nothing is loaded"
+    raise CheckFailed("gpu-unused", message)
 
 
 def _held(card: Mapping[str, Any], processes: Collection[int]) -> str:

@@ -40,7 +40,8 @@ async def _clock(written: Path, proc: Path) -> str:
     except OSError as error:
         raise CannotCheck(f"{written}: {error.strerror}") from None
     if now < earliest - _MARGIN:
-        raise CheckFailed(f"{_told(now)}, before the generation was written ({_told(earliest)})")
+        message = f"{_told(now)}, before the generation was written ({_told(earliest)})"
+        raise CheckFailed("clock-behind", message)
     try:
         output = await output_of(
             "timedatectl show", ["timedatectl", "show", "-p", "NTP", "-p", "NTPSynchronized"], _LONGEST_ANSWER
@@ -56,8 +57,9 @@ async def _clock(written: Path, proc: Path) -> str:
     if up < _PATIENCE:
         return f"{_told(now)}; the time service looks for its servers since the boot {up:.0f} s ago"
     raise CheckFailed(
+        "clock-not-set",
         f"{_told(now)}, and the time service that is on has not set it: `timedatectl timesync-status` may say why; "
-        "`timedatectl set-ntp false` where there is no server to be had"
+        "`timedatectl set-ntp false` where there is no server to be had",
     )
 
 

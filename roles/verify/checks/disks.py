@@ -40,7 +40,7 @@ def _disks(folders: Sequence[Path]) -> str:
         else:
             well.append(told)
     if lacking:
-        raise CheckFailed("; ".join(lacking))
+        raise CheckFailed("disk-full", "; ".join(lacking))
     return "; ".join(well)
 
 

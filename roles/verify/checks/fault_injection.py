@@ -1,4 +1,5 @@
-"""The drill: backends are really stopped, one route after the other, and its fallbacks must answer. Clients notice."""
+"""Fault injection: backends are really stopped, one route after the other, and its fallbacks must answer. Clients
+notice."""
 
 from __future__ import annotations
 
@@ -6,12 +7,10 @@ import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-import httpx
-
 from roles.verify.checks.routes import fallback_check
-from roles.verify.checks.units import Progress, ReadStates, settle
+from roles.verify.checks.units import settle
+from roles.verify.context import VerificationContext
 from roles.verify.generation import Generation, Provider, Route, Scope
-from roles.verify.probe.api import Api
 from roles.verify.probe.commands import output_of
 from roles.verify.verdict.claim import CannotCheck, Claim
 from roles.verify.verdict.model import Check
@@ -20,19 +19,12 @@ _STOP_SECONDS = 120.0
 """Seconds that stopping or starting units may take, model servers with large models among them."""
 
 
-async def drill(
-    generation: Generation,
-    client: httpx.AsyncClient,
-    api: Api | CannotCheck,
-    read_states: ReadStates,
-    progress: Progress,
-) -> list[Check]:
+async def inject_faults(context: VerificationContext) -> list[Check]:
     """The checks of all edges from a route to its fallbacks, each with the backends before it stopped.
 
     What was stopped is started again and waited for, whatever happens.
     """
-    assert generation.gateway is not None, "no gateway to ask"
-    checks = []
+    generation, checks = context.generation, []
     for route, place, target in _edges(generation):
         id = f"route/{route.name}/drill-{place}"
         before = [route, *(_route(generation, name) for name in route.fallbacks[: place - 1])]
@@ -41,18 +33,16 @@ async def drill(
             # Stopping one stops the other.
             continue
         units = [provider.service.unit for provider in stopped]
-        progress(f"{route.name} is to fall back to {target.name}: stopping {', '.join(units)}")
+        context.progress(f"{route.name} is to fall back to {target.name}: stopping {', '.join(units)}")
         try:
             await _systemctl(generation.scope, "stop", units)
-            check = await fallback_check(
-                id, route.name, route.name, target, api, generation.gateway.cooldown, fallbacks=place
-            )
+            check = await fallback_check(id, route.name, route.name, target, context, fallbacks=place)
         except CannotCheck as reason:
             check = await Claim(id, route.name, f"falls back to {target.name}", "an answer").check(_raise(reason))
         finally:
             with contextlib.suppress(CannotCheck):
                 await _systemctl(generation.scope, "start", units)
-            await settle([each.service for each in stopped], generation.scope, read_states, client, progress)
+            await settle([each.service for each in stopped], context)
         checks.append(replace(check, expected=f"{check.expected}, while {', '.join(units)} is stopped"))
     return checks
 

@@ -53,4 +53,4 @@ def _compare(folder: Path) -> str:
     written = min(changed.values(), default=0.0)
     later = sorted(name for name, moment in changed.items() if moment > written + _WRITING_SECONDS)
     what = f"changed since: {escaped(', '.join(later))}" if later else "files were added or removed"
-    raise CheckFailed(f"digest {digest}; {what}")
+    raise CheckFailed("files-changed", f"digest {digest}; {what}")

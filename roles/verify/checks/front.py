@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from roles.verify.context import VerificationContext
 from roles.verify.generation import Front
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.verdict.model import Check
@@ -20,29 +21,25 @@ _LONGEST_ANSWER = 10.0
 """Seconds. HAProxy answers from memory."""
 
 
-async def front_check(front: Front, runtime: Path) -> Check:
-    """Whether HAProxy gives each instance requests.
-
-    Args:
-        runtime: where the manager of the scope makes each unit's `RuntimeDirectory=`.
-    """
+async def front_check(front: Front, context: VerificationContext) -> Check:
+    """Whether HAProxy gives each instance requests."""
     expected = ", ".join(f"{server} UP" for server in front.servers)
     return await Claim("gateway/servers", "gateway", "gives each instance requests", expected).check(
-        _servers(front, runtime)
+        _servers(front, context.runtime / front.socket)
     )
 
 
-async def _servers(front: Front, runtime: Path) -> str:
+async def _servers(front: Front, socket: Path) -> str:
     deadline = time.monotonic() + _PATIENCE
     while True:
-        statuses = await _statuses(front, runtime / front.socket)
+        statuses = await _statuses(front, socket)
         seen = ", ".join(f"{server} {statuses.get(server, 'missing')}" for server in front.servers)
         # "UP 1/2" is one that has missed a health check and still gets requests.
         if all(statuses.get(server, "").startswith("UP") for server in front.servers):
             return seen
         # One that was taken out of work stays so until somebody gives it work again.
         if time.monotonic() > deadline:
-            raise CheckFailed(seen)
+            raise CheckFailed("instance-unused", seen)
         await asyncio.sleep(_PAUSE)
 
 
@@ -57,7 +54,7 @@ async def _statuses(front: Front, socket: Path) -> Mapping[str, str]:
             table = await _table(front, socket)
     except (OSError, TimeoutError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "no answer"
-        raise CannotCheck(f"{socket}: {reason}") from None
+        raise CannotCheck(f"{socket}: {reason}", code="connection-failed") from None
     return {str(row.get("svname")): row.get("status") or "" for row in csv.DictReader(table.strip().splitlines())}
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import httpx
 
 from roles.verify.checks.routes import fallback_check
-from roles.verify.generation import Canary, Gateway, Route
+from roles.verify.context import VerificationContext
+from roles.verify.generation import Canary, Route
 from roles.verify.probe.api import Api
-from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
+from roles.verify.verdict.claim import CheckFailed, Claim
+from roles.verify.verdict.codes import Code
 from roles.verify.verdict.model import Check
 
 WRONG_KEY = "sk-no-such-key-of-the-verifier"
@@ -27,54 +29,38 @@ _NO_KEY = Claim("gateway/no-key", _SUBJECT, "refuses requests without a key", "4
 _WRONG_KEY = Claim("gateway/wrong-key", _SUBJECT, "refuses a wrong key", "400, 401 or 403")
 
 
-def gateway_checks(
-    client: httpx.AsyncClient,
-    gateway: Gateway,
-    routes: Sequence[Route],
-    api: Api | CannotCheck,
-) -> list[Coroutine[Any, Any, Check]]:
-    """The checks of the gateway, to be awaited.
-
-    Args:
-        api: the gateway as seen with the right key, or why that cannot be had.
-    """
-    declared = {name for route in routes for name in route.names}
-    if gateway.canary:
-        declared.add(gateway.canary.name)
+def gateway_checks(context: VerificationContext) -> list[Coroutine[Any, Any, Check]]:
+    """The checks of the gateway, to be awaited."""
+    routes = context.generation.routes
     return [
-        _MODELS.check(_models(api, declared)),
-        _NO_KEY.check(_refused(Api(client, gateway.url, None), routes)),
-        _WRONG_KEY.check(_refused(Api(client, gateway.url, WRONG_KEY), routes)),
+        _MODELS.check(_models(context)),
+        _NO_KEY.check(_refused(context.api_with(None), routes)),
+        _WRONG_KEY.check(_refused(context.api_with(WRONG_KEY), routes)),
     ]
 
 
-def canary_check(
-    canary: Canary, routes: Sequence[Route], api: Api | CannotCheck, cooldown: float
-) -> Coroutine[Any, Any, Check]:
-    """The check that a request to a dead deployment goes on to its fallback. It disturbs nobody.
-
-    Args:
-        cooldown: seconds for which the gateway passes over a deployment after a failure.
-    """
-    (target,) = [route for route in routes if route.name == canary.route]
-    return fallback_check("gateway/fallback", _SUBJECT, canary.name, target, api, cooldown)
+def canary_check(canary: Canary, context: VerificationContext) -> Coroutine[Any, Any, Check]:
+    """The check that a request to a dead deployment goes on to its fallback. It disturbs nobody."""
+    (target,) = [route for route in context.generation.routes if route.name == canary.route]
+    return fallback_check("gateway/fallback", _SUBJECT, canary.name, target, context)
 
 
-async def _models(api: Api | CannotCheck, declared: set[str]) -> str:
-    if isinstance(api, CannotCheck):
-        raise api
-    reply = await api.get("/v1/models", _TIMEOUT)
+async def _models(context: VerificationContext) -> str:
+    declared = {name for route in context.generation.routes for name in route.names}
+    if canary := context.gateway.canary:
+        declared.add(canary.name)
+    reply = await context.api.get("/v1/models", _TIMEOUT)
     try:
         offered = {str(model["id"]) for model in reply.json()["data"]}
     except (LookupError, TypeError):
-        raise CheckFailed(f"no list of models: {reply.brief}") from None
+        raise CheckFailed("malformed-answer", f"no list of models: {reply.brief}") from None
     problems = []
     if missing := sorted(declared - offered):
         problems.append(f"missing: {', '.join(missing)}")
     if excess := sorted(offered - declared):
         problems.append(f"too much: {', '.join(excess)}")
     if problems:
-        raise CheckFailed("; ".join(problems))
+        raise CheckFailed("models-differ", "; ".join(problems))
     return f"{len(offered)} names"
 
 
@@ -89,18 +75,18 @@ async def _refused(api: Api, routes: Sequence[Route]) -> str:
         api.get("/v1/models", _TIMEOUT), api.post("/v1/chat/completions", chat, _TIMEOUT), return_exceptions=True
     )
     seen = []
-    refused = True
+    codes: list[Code] = []
     for name, reply in zip(("models", "chat"), replies, strict=True):
         if isinstance(reply, CheckFailed):
             seen.append(f"{name}: {reply}")
-            refused = False
+            codes.append(reply.code)
         elif isinstance(reply, BaseException):
             raise reply
         elif reply.status in _REFUSED:
             seen.append(f"{name}: {reply.status}")
         else:
             seen.append(f"{name}: {reply.brief}")
-            refused = False
-    if not refused:
-        raise CheckFailed("; ".join(seen))
+            codes.append(reply.error_code if reply.status >= httpx.codes.BAD_REQUEST else "key-not-required")
+    if codes:
+        raise CheckFailed("key-not-required" if "key-not-required" in codes else codes[0], "; ".join(seen))
     return "; ".join(seen)

@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from roles.verify.checks.binaries import binary_check
 from roles.verify.checks.cards import card_checks
 from roles.verify.checks.clock import clock_check
@@ -19,9 +17,9 @@ from roles.verify.checks.models import model_checks, ollama_checks
 from roles.verify.checks.open_ports import open_ports_check
 from roles.verify.checks.packages import packages_check
 from roles.verify.checks.restarts import restart_check
-from roles.verify.checks.tasks import runtime_folder
 from roles.verify.checks.units import Settled
-from roles.verify.generation import Generation, Service
+from roles.verify.context import VerificationContext
+from roles.verify.generation import Service
 from roles.verify.probe.processes import processes_of
 from roles.verify.verdict.claim import CannotCheck, or_reason
 from roles.verify.verdict.model import Check
@@ -31,14 +29,12 @@ _SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/dev/shm", "/var/log")))
 
 
 async def host_checks(
-    generation: Generation,
+    context: VerificationContext,
     settled: Settled,
-    client: httpx.AsyncClient,
     *,
     brought: Sequence[Awaitable[Check]],
     asked: Sequence[Awaitable[Check]],
     deep: bool,
-    proc: Path,
 ) -> list[Coroutine[Any, Any, Check]]:
     """All of them, to be awaited.
 
@@ -47,24 +43,24 @@ async def host_checks(
         asked: the checks of the routes, which make engines load models.
         deep: read every model's files.
     """
+    generation, proc = context.generation, context.proc
     processes = await or_reason(
         asyncio.to_thread(processes_of, [service.unit for service in generation.services], proc)
     )
-    runtime = runtime_folder(generation.scope)
 
     def own(service: Service) -> Collection[int] | CannotCheck:
         return processes if isinstance(processes, CannotCheck) else processes[service.unit]
 
     return [
-        disk_check((*generation.disks, runtime, *_SHARED)),
+        disk_check((*generation.disks, context.runtime, *_SHARED)),
         clock_check(generation.folder / "providers.yaml", proc),
         open_ports_check(generation, proc),
-        *card_checks(generation, client, proc, asked),
+        *card_checks(context, asked),
         *(restart_check(service, settled, generation.scope) for service in generation.services),
         *(memory_check(service, settled, own(service), proc) for service in generation.services),
         *(binary_check(service, own(service), proc) for service in generation.services),
         *([packages_check(generation.packages)] if generation.packages else []),
         *install_checks(generation, deep=deep),
         *model_checks(generation, deep=deep),
-        *ollama_checks(generation, client, runtime, brought),
+        *ollama_checks(context, brought),
     ]

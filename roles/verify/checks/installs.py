@@ -47,7 +47,7 @@ def _is_whole(folder: Path, deep: bool) -> str:
         wanted = json.loads((folder / _MARK).read_bytes()).get("tree")
         seen = dict(_seen(folder))
     except FileNotFoundError as error:
-        raise CheckFailed(f"{error.filename} is gone: run deploys/full.py") from None
+        raise CheckFailed("install-missing", f"{error.filename} is gone: run deploys/full.py") from None
     except (OSError, ValueError, AttributeError) as error:
         raise CannotCheck(f"{folder / _MARK}: {error}") from None
     if wanted is None:
@@ -58,7 +58,7 @@ def _is_whole(folder: Path, deep: bool) -> str:
     if damaged or wanted != _digest(seen):
         names = escaped(", ".join(damaged[:_MOST_NAMES])) or "it does not look as it did"
         more = f" and {len(damaged) - _MOST_NAMES} more" if len(damaged) > _MOST_NAMES else ""
-        raise CheckFailed(f"damaged: {names}{more}")
+        raise CheckFailed("install-damaged", f"damaged: {names}{more}")
     return f"{len(seen)} files, {'all of them read' if deep else 'untouched'}"
 
 
@@ -85,7 +85,7 @@ def _recorded(folder: Path) -> dict[str, tuple[str, str | None]]:
     try:
         return {path: (look, digest) for path, (look, digest) in json.loads((folder / _FILES).read_bytes()).items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise CheckFailed(f"damaged: {folder / _FILES}: {error}") from None
+        raise CheckFailed("install-damaged", f"damaged: {folder / _FILES}: {error}") from None
 
 
 def _differences(folder: Path, seen: dict[str, str]) -> Iterator[str]:

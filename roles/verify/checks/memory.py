@@ -53,7 +53,7 @@ def _memory(
     if isinstance(processes, CannotCheck):
         raise CannotCheck(str(processes))
     if not processes:
-        raise CheckFailed("no process runs")
+        raise CheckFailed("no-process", "no process runs")
     group = control_groups / state.control_group.lstrip("/")
     if not state.control_group or not (group / "memory.current").exists():
         return _not_counted(state, processes, proc)
@@ -67,11 +67,10 @@ def _memory(
         f"{size(max(taken, 0))} of {size(state.memory_max)}" if state.memory_max else f"{size(max(taken, 0))}, no bound"
     )
     if killed:
-        raise CheckFailed(
-            f"{seen}; the kernel has killed {killed} of its processes for lack of memory since it started"
-        )
+        message = f"{seen}; the kernel has killed {killed} of its processes for lack of memory since it started"
+        raise CheckFailed("memory-exhausted", message)
     if state.memory_max and taken >= _NEAR * state.memory_max:
-        raise CheckFailed(seen)
+        raise CheckFailed("memory-near-limit", seen)
     return seen
 
 

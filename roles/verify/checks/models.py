@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from roles.verify.context import VerificationContext
 from roles.verify.generation import Generation, Provider
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.verdict.model import Check
@@ -46,7 +47,7 @@ def _installed(folder: Path, deep: bool) -> str:
     try:
         record: Mapping[str, Any] | None = json.loads((folder / _MARK).read_text()).get("files")
     except FileNotFoundError:
-        raise CheckFailed(f"{folder.readlink()} is not whole: run deploys/full.py") from None
+        raise CheckFailed("model-missing", f"{folder.readlink()} is not whole: run deploys/full.py") from None
     except (OSError, ValueError) as error:
         raise CannotCheck(f"{folder / _MARK}: {error}") from None
     if record is None:
@@ -70,17 +71,17 @@ def _compare(folder: Path, path: str, wanted: Mapping[str, Any], deep: bool) -> 
     try:
         found = file.stat()
         if found.st_size != wanted["size"]:
-            raise CheckFailed(f"{path} has {found.st_size} bytes, not {wanted['size']}{fix}")
+            raise CheckFailed("model-changed", f"{path} has {found.st_size} bytes, not {wanted['size']}{fix}")
         if not deep and (found.st_mtime_ns, found.st_ino) == (wanted["mtime_ns"], wanted["inode"]):
             return 0
         kind, digest = wanted["digest"]
         actual = _digest(file, kind, found.st_size)
     except FileNotFoundError:
-        raise CheckFailed(f"{path} is gone{fix}") from None
+        raise CheckFailed("model-missing", f"{path} is gone{fix}") from None
     except OSError as error:
         raise CannotCheck(f"{file}: {error.strerror}") from None
     if actual != digest:
-        raise CheckFailed(f"{path} has the digest {actual}, not {digest}{fix}")
+        raise CheckFailed("model-changed", f"{path} has the digest {actual}, not {digest}{fix}")
     return found.st_size
 
 
@@ -94,15 +95,15 @@ def _digest(file: Path, kind: str, length: int) -> str:
 
 
 def ollama_checks(
-    generation: Generation, client: httpx.AsyncClient, runtime: Path, brought: Sequence[Awaitable[Check]]
+    context: VerificationContext, brought: Sequence[Awaitable[Check]]
 ) -> Iterator[Coroutine[Any, Any, Check]]:
     """The checks of the models that Ollama servers keep, to be awaited.
 
     Args:
-        runtime: where the manager of the scope makes each unit's `RuntimeDirectory=`.
         brought: the checks of the tasks: what they bring is looked at after them.
     """
-    done_files = {task.unit: runtime / task.done_file for task in generation.tasks}
+    generation = context.generation
+    done_files = {task.unit: context.runtime / task.done_file for task in generation.tasks}
     for provider in generation.providers:
         request = generation.folder / "ollama" / f"{provider.name}.json"
         if provider.kind != "ollama" or not request.exists():
@@ -111,7 +112,7 @@ def ollama_checks(
         for model in json.loads(request.read_text())["models"]:
             name = f"{model['name']}@{provider.name}"
             claim = Claim(f"model/{name}/digest", name, "is what was brought", model.get("digest") or "its digest then")
-            yield claim.check(_brought(model, provider, records, client, brought))
+            yield claim.check(_brought(model, provider, records, context.client, brought))
 
 
 async def _brought(
@@ -125,14 +126,14 @@ async def _brought(
     name = str(model["name"])
     digest = _of(name, await _tags(provider, client))
     if digest is None:
-        raise CheckFailed("the server does not have it")
+        raise CheckFailed("model-missing", "the server does not have it")
     wanted = model.get("digest")
     for record in records:
         # Absent where the task has failed, which is told by its own check, or is of an earlier version.
         if wanted is None and record.exists():
             wanted = _recorded(record).get(name)
     if wanted is not None and digest != wanted:
-        raise CheckFailed(f"{digest}, not {wanted}: somebody pulled or made it anew")
+        raise CheckFailed("model-changed", f"{digest}, not {wanted}: somebody pulled or made it anew")
     return digest
 
 

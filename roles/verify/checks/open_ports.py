@@ -37,7 +37,7 @@ async def _listens_nowhere_else(generation: Generation, proc: Path) -> str:
         found = {listener: told for listener, told in again.items() if (listener.address, listener.port) in stayed}
     strange = [listener for listener, told in found.items() if told is None]
     if strange:
-        raise CheckFailed(described(strange))
+        raise CheckFailed("undeclared-listener", described(strange))
     notes = sorted({told for told in found.values() if told})
     return "; ".join(["nowhere else", *notes])
 

@@ -24,5 +24,5 @@ async def _installed(packages: Sequence[str]) -> str:
     found = dict(line.split(" ", 1) for line in output.splitlines() if " " in line)
     missing = [f"{name} is {found.get(name, 'not-installed')}" for name in packages if found.get(name) != "installed"]
     if missing:
-        raise CheckFailed(", ".join(missing))
+        raise CheckFailed("package-missing", ", ".join(missing))
     return f"{len(packages)} installed"

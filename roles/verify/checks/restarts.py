@@ -17,7 +17,7 @@ from typing import Any
 from roles.verify.checks.units import Settled
 from roles.verify.generation import Scope, Service
 from roles.verify.probe.commands import output_of
-from roles.verify.probe.systemd import signal_name
+from roles.verify.probe.systemd import CRASHES, signal_name
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.verdict.model import Check
 from roles.verify.verdict.sizes import ago
@@ -26,8 +26,6 @@ WINDOW = 3600.0
 """Seconds. Restarts before that are told and are no fault any more: what was wrong has passed."""
 _TOO_MANY = 2
 """Restarts within the window. A single one is what `Restart=` is for: it costs seconds, and nobody can fix it."""
-CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
-"""Signals that a process gets for a defect of its own."""
 _FATAL = "Fatal Python error: "
 """How Python's fault handler begins."""
 _BACKTRACE_LINES = 8
@@ -56,23 +54,25 @@ async def _restarts(unit: str, settled: Settled, scope: Scope) -> str:
     counted = f"{'once' if state.restarts == 1 else f'{state.restarts} times'} since somebody started it"
     if runs and since > WINDOW:
         return f"{counted}, last {ago(since)} ago"
-    told = await _told_by_journal(unit, scope)
-    lately = min(told.restarts, state.restarts) or state.restarts
-    seen = f"{counted}, {lately} of them in the last hour, last {ago(since)} ago{told.cause}"
+    journal = await _ask_journal(unit, scope)
+    lately = min(journal.restarts, state.restarts) or state.restarts
+    seen = f"{counted}, {lately} of them in the last hour, last {ago(since)} ago{journal.cause}"
     if lately >= _TOO_MANY or not runs:
-        raise CheckFailed(seen)
+        raise CheckFailed("process-crashed" if journal.crashed else "restarts-often", seen)
     return seen
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What the journal tells of a unit in the window: how often it was started again, and what ended it last."""
+class _Journal:
+    """What the journal says of a unit in the window: how often it was started again, what ended it last, and whether
+    that was a defect of its own."""
 
     restarts: int = 0
     cause: str = ""
+    crashed: bool = False
 
 
-async def _told_by_journal(unit: str, scope: Scope) -> _Told:
+async def _ask_journal(unit: str, scope: Scope) -> _Journal:
     field = "UNIT" if scope == "system" else "USER_UNIT"
     names = [f"MESSAGE_ID={name}" for name in (_SCHEDULED, _EXITED, _FAILED)]
     # Anybody may log such lines; these fields the journal sets itself.
@@ -81,22 +81,26 @@ async def _told_by_journal(unit: str, scope: Scope) -> _Told:
     try:
         output = await output_of("journalctl", [*command, f"{field}={unit}", sender, *names], _LONGEST_ANSWER)
     except CannotCheck:
-        return _Told()
-    restarts, cause = 0, ""
+        return _Journal()
+    restarts, cause, crashed = 0, "", False
     for entry in _entries(output):
         if entry.get("MESSAGE_ID") == _SCHEDULED:
             restarts += 1
         elif entry.get("MESSAGE_ID") == _EXITED:
-            cause = f": {_ended(str(entry.get('EXIT_CODE')), str(entry.get('EXIT_STATUS')))}"
+            cause, crashed = _ended(str(entry.get("EXIT_CODE")), str(entry.get("EXIT_STATUS")))
         elif entry.get("UNIT_RESULT") == "oom-kill":
-            cause = ": killed by the kernel for lack of memory"
-    if any(name in cause for name in CRASHES):
+            cause, crashed = ": killed by the kernel for lack of memory", False
+    if crashed:
         cause += await _last_words(unit, scope)
-    return _Told(restarts, cause)
+    return _Journal(restarts, cause, crashed)
 
 
-def _ended(code: str, status: str) -> str:
-    return f"ended by {signal_name(status)}" if code in ("killed", "dumped") else f"{code}, status {status}"
+def _ended(code: str, status: str) -> tuple[str, bool]:
+    """How a process has ended, and whether by a defect of its own."""
+    if code not in ("killed", "dumped"):
+        return f": {code}, status {status}", False
+    signal = signal_name(status)
+    return f": ended by {signal}", signal in CRASHES
 
 
 async def _last_words(unit: str, scope: Scope) -> str:

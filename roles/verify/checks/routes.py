@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from roles.verify.checks.cooldown import outlast_cooldown
+from roles.verify.context import VerificationContext
 from roles.verify.generation import Deployment, Mode, Probe, Route
 from roles.verify.probe.answers import (
     Answer,
@@ -25,9 +26,9 @@ from roles.verify.probe.answers import (
     streamed_answer,
     tool_call,
 )
-from roles.verify.probe.api import Api, Reply
+from roles.verify.probe.api import Reply
 from roles.verify.probe.examples import example_request
-from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, CoolingDown
+from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, CoolingDown, Problem
 from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import quoted
 
@@ -69,28 +70,25 @@ _STRUCTURED = {
 }
 
 
-def route_checks(route: Route, api: Api | CannotCheck, cooldown: float) -> list[Coroutine[Any, Any, Check]]:
-    """The checks of one route, by its name and by each alias, to be awaited.
-
-    Args:
-        api: the gateway as seen with the right key, or why that cannot be had.
-        cooldown: seconds for which the gateway passes over a deployment after a failure.
-    """
-    checks = [check for name in route.names for check in _name_checks(route, name, api, cooldown)]
+def route_checks(route: Route, context: VerificationContext) -> list[Coroutine[Any, Any, Check]]:
+    """The checks of one route, by its name and by each alias, to be awaited."""
+    checks = [check for name in route.names for check in _name_checks(route, name, context)]
     if len(route.deployments) > 1:
         # One that never answers may hide behind the others for ever.
-        checks += [deployment_check(route, each, api, "alone") for each in route.deployments]
+        checks += [deployment_check(route, each, context, "alone") for each in route.deployments]
     return checks
 
 
-def _name_checks(route: Route, name: str, api: Api | CannotCheck, cooldown: float) -> list[Coroutine[Any, Any, Check]]:
+def _name_checks(route: Route, name: str, context: VerificationContext) -> list[Coroutine[Any, Any, Check]]:
     origin = " or ".join(deployment.id for deployment in route.deployments)
     wanted = f" with {quoted(route.probe.expects)}" if route.probe.expects else ""
 
     def check(kind: str, text: str, ask: _Ask, what: str = f"words{wanted}") -> Coroutine[Any, Any, Check]:
         claim = Claim(f"route/{name}/{kind}", name, text, f"{what} from {origin}")
         return claim.check(
-            outlast_cooldown(lambda: ask(route, name, api), lambda: _backend_is_well(ask, route, api), cooldown)
+            outlast_cooldown(
+                lambda: ask(route, name, context), lambda: _backend_is_well(ask, route, context), context.cooldown
+            )
         )
 
     if route.mode == "chat":
@@ -108,7 +106,7 @@ def _name_checks(route: Route, name: str, api: Api | CannotCheck, cooldown: floa
 
 
 def deployment_check(
-    route: Route, deployment: Deployment, api: Api | CannotCheck, kind: str
+    route: Route, deployment: Deployment, context: VerificationContext, kind: str
 ) -> Coroutine[Any, Any, Check]:
     """The check that one deployment answers, asked by its id: past cool-downs, without fallbacks.
 
@@ -118,12 +116,10 @@ def deployment_check(
     alone = replace(route, deployments=(deployment,))
     what = f"words with {quoted(route.probe.expects)}" if route.probe.expects else "an answer"
     claim = Claim(f"route/{deployment.id}/{kind}", deployment.id, "answers", f"{what} from {deployment.id}")
-    return claim.check(ask_plainly(alone, deployment.id, api))
+    return claim.check(ask_plainly(alone, deployment.id, context))
 
 
-async def balance_check(
-    route: Route, api: Api | CannotCheck, cooldown: float, others: Sequence[asyncio.Task[Check]]
-) -> Check:
+async def balance_check(route: Route, context: VerificationContext, others: Sequence[asyncio.Task[Check]]) -> Check:
     """The check that each of those that share a route's requests gets some, asked by the route's name.
 
     Args:
@@ -137,12 +133,13 @@ async def balance_check(
     names = ", ".join(each.id for each in route.sharers)
     claim = Claim(f"route/{route.name}/balance", route.name, "shares out its requests", f"answers from each of {names}")
     if dead:
-        return await claim.check(_raise(CannotCheck(f"{', '.join(dead)} does not answer: see its own check")))
+        silent = CannotCheck(f"{', '.join(dead)} does not answer: see its own check", code="deployment-silent")
+        return await claim.check(_raise(silent))
 
     async def all_are_well() -> bool:
         return True
 
-    return await claim.check(outlast_cooldown(lambda: _shared_out(route, api), all_are_well, cooldown))
+    return await claim.check(outlast_cooldown(lambda: _shared_out(route, context), all_are_well, context.cooldown))
 
 
 async def _raise(reason: CannotCheck) -> str:
@@ -154,8 +151,7 @@ def fallback_check(
     subject: str,
     name: str,
     target: Route,
-    api: Api | CannotCheck,
-    cooldown: float,
+    context: VerificationContext,
     *,
     fallbacks: int = 1,
     **more: object,
@@ -172,21 +168,21 @@ def fallback_check(
     claim = Claim(id, subject, f"falls back to {target.name}", f"an answer from {ids}, fallbacks: {fallbacks}")
     return claim.check(
         outlast_cooldown(
-            lambda: ask_plainly(target, name, api, fallbacks=fallbacks, **more),
-            lambda: _backend_is_well(ask_plainly, target, api),
-            cooldown,
+            lambda: ask_plainly(target, name, context, fallbacks=fallbacks, **more),
+            lambda: _backend_is_well(ask_plainly, target, context),
+            context.cooldown,
         )
     )
 
 
-async def warm_up(routes: Sequence[Route], api: Api | CannotCheck, times: int) -> None:
+async def warm_up(context: VerificationContext, times: int) -> None:
     """Ask something, so often, and take whatever comes: the first requests that a gateway gets take it seconds."""
-    for route in [*routes[:1]] * times:
+    for route in [*context.generation.routes[:1]] * times:
         with contextlib.suppress(CheckFailed, CannotCheck):
-            await ask_plainly(route, route.deployments[0].id, api)
+            await ask_plainly(route, route.deployments[0].id, context)
 
 
-async def _shared_out(route: Route, api: Api | CannotCheck) -> str:
+async def _shared_out(route: Route, context: VerificationContext) -> str:
     """Asks until each has answered, and so often that chance alone can hardly have left one out."""
     smallest = min(each.weight for each in route.sharers) / sum(each.weight for each in route.sharers)
     enough = math.ceil(math.log(_FALSE_ALARM) / math.log(1 - smallest))
@@ -194,37 +190,40 @@ async def _shared_out(route: Route, api: Api | CannotCheck) -> str:
     taken = 0.0  # a minute that a limit had to be waited out for is none of it
     while seen.total() < enough and not wanted <= set(seen):
         if taken > route.probe.timeout:
-            raise CheckFailed(f"no end within {route.probe.timeout:g} s, after {seen.total()} requests")
-        replies = await asyncio.gather(*(_shortest(route, api) for _ in range(_ASKED_AT_ONCE)))
+            message = f"no end within {route.probe.timeout:g} s, after {seen.total()} requests"
+            raise CheckFailed("answer-timeout", message)
+        replies = await asyncio.gather(*(_shortest(route, context) for _ in range(_ASKED_AT_ONCE)))
         taken += max(reply.seconds for reply in replies)
         seen.update(reply.headers.get("x-litellm-model-id", "nobody that is named") for reply in replies)
     if missing := sorted(wanted - set(seen)):
-        raise CoolingDown(f"of {seen.total()} requests none went to {', '.join(missing)}")
+        raise CoolingDown("share-missing", f"of {seen.total()} requests none went to {', '.join(missing)}")
     return ", ".join(f"{id}: {count}" for id, count in sorted(seen.items()))
 
 
-async def _shortest(route: Route, api: Api | CannotCheck) -> Reply:
+async def _shortest(route: Route, context: VerificationContext) -> Reply:
     """An answer as short as can be had: only who gives it counts."""
-    reply = await _post(replace(route, probe=replace(route.probe, max_tokens=1)), route.name, api)
+    reply = await _post(replace(route, probe=replace(route.probe, max_tokens=1)), route.name, context)
     reply.require_ok()
     return reply
 
 
-_Ask = Callable[[Route, str, "Api | CannotCheck"], Awaitable[str]]
+_Ask = Callable[[Route, str, VerificationContext], Awaitable[str]]
 
 
-async def _backend_is_well(ask: _Ask, route: Route, api: Api | CannotCheck) -> bool:
+async def _backend_is_well(ask: _Ask, route: Route, context: VerificationContext) -> bool:
     """Whether a deployment of the route answers when it is asked by its id: past cool-downs, without fallbacks."""
     for deployment in route.deployments:
         try:
-            await ask(route, deployment.id, api)
+            await ask(route, deployment.id, context)
         except CheckFailed:
             continue
         return True
     return False
 
 
-async def ask_plainly(route: Route, name: str, api: Api | CannotCheck, *, fallbacks: int = 0, **more: object) -> str:
+async def ask_plainly(
+    route: Route, name: str, context: VerificationContext, *, fallbacks: int = 0, **more: object
+) -> str:
     """What the answer to the probe says.
 
     Args:
@@ -233,14 +232,14 @@ async def ask_plainly(route: Route, name: str, api: Api | CannotCheck, *, fallba
         fallbacks: how many the gateway has to go on to.
         more: what else the request says.
     """
-    reply = await _post(route, name, api, **more)
+    reply = await _post(route, name, context, **more)
     seen, problems = _READERS[route.mode](reply, route.probe)
     return _concluded(seen, problems, _origin_problems(reply.headers, route, fallbacks))
 
 
-async def _streamed_chat(route: Route, name: str, api: Api | CannotCheck) -> str:
+async def _streamed_chat(route: Route, name: str, context: VerificationContext) -> str:
     path, body = _request(route, name)
-    reply = await _given(api).stream(path, body, route.probe.timeout)
+    reply = await context.api.stream(path, body, route.probe.timeout)
     answer, problems = streamed_answer(reply)
     if not problems:
         # Of a stream that was cut, missing words are a consequence.
@@ -248,50 +247,52 @@ async def _streamed_chat(route: Route, name: str, api: Api | CannotCheck) -> str
     return _concluded(_shown(answer), problems, _origin_problems(reply.headers, route))
 
 
-async def _tool_call(route: Route, name: str, api: Api | CannotCheck) -> str:
+async def _tool_call(route: Route, name: str, context: VerificationContext) -> str:
     question = f"What is the weather like in {_CITY}? Ask your tool."
-    reply = await _post(replace(route, probe=replace(route.probe, prompt=question)), name, api, **_TOOLS)
+    reply = await _post(replace(route, probe=replace(route.probe, prompt=question)), name, context, **_TOOLS)
     called, arguments = tool_call(reply)
     seen = quoted(f"{called}({json.dumps(arguments, ensure_ascii=False)})", _SHOWN_WORDS)
-    problems = [] if (called, arguments) == (_TOOL, {"city": _CITY}) else [f"{seen} was called"]
+    right = (called, arguments) == (_TOOL, {"city": _CITY})
+    problems = [] if right else [Problem("wrong-tool-call", f"{seen} was called")]
     return _concluded(seen, problems, _origin_problems(reply.headers, route))
 
 
-async def _structured_chat(route: Route, name: str, api: Api | CannotCheck) -> str:
+async def _structured_chat(route: Route, name: str, context: VerificationContext) -> str:
     question = f"Which city is the capital of France? Answer by this JSON schema: {json.dumps(_SCHEMA)}"
-    reply = await _post(replace(route, probe=replace(route.probe, prompt=question)), name, api, **_STRUCTURED)
+    reply = await _post(replace(route, probe=replace(route.probe, prompt=question)), name, context, **_STRUCTURED)
     answer = chat_answer(reply)
     try:
-        problems = [] if json.loads(answer.words) == {"capital": _CITY} else [f"{_shown(answer)} is not by the schema"]
+        wrong = "" if json.loads(answer.words) == {"capital": _CITY} else "is not by the schema"
     except ValueError:
-        problems = [f"{_shown(answer)} is no JSON"]
+        wrong = "is no JSON"
+    problems = [Problem("schema-violated", f"{_shown(answer)} {wrong}")] if wrong else []
     return _concluded(_shown(answer), problems, _origin_problems(reply.headers, route))
 
 
-def _read_chat(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
+def _read_chat(reply: Reply, probe: Probe) -> tuple[str, list[Problem]]:
     answer = chat_answer(reply)
     return _shown(answer), _word_problems(answer, probe)
 
 
-def _read_completion(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
+def _read_completion(reply: Reply, probe: Probe) -> tuple[str, list[Problem]]:
     answer = completion_answer(reply)
     return _shown(answer), _word_problems(answer, probe)
 
 
-def _read_embedding(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
+def _read_embedding(reply: Reply, probe: Probe) -> tuple[str, list[Problem]]:
     size = embedding_size(reply)
-    return f"{size} numbers", [] if size else ["an empty vector"]
+    return f"{size} numbers", [] if size else [Problem("empty-answer", "an empty vector")]
 
 
-def _read_order(reply: Reply, probe: Probe) -> tuple[str, list[str]]:
+def _read_order(reply: Reply, probe: Probe) -> tuple[str, list[Problem]]:
     best = best_document(reply)
     if not 0 <= best < len(probe.documents):
-        raise CheckFailed(f"document {best} of {len(probe.documents)}")
+        raise CheckFailed("malformed-answer", f"document {best} of {len(probe.documents)}")
     answer = Answer(probe.documents[best])
     return _shown(answer), _word_problems(answer, probe)
 
 
-_READERS: Mapping[Mode, Callable[[Reply, Probe], tuple[str, list[str]]]] = {
+_READERS: Mapping[Mode, Callable[[Reply, Probe], tuple[str, list[Problem]]]] = {
     "chat": _read_chat,
     "completion": _read_completion,
     "embedding": _read_embedding,
@@ -299,10 +300,10 @@ _READERS: Mapping[Mode, Callable[[Reply, Probe], tuple[str, list[str]]]] = {
 }
 
 
-async def _post(route: Route, name: str, api: Api | CannotCheck, **more: object) -> Reply:
+async def _post(route: Route, name: str, context: VerificationContext, **more: object) -> Reply:
     """The answer to the probe; `more` is what else the request says."""
     path, body = _request(route, name)
-    return await _given(api).post(path, {**body, **more}, route.probe.timeout)
+    return await context.api.post(path, {**body, **more}, route.probe.timeout)
 
 
 def _request(route: Route, name: str) -> tuple[str, dict[str, object]]:
@@ -313,17 +314,13 @@ def _request(route: Route, name: str) -> tuple[str, dict[str, object]]:
     return f"/v1{path}", {**body, "model": name, "cache": {"no-cache": True}}
 
 
-def _given(api: Api | CannotCheck) -> Api:
-    if isinstance(api, CannotCheck):
-        raise api
-    return api
-
-
-def _concluded(seen: str, problems: Sequence[str], origin_problems: Sequence[str]) -> str:
+def _concluded(seen: str, problems: Sequence[Problem], origin_problems: Sequence[Problem]) -> str:
+    """What was seen, where nothing is wrong with it. Where another backend has answered, that explains the rest."""
+    message = "; ".join(map(str, [*problems, *origin_problems]))
     if origin_problems:
-        raise CoolingDown("; ".join([*problems, *origin_problems]))
+        raise CoolingDown(origin_problems[0].code, message)
     if problems:
-        raise CheckFailed("; ".join(problems))
+        raise CheckFailed(problems[0].code, message)
     return seen
 
 
@@ -331,33 +328,34 @@ def _shown(answer: Answer) -> str:
     return quoted(answer.words, _SHOWN_WORDS)
 
 
-def _word_problems(answer: Answer, probe: Probe) -> list[str]:
+def _word_problems(answer: Answer, probe: Probe) -> list[Problem]:
     if not answer.words.strip():
         if answer.thinking.strip():
-            return [
+            message = (
                 f"no words, only thinking {quoted(answer.thinking, _SHOWN_WORDS)}: "
                 f"raise the probe's max_tokens ({probe.max_tokens}) so that it gets to its answer"
-            ]
-        return ["no words"]
+            )
+            return [Problem("only-thinking", message)]
+        return [Problem("empty-answer", "no words")]
     if probe.expects and probe.expects.casefold() not in answer.words.casefold():
-        return [f"{quoted(answer.words)} holds no {quoted(probe.expects)}"]
+        return [Problem("wrong-words", f"{quoted(answer.words)} holds no {quoted(probe.expects)}")]
     return []
 
 
-def _origin_problems(headers: httpx.Headers, route: Route, wanted_fallbacks: int = 0) -> list[str]:
-    """By its headers LiteLLM tells who answered: also when it asked a fallback and says nothing in the body."""
-    problems = []
+def _origin_problems(headers: httpx.Headers, route: Route, wanted_fallbacks: int = 0) -> list[Problem]:
+    """By its headers LiteLLM says who answered: also when it asked a fallback and says nothing in the body."""
+    wrong: list[str] = []
     bases = {deployment.id: deployment.api_base for deployment in route.deployments}
     origin = headers.get("x-litellm-model-id")
-    # The front keeps it from clients: a gateway that is tried out tells it.
+    # The front keeps it from clients: a gateway that is tried out gives it.
     base = headers.get("x-litellm-model-api-base")
     fallbacks = headers.get("x-litellm-attempted-fallbacks", "0")
     if origin is None:
-        problems.append("no x-litellm-model-id in the answer's headers")
+        wrong.append("no x-litellm-model-id in the answer's headers")
     elif origin not in bases:
-        problems.append(f"answered by {quoted(origin)} at {base or 'no named address'}")
+        wrong.append(f"answered by {quoted(origin)} at {base or 'no named address'}")
     elif base is not None and base.rstrip("/") != bases[origin].rstrip("/"):
-        problems.append(f"{origin} answered at {base or 'no named address'}, not {bases[origin]}")
+        wrong.append(f"{origin} answered at {base or 'no named address'}, not {bases[origin]}")
     if fallbacks != str(wanted_fallbacks):
-        problems.append(f"attempted fallbacks: {fallbacks}")
-    return problems
+        wrong.append(f"attempted fallbacks: {fallbacks}")
+    return [Problem("wrong-origin", message) for message in wrong]

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import httpx
 
-from roles.verify.generation import DIGEST_VARIABLE, Scope, Service
+from roles.verify.context import VerificationContext
+from roles.verify.generation import DIGEST_VARIABLE, Service
 from roles.verify.probe.environment_file import parse_environment_block
 from roles.verify.probe.redis import ask_redis
 from roles.verify.probe.sockets import Listener, described, is_at
 from roles.verify.probe.systemd import UnitState
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, or_reason
+from roles.verify.verdict.codes import Code
 from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import quoted
-
-ReadStates: TypeAlias = Callable[[Sequence[str], Scope], Awaitable[Mapping[str, UnitState]]]
-"""Asks systemd for the states of units; raises `CannotCheck` when it cannot be asked."""
-
-Progress: TypeAlias = Callable[[str], None]
-"""Is told, now and then, what a long run waits for."""
 
 _PAUSE = 0.5
 """Seconds between two looks at services that are not ready yet."""
@@ -36,11 +32,19 @@ _READY_ANSWER = 5.0
 
 @dataclass(frozen=True)
 class Readiness:
-    """What the last request to a `ready_url` gave, and how many seconds after the first look."""
+    """What the last request to a `ready_url` gave, and how many seconds after the first look.
 
-    ready: bool
+    Attributes:
+        code: why it is not ready; None = it is.
+    """
+
+    code: Code | None
     seen: str
     seconds: float
+
+    @property
+    def ready(self) -> bool:
+        return self.code is None
 
 
 @dataclass(frozen=True)
@@ -83,13 +87,7 @@ class _Patience:
         return time.monotonic() < began + service.start_timeout
 
 
-async def settle(
-    services: Sequence[Service],
-    scope: Scope,
-    read_states: ReadStates,
-    client: httpx.AsyncClient,
-    progress: Progress,
-) -> Settled:
+async def settle(services: Sequence[Service], context: VerificationContext) -> Settled:
     """Waits until every service is ready, or its time to start is over, or it does not run at all."""
     began = time.monotonic()
     patience = _Patience()
@@ -97,11 +95,11 @@ async def settle(
     waiting = list(services)
     next_report = began + _REPORT_EVERY
     while True:
-        states = await _states(services, scope, read_states)
-        answers = await asyncio.gather(*(_ask_ready(client, service) for service in waiting))
+        states = await or_reason(context.states([service.unit for service in services]))
+        answers = await asyncio.gather(*(_ask_ready(context.client, service) for service in waiting))
         now = time.monotonic()
-        for service, (ready, seen) in zip(waiting, answers, strict=True):
-            readiness[service.unit] = Readiness(ready, seen, round(now - began, 3))
+        for service, (code, seen) in zip(waiting, answers, strict=True):
+            readiness[service.unit] = Readiness(code, seen, round(now - began, 3))
         known = {} if isinstance(states, CannotCheck) else states
         waiting = [
             service
@@ -113,39 +111,37 @@ async def settle(
         if now >= next_report:
             next_report = now + _REPORT_EVERY
             slow = "; ".join(f"{service.unit}: {readiness[service.unit].seen}" for service in waiting)
-            progress(f"waiting for {len(waiting)} of {len(services)} services since {now - began:.0f} s ({slow})")
+            context.progress(
+                f"waiting for {len(waiting)} of {len(services)} services since {now - began:.0f} s ({slow})"
+            )
         await asyncio.sleep(_PAUSE)
 
 
-async def _states(
-    services: Sequence[Service], scope: Scope, read_states: ReadStates
-) -> Mapping[str, UnitState] | CannotCheck:
-    return await or_reason(read_states([service.unit for service in services], scope))
-
-
-async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[bool, str]:
+async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[Code | None, str]:
+    """Why it is not ready, none where it is, and what was seen."""
     if service.ready_url.startswith("redis://"):
         return await _ask_redis(service.ready_url)
     try:
         response = await client.get(service.ready_url, timeout=_READY_ANSWER)
     except httpx.ConnectTimeout:
-        return False, f"no connection within {_READY_ANSWER:.0f} s"
+        return "connect-timeout", f"no connection within {_READY_ANSWER:.0f} s"
     except httpx.TimeoutException:
-        return False, f"a connection, and no answer within {_READY_ANSWER:.0f} s"
+        return "answer-timeout", f"a connection, and no answer within {_READY_ANSWER:.0f} s"
     except httpx.HTTPError as error:
-        return False, f"no answer: {error}"
+        return "not-ready", f"no answer: {error}"
     if response.status_code == httpx.codes.OK:
-        return True, "200"
-    return False, f"{response.status_code} {quoted(response.text)}"
+        return None, "200"
+    return "not-ready", f"{response.status_code} {quoted(response.text)}"
 
 
-async def _ask_redis(url: str) -> tuple[bool, str]:
+async def _ask_redis(url: str) -> tuple[Code | None, str]:
     """A Redis is ready that says PONG, or that it wants a password first."""
     try:
         answer = await ask_redis(url, [["PING"]], _READY_ANSWER)
     except CheckFailed as failed:
-        return False, str(failed)
-    return answer.startswith(("+PONG", "-NOAUTH")), answer.split(" ")[0].lstrip("+-") or "no answer"
+        return "not-ready" if failed.code == "connection-failed" else failed.code, str(failed)
+    ready = answer.startswith(("+PONG", "-NOAUTH"))
+    return None if ready else "not-ready", answer.split(" ")[0].lstrip("+-") or "no answer"
 
 
 def unit_checks(
@@ -167,25 +163,41 @@ def unit_checks(
 
 
 async def _active(service: Service, settled: Settled) -> str:
-    state = settled.state(service.unit)
-    if state.active != "active":
-        raise CheckFailed(str(state))
-    return str(state)
+    return require_active(settled.state(service.unit))
 
 
 async def _enabled(service: Service, settled: Settled) -> str:
-    enabled = settled.state(service.unit).enabled
-    if enabled != "enabled":
-        raise CheckFailed(enabled or "no unit file")
-    return enabled
+    return require_enabled(settled.state(service.unit))
+
+
+def require_active(state: UnitState) -> str:
+    """The state for people, of a unit that runs. Raises `CheckFailed` for another."""
+    if state.active != "active":
+        raise CheckFailed(_inactive_code(state), str(state))
+    return str(state)
+
+
+def _inactive_code(state: UnitState) -> Code:
+    if state.loaded != "loaded":
+        return "unit-missing"
+    if state.has_crashed:
+        return "process-crashed"
+    return "unit-failed" if state.active in ("failed", "activating") else "unit-stopped"
+
+
+def require_enabled(state: UnitState) -> str:
+    """`enabled`. Raises `CheckFailed` for a unit that does not start at boot."""
+    if state.enabled != "enabled":
+        raise CheckFailed("unit-disabled", state.enabled or "no unit file")
+    return state.enabled
 
 
 async def _ready_check(claim: Claim, readiness: Readiness) -> Check:
     """The wait is over by now: its outcome and its length are taken over."""
 
     async def outcome() -> str:
-        if not readiness.ready:
-            raise CheckFailed(readiness.seen)
+        if readiness.code is not None:
+            raise CheckFailed(readiness.code, readiness.seen)
         return readiness.seen
 
     return replace(await claim.check(outcome()), seconds=readiness.seconds)
@@ -202,16 +214,18 @@ async def _digest(service: Service, settled: Settled, proc: Path) -> str:
     wanted = service.wanted_digest()
     pid = settled.state(service.unit).main_pid
     if not pid:
-        raise CheckFailed("no process runs")
+        raise CheckFailed("no-process", "no process runs")
     try:
         variables = parse_environment_block((proc / str(pid) / "environ").read_bytes())
     except (FileNotFoundError, ProcessLookupError):
-        raise CheckFailed(f"process {pid} ended meanwhile") from None
+        raise CheckFailed("no-process", f"process {pid} ended meanwhile") from None
     except OSError as error:
         raise CannotCheck(f"environment of process {pid}: {error.strerror}") from None
     running = variables.get(DIGEST_VARIABLE)
+    if not running:
+        raise CheckFailed("digest-missing", f"process {pid} has no {DIGEST_VARIABLE} in its environment")
     if running != wanted:
-        raise CheckFailed(running or f"process {pid} has no {DIGEST_VARIABLE} in its environment")
+        raise CheckFailed("digest-outdated", running)
     return running
 
 
@@ -223,9 +237,11 @@ async def _port(service: Service, listening: Sequence[Listener] | CannotCheck) -
     if not own:
         if any(not listener.holders for listener in here):
             raise CannotCheck("this user may not see who listens there")
-        raise CheckFailed(described(here) or f"nothing listens on port {service.port}")
+        if not here:
+            raise CheckFailed("port-silent", f"nothing listens on port {service.port}")
+        raise CheckFailed("port-taken", described(here))
     wrong = [listener for listener in own if not is_at(listener, service.bind)]
     strange = [listener for listener in here if listener not in own and is_at(listener, service.bind)]
     if wrong or strange:
-        raise CheckFailed(described([*wrong, *strange]))
+        raise CheckFailed("port-taken" if strange else "port-elsewhere", described([*wrong, *strange]))
     return described(own)

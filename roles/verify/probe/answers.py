@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from roles.verify.probe.api import Reply, StreamReply
-from roles.verify.verdict.claim import CheckFailed
+from roles.verify.probe.api import Reply, StreamReply, error_code
+from roles.verify.verdict.claim import CheckFailed, Problem
 from roles.verify.verdict.quoting import quoted
 
 _END = "[DONE]"
@@ -34,9 +34,9 @@ def tool_call(reply: Reply) -> tuple[str, Any]:
         function = message["tool_calls"][0]["function"]  # type: ignore[index]
         return str(function["name"]), json.loads(function["arguments"])
     except (LookupError, TypeError):
-        raise CheckFailed(f"no tool call: {reply.brief}") from None
+        raise CheckFailed("no-tool-call", f"no tool call: {reply.brief}") from None
     except ValueError:
-        raise CheckFailed(f"a tool call whose arguments are no JSON: {reply.brief}") from None
+        raise CheckFailed("wrong-tool-call", f"a tool call whose arguments are no JSON: {reply.brief}") from None
 
 
 def completion_answer(reply: Reply) -> Answer:
@@ -49,9 +49,9 @@ def embedding_size(reply: Reply) -> int:
     try:
         vector = reply.json()["data"][0]["embedding"]
     except (LookupError, TypeError):
-        raise CheckFailed(f"no embedding: {reply.brief}") from None
+        raise CheckFailed("malformed-answer", f"no embedding: {reply.brief}") from None
     if not isinstance(vector, list) or not all(isinstance(number, (int, float)) for number in vector):
-        raise CheckFailed(f"no list of numbers: {reply.brief}")
+        raise CheckFailed("malformed-answer", f"no list of numbers: {reply.brief}")
     return len(vector)
 
 
@@ -60,31 +60,33 @@ def best_document(reply: Reply) -> int:
     try:
         best = reply.json()["results"][0]["index"]
     except (LookupError, TypeError):
-        raise CheckFailed(f"no order of documents: {reply.brief}") from None
+        raise CheckFailed("malformed-answer", f"no order of documents: {reply.brief}") from None
     if not isinstance(best, int):
-        raise CheckFailed(f"no number of a document: {reply.brief}")
+        raise CheckFailed("malformed-answer", f"no number of a document: {reply.brief}")
     return best
 
 
-def streamed_answer(reply: StreamReply) -> tuple[Answer, list[str]]:
+def streamed_answer(reply: StreamReply) -> tuple[Answer, list[Problem]]:
     """What came, and what is wrong with how it came: a broken stream may well hold good words."""
     reply.require_ok()
-    problems = []
+    problems: list[Problem] = []
+    wrong: list[str] = []
     chunks = [event for event in reply.events if event != _END]
     if not reply.headers.get("content-type", "").startswith("text/event-stream"):
-        problems.append(f"content-type {reply.headers.get('content-type')}, not text/event-stream")
+        wrong.append(f"content-type {reply.headers.get('content-type')}, not text/event-stream")
     if reply.broken:
-        problems.append(f"broke off after {len(chunks)} chunks: {reply.broken}")
+        wrong.append(f"broke off after {len(chunks)} chunks: {reply.broken}")
     elif not reply.events or reply.events[-1] != _END:
-        problems.append(f"ended after {len(chunks)} chunks without {_END}")
+        wrong.append(f"ended after {len(chunks)} chunks without {_END}")
     elif len(chunks) < _FEWEST_EVENTS:
-        problems.append(f"came in {len(chunks)} chunk, not as a stream")
+        wrong.append(f"came in {len(chunks)} chunk, not as a stream")
+    problems += [Problem("broken-stream", message) for message in wrong]
     parts = []
     for chunk in chunks:
         try:
             parts.append(_delta(chunk))
         except CheckFailed as failed:
-            problems.append(str(failed))
+            problems.append(Problem(failed.code, str(failed)))
             break
     words = "".join(part.words for part in parts)
     return Answer(words, "".join(part.thinking for part in parts)), problems
@@ -94,11 +96,12 @@ def _delta(chunk: str) -> Answer:
     try:
         content = json.loads(chunk)
     except ValueError:
-        raise CheckFailed(f"a chunk is no JSON: {quoted(chunk)}") from None
+        raise CheckFailed("broken-stream", f"a chunk is no JSON: {quoted(chunk)}") from None
     if isinstance(content, dict) and "error" in content:
-        raise CheckFailed(f"an error in the stream: {quoted(json.dumps(content['error'], ensure_ascii=False))}")
+        words = quoted(json.dumps(content["error"], ensure_ascii=False))
+        raise CheckFailed(error_code(words) or "broken-stream", f"an error in the stream: {words}")
     if isinstance(content, dict) and content.get("choices") == []:
-        # The last chunk may tell the usage alone.
+        # The last chunk may give the usage alone.
         return Answer("")
     return _answer(content, "delta", quoted(chunk))
 
@@ -106,7 +109,7 @@ def _delta(chunk: str) -> Answer:
 def _answer(content: Any, part: str, shown: str) -> Answer:
     message = _first_choice(content, shown).get(part)
     if not isinstance(message, dict):
-        raise CheckFailed(f"no {part} in the first choice: {shown}")
+        raise CheckFailed("malformed-answer", f"no {part} in the first choice: {shown}")
     return Answer(str(message.get("content") or ""), str(message.get("reasoning_content") or ""))
 
 
@@ -114,7 +117,7 @@ def _first_choice(content: Any, shown: str) -> dict[str, Any]:
     try:
         choice = content["choices"][0]
     except (LookupError, TypeError):
-        raise CheckFailed(f"no choices: {shown}") from None
+        raise CheckFailed("malformed-answer", f"no choices: {shown}") from None
     if not isinstance(choice, dict):
-        raise CheckFailed(f"no choices: {shown}")
+        raise CheckFailed("malformed-answer", f"no choices: {shown}")
     return choice

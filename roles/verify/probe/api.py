@@ -13,11 +13,18 @@ from typing import Any, TypeVar
 import httpx
 
 from roles.verify.verdict.claim import CheckFailed, CoolingDown
+from roles.verify.verdict.codes import Code
 from roles.verify.verdict.quoting import quoted
 
 _PASSING = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.REQUEST_TIMEOUT)
 """So LiteLLM answers when every deployment of a name is in its cool-down, and when it has waited for one for as long as
 it may: one that has just started is slow enough itself to do so."""
+
+_NO_SUCH_KEY = "No connected db"
+"""So LiteLLM 1.106.2 words a refusal of a key, with status 400: it has no database to look it up in."""
+_UNREACHABLE = re.compile("[Cc]onnection error|Cannot connect|APIConnectionError")
+_TIMED_OUT = re.compile("Timeout|timed out")
+"""So LiteLLM 1.106.2 and the clients in it word what they could not do to a backend."""
 
 _OVER_LIMIT = re.compile(r"[RT]PM limit=", re.IGNORECASE)
 """So LiteLLM 1.106.2 words a refusal by a deployment's own `rpm` or `tpm`, which it counts by the clock's minute."""
@@ -38,22 +45,35 @@ class Reply:
     @property
     def brief(self) -> str:
         """Status and the gist of the body, for people: of an error the message alone."""
+        return f"{self.status} {quoted(self._gist)}"
+
+    @property
+    def _gist(self) -> str:
         try:
-            gist = str(json.loads(self.text)["error"]["message"])
+            return str(json.loads(self.text)["error"]["message"])
         except (ValueError, LookupError, TypeError):
-            gist = self.text
-        return f"{self.status} {quoted(gist)}"
+            return self.text
 
     @property
     def over_limit(self) -> bool:
         """It was refused for no other reason than that it was asked as often as allowed: by others, or the verifier."""
         return self.status == httpx.codes.TOO_MANY_REQUESTS and bool(_OVER_LIMIT.search(self.text))
 
+    @property
+    def error_code(self) -> Code:
+        """What kind of failure an answer is that is no good one: by its status, and by LiteLLM's own words."""
+        words = quoted(self._gist)
+        if self.status == httpx.codes.SERVICE_UNAVAILABLE:
+            return "gateway-unavailable"
+        if self.status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) or _NO_SUCH_KEY in words:
+            return "key-refused"
+        return error_code(words) or ("cooling-down" if self.status in _PASSING else "request-failed")
+
     def require_ok(self) -> None:
         if self.status in _PASSING:
-            raise CoolingDown(self.brief)
+            raise CoolingDown(self.error_code, self.brief)
         if self.status != httpx.codes.OK:
-            raise CheckFailed(self.brief)
+            raise CheckFailed(self.error_code, self.brief)
 
     def json(self) -> Any:
         """The body of a good answer.
@@ -65,7 +85,7 @@ class Reply:
         try:
             return json.loads(self.text)
         except ValueError:
-            raise CheckFailed(f"no JSON: {self.brief}") from None
+            raise CheckFailed("malformed-answer", f"no JSON: {self.brief}") from None
 
 
 @dataclass(frozen=True)
@@ -128,9 +148,10 @@ class Api:
                     if line.startswith("data:"):
                         events.append(self._without_key(line.removeprefix("data:").strip()))
         except (httpx.HTTPError, TimeoutError) as error:
-            broken = _reason(error, timeout)
+            failed = _failed(error, timeout)
+            broken = str(failed)
             if response is None:
-                raise CheckFailed(broken) from None
+                raise failed from None
         finally:
             if response is not None:
                 await response.aclose()
@@ -142,7 +163,7 @@ class Api:
                 began = time.monotonic()
                 response = await self._client.send(request)
         except (httpx.HTTPError, TimeoutError) as error:
-            raise CheckFailed(_reason(error, timeout)) from None
+            raise _failed(error, timeout) from None
         return Reply(response.status_code, response.headers, self._without_key(response.text), _since(began))
 
     def _post_request(self, path: str, body: Mapping[str, object]) -> httpx.Request:
@@ -168,7 +189,18 @@ def _since(began: float) -> float:
     return time.monotonic() - began
 
 
-def _reason(error: Exception, timeout: float) -> str:
+def _failed(error: Exception, timeout: float) -> CheckFailed:
     if isinstance(error, TimeoutError):
-        return f"no end within {timeout:g} s"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return CheckFailed("answer-timeout", f"no end within {timeout:g} s")
+    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    code: Code = "connect-timeout" if isinstance(error, httpx.TimeoutException) else "connection-failed"
+    return CheckFailed(code, message)
+
+
+def error_code(words: str) -> Code | None:
+    """What kind of failure LiteLLM's message of an error is about; None = none that is known."""
+    if _UNREACHABLE.search(words):
+        return "backend-unreachable"
+    if _TIMED_OUT.search(words):
+        return "backend-timeout"
+    return "over-limit" if _OVER_LIMIT.search(words) else None

@@ -9,6 +9,18 @@ from roles.verify.verdict.claim import CannotCheck
 from roles.verify.verdict.quoting import decoded, quoted
 
 
+class CommandFailed(CannotCheck):
+    """A command has ended with another exit status than 0.
+
+    Attributes:
+        errors: what it has printed on its standard error.
+    """
+
+    def __init__(self, message: str, errors: str) -> None:
+        super().__init__(message)
+        self.errors = errors
+
+
 async def output_of(
     name: str, command: list[str], longest_answer: float, environment: Mapping[str, str] | None = None
 ) -> str:
@@ -19,7 +31,8 @@ async def output_of(
         longest_answer: seconds.
 
     Raises:
-        CannotCheck: it cannot be run, takes too long, or fails.
+        CannotCheck: it cannot be run, or takes too long.
+        CommandFailed: it fails.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -38,5 +51,6 @@ async def output_of(
         await process.wait()
         raise CannotCheck(f"{name} gave no answer within {longest_answer:.0f} s") from None
     if process.returncode != 0:
-        raise CannotCheck(f"{name}: exit status {process.returncode}, {quoted(decoded(errors))}")
+        printed = decoded(errors)
+        raise CommandFailed(f"{name}: exit status {process.returncode}, {quoted(printed)}", printed)
     return decoded(output)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from roles.verify.verdict.claim import CheckFailed
+from roles.verify.verdict.codes import Code
 
 
 async def ask_redis(url: str, commands: Sequence[Sequence[str]], timeout: float) -> str:
@@ -35,9 +36,10 @@ async def ask_redis(url: str, commands: Sequence[Sequence[str]], timeout: float)
             finally:
                 writer.close()
     except TimeoutError:
-        raise CheckFailed(f"{connected or 'no connection, and '}no answer within {timeout:.0f} s") from None
+        code: Code = "answer-timeout" if connected else "connect-timeout"
+        raise CheckFailed(code, f"{connected or 'no connection, and '}no answer within {timeout:.0f} s") from None
     except OSError as error:
-        raise CheckFailed(f"no answer: {error.strerror}") from None
+        raise CheckFailed("connection-failed", f"no answer: {error.strerror}") from None
     return answer
 
 

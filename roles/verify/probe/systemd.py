@@ -1,4 +1,4 @@
-"""What systemd says about units: the one place that runs `systemctl`."""
+"""What systemd says about units."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ _PROPERTIES = (
     "ControlGroup",
     "MemoryMax",
 )
+CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
+"""Signals that a process gets for a defect of its own."""
 _KILLED, _DUMPED = "2", "3"
 """What `ExecMainCode` is of a process that a signal has ended: CLD_KILLED, CLD_DUMPED of waitid(2)."""
 _LONGEST_ANSWER = 20.0
@@ -72,6 +74,11 @@ class UnitState:
         cause = "" if self.result in ("success", "") else f", result {self.result}"
         cause += f", ended by {self.signal}" if cause and self.signal else ""
         return f"{self.active} ({self.sub}{cause})"
+
+    @property
+    def has_crashed(self) -> bool:
+        """A defect of its own has ended its main process last."""
+        return self.result not in ("success", "") and self.signal in CRASHES
 
     @property
     def may_become_ready(self) -> bool:

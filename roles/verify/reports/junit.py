@@ -16,6 +16,9 @@ from roles.verify.verdict.quoting import printable
 
 _ELEMENTS: dict[Status, str] = {"fail": "failure", "unknown": "error"}
 
+_UNCODED = "unknown"
+"""The type of what could not be checked for a reason that has no code, and of all that a verdict without codes has."""
+
 
 def junit(verdict: Verdict) -> str:
     """The text of `junit.xml`."""
@@ -60,11 +63,13 @@ def _case(check: Check) -> ElementTree.Element:
         },
     )
     if check.status in _ELEMENTS:
-        told = {"type": check.id, "message": check.seen}
+        about = {"type": check.code or _UNCODED, "message": check.seen}
         element = _ELEMENTS[check.status]
-        wrong = ElementTree.SubElement(case, element, {key: printable(text) for key, text in told.items()})
+        wrong = ElementTree.SubElement(case, element, {key: printable(text) for key, text in about.items()})
         causes = [f"maybe: {cause.cause}\n  look: {cause.look}" for cause in check.causes]
-        wrong.text = printable("\n".join([f"expected: {check.expected}", f"seen: {check.seen}", *causes]))
+        wrong.text = printable(
+            "\n".join([f"check: {check.id}", f"expected: {check.expected}", f"seen: {check.seen}", *causes])
+        )
     return case
 
 

@@ -1,4 +1,4 @@
-"""How a claim becomes a check: it is tried, timed, and every way to fail is put in words."""
+"""How a claim becomes a check: it is tried, timed, and every way to fail gets a code and a message."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from roles.verify.verdict.codes import Code
 from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import escaped
 
@@ -16,15 +17,43 @@ T = TypeVar("T")
 
 
 class CannotCheck(Exception):
-    """The claim could not be tried; the message says why. It makes a check unknown, not failed."""
+    """The claim could not be tried; the message says why. It makes a check unknown, not failed.
+
+    Args:
+        code: of what the doctor can explain; None = the message says all that is known.
+    """
+
+    def __init__(self, message: str, *, code: Code | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class CheckFailed(Exception):
-    """The claim does not hold; the message says what was seen instead."""
+    """The claim is not true.
+
+    Args:
+        code: what kind of failure it is.
+        message: what was seen instead, for people.
+    """
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class CoolingDown(CheckFailed):
-    """The claim does not hold, maybe only for now: the gateway passed over the backend that should have answered."""
+    """The claim is not true, maybe only for now: the gateway passed over the backend that should have answered."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One of several things that are wrong with an answer. The attributes are those of `CheckFailed`."""
+
+    code: Code
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @dataclass(frozen=True)
@@ -40,21 +69,30 @@ class Claim:
         """The check that `attempt` makes of it.
 
         Args:
-            attempt: gives what was seen when the claim holds, else raises `CheckFailed` or `CannotCheck`.
+            attempt: gives what was seen when the claim is true, else raises `CheckFailed` or `CannotCheck`.
         """
         began = time.monotonic()
         ok: bool | None
+        code: Code | None = None
         try:
             seen, ok = await attempt, True
         except CheckFailed as failed:
-            seen, ok = str(failed), False
+            seen, ok, code = str(failed), False, failed.code
         except CannotCheck as reason:
-            seen, ok = str(reason), None
+            seen, ok, code = str(reason), None, reason.code
         except Exception as error:
             seen, ok = unforeseen(error), None
-        seconds = round(time.monotonic() - began, 3)
         # What was seen may hold whatever a file, a process or a server calls itself.
-        return Check(self.id, self.subject, self.claim, self.expected, escaped(seen, keep="\n"), ok, seconds)
+        return Check(
+            id=self.id,
+            subject=self.subject,
+            claim=self.claim,
+            expected=self.expected,
+            seen=escaped(seen, keep="\n"),
+            ok=ok,
+            seconds=round(time.monotonic() - began, 3),
+            code=code,
+        )
 
 
 async def or_reason(attempt: Awaitable[T]) -> T | CannotCheck:
@@ -69,7 +107,7 @@ async def or_reason(attempt: Awaitable[T]) -> T | CannotCheck:
 
 def unforeseen(error: Exception) -> str:
     """A defect of the verifier, or something on the host that nobody thought of. It costs the check that met it and no
-    other, and tells where it was met."""
+    other; the message says where it was met."""
     place = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({Path(place[0].filename).name}:{place[0].lineno})" if place else ""
     return f"cannot check: {type(error).__name__}: {error}{where}"

@@ -15,8 +15,11 @@ from roles.verify.verdict.events import Event
 
 Status: TypeAlias = Literal["pass", "fail", "unknown"]
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the JSON form. A change that an older reader would misread gets the next number."""
+
+_WITHOUT_CODES = 2
+"""The version before, whose checks have no code: hosts keep verdicts of it, and it is read too."""
 
 SCHEMA_NAME = f"urn:ai-unified-backend:verdict:{SCHEMA}"
 """The `$id` of `docs/verdict.schema.json`, which describes that form."""
@@ -50,7 +53,9 @@ class Check:
         seen: what was seen instead, specific enough to act on.
         ok: whether the claim holds; None = it could not be checked, and `seen` says why.
         seconds: how long the check took.
-        causes: of a check that does not hold, the likeliest first.
+        causes: of a check that does not pass, the likeliest first.
+        code: what kind of failure it is, one of `codes.Code`; None = it passes, or could not be made for a reason that
+            has none. Another version may know others.
     """
 
     id: str
@@ -61,6 +66,7 @@ class Check:
     ok: bool | None
     seconds: float
     causes: tuple[Cause, ...] = ()
+    code: str | None = None
 
     @property
     def group(self) -> str:
@@ -141,15 +147,16 @@ class Verdict:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The verdict that `to_json` wrote.
+        """The verdict that `to_json` wrote, of this version or the one before.
 
         Raises:
-            ValueError: when it is no verdict of this schema.
+            ValueError: when it is no verdict of this schema or the one before.
         """
         try:
             document = json.loads(text)
-            if document["schema"] != SCHEMA:
-                raise ValueError(f"a verdict of schema {document['schema']!r}; this program reads {SCHEMA}")
+            schema = document["schema"]
+            if schema not in (SCHEMA, _WITHOUT_CODES):
+                raise ValueError(f"a verdict of schema {schema!r}; this program reads {SCHEMA} and {_WITHOUT_CODES}")
             datetime.fromisoformat(document["time"])
             return cls(
                 host=str(document["host"]),
@@ -157,7 +164,7 @@ class Verdict:
                 boot_id=str(document["boot_id"]),
                 generation=str(document["generation"]),
                 seconds=float(document["seconds"]),
-                checks=tuple(_check(check) for check in document["checks"]),
+                checks=tuple(_check(check, schema) for check in document["checks"]),
                 deployment=Deployed.from_document(document["deployment"]) if document["deployment"] else None,
                 events=tuple(Event(**_texts(event)) for event in document["events"]),
             )
@@ -165,13 +172,16 @@ class Verdict:
             raise ValueError(f"not a verdict ({error!r})") from None
 
 
-def _check(document: Mapping[str, Any]) -> Check:
+def _check(document: Mapping[str, Any], schema: int) -> Check:
     """Raises `TypeError` or `KeyError` where it is none: who shows it takes its values for what they should be."""
-    texts = {key: value for key, value in document.items() if key not in ("ok", "seconds", "causes")}
+    texts = {key: value for key, value in document.items() if key not in ("ok", "seconds", "causes", "code")}
+    code = document["code"] if schema == SCHEMA else None
+    if code is not None and not isinstance(code, str):
+        raise TypeError(f"`code` is {code!r}")
     if document["ok"] is not None and not isinstance(document["ok"], bool):
         raise TypeError(f"`ok` is {document['ok']!r}")
     causes = tuple(Cause(**_texts(cause)) for cause in document["causes"])
-    return Check(**_texts(texts), ok=document["ok"], seconds=float(document["seconds"]), causes=causes)
+    return Check(**_texts(texts), ok=document["ok"], seconds=float(document["seconds"]), causes=causes, code=code)
 
 
 def _texts(document: Mapping[str, Any]) -> dict[str, str]:

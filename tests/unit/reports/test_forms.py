@@ -135,6 +135,10 @@ def test_junit_counts_what_fails_and_what_could_not_be_checked() -> None:
     assert sum("error" in case for case in cases) == 1
     (dead,) = [case for case in cases if case["@name"] == "vllm@qwen-coder.service runs"]
     assert "another process took it" in dead["failure"][0]["$"]
+    assert dead["failure"][0]["@type"] == "unit-failed"
+    (unknown,) = [case for case in cases if "error" in case]
+    assert unknown["error"][0]["@type"] == "unknown"
+    assert "check: unit/ollama.service/port\n" in unknown["error"][0]["$"]
 
 
 # --- Prometheus

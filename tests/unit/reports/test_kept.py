@@ -21,7 +21,7 @@ from roles.verify.verdict.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept
 from roles.verify.verdict.model import SCHEMA
 from roles.verify.watch import has_changed
 from tests.deployed import deployed
-from tests.verdicts import BAD, GOOD
+from tests.verdicts import BAD, GOOD, as_schema_2, without_codes
 
 
 def _at(number: int) -> Verdict:
@@ -58,6 +58,15 @@ def test_what_is_damaged_or_of_another_version_is_passed_over(tmp_path: Path) ->
     (folder / "2026-11-24T090000Z-aaaa.json").write_bytes(b"\xff\xfe")
     (folder / ".2026-11-24T100000Z-aaaa.json").write_text(BAD.to_json())
     assert read_kept(tmp_path, 10) == (GOOD,)
+
+
+def test_what_the_version_before_has_kept_is_read_and_compared(tmp_path: Path) -> None:
+    keep(GOOD, tmp_path)
+    (file,) = (tmp_path / VERDICTS).glob("*.json")
+    file.write_text(as_schema_2(BAD))
+    keep(GOOD, tmp_path)
+    assert read_kept(tmp_path, 10) == (without_codes(BAD), GOOD)
+    assert has_changed(GOOD, read_kept(tmp_path, 10)[:1])
 
 
 _OLDER = "2026-11-24T060000Z-aaaa.json"

@@ -229,7 +229,7 @@ def test_a_slow_first_answer_leaves_the_whole_cool_down_to_be_outlasted() -> Non
         if len(tries) == 1:
             await asyncio.sleep(3.2)  # longer than the margin, and a cool-down of nothing
         if len(tries) < 3:
-            raise CoolingDown("attempted fallbacks: 1")
+            raise CoolingDown("wrong-origin", "attempted fallbacks: 1")
         return "words"
 
     async def is_well() -> bool:
