@@ -9,18 +9,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
+from roles.contract.look import digest_of, look_of
 from roles.verify.generation import Generation
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import escaped
 
-_MARK, _FILES = ".install.json", ".files.json"
 _MODELS = "models"
 """Where all models are installed, which have checks of their own."""
 _MOST_NAMES = 3
@@ -44,48 +43,31 @@ def install_checks(generation: Generation, *, deep: bool) -> list[Coroutine[Any,
 
 def _is_whole(folder: Path, deep: bool) -> str:
     try:
-        wanted = json.loads((folder / _MARK).read_bytes()).get("tree")
-        seen = dict(_seen(folder))
+        wanted = json.loads((folder / INSTALL_MARK).read_bytes()).get("tree")
+        seen = look_of(folder)
     except FileNotFoundError as error:
         raise CheckFailed("install-missing", f"{error.filename} is gone: run deploys/full.py") from None
     except (OSError, ValueError, AttributeError) as error:
-        raise CannotCheck(f"{folder / _MARK}: {error}") from None
+        raise CannotCheck(f"{folder / INSTALL_MARK}: {error}") from None
     if wanted is None:
         return "installed by a version that kept no record"
-    damaged = [] if wanted == _digest(seen) else list(_differences(folder, seen))
+    damaged = [] if wanted == digest_of(seen) else list(_differences(folder, seen))
     if deep and not damaged:
         damaged = list(_other_bytes(folder))
-    if damaged or wanted != _digest(seen):
+    if damaged or wanted != digest_of(seen):
         names = escaped(", ".join(damaged[:_MOST_NAMES])) or "it does not look as it did"
         more = f" and {len(damaged) - _MOST_NAMES} more" if len(damaged) > _MOST_NAMES else ""
         raise CheckFailed("install-damaged", f"damaged: {names}{more}")
     return f"{len(seen)} files, {'all of them read' if deep else 'untouched'}"
 
 
-def _seen(folder: Path, inner: str = "") -> Iterator[tuple[str, str]]:
-    """As the program that installs writes it down: path → what is seen of a file or link without reading it."""
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        path = f"{inner}{entry.name}"
-        status = entry.stat(follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
-            yield from _seen(Path(entry.path), f"{path}/")
-        elif stat.S_ISLNK(status.st_mode):
-            yield path, f"-> {Path(entry.path).readlink()}"
-        elif path not in (_MARK, _FILES):
-            yield path, f"{status.st_size} {status.st_mtime_ns} {stat.S_IMODE(status.st_mode):o}"
-
-
-def _digest(seen: dict[str, str]) -> str:
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
-
-
 def _recorded(folder: Path) -> dict[str, tuple[str, str | None]]:
     try:
-        return {path: (look, digest) for path, (look, digest) in json.loads((folder / _FILES).read_bytes()).items()}
+        return {
+            path: (look, digest) for path, (look, digest) in json.loads((folder / INSTALL_FILES).read_bytes()).items()
+        }
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise CheckFailed("install-damaged", f"damaged: {folder / _FILES}: {error}") from None
+        raise CheckFailed("install-damaged", f"damaged: {folder / INSTALL_FILES}: {error}") from None
 
 
 def _differences(folder: Path, seen: dict[str, str]) -> Iterator[str]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
+from roles.contract.generation import INSTALL_MARK
+from roles.contract.look import digest_of, look_of
 
 
 def take(folder: Path) -> tuple[str, dict[str, list[Any]]]:
     """The digest of what is seen of an install's files, and the contents of `INSTALL_FILES`."""
-    seen = dict(_seen(folder))
-    return _digest(seen), {path: [look, _sha256(folder / path)] for path, look in seen.items()}
+    seen = look_of(folder)
+    return digest_of(seen), {path: [look, _sha256(folder / path)] for path, look in seen.items()}
 
 
 def is_damaged(folder: Path) -> bool:
@@ -26,28 +24,9 @@ def is_damaged(folder: Path) -> bool:
     except (OSError, ValueError, AttributeError):
         return False  # no install, or one that is not whole, which is told by its mark
     try:
-        return wanted is not None and wanted != _digest(dict(_seen(folder)))
+        return wanted is not None and wanted != digest_of(look_of(folder))
     except OSError:
         return True
-
-
-def _seen(folder: Path, inner: str = "") -> Iterator[tuple[str, str]]:
-    """Path → what is seen of a file or link without reading it; in the order of their names."""
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        path = f"{inner}{entry.name}"
-        status = entry.stat(follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
-            yield from _seen(Path(entry.path), f"{path}/")
-        elif stat.S_ISLNK(status.st_mode):
-            yield path, f"-> {Path(entry.path).readlink()}"
-        elif path not in (INSTALL_MARK, INSTALL_FILES):
-            yield path, f"{status.st_size} {status.st_mtime_ns} {stat.S_IMODE(status.st_mode):o}"
-
-
-def _digest(seen: dict[str, str]) -> str:
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
 
 
 def _sha256(file: Path) -> str | None:
