@@ -1,6 +1,7 @@
 """The look of an install's files: what is seen of each without reading it, and the digest of all.
 
-It is written down when an install is made; whoever compares must see the same, so how it is taken is part of the format.
+It is written down when an install is made. Whoever compares must see the same, so how it is taken is part of the
+format.
 """
 
 from __future__ import annotations
