@@ -139,9 +139,9 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> lis
     if tuple(int(part) for part in state.platform["python"].split(".")[:2]) < (3, 11):
         problems.append(f"its python3 is {state.platform['python']}; 3.11 or newer is needed")
     own = {unit.name for unit in plan.units} | set(state.linked_units)
-    for unit in plan.units:
-        port = unit.endpoint.port if unit.endpoint else None
-        strangers = [holder for holder in state.ports.get(port, ()) if holder not in own] if port else []
+    for unit in plan.servers:
+        port = unit.endpoint.port
+        strangers = [holder for holder in state.ports.get(port, ()) if holder not in own]
         if strangers:
             problems.append(
                 f"port {port}, which {unit.name} needs, is taken by {', '.join(strangers)}: "

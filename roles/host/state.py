@@ -12,7 +12,7 @@ from pyinfra.api.exceptions import FactProcessError
 from roles.host.output import NO_ANSWER, decoded
 from roles.host.program import PYTHON, program_text, python_command
 from roles.host.programs.lock import parse_holder
-from roles.plan import HostPlan, PlatformKey
+from roles.plan import HostPlan, PlatformKey, TaskUnit
 
 BUILD_USER = "ai-backend-build"
 """Who compiles and installs packages in system scope: third-party build scripts run with no other right."""
@@ -160,10 +160,10 @@ def state_request(plan: HostPlan) -> dict[str, Any]:
         # Asking for cards takes half a second or more: only where some are wanted.
         "manifest_program": program_text("manifest"),
         "gpu_program": program_text("gpu") if plan.gpus else None,
-        "units": {unit.name: unit.done_file for unit in plan.units},
-        "holds": {unit.name: list(unit.holds) for unit in plan.units if unit.holds},
+        "units": {unit.name: unit.done_file if isinstance(unit, TaskUnit) else None for unit in plan.units},
+        "holds": {task.name: list(task.effect_command) for task in plan.tasks if task.effect_command},
         "secrets": [secret.path for secret in plan.generated_secrets],
-        "ports": [unit.endpoint.port for unit in plan.units if unit.endpoint],
+        "ports": [unit.endpoint.port for unit in plan.servers],
     }
 
 

@@ -1,6 +1,6 @@
 """Stack → host plan → generation: pure functions over plain data."""
 
-from roles.plan.compile import Context, Planner, compile_stack
+from roles.plan.compile import BesideContext, GatewayContext, HostContext, Planner, compile_stack
 from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER
 from roles.plan.generation import ACTIVATION, Generation, RenderedFile, ResolvedInstall, resolve
 from roles.plan.layout import Layout, layout_of
@@ -10,11 +10,11 @@ from roles.plan.model import (
     STAGED_PORT,
     STAGED_PORTS,
     Backend,
-    CardWeights,
     DeploymentPlan,
     Drain,
     Endpoint,
     EnvValue,
+    GatewayPlan,
     GeneratedVariable,
     HostPlan,
     Install,
@@ -23,14 +23,18 @@ from roles.plan.model import (
     Login,
     PlatformKey,
     RoutePlan,
+    ServerUnit,
     ServicePlan,
     Spare,
     Staging,
+    TaskUnit,
+    TimerUnit,
+    TriggeredUnit,
     Unit,
     runtime_folder,
 )
 from roles.plan.models import model_install
-from roles.plan.provider_unit import Dialect, provider_plan
+from roles.plan.provider_unit import Dialect, openai_prefixes, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_VARIABLE, GATEWAY_INSTANCES, unit_file
@@ -57,15 +61,17 @@ __all__ = [
     "WATCH_TIMER",
     "WATCH_UNIT",
     "Backend",
-    "CardWeights",
-    "Context",
+    "BesideContext",
     "DeploymentPlan",
     "Dialect",
     "Drain",
     "Endpoint",
     "EnvValue",
+    "GatewayContext",
+    "GatewayPlan",
     "GeneratedVariable",
     "Generation",
+    "HostContext",
     "HostPlan",
     "Indexes",
     "Install",
@@ -78,13 +84,18 @@ __all__ = [
     "RenderedFile",
     "ResolvedInstall",
     "RoutePlan",
+    "ServerUnit",
     "ServicePlan",
     "Spare",
     "Staging",
+    "TaskUnit",
+    "TimerUnit",
+    "TriggeredUnit",
     "Unit",
     "compile_stack",
     "layout_of",
     "model_install",
+    "openai_prefixes",
     "provider_plan",
     "python_env",
     "read_lock",

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from roles.options import Secret
-from roles.plan.model import EnvValue, HostPlan, Install, Json, PlatformKey, Unit
+from roles.plan.model import EnvValue, HostPlan, Install, Json, PlatformKey, ServerUnit, TaskUnit, Unit
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
 
 ACTIVATION = "activation.json"
@@ -88,9 +88,8 @@ def resolve(
         unit_digests[unit.name] = digest
         text = unit.text.replace(DIGEST_PLACEHOLDER, digest)
         files[f"units/{unit.name}"] = RenderedFile(text.encode(), 0o644)
-        environment |= _revealed(unit.live_environment, reveal)
-        if environment:
-            files[unit.environment_file] = RenderedFile(environment_file(environment).encode(), 0o600)
+        if whole := _revealed(unit.all_environment, reveal):
+            files[unit.environment_file] = RenderedFile(environment_file(whole).encode(), 0o600)
     files[ACTIVATION] = RenderedFile(_activation(plan.units, unit_digests), 0o644)
     links = {f"install/{name}": resolved.folder for name, resolved in installs.items()}
     digest = _digest(
@@ -120,23 +119,26 @@ def environment_file(variables: Mapping[str, str]) -> str:
 
 def _activation(units: Sequence[Unit], digests: Mapping[str, str]) -> bytes:
     """The units in the order of the plan, each with what its process must carry, and how it is stopped and awaited."""
-    entries = [
-        {
-            "name": unit.name,
-            "kind": unit.kind,
-            "digest": digests[unit.name],
-            "ready_url": unit.endpoint.ready_url if unit.endpoint else None,
-            "done_file": unit.done_file,
-            "timeout": unit.start_timeout,
-            "stop_timeout": unit.stop_timeout,
-            "drain": asdict(unit.drain) if unit.drain else None,
-            "holds": list(unit.holds),
-            "last": unit.last,
-            "live": asdict(unit.live) if unit.live else None,
-        }
-        for unit in units
-    ]
+    entries = [_activated(unit, digests[unit.name]) for unit in units]
     return f"{json.dumps({'units': entries}, indent=2)}\n".encode()
+
+
+def _activated(unit: Unit, digest: str) -> dict[str, object]:
+    server = unit if isinstance(unit, ServerUnit) else None
+    task = unit if isinstance(unit, TaskUnit) else None
+    return {
+        "name": unit.name,
+        "kind": unit.kind,
+        "digest": digest,
+        "ready_url": server.endpoint.ready_url if server else None,
+        "done_file": task.done_file if task else None,
+        "timeout": unit.start_timeout,
+        "stop_timeout": unit.stop_timeout,
+        "drain": asdict(server.drain) if server and server.drain else None,
+        "holds": list(task.effect_command) if task else [],
+        "last": bool(task and task.last),
+        "live": asdict(server.live) if server and server.live else None,
+    }
 
 
 def _revealed(variables: Mapping[str, EnvValue], reveal: Callable[[Secret], str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
+from roles.contract.modes import MODES
 from roles.verify.checks.cooldown import outlast_cooldown
 from roles.verify.generation import Cache, Route
 from roles.verify.probe.api import Api, Reply
@@ -43,7 +44,7 @@ def cache_check(
         api: the gateway as seen with the right key, or why that cannot be had.
         instance: an instance of it, likewise: of the cache's health clients are not told.
     """
-    talking = [route for route in routes if route.mode in ("chat", "completion")]
+    talking = [route for route in routes if MODES[route.mode].generates]
     if not talking:
         return Claim("gateway/cache", "gateway", "reaches its cache", "healthy").check(_health(instance))
     claim = Claim(
