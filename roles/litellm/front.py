@@ -94,7 +94,7 @@ def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_
     unit = ServerUnit(
         name=FRONT_UNIT,
         text=unit_file(
-            f"{FRONT_UNIT}.j2",
+            f"litellm/{FRONT_UNIT}.j2",
             layout=layout,
             unit=FRONT_UNIT,
             service=gateway,
@@ -135,7 +135,7 @@ def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_
 
 def _config(gateway: LiteLLM) -> str:
     return render(
-        f"{_CONFIG}.j2",
+        f"litellm/{_CONFIG}.j2",
         unit=FRONT_UNIT,
         gateway=gateway,
         servers=list(zip(SERVERS, gateway.all_instance_ports, strict=True)),

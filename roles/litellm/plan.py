@@ -136,9 +136,9 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
         packages=("python3-venv", *front.packages),
         keep_off=front.keep_off,
         files={
-            CONFIG: render(f"{CONFIG}.j2", config=config),
+            CONFIG: render(f"litellm/{CONFIG}.j2", config=config),
             _START: (resources.files("roles") / "litellm" / "start_litellm.py").read_text(),
-            STAGED_CONFIG: render(f"{CONFIG}.j2", config=staged_config(config)),
+            STAGED_CONFIG: render(f"litellm/{CONFIG}.j2", config=staged_config(config)),
             **front.files,
         },
         generated_secrets=generated,
@@ -178,7 +178,7 @@ class _Process:
         address = self.gateway.reachable_at if bind == self.gateway.bind else bind
         return ServerUnit(
             name=name,
-            text=self.text(name, self.layout, "litellm.service.j2", bind, str(port)),
+            text=self.text(name, self.layout, "litellm/litellm.service.j2", bind, str(port)),
             environment=self.secrets,
             reads=(CONFIG, _START),
             installs=(self.environment.name,),
@@ -246,7 +246,7 @@ def _staging(process: _Process, gateways: Sequence[str]) -> Staging:
         text=process.text(
             gateways[0],
             replace(process.layout, config=STAGED_FOLDER),
-            "litellm-staged.service.j2",
+            "litellm/litellm-staged.service.j2",
             "127.0.0.1",
             STAGED_PORT,
             # What it puts to rest, because its new configuration is wrong, is not to rest for those that answer.

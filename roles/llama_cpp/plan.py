@@ -74,7 +74,7 @@ def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
         context,
         _NATIVE,
         unit=unit,
-        template="llama-server.service.j2",
+        template="llama_cpp/llama-server.service.j2",
         command=command,
         environment=_card_order(server.cards),
         installs=_once([native_install(server.build), *(model_install(model) for model in models if model)]),
@@ -113,7 +113,7 @@ def plan_python(server: LlamaCppPython, context: HostContext) -> ServicePlan:
         context,
         _PYTHON,
         unit=f"llama-cpp-python@{server.name}.service",
-        template="llama-cpp-python.service.j2",
+        template="llama_cpp/llama-cpp-python.service.j2",
         # Should it crash, its log has where each of its threads was.
         command=[
             f"{layout.install(environment.name)}/bin/python",

@@ -54,7 +54,7 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
         context,
         _DIALECT,
         unit=f"ollama{instance}.service",
-        template="ollama.service.j2",
+        template="ollama/ollama.service.j2",
         command=[f"{layout.install(release.name)}/bin/ollama", "serve"],
         environment={
             # Ollama keeps a key pair in its home and does not start without one.
@@ -76,7 +76,7 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
     loader = TaskUnit(
         name=name,
         text=unit_file(
-            "ollama-models.service.j2",
+            "ollama/ollama-models.service.j2",
             layout=layout,
             unit=name,
             service=ollama,

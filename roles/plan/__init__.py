@@ -36,6 +36,7 @@ from roles.plan.model import (
 from roles.plan.models import model_install
 from roles.plan.provider_unit import Dialect, openai_prefixes, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
+from roles.plan.rooms import Room, planners, register, rooms
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_VARIABLE, GATEWAY_INSTANCES, unit_file
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
@@ -83,6 +84,7 @@ __all__ = [
     "PlatformKey",
     "RenderedFile",
     "ResolvedInstall",
+    "Room",
     "RoutePlan",
     "ServerUnit",
     "ServicePlan",
@@ -96,11 +98,14 @@ __all__ = [
     "layout_of",
     "model_install",
     "openai_prefixes",
+    "planners",
     "provider_plan",
     "python_env",
     "read_lock",
+    "register",
     "render",
     "resolve",
+    "rooms",
     "runtime_folder",
     "unit_file",
 ]

@@ -34,7 +34,7 @@ def firewall_plan(layout: Layout, servers: Sequence[ServerUnit]) -> ServicePlan 
     unit = TaskUnit(
         name=FIREWALL_UNIT,
         text=render(
-            f"systemd/{FIREWALL_UNIT}.j2",
+            f"host/{FIREWALL_UNIT}.j2",
             layout=layout,
             unit=FIREWALL_UNIT,
             nft=_NFT,
@@ -53,7 +53,7 @@ def firewall_plan(layout: Layout, servers: Sequence[ServerUnit]) -> ServicePlan 
         last=True,
     )
     rules = render(
-        f"{_RULES}.j2",
+        f"host/{_RULES}.j2",
         unit=FIREWALL_UNIT,
         table=" ".join(_TABLE),
         closed=[

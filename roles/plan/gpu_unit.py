@@ -35,7 +35,7 @@ def gpu_plan(layout: Layout, all_gpus: Sequence[Gpus]) -> ServicePlan | None:
     unit = TaskUnit(
         name=GPU_UNIT,
         text=render(
-            f"systemd/{GPU_UNIT}.j2",
+            f"host/{GPU_UNIT}.j2",
             layout=layout,
             unit=GPU_UNIT,
             all_gpus=waits,

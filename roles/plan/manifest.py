@@ -47,8 +47,8 @@ def manifest_files(
     )
     models = manifest.Models(tuple(_model(route, gateway) for route in routes))
     return {
-        PROVIDERS_FILE: render(f"{PROVIDERS_FILE}.j2", providers=asdict(providers)),
-        MODELS_FILE: render(f"{MODELS_FILE}.j2", models=asdict(models)),
+        PROVIDERS_FILE: render(f"host/{PROVIDERS_FILE}.j2", providers=asdict(providers)),
+        MODELS_FILE: render(f"host/{MODELS_FILE}.j2", models=asdict(models)),
     }
 
 

@@ -60,7 +60,7 @@ def provider_plan(
 
     Args:
         unit: name of its unit.
-        template: the unit's template, below `templates/systemd`.
+        template: the unit's template, below `templates`.
         command: the program and its arguments.
         environment: variables that anybody may see.
         installs: what it runs from.

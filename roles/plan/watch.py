@@ -29,7 +29,7 @@ def watch_plan(verification: Verification, layout: Layout, gpus: Sequence[Gpus])
     service = TriggeredUnit(
         name=WATCH_UNIT,
         text=render(
-            f"systemd/{WATCH_UNIT}.j2",
+            f"host/{WATCH_UNIT}.j2",
             layout=layout,
             unit=WATCH_UNIT,
             # Not by the command, which would drop the secret from its environment.
@@ -47,7 +47,7 @@ def watch_plan(verification: Verification, layout: Layout, gpus: Sequence[Gpus])
     )
     timer = TimerUnit(
         name=WATCH_TIMER,
-        text=render(f"systemd/{WATCH_TIMER}.j2", layout=layout, unit=WATCH_TIMER, every=verification.every),
+        text=render(f"host/{WATCH_TIMER}.j2", layout=layout, unit=WATCH_TIMER, every=verification.every),
         start_timeout=10,
     )
     return ServicePlan(

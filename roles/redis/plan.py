@@ -21,7 +21,7 @@ def plan_redis(redis: Redis, context: HostContext) -> ServicePlan:
     layout = context.layout
     config = f"{layout.config}/{_CONFIG}"
     files = {
-        _CONFIG: render("redis.conf.j2", redis=redis),
+        _CONFIG: render("redis/redis.conf.j2", redis=redis),
         _START: (resources.files("roles") / "redis" / "start.sh").read_text(),
     }
     login = Login(redis.password, layout.secret_file(_UNIT), _PASSWORD_VARIABLE, _GATEWAYS_VARIABLE)
@@ -29,7 +29,7 @@ def plan_redis(redis: Redis, context: HostContext) -> ServicePlan:
     unit = ServerUnit(
         name=_UNIT,
         text=unit_file(
-            "redis.service.j2",
+            "redis/redis.service.j2",
             layout=layout,
             unit=_UNIT,
             service=redis,

@@ -73,7 +73,7 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
         context,
         _DIALECT,
         unit=unit,
-        template="vllm.service.j2",
+        template="vllm/vllm.service.j2",
         command=command,
         environment={
             # Models are fetched by the deploy, and nothing else is to leave the host.

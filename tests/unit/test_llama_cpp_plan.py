@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from roles import rooms
 from roles.llama_cpp import (
     LlamaCppBuild,
     LlamaCppPython,
@@ -30,8 +31,7 @@ from roles.options import (
     TextFile,
     UrlFile,
 )
-from roles.plan import Generation, HostPlan, Install, Json, PlatformKey, Unit, compile_stack, resolve
-from roles.rooms import PLANNERS
+from roles.plan import Generation, HostPlan, Install, Json, PlatformKey, Unit, resolve
 from tests.stacks import BUILD, CUDA_BUILD, MODEL, PLATFORM, native, python, small_stack, vllm
 
 CARD = "GPU-0a1b2c3d-0000"
@@ -55,7 +55,7 @@ def plan_of(provider: Provider) -> HostPlan:
         ],
         aliases={},
     )
-    return compile_stack(stack, PLANNERS)
+    return rooms.plan_of(stack)
 
 
 def unit_of(provider: Provider) -> Unit:
