@@ -13,10 +13,12 @@ from roles.plan import (
     GATEWAY_USER,
     LOADER_USER,
     MEGABYTE,
+    Archive,
     Dialect,
     HostContext,
     Install,
     Json,
+    ReleaseRecipe,
     ServicePlan,
     TaskUnit,
     model_install,
@@ -69,7 +71,8 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
         kept_models=[KeptModel(model.name, model.digest) for model in ollama.declared],
         packages=("zstd",) if ollama.release.suffix == ".tar.zst" else (),
     )
-    made = {model.name: model_install(model.gguf) for model in ollama.declared if model.gguf}
+    files_of = {model.name: model.gguf for model in ollama.declared if model.gguf}
+    made = {name: model_install(file) for name, file in files_of.items()}
     request = f"ollama/{ollama.name}.json"
     name = f"ollama-models{instance}.service"
     load = ["/usr/bin/python3", "-I", "-S", "-u", f"{layout.config}/{_LOADER}", f"{layout.config}/{request}"]
@@ -93,7 +96,7 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
         user=LOADER_USER,
     )
     address = f"http://{ollama.reachable_at}:{ollama.port}"
-    paths = {name: f"{layout.install(install.name)}/{install.recipe['filename']}" for name, install in made.items()}
+    paths = {name: f"{layout.install(made[name].name)}/{file.filename}" for name, file in files_of.items()}
     wanted: list[Json] = [_wanted(model, paths) for model in ollama.declared]
     return replace(
         server,
@@ -128,12 +131,14 @@ def _settings(ollama: Ollama) -> dict[str, str]:
 
 
 def _release(release: OllamaRelease, name: str) -> Install:
-    archives: list[Json] = [{"url": url, "sha256": sha256} for url, sha256 in release.archives]
     return Install(
-        kind="release",
         name=name,
         title=f"Ollama {release.version}",
-        recipe={"archives": archives, "check": ["bin/ollama", "--version"], "says": release.version},
+        recipe=ReleaseRecipe(
+            archives=tuple(Archive(url, sha256) for url, sha256 in release.archives),
+            check=("bin/ollama", "--version"),
+            says=release.version,
+        ),
         platform=("machine",),
         # As its documentation and users tell: 1.8 GB packed, with the libraries for CUDA. Not measured here.
         disk=4500 * MEGABYTE,

@@ -18,7 +18,6 @@ from roles.plan.model import (
     GeneratedVariable,
     HostPlan,
     Install,
-    Json,
     Live,
     Login,
     PlatformKey,
@@ -36,6 +35,7 @@ from roles.plan.model import (
 from roles.plan.models import model_install
 from roles.plan.provider_unit import Dialect, openai_prefixes, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
+from roles.plan.recipes import Archive, BackendCheck, Json, ReleaseRecipe, SourceBuildRecipe
 from roles.plan.rooms import Room, planners, register, rooms
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_VARIABLE, GATEWAY_INSTANCES, unit_file
@@ -61,7 +61,9 @@ __all__ = [
     "VERIFIER_ENVIRONMENT",
     "WATCH_TIMER",
     "WATCH_UNIT",
+    "Archive",
     "Backend",
+    "BackendCheck",
     "BesideContext",
     "DeploymentPlan",
     "Dialect",
@@ -82,12 +84,14 @@ __all__ = [
     "Login",
     "Planner",
     "PlatformKey",
+    "ReleaseRecipe",
     "RenderedFile",
     "ResolvedInstall",
     "Room",
     "RoutePlan",
     "ServerUnit",
     "ServicePlan",
+    "SourceBuildRecipe",
     "Spare",
     "Staging",
     "TaskUnit",

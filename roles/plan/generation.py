@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from roles.options import Secret
-from roles.plan.model import EnvValue, HostPlan, Install, Json, PlatformKey, ServerUnit, TaskUnit, Unit
+from roles.plan.model import EnvValue, HostPlan, Install, PlatformKey, ServerUnit, TaskUnit, Unit
+from roles.plan.recipes import Json
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
 
 ACTIVATION = "activation.json"
@@ -149,11 +150,12 @@ def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> di
     resolved: dict[str, ResolvedInstall] = {}
     for install in plan.installs:
         needed = {name: resolved[name] for name in install.needs}
+        document = install.recipe.document()
         facts = {f"platform:{key}": platform[key] for key in install.platform}
         digest = _digest(
             {
                 "kind": install.kind,
-                "recipe": dict(install.recipe),
+                "recipe": document,
                 "platform": {key: platform[key] for key in install.platform},
                 "needs": {name: other.digest for name, other in needed.items()},
             }
@@ -164,7 +166,7 @@ def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> di
             folder=f"{plan.layout.install_root(install.kind)}/{digest}",
             recipe={
                 key: _fill_in(value, {**{name: other.folder for name, other in needed.items()}, **facts})
-                for key, value in install.recipe.items()
+                for key, value in document.items()
             },
         )
     return resolved

@@ -13,15 +13,14 @@ from typing import ClassVar, Literal, TypeAlias
 from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Traits
 from roles.options import Deployment, GeneratedSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
+from roles.plan.recipes import InstallKind, Recipe
 
-Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 EnvValue: TypeAlias = str | Secret
 MEGABYTE = 10**6
 
 STOP_SECONDS = 60
 """How long a unit's stop may take before systemd kills it, where nothing else is said."""
 
-InstallKind: TypeAlias = Literal["python-env", "source-build", "release", "files", "model", "hub-model", "sent-model"]
 PlatformKey: TypeAlias = Literal["machine", "os", "python", "cpu", "gpu"]
 
 
@@ -30,11 +29,9 @@ class Install:
     """Something that is installed once into a folder named by its digest, beside what runs.
 
     Attributes:
-        kind: which installer makes it.
         name: what units call it: `<config>/install/<name>` leads to its folder.
         title: what people read while it is made.
-        recipe: all that its content depends on. `@other@` in a string stands for the folder of install `other`, and
-            `@platform:gpu@` for that fact of the host.
+        recipe: all that its content depends on; its type says which installer makes it.
         needs: names of the installs that its recipe refers to.
         platform: facts of the host that its content depends on too.
         disk: bytes that it takes in the installs' folder, roughly, as measured on Debian 12.
@@ -43,16 +40,19 @@ class Install:
         sent_from: path on the control machine of the file that is sent for it. Its content does not depend on it.
     """
 
-    kind: InstallKind
     name: str
     title: str
-    recipe: Mapping[str, Json]
+    recipe: Recipe
     needs: tuple[str, ...] = ()
     platform: tuple[PlatformKey, ...] = ()
     disk: int = 0
     work_disk: int = 0
     token: Secret | None = None
     sent_from: str | None = None
+
+    @property
+    def kind(self) -> InstallKind:
+        return self.recipe.kind
 
 
 @dataclass(frozen=True)
