@@ -101,8 +101,8 @@ def preflight() -> None:
         *(f"activate, as {reason}" for reason in pending.activate),
         *(["verify the generation, which no run has done yet"] if pending.verify and not pending.activate else []),
     ]
-    for unit in target.plan.units:
-        if unit.endpoint and unit.callers is not None and target.plan.layout.scope == "user":
+    for unit in target.plan.servers:
+        if unit.callers is not None and target.plan.layout.scope == "user":
             host.log(
                 f"warning: {unit.name} asks for no login, and only root could close port {unit.endpoint.port} to other "
                 "users of the host: in user scope it is open to them"
@@ -190,7 +190,7 @@ def _plan(each: Host) -> HostPlan:
     try:
         plan = plan_of(stack)
         _lint(plan)
-        given = [{**unit.environment, **unit.live_environment} for unit in plan.units]
+        given = [unit.all_environment for unit in plan.units]
         secrets = [value for variables in given for value in variables.values() if isinstance(value, Secret)]
         secrets += [install.token for install in plan.installs if install.token]
         for secret in secrets:

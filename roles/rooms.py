@@ -1,20 +1,16 @@
-"""The list of service rooms. A new service is one new room and one line here."""
+"""The list of rooms: each registers itself when it is imported. A new service of the project is one line here."""
 
 from __future__ import annotations
 
-from roles import litellm, llama_cpp, ollama, redis, vllm
-from roles.options import Service, Stack
-from roles.plan import HostPlan, Planner, compile_stack
-
-PLANNERS: dict[type[Service], Planner] = {
-    **llama_cpp.PLANNERS,
-    **ollama.PLANNERS,
-    **vllm.PLANNERS,
-    **redis.PLANNERS,
-    **litellm.PLANNERS,
-}
+import roles.litellm
+import roles.llama_cpp
+import roles.ollama
+import roles.redis
+import roles.vllm
+from roles.options import Stack
+from roles.plan import HostPlan, compile_stack, planners
 
 
 def plan_of(stack: Stack) -> HostPlan:
     """The host plan of a stack."""
-    return compile_stack(stack, PLANNERS)
+    return compile_stack(stack, planners())

@@ -86,11 +86,10 @@ def _address_of(host: Host) -> str | None:
 
 
 def _ports(plan: HostPlan, address: str) -> Iterator[_Port]:
-    for unit in plan.units:
-        if unit.endpoint:
-            bind = ip_address(unit.endpoint.bind)
-            special = not bind.is_loopback and not bind.is_unspecified
-            yield _Port(unit.name, str(bind) if special else address, unit.endpoint.port, bind.is_loopback)
+    for unit in plan.servers:
+        bind = ip_address(unit.endpoint.bind)
+        special = not bind.is_loopback and not bind.is_unspecified
+        yield _Port(unit.name, str(bind) if special else address, unit.endpoint.port, bind.is_loopback)
 
 
 def _another(host: Host) -> Host | None:

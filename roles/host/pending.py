@@ -138,9 +138,9 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> lis
         packages = " ".join(state.missing_packages)
         problems.append(f"packages are missing: ask an administrator to run `apt-get install {packages}` once")
     own = {unit.name for unit in plan.units} | set(state.linked_units)
-    for unit in plan.units:
-        port = unit.endpoint.port if unit.endpoint else None
-        strangers = [holder for holder in state.ports.get(str(port), ()) if holder not in own] if port else []
+    for unit in plan.servers:
+        port = unit.endpoint.port
+        strangers = [holder for holder in state.ports.get(str(port), ()) if holder not in own]
         if strangers:
             problems.append(
                 f"port {port}, which {unit.name} needs, is taken by {', '.join(strangers)}: "

@@ -6,7 +6,7 @@ from pyinfra.api import FactBase, StringCommand
 
 from roles.contract.state import HostState, ReadState
 from roles.host.program import answer, program_command
-from roles.plan import HostPlan
+from roles.plan import HostPlan, TaskUnit
 
 BUILD_USER = "ai-backend-build"
 """Who compiles and installs packages in system scope: third-party build scripts run with no other right."""
@@ -29,10 +29,10 @@ def state_request(plan: HostPlan) -> ReadState:
         users=plan.users if system else (),
         build_user=BUILD_USER if system else None,
         gpus=bool(plan.gpus),
-        units={unit.name: unit.done_file for unit in plan.units},
-        holds={unit.name: unit.holds for unit in plan.units if unit.holds},
+        units={unit.name: unit.done_file if isinstance(unit, TaskUnit) else None for unit in plan.units},
+        holds={task.name: task.effect_command for task in plan.tasks if task.effect_command},
         secrets=tuple(secret.path for secret in plan.generated_secrets),
-        ports=tuple(unit.endpoint.port for unit in plan.units if unit.endpoint),
+        ports=tuple(unit.endpoint.port for unit in plan.servers),
     )
 
 

@@ -5,9 +5,8 @@ from roles.litellm.plan import CONFIG as LITELLM_CONFIG
 from roles.litellm.plan import PUBLIC_VARIABLES as LITELLM_VARIABLES
 from roles.litellm.plan import VERSION as LITELLM_VERSION
 from roles.litellm.plan import plan_gateway
-from roles.options import Service
-from roles.plan import Planner
+from roles.plan import register
 
-PLANNERS: dict[type[Service], Planner] = {LiteLLM: plan_gateway}
+ROOM = register("litellm", {LiteLLM: plan_gateway})
 
-__all__ = ["LITELLM_CONFIG", "LITELLM_VARIABLES", "LITELLM_VERSION", "PLANNERS", "LiteLLM"]
+__all__ = ["LITELLM_CONFIG", "LITELLM_VARIABLES", "LITELLM_VERSION", "ROOM", "LiteLLM"]

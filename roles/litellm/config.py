@@ -1,12 +1,12 @@
-"""The three files of a generation that say who answers what: made from the same routes, so they cannot disagree."""
+"""`litellm-unified.yaml`: what LiteLLM runs with."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
 from roles.litellm.options import LiteLLM
-from roles.options import Cache, OptionsError, Probe, Route
-from roles.plan import WATCH_TIMER, Context, DeploymentPlan, Json, RoutePlan, ServicePlan, Unit
+from roles.options import Cache, OptionsError, Route
+from roles.plan import DeploymentPlan, GatewayContext, Json, RoutePlan, ServicePlan
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
 """Holds the key that clients send. The front alone has it."""
@@ -23,10 +23,10 @@ CACHE_NAMESPACE_VARIABLE = "CACHE_NAMESPACE"
 """What the names of all that a gateway keeps in the cache begin with."""
 _CACHE_SECONDS = 0.2
 """How long the gateway waits for the cache, twice. One that hangs costs each request some of that for 5 seconds, as
-long as LiteLLM's circuit breaker takes to leave it out, and after that one request in `CACHE_REST`. LiteLLM's own
+long as LiteLLM's circuit breaker takes to leave it out, and after that one request in `CACHE_COOLDOWN`. LiteLLM's own
 default is 5 s."""
-CACHE_REST_VARIABLE = "REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT"
-CACHE_REST = 10
+CACHE_COOLDOWN_VARIABLE = "REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT"
+CACHE_COOLDOWN = 10
 """Seconds for which a cache that has failed is left alone. LiteLLM's own default is a minute; with so short a time-out
 to try it is cheap."""
 
@@ -56,7 +56,7 @@ def canary_target(gateway: LiteLLM, routes: Sequence[RoutePlan]) -> RoutePlan | 
     return next((route for route in routes if route.options.mode == "chat"), None)
 
 
-def litellm_config(gateway: LiteLLM, context: Context) -> dict[str, Json]:
+def litellm_config(gateway: LiteLLM, context: GatewayContext) -> dict[str, Json]:
     """`litellm-unified.yaml`: what LiteLLM runs with."""
     routes = context.routes
     canary = canary_target(gateway, routes)
@@ -183,133 +183,3 @@ def _model_info(route: Route) -> dict[str, Json]:
     }
     known = {name: value for name, value in told.items() if value is not None}
     return {**known, "input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
-
-
-_AS_SYSTEMD = ("systemd-run", "--quiet", "--wait", "--pipe", "--collect")
-"""The verifier's unit may look at processes and files, and not at the kernel's rules: systemd runs what does."""
-
-
-def providers_file(
-    gateway: LiteLLM, units: Sequence[Unit], context: Context, key_file: str, instance_key_file: str, front: Json
-) -> dict[str, Json]:
-    """`providers.yaml`: who serves what, and where.
-
-    Args:
-        units: the gateway's: first the front, which clients talk to, then the instances behind it.
-        key_file: path of the environment file that holds the key that clients send: below the generation, or absolute
-            where it is none of its files. By the lasting link a generation would be asked with the key of another.
-        instance_key_file: path of the one that holds the key that the instances ask for.
-        front: how to ask the front about its instances.
-    """
-    endpoint, *instances = units
-    canary = canary_target(gateway, context.routes)
-    return {
-        "scope": context.layout.scope,
-        "disks": list(context.layout.disks),
-        "state": context.layout.state,
-        "timer": WATCH_TIMER,
-        "gateway": {
-            "url": f"http://{gateway.reachable_at}:{gateway.port}",
-            "key_file": key_file,
-            "key_variable": MASTER_KEY_VARIABLE,
-            "instance_key_file": instance_key_file,
-            "instance_key_variable": INSTANCE_KEY_VARIABLE,
-            "instance_url": f"http://127.0.0.1:{gateway.instance_ports[0]}",
-            "cooldown": gateway.cooldown,
-            "canary": {"name": CANARY, "route": canary.name} if canary else None,
-            **_unit_entry(endpoint),
-            "instances": [_unit_entry(instance) for instance in instances],
-            "front": front,
-        },
-        **({"cache": _cache_entry(context.cache[1])} if context.cache else {}),
-        "providers": [
-            {
-                "name": backend.provider,
-                "kind": backend.kind,
-                "api_base": backend.api_base,
-                "models": list(backend.models),
-                "gpus": {"vendor": backend.gpus.vendor, "uuids": list(backend.gpus.uuids)} if backend.gpus else None,
-                "weights": [
-                    {"file": each.file, "layers": each.layers, "if_free": each.if_free} for each in backend.weights
-                ],
-                "tasks": list(backend.tasks),
-                **_unit_entry(backend.unit),
-            }
-            for backend in context.backends
-        ],
-        "tasks": [
-            {
-                "unit": task.name,
-                "done_file": task.done_file,
-                "start_timeout": task.start_timeout,
-                "holds": [*_AS_SYSTEMD, *task.holds] if task.holds else [],
-            }
-            for task in context.tasks
-        ],
-    }
-
-
-def _cache_entry(plan: ServicePlan) -> dict[str, Json]:
-    (unit,), login = plan.units, plan.login
-    return {
-        **_unit_entry(unit),
-        "rest": CACHE_REST,
-        "password_file": next(iter(login.files), unit.environment_file) if login else None,
-        "password_variable": login.server_variable if login else None,
-    }
-
-
-def _unit_entry(unit: Unit) -> dict[str, Json]:
-    assert unit.endpoint is not None, f"{unit.name} is a task"
-    return {
-        "unit": unit.name,
-        "bind": unit.endpoint.bind,
-        "port": unit.endpoint.port,
-        "ready_url": unit.endpoint.ready_url,
-        "start_timeout": unit.start_timeout,
-    }
-
-
-def mappings_file(gateway: LiteLLM, routes: Sequence[RoutePlan]) -> dict[str, Json]:
-    """`model-mappings.yaml`: public name → deployments, aliases, fallbacks, probe."""
-    return {
-        "models": [
-            {
-                "name": route.name,
-                "mode": route.options.mode,
-                "deployments": [
-                    {
-                        "id": deployment.id,
-                        "provider": deployment.backend.provider,
-                        "model": deployment.model,
-                        "api_base": deployment.backend.api_base,
-                        "weight": deployment.options.weight,
-                        "order": deployment.options.order,
-                    }
-                    for deployment in route.deployments
-                ],
-                "aliases": list(route.aliases),
-                "tools": bool(route.options.tools),
-                "structured_outputs": bool(route.options.structured_outputs),
-                "balance": _is_shared_out(gateway, route),
-                "fallbacks": list(route.fallbacks),
-                "context_window_fallbacks": list(route.context_window_fallbacks),
-                "content_policy_fallbacks": list(route.content_policy_fallbacks),
-                "probe": _probe(route.options.asked),
-            }
-            for route in routes
-        ]
-    }
-
-
-def _is_shared_out(gateway: LiteLLM, route: RoutePlan) -> bool:
-    """Whether each request goes to any of the first deployments by their weights alone. Limits are not to be used up by
-    a verification of that."""
-    options = [deployment.options for deployment in route.deployments]
-    first = [each for each in options if each.order == min(other.order for other in options)]
-    plain = not any(each.rpm or each.tpm or each.max_parallel_requests or each.tags for each in options)
-    return gateway.routing_strategy == "simple-shuffle" and len(first) > 1 and plain
-
-
-def _probe(probe: Probe) -> dict[str, Json]:
-    return probe.model_dump(mode="json", exclude=None if probe.documents else {"documents"})

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib import resources
 
+from roles.contract.manifest import Front
+from roles.contract.modes import MODES
 from roles.litellm.config import INSTANCE_KEY_VARIABLE, MASTER_KEY_VARIABLE
 from roles.litellm.options import LiteLLM
 from roles.options import GeneratedSecret
@@ -21,12 +23,11 @@ from roles.plan import (
     Drain,
     Endpoint,
     EnvValue,
-    Json,
     Layout,
     Live,
+    ServerUnit,
     ServicePlan,
     Spare,
-    Unit,
     render,
     runtime_folder,
     unit_file,
@@ -61,10 +62,7 @@ _KEY_HEADERS = ("X-LiteLLM-API-Key", "API-Key", "X-API-Key", "X-Goog-API-Key", "
 _MODEL = "[A-Za-z0-9]([A-Za-z0-9._:@+-]|%3A|%40|%2B)*"
 """One part of a model's name, as it may stand in a path: nothing in it can mean another path."""
 _API = (
-    "/chat/completions",
-    "/completions",
-    "/embeddings",
-    "/rerank",
+    *(mode.path for mode in MODES.values()),
     "/responses",
     "/responses/compact",
     "/responses/input_tokens",
@@ -93,10 +91,10 @@ def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_
     live_environment: dict[str, EnvValue] = {_INSTANCES_VARIABLE: str(gateway.instances)}
     if not isinstance(gateway.master_key, GeneratedSecret):
         live_environment[MASTER_KEY_VARIABLE] = gateway.master_key
-    unit = Unit(
+    unit = ServerUnit(
         name=FRONT_UNIT,
         text=unit_file(
-            f"{FRONT_UNIT}.j2",
+            f"litellm/{FRONT_UNIT}.j2",
             layout=layout,
             unit=FRONT_UNIT,
             service=gateway,
@@ -115,9 +113,7 @@ def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_
             instance_key_file=instance_key_file,
             client_key_file=client_key_file,
         ),
-        environment={},
         reads=(_CONFIG, _START, _WATCH),
-        installs=(),
         start_timeout=_START_SECONDS,
         user=FRONT_USER,
         endpoint=Endpoint(gateway.bind, gateway.port, f"http://{gateway.reachable_at}:{gateway.port}{READY_PATH}"),
@@ -139,7 +135,7 @@ def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_
 
 def _config(gateway: LiteLLM) -> str:
     return render(
-        f"{_CONFIG}.j2",
+        f"litellm/{_CONFIG}.j2",
         unit=FRONT_UNIT,
         gateway=gateway,
         servers=list(zip(SERVERS, gateway.all_instance_ports, strict=True)),
@@ -163,7 +159,7 @@ def _config(gateway: LiteLLM) -> str:
     )
 
 
-def _with_live(unit: Unit, gateway: LiteLLM, key_files: tuple[str, ...]) -> Unit:
+def _with_live(unit: ServerUnit, gateway: LiteLLM, key_files: tuple[str, ...]) -> ServerUnit:
     servers = tuple(
         Spare(server=server, unit=name, used=number < gateway.instances)
         for number, (server, name) in enumerate(SERVERS.items())
@@ -180,6 +176,6 @@ def _with_live(unit: Unit, gateway: LiteLLM, key_files: tuple[str, ...]) -> Unit
     return replace(unit, live=live)
 
 
-def front_entry(gateway: LiteLLM) -> dict[str, Json]:
-    """What `providers.yaml` says of the front: how to ask it which instances get requests."""
-    return {"socket": _SOCKET, "backend": _BACKEND, "servers": [*list(SERVERS)[: gateway.instances]]}
+def front_of(gateway: LiteLLM) -> Front:
+    """How the front is asked which instances get requests."""
+    return Front(socket=_SOCKET, backend=_BACKEND, servers=tuple(SERVERS)[: gateway.instances])

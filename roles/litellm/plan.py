@@ -6,18 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 
+from roles.contract.manifest import Canary
 from roles.litellm.config import (
+    CACHE_COOLDOWN,
+    CACHE_COOLDOWN_VARIABLE,
     CACHE_NAMESPACE_VARIABLE,
-    CACHE_REST,
-    CACHE_REST_VARIABLE,
+    CANARY,
     INSTANCE_KEY_VARIABLE,
     MASTER_KEY_VARIABLE,
+    canary_target,
     litellm_config,
-    mappings_file,
-    providers_file,
     staged_config,
 )
-from roles.litellm.front import SERVERS, drain_of, front_entry, front_plan
+from roles.litellm.front import SERVERS, drain_of, front_of, front_plan
 from roles.litellm.options import LiteLLM
 from roles.options import GeneratedSecret
 from roles.plan import (
@@ -29,15 +30,16 @@ from roles.plan import (
     STAGED_PORT,
     VERIFIER,
     VERIFIER_ENVIRONMENT,
-    Context,
     Endpoint,
     EnvValue,
+    GatewayContext,
+    GatewayPlan,
     GeneratedVariable,
     Install,
     Layout,
+    ServerUnit,
     ServicePlan,
     Staging,
-    Unit,
     python_env,
     read_lock,
     render,
@@ -72,12 +74,12 @@ _PROCESS_ENVIRONMENT = {
     "NO_REDOC": "True",
     "NO_OPENAPI": "True",
 }
-PUBLIC_VARIABLES = frozenset({*_PROCESS_ENVIRONMENT, CACHE_NAMESPACE_VARIABLE, CACHE_REST_VARIABLE})
+PUBLIC_VARIABLES = frozenset({*_PROCESS_ENVIRONMENT, CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE})
 """Names of the variables that a process of the gateway may have besides its secrets."""
 
 
-def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
-    """The instances and their front, and the three files that say who answers what."""
+def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
+    """The instances and their front."""
     layout = context.layout
     environment = python_env(
         "litellm",
@@ -124,26 +126,37 @@ def plan_gateway(gateway: LiteLLM, context: Context) -> ServicePlan:
         for (server, name), port in zip(SERVERS.items(), gateway.instance_ports, strict=False)
     )
     front = front_plan(gateway, layout, instance_key.path, client_key.path)
-    units = (*front.units, *instances)
+    (endpoint,) = front.servers
+    canary = canary_target(gateway, context.routes)
     config = litellm_config(gateway, context)
-    key_file = client_key.path if client_key in generated else front.units[0].environment_file
+    key_file = client_key.path if client_key in generated else endpoint.environment_file
     return ServicePlan(
-        units=units,
+        units=(endpoint, *instances),
         installs=(environment,),
         packages=("python3-venv", *front.packages),
         keep_off=front.keep_off,
         files={
-            CONFIG: render(f"{CONFIG}.j2", config=config),
+            CONFIG: render(f"litellm/{CONFIG}.j2", config=config),
             _START: (resources.files("roles") / "litellm" / "start_litellm.py").read_text(),
-            STAGED_CONFIG: render(f"{CONFIG}.j2", config=staged_config(config)),
-            "providers.yaml": render(
-                "providers.yaml.j2",
-                providers=providers_file(gateway, units, context, key_file, instance_key.path, front_entry(gateway)),
-            ),
-            "model-mappings.yaml": render("model-mappings.yaml.j2", mappings=mappings_file(gateway, context.routes)),
+            STAGED_CONFIG: render(f"litellm/{CONFIG}.j2", config=staged_config(config)),
             **front.files,
         },
         generated_secrets=generated,
+        gateway=GatewayPlan(
+            endpoint=endpoint,
+            instances=instances,
+            url=f"http://{gateway.reachable_at}:{gateway.port}",
+            key_file=key_file,
+            key_variable=MASTER_KEY_VARIABLE,
+            instance_key_file=instance_key.path,
+            instance_key_variable=INSTANCE_KEY_VARIABLE,
+            instance_url=f"http://127.0.0.1:{gateway.instance_ports[0]}",
+            cooldown=gateway.cooldown,
+            cache_cooldown=CACHE_COOLDOWN,
+            shares_by_weight=gateway.routing_strategy == "simple-shuffle",
+            front=front_of(gateway),
+            canary=Canary(CANARY, canary.name) if canary else None,
+        ),
         staging=_staging(process, [unit.name for unit in instances]),
     )
 
@@ -161,11 +174,11 @@ class _Process:
     asks_local_only: bool
     """All backends, and the cache, are reached over loopback."""
 
-    def unit(self, name: str, bind: str, port: int) -> Unit:
+    def unit(self, name: str, bind: str, port: int) -> ServerUnit:
         address = self.gateway.reachable_at if bind == self.gateway.bind else bind
-        return Unit(
+        return ServerUnit(
             name=name,
-            text=self.text(name, self.layout, "litellm.service.j2", bind, str(port)),
+            text=self.text(name, self.layout, "litellm/litellm.service.j2", bind, str(port)),
             environment=self.secrets,
             reads=(CONFIG, _START),
             installs=(self.environment.name,),
@@ -205,7 +218,7 @@ class _Process:
             "--host", bind,
             "--port", port,
         ]  # fmt: skip
-        cache = {CACHE_NAMESPACE_VARIABLE: cache_namespace, CACHE_REST_VARIABLE: str(CACHE_REST)}
+        cache = {CACHE_NAMESPACE_VARIABLE: cache_namespace, CACHE_COOLDOWN_VARIABLE: str(CACHE_COOLDOWN)}
         return unit_file(
             template,
             layout=layout,
@@ -233,7 +246,7 @@ def _staging(process: _Process, gateways: Sequence[str]) -> Staging:
         text=process.text(
             gateways[0],
             replace(process.layout, config=STAGED_FOLDER),
-            "litellm-staged.service.j2",
+            "litellm/litellm-staged.service.j2",
             "127.0.0.1",
             STAGED_PORT,
             # What it puts to rest, because its new configuration is wrong, is not to rest for those that answer.

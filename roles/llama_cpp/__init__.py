@@ -3,13 +3,12 @@
 from roles.llama_cpp.builds import LlamaCppBuild, LlamaCppRelease, PythonWheel
 from roles.llama_cpp.options import LlamaCppPython, LlamaServer, PythonServerModel
 from roles.llama_cpp.plan import plan_python, plan_server
-from roles.options import Service
-from roles.plan import Planner
+from roles.plan import register
 
-PLANNERS: dict[type[Service], Planner] = {LlamaServer: plan_server, LlamaCppPython: plan_python}
+ROOM = register("llama_cpp", {LlamaServer: plan_server, LlamaCppPython: plan_python})
 
 __all__ = [
-    "PLANNERS",
+    "ROOM",
     "LlamaCppBuild",
     "LlamaCppPython",
     "LlamaCppRelease",

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from roles.llama_cpp.builds import CMAKE_SWITCHES, DEVICES, Backend, LlamaCppBuild, LlamaCppRelease, PythonWheel
 from roles.llama_cpp.options import PYTHON_VERSION
 from roles.options import Gpus, PythonSdist
-from roles.plan import MEGABYTE, Indexes, Install, Json, Layout, PlatformKey, python_env, read_lock
+from roles.plan import (
+    MEGABYTE,
+    Archive,
+    BackendCheck,
+    Indexes,
+    Install,
+    Layout,
+    PlatformKey,
+    ReleaseRecipe,
+    SourceBuildRecipe,
+    python_env,
+    read_lock,
+)
 
 _BUILD_PACKAGES = ("ccache", "cmake", "g++", "ninja-build", "python3-venv")
 _VULKAN_BUILD_PACKAGES = ("glslc", "libvulkan-dev", "spirv-headers")
@@ -59,7 +70,7 @@ def packages(build: LlamaCppBuild | LlamaCppRelease | PythonWheel, cards: Gpus |
 
 
 def _build(build: LlamaCppBuild) -> Install:
-    options: dict[str, Json] = {**_CMAKE_OPTIONS, "GGML_NATIVE": "ON" if build.native else "OFF"}
+    options: dict[str, str] = {**_CMAKE_OPTIONS, "GGML_NATIVE": "ON" if build.native else "OFF"}
     platform: list[PlatformKey] = ["machine", "os"]
     if build.native:
         platform.append("cpu")
@@ -70,20 +81,18 @@ def _build(build: LlamaCppBuild) -> Install:
         options[option] = ";".join(targets) or "@platform:gpu@"
         if not targets:
             platform.append("gpu")
-    recipe: dict[str, Json] = {
-        "source": {"type": type(build.source).__name__, **build.source.model_dump()},
-        "cmake_options": {**options, **build.cmake_options},
-        "targets": ["llama-server"],
-        "output": "bin",
-    }
     on_cards = build.backend != "cpu"
-    if on_cards:
-        recipe["toolkit"] = build.backend
     return Install(
-        kind="source-build",
         name=build.name,
         title=f"llama.cpp from {_shown_source(build)}{_for(build.backend)}",
-        recipe={**recipe, **_wanted(build.backend, "bin")},
+        recipe=SourceBuildRecipe(
+            source={"type": type(build.source).__name__, **build.source.model_dump()},
+            cmake_options={**options, **build.cmake_options},
+            targets=("llama-server",),
+            output="bin",
+            toolkit=build.backend if on_cards else None,
+            backend=_wanted(build.backend, "bin"),
+        ),
         platform=tuple(platform),
         # Those of a build for cards were not measured.
         disk=(300 if on_cards else 20) * MEGABYTE,
@@ -93,19 +102,18 @@ def _build(build: LlamaCppBuild) -> Install:
 
 def _release(release: LlamaCppRelease) -> Install:
     folder = release.subdirectory or "."
-    archives: list[Json] = [{"url": release.url, "sha256": release.sha256, "strip": 1}]
+    archives = [Archive(release.url, release.sha256, strip=1)]
     if release.runtime:
-        archives.append({"url": release.runtime.url, "sha256": release.runtime.sha256, "strip": 1, "into": folder})
+        archives.append(Archive(release.runtime.url, release.runtime.sha256, strip=1, into=folder))
     return Install(
-        kind="release",
         name=release.name,
         title=f"llama.cpp from {release.filename}",
-        recipe={
-            "archives": archives,
-            "check": [f"{folder}/llama-server", "--version"],
-            "says": "version",
-            **_wanted(release.backend, folder),
-        },
+        recipe=ReleaseRecipe(
+            archives=tuple(archives),
+            check=(f"{folder}/llama-server", "--version"),
+            says="version",
+            backend=_wanted(release.backend, folder),
+        ),
         platform=("machine",),
         # As the release pages show them, for the largest.
         disk=(1200 if release.runtime else 400) * MEGABYTE,
@@ -135,7 +143,7 @@ def _bindings(build: LlamaCppBuild) -> Install:
 
 
 def _wheel(wheel: PythonWheel) -> Install:
-    environment = python_env(
+    return python_env(
         wheel.name,
         "llama-cpp-python",
         wheel.version,
@@ -146,14 +154,13 @@ def _wheel(wheel: PythonWheel) -> Install:
         # A source package of the same version would be built for whatever compiler is there.
         environment={"UV_NO_BUILD": "1"},
         first_try=_SERVER_MODULE,
+        backend=_wanted(wheel.backend, "lib/python3.*/site-packages/llama_cpp/lib"),
     )
-    libraries = "lib/python3.*/site-packages/llama_cpp/lib"
-    return replace(environment, recipe={**environment.recipe, **_wanted(wheel.backend, libraries)})
 
 
-def _wanted(backend: Backend, libraries: str) -> dict[str, Json]:
+def _wanted(backend: Backend, libraries: str) -> BackendCheck | None:
     """The backend that the finished install is asked for; every one has that for the processor."""
-    return {"backend": {"name": DEVICES[backend], "libraries": libraries}} if backend in DEVICES else {}
+    return BackendCheck(DEVICES[backend], libraries) if backend in DEVICES else None
 
 
 def _for(backend: Backend) -> str:

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from roles.contract.manifest import CardWeights
 from roles.llama_cpp.arguments import arguments, model_path, model_settings, shown, switches, valued_options
 from roles.llama_cpp.builds import DEVICES, Backend, LlamaCppBuild
 from roles.llama_cpp.installs import native_install, packages, programs_folder, python_install
 from roles.llama_cpp.options import LlamaCppPython, LlamaServer
-from roles.options import Gpus, Mode
+from roles.options import Gpus
 from roles.plan import (
-    CardWeights,
-    Context,
     Dialect,
+    HostContext,
     Install,
     Json,
     Layout,
     ServicePlan,
     model_install,
+    openai_prefixes,
     provider_plan,
 )
 
-_OPENAI: Mapping[Mode, str] = {"chat": "openai", "completion": "openai", "embedding": "openai"}
 _NATIVE = Dialect(
     kind="llama-server",
-    # `openai/` has no reranking; `hosted_vllm/` asks for `/v1/rerank`, whosever it is.
-    prefixes={**_OPENAI, "rerank": "hosted_vllm"},
+    prefixes=openai_prefixes("chat", "completion", "embedding", "rerank"),
     api_path="/v1",
     ready_path="/health",
     key_variable="LLAMA_API_KEY",
@@ -34,7 +33,7 @@ _NATIVE = Dialect(
 _PYTHON = Dialect(
     # The list of models asks for the key; the page that describes the API does not.
     kind="llama-cpp-python",
-    prefixes=_OPENAI,
+    prefixes=openai_prefixes("chat", "completion", "embedding"),
     api_path="/v1",
     ready_path="/openapi.json",
     # Read from there with a config file too.
@@ -50,7 +49,7 @@ _PLACING = {
 """Arguments that may put weights elsewhere than the options say, or, the last one, take them out of memory."""
 
 
-def plan_server(server: LlamaServer, context: Context) -> ServicePlan:
+def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
     """`llama-server@<name>.service`."""
     layout = context.layout
     unit = f"llama-server@{server.name}.service"
@@ -75,7 +74,7 @@ def plan_server(server: LlamaServer, context: Context) -> ServicePlan:
         context,
         _NATIVE,
         unit=unit,
-        template="llama-server.service.j2",
+        template="llama_cpp/llama-server.service.j2",
         command=command,
         environment=_card_order(server.cards),
         installs=_once([native_install(server.build), *(model_install(model) for model in models if model)]),
@@ -85,7 +84,7 @@ def plan_server(server: LlamaServer, context: Context) -> ServicePlan:
     )
 
 
-def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
+def plan_python(server: LlamaCppPython, context: HostContext) -> ServicePlan:
     """`llama-cpp-python@<name>.service`: its own environment, and the native build's libraries or its own."""
     layout = context.layout
     settings: dict[str, Json] = {
@@ -114,7 +113,7 @@ def plan_python(server: LlamaCppPython, context: Context) -> ServicePlan:
         context,
         _PYTHON,
         unit=f"llama-cpp-python@{server.name}.service",
-        template="llama-cpp-python.service.j2",
+        template="llama_cpp/llama-cpp-python.service.j2",
         # Should it crash, its log has where each of its threads was.
         command=[
             f"{layout.install(environment.name)}/bin/python",

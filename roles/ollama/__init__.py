@@ -2,9 +2,8 @@
 
 from roles.ollama.options import Ollama, OllamaModel, OllamaRelease
 from roles.ollama.plan import plan_ollama
-from roles.options import Service
-from roles.plan import Planner
+from roles.plan import register
 
-PLANNERS: dict[type[Service], Planner] = {Ollama: plan_ollama}
+ROOM = register("ollama", {Ollama: plan_ollama})
 
-__all__ = ["PLANNERS", "Ollama", "OllamaModel", "OllamaRelease"]
+__all__ = ["ROOM", "Ollama", "OllamaModel", "OllamaRelease"]

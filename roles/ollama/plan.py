@@ -7,23 +7,32 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
 
+from roles.contract.manifest import KeptModel, ModelList, Traits
 from roles.ollama.options import Ollama, OllamaModel, OllamaRelease
 from roles.plan import (
     GATEWAY_USER,
     LOADER_USER,
     MEGABYTE,
-    Context,
+    Archive,
     Dialect,
+    HostContext,
     Install,
     Json,
+    ReleaseRecipe,
     ServicePlan,
-    Unit,
+    TaskUnit,
     model_install,
     provider_plan,
     runtime_folder,
     unit_file,
 )
 
+TRAITS = Traits(
+    # The server, to the process of each model.
+    talks_to_itself=True,
+    loaded_models=ModelList("/api/ps"),
+    kept_models=ModelList("/api/tags", default_tag="latest"),
+)
 _DIALECT = Dialect(
     kind="ollama",
     # `ollama/` would use /api/generate with a home-made prompt: tools and chat template lost. Over `/v1` an answer
@@ -31,11 +40,12 @@ _DIALECT = Dialect(
     prefixes={"chat": "ollama_chat", "completion": "ollama_chat", "embedding": "ollama"},
     api_path="",
     ready_path="/api/version",
+    traits=TRAITS,
 )
 _LOADER = "bin/load-ollama-models"
 
 
-def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
+def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
     """`ollama.service` and `ollama-models.service`, with an instance name where it is not called `ollama`."""
     layout = context.layout
     instance = "" if ollama.name == "ollama" else f"@{ollama.name}"
@@ -46,7 +56,7 @@ def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
         context,
         _DIALECT,
         unit=f"ollama{instance}.service",
-        template="ollama.service.j2",
+        template="ollama/ollama.service.j2",
         command=[f"{layout.install(release.name)}/bin/ollama", "serve"],
         environment={
             # Ollama keeps a key pair in its home and does not start without one.
@@ -58,16 +68,18 @@ def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
         installs=(release,),
         # Its registry.
         reaches_out=True,
+        kept_models=[KeptModel(model.name, model.digest) for model in ollama.declared],
         packages=("zstd",) if ollama.release.suffix == ".tar.zst" else (),
     )
-    made = {model.name: model_install(model.gguf) for model in ollama.declared if model.gguf}
+    files_of = {model.name: model.gguf for model in ollama.declared if model.gguf}
+    made = {name: model_install(file) for name, file in files_of.items()}
     request = f"ollama/{ollama.name}.json"
     name = f"ollama-models{instance}.service"
     load = ["/usr/bin/python3", "-I", "-S", "-u", f"{layout.config}/{_LOADER}", f"{layout.config}/{request}"]
-    loader = Unit(
+    loader = TaskUnit(
         name=name,
         text=unit_file(
-            "ollama-models.service.j2",
+            "ollama/ollama-models.service.j2",
             layout=layout,
             unit=name,
             service=ollama,
@@ -78,21 +90,19 @@ def plan_ollama(ollama: Ollama, context: Context) -> ServicePlan:
             server_unit=server.units[0].name,
             runtime_folder=runtime_folder(name),
         ),
-        environment={},
         reads=(_LOADER, request),
         installs=tuple(install.name for install in made.values()),
         start_timeout=ollama.load_timeout,
-        endpoint=None,
         user=LOADER_USER,
     )
     address = f"http://{ollama.reachable_at}:{ollama.port}"
-    paths = {name: f"{layout.install(install.name)}/{install.recipe['filename']}" for name, install in made.items()}
+    paths = {name: f"{layout.install(made[name].name)}/{file.filename}" for name, file in files_of.items()}
     wanted: list[Json] = [_wanted(model, paths) for model in ollama.declared]
     return replace(
         server,
         prune_commands=((*load, "--prune"),),
         # It knows no login: whoever reaches it may also remove its models.
-        units=(*(replace(unit, callers=(GATEWAY_USER, LOADER_USER)) for unit in server.units), loader),
+        units=(*(replace(unit, callers=(GATEWAY_USER, LOADER_USER)) for unit in server.servers), loader),
         installs=(*server.installs, *{install.name: install for install in made.values()}.values()),
         files={
             **server.files,
@@ -121,12 +131,14 @@ def _settings(ollama: Ollama) -> dict[str, str]:
 
 
 def _release(release: OllamaRelease, name: str) -> Install:
-    archives: list[Json] = [{"url": url, "sha256": sha256} for url, sha256 in release.archives]
     return Install(
-        kind="release",
         name=name,
         title=f"Ollama {release.version}",
-        recipe={"archives": archives, "check": ["bin/ollama", "--version"], "says": release.version},
+        recipe=ReleaseRecipe(
+            archives=tuple(Archive(url, sha256) for url, sha256 in release.archives),
+            check=("bin/ollama", "--version"),
+            says=release.version,
+        ),
         platform=("machine",),
         # As its documentation and users tell: 1.8 GB packed, with the libraries for CUDA. Not measured here.
         disk=4500 * MEGABYTE,

@@ -1,9 +1,10 @@
 """What an inventory declares. Typed, closed, checked as a whole; it reads nothing but secrets and texts."""
 
+from roles.contract.modes import Mode
 from roles.options.base import Many, Options
 from roles.options.errors import OptionsError
 from roles.options.gpus import Gpus, GpuUuid
-from roles.options.routes import RERANK_PROBE, Deployment, Probe, Route
+from roles.options.routes import Deployment, Probe, Route
 from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, Secret
 from roles.options.service import Cache, Gateway, KeyedProvider, Provider, Service
 from roles.options.sources import (
@@ -19,11 +20,10 @@ from roles.options.sources import (
     UrlFile,
 )
 from roles.options.stack import Stack, SystemScope, UserScope
-from roles.options.values import BindAddress, MemorySize, Mode, ModelName, Name, Network, Port, Seconds, Sha256, Url
+from roles.options.values import BindAddress, MemorySize, ModelName, Name, Network, Port, Seconds, Sha256, Url
 from roles.options.verification import Verification
 
 __all__ = [
-    "RERANK_PROBE",
     "BindAddress",
     "Cache",
     "Deployment",

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from roles.contract.modes import MODES, PROMPT, Mode
 from roles.options.base import Many, Options
-from roles.options.values import Mode, ModelName, Name, Seconds
+from roles.options.values import ModelName, Name, Seconds
 
 
 class Deployment(Options):
@@ -39,7 +40,7 @@ class Deployment(Options):
 class Probe(Options):
     """The question that the verifier asks a route."""
 
-    prompt: str = "Who are you? Answer in one short sentence."
+    prompt: str = PROMPT
     """What is asked; of a reranker, what the documents are compared with."""
     documents: Many[str] = ()
     """What a reranker is to put in order, in any order but the right one; for no other mode."""
@@ -50,14 +51,6 @@ class Probe(Options):
     """Longest answer, in tokens. Reasoning models need room to think before they speak."""
     timeout: Seconds = 120
     """Seconds that one answer may take."""
-
-
-RERANK_PROBE = Probe(
-    prompt="What is the capital of France?",
-    documents=["Bread is made of flour, water and salt.", "The sea is blue.", "The capital of France is Paris."],
-    expects="Paris",
-)
-"""What a reranker is asked unless the inventory says otherwise. One that does nothing leaves the best at the end."""
 
 
 class Route(Options):
@@ -91,14 +84,16 @@ class Route(Options):
     @property
     def asked(self) -> Probe:
         """The question that verifies it."""
-        return self.probe or (RERANK_PROBE if self.mode == "rerank" else Probe())
+        usual = MODES[self.mode]
+        return self.probe or Probe(prompt=usual.prompt, documents=usual.documents, expects=usual.expects)
 
     @model_validator(mode="after")
     def _probe_fits_the_mode(self) -> Route:
-        if self.mode == "rerank" and len(self.asked.documents) < 2:
+        takes_documents = bool(MODES[self.mode].documents)
+        if takes_documents and len(self.asked.documents) < 2:
             raise ValueError("its probe asks a reranker, and needs at least two `documents` to put in order")
-        if self.mode != "chat" and (self.tools or self.structured_outputs):
+        if not MODES[self.mode].calls_tools and (self.tools or self.structured_outputs):
             raise ValueError('`tools` and `structured_outputs` are for chats; remove them, or set `mode="chat"`')
-        if self.mode != "rerank" and self.asked.documents:
+        if not takes_documents and self.asked.documents:
             raise ValueError('`documents` are for a reranker; set `mode="rerank"`, or remove them from the probe')
         return self

@@ -43,14 +43,17 @@ class Stack(Options):
     """Further public names: alias → public name or other alias."""
     cache: SerializeAsAny[Cache] | None = None
     """What the gateway remembers answers in; none = it asks a provider each time, and shares nothing."""
+    services: Many[SerializeAsAny[Service]] = ()
+    """Further services beside those, such as an exporter of metrics: they run and are verified, and no route needs
+    them."""
     scope: SystemScope | UserScope = SystemScope()
     """Whose systemd runs it."""
     verification: Verification = Verification()
     """How the host verifies itself."""
 
     @property
-    def services(self) -> tuple[Service, ...]:
-        return (*self.providers, *([self.cache] if self.cache else []), self.gateway)
+    def all_services(self) -> tuple[Service, ...]:
+        return (*self.providers, *([self.cache] if self.cache else []), self.gateway, *self.services)
 
     def provider(self, name: str) -> Provider:
         return next(provider for provider in self.providers if provider.name == name)
@@ -86,10 +89,18 @@ class Stack(Options):
         return bool(other.context_size and route.context_size and other.context_size <= route.context_size)
 
     @model_validator(mode="after")
+    def _services_are_beside_the_others(self) -> Stack:
+        for service in self.services:
+            for kind, option in ((Provider, "providers"), (Cache, "cache"), (Gateway, "gateway")):
+                if isinstance(service, kind):
+                    raise ValueError(f"`services` has {service}, which belongs in `{option}`; move it there")
+        return self
+
+    @model_validator(mode="after")
     def _services_do_not_collide(self) -> Stack:
         by_name: dict[str, Service] = {}
         by_port: dict[int, tuple[str, Service]] = {}
-        for service in self.services:
+        for service in self.all_services:
             if service.name in by_name:
                 raise ValueError(
                     f'{service} and {by_name[service.name]} share the name "{service.name}"; rename one of them'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -47,5 +47,3 @@ Revision = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-
 Url = Annotated[str, AfterValidator(_web_address)]
 MemorySize = Annotated[str, StringConstraints(pattern=r"^[0-9]+[KMGT]$")]
 """A size as systemd writes it: `512M`, `16G`."""
-
-Mode = Literal["chat", "completion", "embedding", "rerank"]

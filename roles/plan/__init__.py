@@ -1,7 +1,7 @@
 """Stack → host plan → generation: pure functions over plain data."""
 
 from roles.contract.generation import ACTIVATION, DIGEST_VARIABLE, Drain, GeneratedVariable, Live, PlatformKey, Spare
-from roles.plan.compile import Context, Planner, compile_stack
+from roles.plan.compile import BesideContext, GatewayContext, HostContext, Planner, compile_stack
 from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER
 from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
 from roles.plan.layout import Layout, layout_of
@@ -11,23 +11,28 @@ from roles.plan.model import (
     STAGED_PORT,
     STAGED_PORTS,
     Backend,
-    CardWeights,
     DeploymentPlan,
     Endpoint,
     EnvValue,
+    GatewayPlan,
     HostPlan,
     Install,
-    Json,
     Login,
     RoutePlan,
+    ServerUnit,
     ServicePlan,
     Staging,
+    TaskUnit,
+    TimerUnit,
+    TriggeredUnit,
     Unit,
     runtime_folder,
 )
 from roles.plan.models import model_install
-from roles.plan.provider_unit import Dialect, provider_plan
+from roles.plan.provider_unit import Dialect, openai_prefixes, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
+from roles.plan.recipes import Archive, BackendCheck, Json, ReleaseRecipe, SourceBuildRecipe
+from roles.plan.rooms import Room, planners, register, rooms
 from roles.plan.templates import render
 from roles.plan.unit_file import GATEWAY_INSTANCES, unit_file
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
@@ -52,16 +57,20 @@ __all__ = [
     "VERIFIER_ENVIRONMENT",
     "WATCH_TIMER",
     "WATCH_UNIT",
+    "Archive",
     "Backend",
-    "CardWeights",
-    "Context",
+    "BackendCheck",
+    "BesideContext",
     "DeploymentPlan",
     "Dialect",
     "Drain",
     "Endpoint",
     "EnvValue",
+    "GatewayContext",
+    "GatewayPlan",
     "GeneratedVariable",
     "Generation",
+    "HostContext",
     "HostPlan",
     "Indexes",
     "Install",
@@ -71,21 +80,32 @@ __all__ = [
     "Login",
     "Planner",
     "PlatformKey",
+    "ReleaseRecipe",
     "RenderedFile",
     "ResolvedInstall",
+    "Room",
     "RoutePlan",
+    "ServerUnit",
     "ServicePlan",
+    "SourceBuildRecipe",
     "Spare",
     "Staging",
+    "TaskUnit",
+    "TimerUnit",
+    "TriggeredUnit",
     "Unit",
     "compile_stack",
     "layout_of",
     "model_install",
+    "openai_prefixes",
+    "planners",
     "provider_plan",
     "python_env",
     "read_lock",
+    "register",
     "render",
     "resolve",
+    "rooms",
     "runtime_folder",
     "unit_file",
 ]

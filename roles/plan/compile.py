@@ -7,35 +7,51 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roles.options import Cache, Deployment, OptionsError, Route, Service, Stack
-from roles.plan.firewall import firewall_plan, firewall_unit
+from roles.plan.firewall import firewall_plan
 from roles.plan.gpu_unit import gpu_plan
 from roles.plan.layout import Layout, layout_of
-from roles.plan.model import Backend, DeploymentPlan, HostPlan, Install, RoutePlan, ServicePlan, Unit
-from roles.plan.watch import watch_plan
+from roles.plan.manifest import manifest_files
+from roles.plan.model import Backend, Beside, DeploymentPlan, HostPlan, Install, RoutePlan, ServerUnit, ServicePlan
+from roles.plan.watch import WATCH_TIMER, watch_plan
 
 PACKAGES = "packages.yaml"
 """Path, below the generation, of the list of the Debian packages that it runs from."""
 
 
 @dataclass(frozen=True)
-class Context:
-    """What a service may know of the host when it plans its part."""
+class HostContext:
+    """What any service may know of the host when it plans its part. Providers and caches know no more."""
 
     layout: Layout
+
+
+@dataclass(frozen=True)
+class GatewayContext(HostContext):
+    """What the gateway may know: all that it stands in front of.
+
+    Attributes:
+        routes: all of them.
+        backends: the providers.
+        aliases: alias → public name, flattened.
+        cache: what it remembers answers in, and that service's part of the plan.
+    """
+
     routes: tuple[RoutePlan, ...]
-    """All routes; empty while the providers, which the routes lead to, are planned."""
     backends: tuple[Backend, ...]
-    """The providers; empty likewise."""
     aliases: Mapping[str, str]
-    """Alias → public name, flattened."""
-    tasks: tuple[Unit, ...] = ()
-    """The units that do something and end; empty likewise."""
-    cache: tuple[Cache, ServicePlan] | None = None
-    """What the gateway remembers answers in, and its part of the plan."""
+    cache: tuple[Cache, ServicePlan] | None
 
 
-Planner = Callable[[Any, Context], ServicePlan]
-"""A service room's `plan(options, context)`."""
+@dataclass(frozen=True)
+class BesideContext(HostContext):
+    """What a service beside providers, cache and gateway may know: the servers of all of those."""
+
+    servers: tuple[ServerUnit, ...]
+
+
+Planner = Callable[[Any, Any], ServicePlan]
+"""A service room's `plan(options, context)`. The context is a `HostContext`; for a gateway, and for a service beside
+the others, the one that is made for it."""
 
 
 def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> HostPlan:
@@ -44,31 +60,38 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     Args:
         planners: which function plans which type of service.
     """
+
+    def planned(service: Service, context: HostContext) -> ServicePlan:
+        return _planner(service, planners)(service, context)
+
     layout = layout_of(stack.scope)
-    alone = Context(layout=layout, routes=(), backends=(), aliases={})
-    parts = [_planner(provider, planners)(provider, alone) for provider in stack.providers]
+    host = HostContext(layout)
+    providers = [planned(provider, host) for provider in stack.providers]
     backends = tuple(
-        replace(part.backend, tasks=tuple(unit.name for unit in part.units if unit.endpoint is None))
-        for part in parts
-        if part.backend is not None
+        replace(part.backend, tasks=tuple(task.name for task in part.tasks)) for part in providers if part.backend
     )
     routes = tuple(_route_plan(stack, route, backends) for route in stack.routes)
     aliases = {alias: stack.public_name(alias) for alias in stack.aliases}
-    if (cards := gpu_plan(layout, [part.gpus for part in parts if part.gpus])) is not None:
-        parts.insert(0, cards)
-    firewall = firewall_unit(layout, [unit for part in parts for unit in part.units])
-    tasks = tuple(unit for part in parts for unit in part.units if unit.endpoint is None)
-    tasks += (firewall,) if firewall else ()
-    cache = None
-    if stack.cache:
-        parts.append(_planner(stack.cache, planners)(stack.cache, alone))
-        cache = (stack.cache, parts[-1])
-    joined = Context(layout=layout, routes=routes, backends=backends, aliases=aliases, tasks=tasks, cache=cache)
-    parts.append(_planner(stack.gateway, planners)(stack.gateway, joined))
-    if firewall:
-        parts.append(firewall_plan(firewall, [unit for part in parts for unit in part.units]))
-    parts.append(watch_plan(stack.verification, layout, [part.gpus for part in parts if part.gpus]))
+    cache = planned(stack.cache, host) if stack.cache else None
+    gateway = planned(
+        stack.gateway,
+        GatewayContext(
+            layout, routes, backends, aliases, cache=(stack.cache, cache) if stack.cache and cache else None
+        ),
+    )
+    parts = [*providers, *([cache] if cache else []), gateway]
+    known = BesideContext(layout, tuple(server for part in parts for server in part.servers))
+    services = [(service, planned(service, known)) for service in stack.services]
+    parts += [part for _, part in services]
+    cards = [part.gpus for part in parts if part.gpus]
+    if (ready := gpu_plan(layout, cards)) is not None:
+        parts.insert(0, ready)
+    if (firewall := firewall_plan(layout, [server for part in parts for server in part.servers])) is not None:
+        parts.append(firewall)
+    parts.append(watch_plan(stack.verification, layout, cards))
+    units = tuple(unit for part in parts for unit in part.units)
     packages = tuple(sorted({package for part in parts for package in part.packages}))
+    assert gateway.gateway, f"{stack.gateway} does not say what it is for the verifier"
     return HostPlan(
         layout=layout,
         packages=packages,
@@ -76,15 +99,30 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
         installs=_merged_installs(parts),
         files={
             **{path: text for part in parts for path, text in part.files.items()},
+            **manifest_files(
+                layout,
+                units,
+                timer=WATCH_TIMER,
+                gateway=gateway.gateway,
+                cache=cache,
+                backends=backends,
+                beside=[each for service, part in services for each in _beside(service, part)],
+                routes=routes,
+            ),
             # For the verifier, which is to see that they are still there.
             PACKAGES: "".join(["packages:\n", *(f"- {package}\n" for package in packages)]),
         },
-        units=tuple(unit for part in parts for unit in part.units),
+        units=units,
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
-        gpus=tuple(part.gpus for part in parts if part.gpus),
+        gpus=tuple(cards),
         staging=next((part.staging for part in parts if part.staging), None),
         prune_commands=tuple(command for part in parts for command in part.prune_commands),
     )
+
+
+def _beside(service: Service, part: ServicePlan) -> list[Beside]:
+    tasks = tuple(task.name for task in part.tasks)
+    return [Beside(service.name, part.kind, server, tasks, part.traits) for server in part.servers]
 
 
 def _planner(service: Service, planners: Mapping[type[Service], Planner]) -> Planner:

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from roles.contract.generation import ACTIVATION, ActivatedUnit, ActivationFile, PlatformKey
 from roles.contract.wire import written
 from roles.options import Secret
-from roles.plan.model import EnvValue, HostPlan, Install, Json, Unit
+from roles.plan.model import EnvValue, HostPlan, Install, ServerUnit, TaskUnit, Unit
+from roles.plan.recipes import Json
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
 
 _SHOWN_DIGITS = 16
@@ -87,9 +88,8 @@ def resolve(
         unit_digests[unit.name] = digest
         text = unit.text.replace(DIGEST_PLACEHOLDER, digest)
         files[f"units/{unit.name}"] = RenderedFile(text.encode(), 0o644)
-        environment |= _revealed(unit.live_environment, reveal)
-        if environment:
-            files[unit.environment_file] = RenderedFile(environment_file(environment).encode(), 0o600)
+        if whole := _revealed(unit.all_environment, reveal):
+            files[unit.environment_file] = RenderedFile(environment_file(whole).encode(), 0o600)
     files[ACTIVATION] = RenderedFile(_activation(plan.units, unit_digests), 0o644)
     links = {f"install/{name}": resolved.folder for name, resolved in installs.items()}
     digest = _digest(
@@ -119,25 +119,26 @@ def environment_file(variables: Mapping[str, str]) -> str:
 
 def _activation(units: Sequence[Unit], digests: Mapping[str, str]) -> bytes:
     """The units in the order of the plan, each with what its process must carry, and how it is stopped and awaited."""
-    file = ActivationFile(
-        units=tuple(
-            ActivatedUnit(
-                name=unit.name,
-                kind=unit.kind,
-                digest=digests[unit.name],
-                ready_url=unit.endpoint.ready_url if unit.endpoint else None,
-                done_file=unit.done_file,
-                timeout=unit.start_timeout,
-                stop_timeout=unit.stop_timeout,
-                drain=unit.drain,
-                holds=unit.holds,
-                last=unit.last,
-                live=unit.live,
-            )
-            for unit in units
-        )
-    )
+    file = ActivationFile(units=tuple(_activated(unit, digests[unit.name]) for unit in units))
     return f"{json.dumps(written(file), indent=2)}\n".encode()
+
+
+def _activated(unit: Unit, digest: str) -> ActivatedUnit:
+    server = unit if isinstance(unit, ServerUnit) else None
+    task = unit if isinstance(unit, TaskUnit) else None
+    return ActivatedUnit(
+        name=unit.name,
+        kind=unit.kind,
+        digest=digest,
+        ready_url=server.endpoint.ready_url if server else None,
+        done_file=task.done_file if task else None,
+        timeout=unit.start_timeout,
+        stop_timeout=unit.stop_timeout,
+        drain=server.drain if server else None,
+        holds=task.effect_command if task else (),
+        last=bool(task and task.last),
+        live=server.live if server else None,
+    )
 
 
 def _revealed(variables: Mapping[str, EnvValue], reveal: Callable[[Secret], str]) -> dict[str, str]:
@@ -148,11 +149,12 @@ def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> di
     resolved: dict[str, ResolvedInstall] = {}
     for install in plan.installs:
         needed = {name: resolved[name] for name in install.needs}
+        document = install.recipe.document()
         facts = {f"platform:{key}": platform[key] for key in install.platform}
         digest = _digest(
             {
                 "kind": install.kind,
-                "recipe": dict(install.recipe),
+                "recipe": document,
                 "platform": {key: platform[key] for key in install.platform},
                 "needs": {name: other.digest for name, other in needed.items()},
             }
@@ -163,7 +165,7 @@ def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> di
             folder=f"{plan.layout.install_root(install.kind)}/{digest}",
             recipe={
                 key: _fill_in(value, {**{name: other.folder for name, other in needed.items()}, **facts})
-                for key, value in install.recipe.items()
+                for key, value in document.items()
             },
         )
     return resolved

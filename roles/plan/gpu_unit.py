@@ -8,7 +8,7 @@ from importlib.resources import files
 from roles.contract.generation import DIGEST_VARIABLE
 from roles.options import Gpus
 from roles.plan.layout import Layout
-from roles.plan.model import ServicePlan, Unit, runtime_folder
+from roles.plan.model import ServicePlan, TaskUnit, runtime_folder
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_PLACEHOLDER, GPU_UNIT
 from roles.plan.verifier import PATH
@@ -33,10 +33,10 @@ def gpu_plan(layout: Layout, all_gpus: Sequence[Gpus]) -> ServicePlan | None:
     waits = list(dict.fromkeys(all_gpus))
     # Each may take somewhat longer: see `LAST_LOOK_SECONDS` there.
     timeout = sum(gpus.wait + 30 for gpus in waits)
-    unit = Unit(
+    unit = TaskUnit(
         name=GPU_UNIT,
         text=render(
-            f"systemd/{GPU_UNIT}.j2",
+            f"host/{GPU_UNIT}.j2",
             layout=layout,
             unit=GPU_UNIT,
             all_gpus=waits,
@@ -45,10 +45,6 @@ def gpu_plan(layout: Layout, all_gpus: Sequence[Gpus]) -> ServicePlan | None:
             digest_variable=DIGEST_VARIABLE,
             digest_placeholder=DIGEST_PLACEHOLDER,
         ),
-        environment={},
-        reads=(),
-        installs=(),
         start_timeout=timeout,
-        endpoint=None,
     )
     return ServicePlan(units=(unit,), files=program)

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKey
+from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Traits
 from roles.options import Deployment, GeneratedSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
+from roles.plan.recipes import InstallKind, Recipe
 
-Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 EnvValue: TypeAlias = str | Secret
 MEGABYTE = 10**6
 
 STOP_SECONDS = 60
 """How long a unit's stop may take before systemd kills it, where nothing else is said."""
-
-InstallKind: TypeAlias = Literal["python-env", "source-build", "release", "files", "model", "hub-model", "sent-model"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,9 @@ class Install:
     """Something that is installed once into a folder named by its digest, beside what runs.
 
     Attributes:
-        kind: which installer makes it.
         name: what units call it: `<config>/install/<name>` leads to its folder.
         title: what people read while it is made.
-        recipe: all that its content depends on. `@other@` in a string stands for the folder of install `other`, and
-            `@platform:gpu@` for that fact of the host.
+        recipe: all that its content depends on; its type says which installer makes it.
         needs: names of the installs that its recipe refers to.
         platform: facts of the host that its content depends on too.
         disk: bytes that it takes in the installs' folder, roughly, as measured on Debian 12.
@@ -42,16 +39,19 @@ class Install:
         sent_from: path on the control machine of the file that is sent for it. Its content does not depend on it.
     """
 
-    kind: InstallKind
     name: str
     title: str
-    recipe: Mapping[str, Json]
+    recipe: Recipe
     needs: tuple[str, ...] = ()
     platform: tuple[PlatformKey, ...] = ()
     disk: int = 0
     work_disk: int = 0
     token: Secret | None = None
     sent_from: str | None = None
+
+    @property
+    def kind(self) -> InstallKind:
+        return self.recipe.kind
 
 
 @dataclass(frozen=True)
@@ -64,58 +64,31 @@ class Endpoint:
     ready_url: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Unit:
-    """A systemd unit, and all that its process depends on.
-
-    It is of one of four kinds: a `server` has an endpoint. A `task` does something and ends, its unit stays active, and
-    it leaves the digest that it ran with in `done_file`. A `timer` starts another unit; that one is `triggered`: nobody
-    else starts it, and nobody waits for it.
+    """A systemd unit, and all that its process depends on: one of the four types below.
 
     Attributes:
         name: file name, e.g. `llama-server@native.service`.
         text: the unit file, with a placeholder for the unit's digest.
         environment: the variables of its `environment_file`, which has mode 0600; empty = it has none.
-        live_environment: further variables of that file, which it reads at its start and is told of while it runs: a
-            change of them does not restart it.
-        live: how it is told.
         reads: files of the generation that the process reads when it starts.
         installs: names of the installs that it runs from.
         start_timeout: seconds that a server may take to its first answer, and a task between two signs of progress.
         stop_timeout: seconds that its stop may take.
-        drain: how it is relieved of its work before it is restarted. Units with one are restarted one after the other.
         user: the system user that it runs as; none = one that systemd makes for as long as it runs.
-        callers: the users, besides root, that may connect to it from this host, as it asks for no login; none = it asks
-            for one, whoever connects.
-        holds: a task's command that prints what the task has brought about. It leaves that beside its `done_file`, and
-            has to do its work again where the command prints something else.
-        last: it is restarted once all others run what they should.
     """
+
+    kind: ClassVar[Literal["server", "task", "timer", "triggered"]]
 
     name: str
     text: str
-    environment: Mapping[str, EnvValue]
-    reads: tuple[str, ...]
-    installs: tuple[str, ...]
+    environment: Mapping[str, EnvValue] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+    installs: tuple[str, ...] = ()
     start_timeout: int
-    endpoint: Endpoint | None
     stop_timeout: int = STOP_SECONDS
-    drain: Drain | None = None
-    triggered: bool = False
     user: str | None = None
-    callers: tuple[str, ...] | None = None
-    holds: tuple[str, ...] = ()
-    last: bool = False
-    live_environment: Mapping[str, EnvValue] = field(default_factory=dict)
-    live: Live | None = None
-
-    @property
-    def kind(self) -> Literal["server", "task", "timer", "triggered"]:
-        if self.endpoint:
-            return "server"
-        if self.triggered:
-            return "triggered"
-        return "timer" if self.name.endswith(".timer") else "task"
 
     @property
     def environment_file(self) -> str:
@@ -123,9 +96,70 @@ class Unit:
         return f"env/{self.name}.env"
 
     @property
-    def done_file(self) -> str | None:
-        """Where a task leaves its digest, below the folder for runtime files of its systemd manager."""
-        return f"{runtime_folder(self.name)}/done" if self.kind == "task" else None
+    def all_environment(self) -> Mapping[str, EnvValue]:
+        """All variables of its `environment_file`."""
+        return self.environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerUnit(Unit):
+    """It runs for ever and answers at its endpoint.
+
+    Attributes:
+        callers: the users, besides root, that may connect to it from this host, as it asks for no login; none = it asks
+            for one, whoever connects.
+        drain: how it is relieved of its work before it is restarted. Units with one are restarted one after the other.
+        live: how it is given a change of its `live_environment` while it runs.
+        live_environment: further variables of its `environment_file`, which it reads at its start too: a change of them
+            does not restart it.
+    """
+
+    kind = "server"
+
+    endpoint: Endpoint
+    callers: tuple[str, ...] | None = None
+    drain: Drain | None = None
+    live: Live | None = None
+    live_environment: Mapping[str, EnvValue] = field(default_factory=dict)
+
+    @property
+    def all_environment(self) -> Mapping[str, EnvValue]:
+        return {**self.environment, **self.live_environment}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskUnit(Unit):
+    """It does something and ends, and stays active: it leaves the digest that it ran with in its `done_file`.
+
+    Attributes:
+        effect_command: prints what it has brought about. It leaves that beside its `done_file`, and has to do its work
+            again where the command prints something else; empty = nobody looks.
+        last: it is restarted once all others run what they should.
+    """
+
+    kind = "task"
+
+    effect_command: tuple[str, ...] = ()
+    last: bool = False
+
+    @property
+    def done_file(self) -> str:
+        """Where it leaves its digest, below the folder for runtime files of its systemd manager."""
+        return f"{runtime_folder(self.name)}/done"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimerUnit(Unit):
+    """It starts another unit, again and again. It has no process, and so shows no digest."""
+
+    kind = "timer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriggeredUnit(Unit):
+    """A timer starts it and nobody else, and nobody waits for it."""
+
+    kind = "triggered"
 
 
 def runtime_folder(unit: str) -> str:
@@ -197,26 +231,14 @@ class Login:
 
 
 @dataclass(frozen=True)
-class CardWeights:
-    """A model whose layers are to be in the memory of cards.
-
-    Attributes:
-        file: its GGUF file on the host.
-        layers: so many of them, the last ones, and the output counts as one; none = all.
-        if_free: as many as fit: where there is no room, fewer are as they should be.
-    """
-
-    file: str
-    layers: int | None = None
-    if_free: bool = False
-
-
-@dataclass(frozen=True)
 class Backend:
     """A provider as the gateway reaches it.
 
     Attributes:
+        kind: its name in the manifest.
         unit: the unit that runs it.
+        traits: how it behaves, for the verifier.
+        kept_models: the models that it keeps outside of installs.
         tasks: the units without which it does not serve all of its models.
         gpus: the cards that it uses.
         weights: the models of which it has one in the memory of its cards; empty = that is not known.
@@ -228,14 +250,65 @@ class Backend:
 
     provider: str
     kind: str
-    unit: Unit
+    unit: ServerUnit
     prefixes: Mapping[Mode, str]
     api_base: str
     models: tuple[str, ...]
+    traits: Traits = PLAIN
+    kept_models: tuple[KeptModel, ...] = ()
     tasks: tuple[str, ...] = ()
     gpus: Gpus | None = None
     weights: tuple[CardWeights, ...] = ()
     login: Login | None = None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A server of a service beside providers, cache and gateway, for the manifest.
+
+    Attributes:
+        tasks: the units that it needs.
+        traits: how it behaves, for the verifier.
+    """
+
+    name: str
+    kind: str
+    unit: ServerUnit
+    tasks: tuple[str, ...] = ()
+    traits: Traits = PLAIN
+
+
+@dataclass(frozen=True)
+class GatewayPlan:
+    """What the manifest says of the gateway.
+
+    Attributes:
+        endpoint: the unit that clients talk to.
+        instances: the units behind it.
+        url: base URL of the endpoint, as the host itself reaches it.
+        key_file: environment file with the key that clients send: below the generation, or absolute where it is none of
+            its files.
+        instance_key_file: that with the key that the instances ask for.
+        instance_url: one of the instances.
+        cooldown: seconds for which it passes over a backend after a failure.
+        cache_cooldown: seconds for which it leaves its cache alone after failures.
+        shares_by_weight: a request goes to any of a route's first deployments, by their weights.
+        front: how the endpoint is asked about the instances.
+    """
+
+    endpoint: ServerUnit
+    instances: tuple[ServerUnit, ...]
+    url: str
+    key_file: str
+    key_variable: str
+    instance_key_file: str
+    instance_key_variable: str
+    instance_url: str
+    cooldown: int
+    cache_cooldown: int
+    shares_by_weight: bool
+    front: Front | None
+    canary: Canary | None
 
 
 @dataclass(frozen=True)
@@ -251,6 +324,13 @@ class ServicePlan:
     """Path below the generation → text."""
     generated_secrets: tuple[GeneratedVariable, ...] = ()
     backend: Backend | None = None
+    """What a provider is for the gateway."""
+    gateway: GatewayPlan | None = None
+    """What a gateway is for the verifier."""
+    kind: str = ""
+    """What a service beside those is called in the manifest."""
+    traits: Traits = PLAIN
+    """How such a service behaves; a backend has its own."""
     login: Login | None = None
     """What a cache asks the gateway for; a backend has its own."""
     gpus: Gpus | None = None
@@ -259,6 +339,14 @@ class ServicePlan:
     """How the gateway is tried out."""
     prune_commands: tuple[tuple[str, ...], ...] = ()
     """Commands that free what it keeps and nobody declares any more, and say what they freed."""
+
+    @property
+    def servers(self) -> tuple[ServerUnit, ...]:
+        return tuple(unit for unit in self.units if isinstance(unit, ServerUnit))
+
+    @property
+    def tasks(self) -> tuple[TaskUnit, ...]:
+        return tuple(unit for unit in self.units if isinstance(unit, TaskUnit))
 
 
 @dataclass(frozen=True)
@@ -306,6 +394,14 @@ class HostPlan:
     """How the gateway is tried out before the host is switched."""
     prune_commands: tuple[tuple[str, ...], ...]
     """As in the service plans, of all of them."""
+
+    @property
+    def servers(self) -> tuple[ServerUnit, ...]:
+        return tuple(unit for unit in self.units if isinstance(unit, ServerUnit))
+
+    @property
+    def tasks(self) -> tuple[TaskUnit, ...]:
+        return tuple(unit for unit in self.units if isinstance(unit, TaskUnit))
 
     @property
     def users(self) -> tuple[str, ...]:

@@ -6,25 +6,23 @@ import hashlib
 
 from roles.options import GgufSource, HubFile, HubModel, LocalFile, UrlFile
 from roles.plan.model import Install
+from roles.plan.recipes import HubModelRecipe, ModelRecipe, SentModelRecipe
 
 
 def model_install(source: GgufSource | HubModel) -> Install:
     """The install of a model. Its name comes from its source, so that engines which serve the same model share it."""
     match source:
         case UrlFile():
-            recipe = {"url": source.url, "sha256": source.sha256, "filename": source.filename}
             return Install(
-                kind="model",
                 name=_name(source.filename, source.sha256),
                 title=f"model {source.filename}",
-                recipe={**recipe},
+                recipe=ModelRecipe(source.url, source.sha256, source.filename),
             )
         case LocalFile():
             return Install(
-                kind="sent-model",
                 name=_name(source.filename, f"sent {source.sha256}"),
                 title=f"model {source.filename}",
-                recipe={"sha256": source.sha256, "filename": source.filename},
+                recipe=SentModelRecipe(source.sha256, source.filename),
                 sent_from=source.path,
             )
         case HubFile():
@@ -37,16 +35,9 @@ def _from_hub(source: HubFile | HubModel, files: list[str], sha256: str | None) 
     shown = f"{source.repository}/{source.file}" if isinstance(source, HubFile) else source.repository
     identity = [source.endpoint, source.repository, source.revision, *files, sha256 or ""]
     return Install(
-        kind="hub-model",
         name=_name(shown.rsplit("/", 1)[-1], "\n".join(identity)),
         title=f"model {shown}",
-        recipe={
-            "endpoint": source.endpoint,
-            "repository": source.repository,
-            "revision": source.revision,
-            "files": [*files],
-            "sha256": sha256,
-        },
+        recipe=HubModelRecipe(source.endpoint, source.repository, source.revision, tuple(files), sha256),
         token=source.token,
     )
 

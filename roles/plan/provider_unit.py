@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from roles.contract.manifest import PLAIN, CardWeights, KeptModel, Traits
+from roles.contract.modes import MODES
 from roles.options import Gpus, KeyedProvider, Mode, Provider
-from roles.plan.compile import Context
-from roles.plan.model import STOP_SECONDS, Backend, CardWeights, Endpoint, Install, Login, ServicePlan, Unit
+from roles.plan.compile import HostContext
+from roles.plan.model import STOP_SECONDS, Backend, Endpoint, Install, Login, ServerUnit, ServicePlan
 from roles.plan.unit_file import unit_file
 
 
@@ -16,11 +18,12 @@ class Dialect:
     """How a kind of model server is spoken to.
 
     Attributes:
-        kind: its name in `providers.yaml`.
+        kind: its name in the manifest.
         prefixes: LiteLLM's provider prefix for each mode that it has; for chats one that keeps tools and templates.
         api_path: what follows the address in `api_base`.
         ready_path: gives status 200, to anybody, once it can answer.
         key_variable: the variable from which it takes the key that it asks for.
+        traits: how it behaves, for the verifier.
     """
 
     kind: str
@@ -28,11 +31,17 @@ class Dialect:
     api_path: str
     ready_path: str
     key_variable: str | None = None
+    traits: Traits = PLAIN
+
+
+def openai_prefixes(*modes: Mode) -> dict[Mode, str]:
+    """LiteLLM's provider prefixes for a server that speaks OpenAI's API in these modes."""
+    return {mode: MODES[mode].prefix for mode in modes}
 
 
 def provider_plan(
     provider: Provider,
-    context: Context,
+    context: HostContext,
     dialect: Dialect,
     *,
     unit: str,
@@ -45,12 +54,13 @@ def provider_plan(
     stop_seconds: int = STOP_SECONDS,
     reaches_out: bool = False,
     weights: Sequence[CardWeights] = (),
+    kept_models: Sequence[KeptModel] = (),
 ) -> ServicePlan:
     """The plan of a provider that is one unit.
 
     Args:
         unit: name of its unit.
-        template: the unit's template, below `templates/systemd`.
+        template: the unit's template, below `templates`.
         command: the program and its arguments.
         environment: variables that anybody may see.
         installs: what it runs from.
@@ -58,13 +68,13 @@ def provider_plan(
         stop_seconds: how long a stop may take before systemd kills it.
         reaches_out: it fetches something from elsewhere while it runs.
         reads: files that the process reads from the generation: path → text.
-        weights: as in `Backend`.
+        weights, kept_models: as in `Backend`.
     """
     address = f"http://{provider.reachable_at}:{provider.port}"
     login = _login(provider, context, dialect, unit)
     secrets = login.given(login.server_variable) if login else {}
     gpus = provider.cards
-    planned = Unit(
+    planned = ServerUnit(
         name=unit,
         text=unit_file(
             template,
@@ -103,6 +113,8 @@ def provider_plan(
             api_base=address + dialect.api_path,
             models=provider.served(),
             gpus=gpus,
+            traits=dialect.traits,
+            kept_models=tuple(kept_models),
             weights=tuple(weights),
             login=login,
         ),
@@ -110,7 +122,7 @@ def provider_plan(
     )
 
 
-def _login(provider: Provider, context: Context, dialect: Dialect, unit: str) -> Login | None:
+def _login(provider: Provider, context: HostContext, dialect: Dialect, unit: str) -> Login | None:
     if not isinstance(provider, KeyedProvider) or dialect.key_variable is None:
         return None
     return Login(

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from roles.plan.model import Install, Json
+from roles.plan.model import Install
+from roles.plan.recipes import BackendCheck, PythonEnvRecipe
 
 
 def read_lock(room: str, name: str) -> str:
@@ -28,13 +29,13 @@ class Indexes:
     extra: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
 
-    def arguments(self) -> list[Json]:
+    def arguments(self) -> tuple[str, ...]:
         """As uv takes them on its command line."""
-        arguments: list[Json] = ["--default-index", self.index] if self.index else []
+        arguments = ["--default-index", self.index] if self.index else []
         for option, values in (("--index", self.extra), ("--find-links", self.find_links)):
             for value in values:
                 arguments += [option, value]
-        return arguments
+        return tuple(arguments)
 
 
 def python_env(
@@ -50,6 +51,7 @@ def python_env(
     environment: Mapping[str, str] | None = None,
     needs: tuple[str, ...] = (),
     first_try: str = "pass",
+    backend: BackendCheck | None = None,
 ) -> Install:
     """An environment with exactly what a lock pins.
 
@@ -64,22 +66,20 @@ def python_env(
         environment: variables for the installation.
         needs: see `Install`.
         first_try: Python that must run in the new environment before it counts.
+        backend: the backend of llama.cpp that it must bring.
     """
-    variables: dict[str, Json] = dict(environment or {})
+    imports = f"from importlib.metadata import version\nassert version('{package}') == '{version}'\n{first_try}"
     return Install(
-        kind="python-env",
         name=name,
         title=f"{package} {version}",
-        recipe={
-            "requirements": requirements,
-            "build_requirements": build_requirements,
-            "indexes": indexes.arguments(),
-            "environment": variables,
-            "check": [
-                "-c",
-                f"from importlib.metadata import version\nassert version('{package}') == '{version}'\n{first_try}",
-            ],
-        },
+        recipe=PythonEnvRecipe(
+            requirements=requirements,
+            build_requirements=build_requirements,
+            indexes=indexes.arguments(),
+            environment=environment or {},
+            check=("-c", imports),
+            backend=backend,
+        ),
         needs=needs,
         platform=("machine", "os", "python"),
         disk=disk,

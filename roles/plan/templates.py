@@ -1,4 +1,8 @@
-"""Jinja2 over the project's `templates/` folder, wherever the project is installed and whatever the working folder."""
+"""Jinja2 over the project's `templates/` folder, wherever the project is installed and whatever the working folder.
+
+What several share lies in it, a service's own in `templates/<room>/`. A room of elsewhere brings a folder of its own,
+whose templates are called alike: `<room>/<template>`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 
 _ROLES = Path(__file__).resolve().parent.parent
 
@@ -52,10 +56,19 @@ def _to_yaml(value: object) -> str:
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120).rstrip("\n")
 
 
+_OF_ROOMS: dict[str, BaseLoader] = {}
+"""Room of elsewhere → its templates."""
+
+
+def add_templates(room: str, folder: Path) -> None:
+    """Make the templates in a room's own folder known, as `<room>/<template>`."""
+    _OF_ROOMS[room] = FileSystemLoader(folder)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_folder()),
+        loader=ChoiceLoader([FileSystemLoader(_folder()), PrefixLoader(_OF_ROOMS)]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -39,7 +39,7 @@ def unit_file(
     user: str | None = None,
     **more: object,
 ) -> str:
-    """The text of a unit from `templates/systemd/<template>`.
+    """The text of a unit from `templates/<template>`, which extends `_unit.j2`.
 
     Args:
         unit: the unit's full name.
@@ -58,7 +58,7 @@ def unit_file(
         more: what the template itself asks for.
     """
     return render(
-        f"systemd/{template}",
+        template,
         layout=layout,
         unit=unit,
         service=service,

@@ -12,8 +12,9 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from roles.plan.layout import Layout
-from roles.plan.model import MEGABYTE, Install, Json
+from roles.plan.model import MEGABYTE, Install
 from roles.plan.python_env import python_env, read_lock
+from roles.plan.recipes import FilesRecipe
 
 COMMAND = "bin/verify"
 """Path of the command below the generation."""
@@ -32,16 +33,16 @@ _KEPT_VARIABLES = (
 
 
 def verifier_installs() -> tuple[Install, ...]:
-    sources: dict[str, Json] = {"roles/__init__.py": ""}
+    sources = {"roles/__init__.py": ""}
     for package in ("contract", "verify"):
         sources |= _sources(files("roles") / package, f"roles/{package}")
     lock = read_lock("verify", "verifier")
     httpx = next(line.split()[0] for line in lock.splitlines() if line.startswith("httpx==")).removeprefix("httpx==")
     environment = python_env(
-        ENVIRONMENT, "httpx", httpx, requirements=lock, disk=20 * MEGABYTE, work_disk=20 * MEGABYTE
+        ENVIRONMENT, "httpx", httpx, requirements=lock, disk=40 * MEGABYTE, work_disk=40 * MEGABYTE
     )
     return (
-        Install(kind="files", name=SOURCES, title="the verifier", recipe={"files": sources}),
+        Install(name=SOURCES, title="the verifier", recipe=FilesRecipe(sources)),
         replace(environment, title="the verifier's packages"),
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from roles.contract.generation import DIGEST_VARIABLE
 from roles.options import Gpus, Verification
 from roles.plan.layout import Layout
-from roles.plan.model import EnvValue, ServicePlan, Unit
+from roles.plan.model import EnvValue, ServicePlan, TimerUnit, TriggeredUnit
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
 from roles.plan.verifier import COMMAND, PATH, verifier_arguments, verifier_command, verifier_installs
@@ -27,10 +27,10 @@ def watch_plan(verification: Verification, layout: Layout, gpus: Sequence[Gpus])
     """The verifier and its two units. All are of the host, and of no service."""
     secrets: Mapping[str, EnvValue] = {WEBHOOK_VARIABLE: verification.webhook} if verification.webhook else {}
     textfile = metrics_file(verification, layout)
-    service = Unit(
+    service = TriggeredUnit(
         name=WATCH_UNIT,
         text=render(
-            f"systemd/{WATCH_UNIT}.j2",
+            f"host/{WATCH_UNIT}.j2",
             layout=layout,
             unit=WATCH_UNIT,
             # Not by the command, which would drop the secret from its environment.
@@ -44,20 +44,12 @@ def watch_plan(verification: Verification, layout: Layout, gpus: Sequence[Gpus])
             digest_placeholder=DIGEST_PLACEHOLDER,
         ),
         environment=secrets,
-        reads=(),
-        installs=(),
         start_timeout=_LONGEST_RUN,
-        endpoint=None,
-        triggered=True,
     )
-    timer = Unit(
+    timer = TimerUnit(
         name=WATCH_TIMER,
-        text=render(f"systemd/{WATCH_TIMER}.j2", layout=layout, unit=WATCH_TIMER, every=verification.every),
-        environment={},
-        reads=(),
-        installs=(),
+        text=render(f"host/{WATCH_TIMER}.j2", layout=layout, unit=WATCH_TIMER, every=verification.every),
         start_timeout=10,
-        endpoint=None,
     )
     return ServicePlan(
         units=(service, timer),

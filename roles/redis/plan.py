@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-from roles.plan import Context, Endpoint, Login, ServicePlan, Unit, render, unit_file
+from roles.plan import Endpoint, HostContext, Login, ServerUnit, ServicePlan, render, unit_file
 from roles.redis.options import Redis
 
 _UNIT = "ai-backend-redis.service"
@@ -16,20 +16,20 @@ _GATEWAYS_VARIABLE = "CACHE_PASSWORD"
 """LiteLLM takes a variable of the other name for a setting of its own."""
 
 
-def plan_redis(redis: Redis, context: Context) -> ServicePlan:
+def plan_redis(redis: Redis, context: HostContext) -> ServicePlan:
     """`ai-backend-redis.service`."""
     layout = context.layout
     config = f"{layout.config}/{_CONFIG}"
     files = {
-        _CONFIG: render("redis.conf.j2", redis=redis),
+        _CONFIG: render("redis/redis.conf.j2", redis=redis),
         _START: (resources.files("roles") / "redis" / "start.sh").read_text(),
     }
     login = Login(redis.password, layout.secret_file(_UNIT), _PASSWORD_VARIABLE, _GATEWAYS_VARIABLE)
     secrets = login.given(_PASSWORD_VARIABLE)
-    unit = Unit(
+    unit = ServerUnit(
         name=_UNIT,
         text=unit_file(
-            "redis.service.j2",
+            "redis/redis.service.j2",
             layout=layout,
             unit=_UNIT,
             service=redis,
@@ -43,7 +43,6 @@ def plan_redis(redis: Redis, context: Context) -> ServicePlan:
         ),
         environment=secrets,
         reads=tuple(files),
-        installs=(),
         start_timeout=redis.start_timeout,
         endpoint=Endpoint(redis.bind, redis.port, f"redis://{redis.reachable_at}:{redis.port}"),
     )

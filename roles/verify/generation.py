@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
+from roles.contract import manifest
+from roles.contract.manifest import PLAIN, Canary, Deployment, Front, Gpus, KeptModel, ModelList, Probe, Scope, Traits
+from roles.contract.modes import Mode
 from roles.verify.probe.environment_file import parse_environment
 from roles.verify.verdict.claim import CannotCheck
 from roles.verify.verdict.quoting import read_foreign
 
-Scope: TypeAlias = Literal["system", "user"]
-Mode: TypeAlias = Literal["chat", "completion", "embedding", "rerank"]
+__all__ = [
+    "DIGEST_VARIABLE",
+    "PLAIN",
+    "Beside",
+    "Cache",
+    "Canary",
+    "CardWeights",
+    "ConfigError",
+    "Deployment",
+    "Front",
+    "Gateway",
+    "Generation",
+    "Gpus",
+    "KeptModel",
+    "Mode",
+    "ModelList",
+    "Probe",
+    "Provider",
+    "Route",
+    "Scope",
+    "Service",
+    "Task",
+    "Traits",
+    "load_generation",
+]
 
 DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
 """Environment variable in which each process carries its unit's digest."""
 
+_PACKAGES_FILE = "packages.yaml"
 _DIGEST_LINE = re.compile(rf"^Environment={DIGEST_VARIABLE}=(\S+)$", re.MULTILINE)
 
 
@@ -54,14 +83,6 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Gpus:
-    """The cards that a provider uses: those of the UUIDs; none given = those of the host that it needs."""
-
-    vendor: str
-    uuids: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class CardWeights:
     """A model whose layers are to be in the memory of cards.
 
@@ -81,10 +102,11 @@ class Provider:
     """A model server: its unit, and the names of the tasks without which it does not serve all of its models.
 
     Attributes:
-        kind: what it runs, e.g. `vllm`.
-        api_base: where the gateway asks it; told in reports, as its `models` are, and not checked.
+        kind: what it runs, e.g. `vllm`, for reports.
+        api_base: where the gateway asks it; shown in reports, as its `models` are, and not checked.
         gpus: none = it computes on the processor.
         weights: the models of which it has one in the memory of its cards; empty = that is not known.
+        kept_models: the models that it must keep.
     """
 
     name: str
@@ -95,6 +117,19 @@ class Provider:
     models: tuple[str, ...] = ()
     gpus: Gpus | None = None
     weights: tuple[CardWeights, ...] = ()
+    kept_models: tuple[KeptModel, ...] = ()
+    traits: Traits = PLAIN
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A service beside providers, cache and gateway: its unit, and the names of the tasks that it needs."""
+
+    name: str
+    service: Service
+    kind: str
+    tasks: tuple[str, ...] = ()
+    traits: Traits = PLAIN
 
 
 @dataclass(frozen=True)
@@ -117,29 +152,6 @@ class Task:
     def wanted_digest(self) -> str:
         """As `Service.wanted_digest`."""
         return _digest_in(self.unit_file)
-
-
-@dataclass(frozen=True)
-class Front:
-    """How HAProxy, in front of the gateway's instances, is asked which of them get requests.
-
-    Attributes:
-        socket: its runtime socket, below the runtime folder of the systemd manager.
-        backend: its name of the group of instances.
-        servers: its names of them.
-    """
-
-    socket: str
-    backend: str
-    servers: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Canary:
-    """A model of the gateway whose only deployment is dead, and the route that it falls back to."""
-
-    name: str
-    route: str
 
 
 @dataclass(frozen=True)
@@ -209,29 +221,6 @@ class Gateway:
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """One backend of a route: `id` and `api_base` are what the gateway's answers name as their origin. Those of the
-    lowest `order` share the requests; others wait for these to fail."""
-
-    id: str
-    api_base: str
-    provider: str
-    weight: float = 1
-    order: int = 1
-
-
-@dataclass(frozen=True)
-class Probe:
-    """The question that verifies a route; `timeout` in seconds. A reranker puts the `documents` in order."""
-
-    prompt: str
-    expects: str | None
-    max_tokens: int
-    timeout: float
-    documents: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Route:
     """A public name and who may answer it.
 
@@ -269,7 +258,6 @@ class Route:
 class Generation:
     """All that the verifier knows about a host.
 
-
     Attributes:
         folder: where it lies, below its own name.
         gateway: None on a host that runs providers only.
@@ -279,6 +267,7 @@ class Generation:
         config: the folder that it was read from, by its lasting name.
         state: the folder of the host's history and of its kept verdicts.
         packages: the Debian packages that it runs from; none in a generation of a version that did not write them down.
+        beside: the services beside providers, cache and gateway.
     """
 
     folder: Path
@@ -293,6 +282,7 @@ class Generation:
     disks: tuple[Path, ...] = ()
     timer: str | None = None
     packages: tuple[str, ...] = ()
+    beside: tuple[Beside, ...] = ()
 
     @property
     def name(self) -> str:
@@ -302,7 +292,13 @@ class Generation:
     def services(self) -> tuple[Service, ...]:
         gateways = (self.gateway.service, *self.gateway.instances) if self.gateway else ()
         cache = (self.cache.service,) if self.cache else ()
-        return (*gateways, *cache, *(provider.service for provider in self.providers))
+        providers = (provider.service for provider in self.providers)
+        return (*gateways, *cache, *providers, *(each.service for each in self.beside))
+
+    def traits(self) -> dict[str, Traits]:
+        """How the servers behave, by their units."""
+        providers = {provider.service.unit: provider.traits for provider in self.providers}
+        return providers | {each.service.unit: each.traits for each in self.beside}
 
 
 def load_generation(config: Path) -> Generation:
@@ -315,197 +311,157 @@ def load_generation(config: Path) -> Generation:
         folder = config.resolve(strict=True)
     except OSError as error:
         raise ConfigError(f"{config}: {error.strerror}") from None
-    providers = _Entry.of_file(folder / "providers.yaml")
-    mappings = _Entry.of_file(folder / "model-mappings.yaml")
-    gateway = providers.entry("gateway") if "gateway" in providers.values else None
-    cache = providers.entry("cache") if "cache" in providers.values else None
+    read = _read_manifest(manifest.Providers, folder / manifest.PROVIDERS_FILE)
+    models = _read_manifest(manifest.Models, folder / manifest.MODELS_FILE).models
     return Generation(
         folder=folder,
-        scope=cast(Scope, providers.choice("scope", ("system", "user"))),
-        gateway=_gateway(gateway, folder) if gateway else None,
-        providers=tuple(_provider(entry, folder) for entry in providers.entries("providers")),
-        routes=tuple(_route(entry) for entry in mappings.entries("models")),
-        tasks=tuple(_task(entry, folder) for entry in providers.entries("tasks")),
-        cache=_cache(cache, folder) if cache else None,
-        disks=tuple(map(Path, providers.texts("disks"))),
+        scope=read.scope,
+        gateway=_gateway(read.gateway, folder) if read.gateway else None,
+        providers=tuple(_provider(each, folder) for each in read.providers),
+        routes=tuple(map(_route, models)),
+        tasks=tuple(_task(each, folder) for each in read.tasks),
+        cache=_cache(read.cache, folder) if read.cache else None,
+        disks=tuple(map(Path, read.disks)),
         config=config,
-        state=Path(providers.text("state")),
-        timer=providers.text("timer"),
-        packages=_packages(folder / "packages.yaml"),
-    )
-
-
-def _packages(file: Path) -> tuple[str, ...]:
-    return _Entry.of_file(file).texts("packages") if file.exists() else ()
-
-
-def _gateway(entry: _Entry, folder: Path) -> Gateway:
-    return Gateway(
-        service=_service(entry, folder),
-        url=entry.text("url").rstrip("/"),
-        key_file=folder / entry.text("key_file"),
-        key_variable=entry.text("key_variable"),
-        instance_key_file=Path(entry.text("instance_key_file")),
-        instance_key_variable=entry.text("instance_key_variable"),
-        instance_url=entry.text("instance_url"),
-        cooldown=entry.number("cooldown"),
-        instances=tuple(_service(instance, folder) for instance in entry.entries("instances")),
-        front=None if entry.values.get("front") is None else _front(entry.entry("front")),
-        canary=None if entry.values.get("canary") is None else _canary(entry.entry("canary")),
-    )
-
-
-def _cache(entry: _Entry, folder: Path) -> Cache:
-    service, rest = _service(entry, folder), entry.number("rest")
-    if entry.values.get("password_file") is None:
-        return Cache(service, rest)
-    return Cache(service, rest, folder / entry.text("password_file"), entry.text("password_variable"))
-
-
-def _canary(entry: _Entry) -> Canary:
-    return Canary(name=entry.text("name"), route=entry.text("route"))
-
-
-def _front(entry: _Entry) -> Front:
-    return Front(socket=entry.text("socket"), backend=entry.text("backend"), servers=entry.texts("servers"))
-
-
-def _provider(entry: _Entry, folder: Path) -> Provider:
-    gpus = None if entry.values.get("gpus") is None else entry.entry("gpus")
-    return Provider(
-        name=entry.text("name"),
-        service=_service(entry, folder),
-        tasks=entry.texts("tasks"),
-        kind=entry.text("kind"),
-        gpus=Gpus(gpus.text("vendor"), gpus.texts("uuids")) if gpus else None,
-        # A generation of a version that did not compare them says nothing of them.
-        weights=tuple(map(_weights, entry.entries("weights"))) if "weights" in entry.values else (),
-        api_base=entry.text("api_base"),
-        models=entry.texts("models"),
-    )
-
-
-def _weights(entry: _Entry) -> CardWeights:
-    layers = None if entry.values.get("layers") is None else int(entry.number("layers"))
-    return CardWeights(Path(entry.text("file")), layers, entry.flag("if_free"))
-
-
-def _service(entry: _Entry, folder: Path) -> Service:
-    unit = entry.text("unit")
-    return Service(
-        unit=unit,
-        bind=entry.text("bind"),
-        port=int(entry.number("port")),
-        ready_url=entry.text("ready_url"),
-        start_timeout=entry.number("start_timeout"),
-        unit_file=folder / "units" / unit,
-    )
-
-
-def _task(entry: _Entry, folder: Path) -> Task:
-    unit = entry.text("unit")
-    return Task(
-        unit=unit,
-        done_file=entry.text("done_file"),
-        holds=entry.texts("holds"),
-        start_timeout=entry.number("start_timeout"),
-        unit_file=folder / "units" / unit,
-    )
-
-
-def _route(entry: _Entry) -> Route:
-    probe = entry.entry("probe")
-    return Route(
-        name=entry.text("name"),
-        aliases=entry.texts("aliases"),
-        mode=cast(Mode, entry.choice("mode", get_args(Mode))),
-        deployments=tuple(
-            Deployment(
-                id=deployment.text("id"),
-                api_base=deployment.text("api_base"),
-                provider=deployment.text("provider"),
-                weight=deployment.number("weight"),
-                order=int(deployment.number("order")),
-            )
-            for deployment in entry.entries("deployments")
+        state=Path(read.state),
+        timer=read.timer,
+        packages=_packages(folder / _PACKAGES_FILE),
+        beside=tuple(
+            Beside(each.name, _service(each, folder), each.kind, each.tasks, each.traits) for each in read.services
         ),
-        probe=Probe(
-            prompt=probe.text("prompt"),
-            expects=None if probe.values.get("expects") is None else probe.text("expects"),
-            max_tokens=int(probe.number("max_tokens")),
-            timeout=probe.number("timeout"),
-            documents=probe.texts("documents") if "documents" in probe.values else (),
-        ),
-        tools=entry.flag("tools"),
-        structured_outputs=entry.flag("structured_outputs"),
-        balance=entry.flag("balance"),
-        fallbacks=entry.texts("fallbacks"),
-        context_window_fallbacks=entry.texts("context_window_fallbacks"),
-        content_policy_fallbacks=entry.texts("content_policy_fallbacks"),
     )
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """A mapping of a YAML file that knows its place, so that an error can name it."""
+class _Packages:
+    packages: tuple[str, ...]
 
-    place: str
-    values: Mapping[str, Any]
 
-    @classmethod
-    def of_file(cls, file: Path) -> _Entry:
-        try:
-            content = yaml.safe_load(file.read_text())
-        except OSError as error:
-            raise ConfigError(f"{file}: {error.strerror}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{file}: {' '.join(str(error).split())}") from None
-        return cls._of(f"{file}:", content)
+def _packages(file: Path) -> tuple[str, ...]:
+    return _read_manifest(_Packages, file).packages if file.exists() else ()
 
-    @classmethod
-    def _of(cls, place: str, content: object) -> _Entry:
-        if not isinstance(content, dict):
-            raise ConfigError(f"{place} must be a mapping")
-        return cls(place, content)
 
-    def text(self, key: str) -> str:
-        return cast(str, self._value(key, str, "a text"))
+def _gateway(read: manifest.Gateway, folder: Path) -> Gateway:
+    return Gateway(
+        service=_service(read, folder),
+        url=read.url.rstrip("/"),
+        key_file=folder / read.key_file,
+        key_variable=read.key_variable,
+        instance_key_file=folder / read.instance_key_file,
+        instance_key_variable=read.instance_key_variable,
+        instance_url=read.instance_url,
+        cooldown=read.cooldown,
+        instances=tuple(_service(instance, folder) for instance in read.instances),
+        front=read.front,
+        canary=read.canary,
+    )
 
-    def number(self, key: str) -> float:
-        return cast(float, self._value(key, (int, float), "a number"))
 
-    def flag(self, key: str) -> bool:
-        value = self.values.get(key)
-        if not isinstance(value, bool):
-            raise ConfigError(f"{self.place} {key} is {value!r}, not true or false")
-        return value
+def _cache(read: manifest.Cache, folder: Path) -> Cache:
+    password_file = folder / read.password_file if read.password_file else None
+    return Cache(_service(read, folder), read.cooldown, password_file, read.password_variable or "")
 
-    def choice(self, key: str, choices: Sequence[str]) -> str:
-        value = self.text(key)
-        if value not in choices:
-            raise ConfigError(f"{self.place} {key} is {value!r}, not one of {', '.join(choices)}")
-        return value
 
-    def entry(self, key: str) -> _Entry:
-        return self._of(f"{self.place} {key}", self._value(key, dict, "a mapping"))
+def _provider(read: manifest.Provider, folder: Path) -> Provider:
+    return Provider(
+        name=read.name,
+        service=_service(read, folder),
+        tasks=read.tasks,
+        kind=read.kind,
+        api_base=read.api_base,
+        models=read.models,
+        gpus=read.gpus,
+        weights=tuple(CardWeights(Path(each.file), each.layers, each.if_free) for each in read.weights),
+        kept_models=read.kept_models,
+        traits=read.traits,
+    )
 
-    def entries(self, key: str) -> tuple[_Entry, ...]:
-        items = self._value(key, list, "a list")
-        return tuple(self._of(f"{self.place} {key}[{index}]", item) for index, item in enumerate(items))
 
-    def texts(self, key: str) -> tuple[str, ...]:
-        items = self._value(key, list, "a list")
-        if not all(isinstance(item, str) for item in items):
-            raise ConfigError(f"{self.place} {key} must be a list of texts")
-        return tuple(items)
+def _service(read: manifest.Server, folder: Path) -> Service:
+    return Service(
+        unit=read.unit,
+        bind=read.bind,
+        port=read.port,
+        ready_url=read.ready_url,
+        start_timeout=read.start_timeout,
+        unit_file=folder / "units" / read.unit,
+    )
 
-    def _value(self, key: str, kind: type | tuple[type, ...], what: str) -> Any:
-        if key not in self.values:
-            raise ConfigError(f"{self.place} lacks {key}")
-        value = self.values[key]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ConfigError(f"{self.place} {key} is {value!r}, not {what}")
-        return value
+
+def _task(read: manifest.Task, folder: Path) -> Task:
+    return Task(
+        unit=read.unit,
+        done_file=read.done_file,
+        holds=read.effect_command,
+        start_timeout=read.start_timeout,
+        unit_file=folder / "units" / read.unit,
+    )
+
+
+def _route(read: manifest.Model) -> Route:
+    return Route(
+        name=read.name,
+        aliases=read.aliases,
+        mode=read.mode,
+        deployments=read.deployments,
+        probe=read.probe,
+        tools=read.tools,
+        structured_outputs=read.structured_outputs,
+        balance=read.balance,
+        fallbacks=read.fallbacks,
+        context_window_fallbacks=read.context_window_fallbacks,
+        content_policy_fallbacks=read.content_policy_fallbacks,
+    )
+
+
+_T = TypeVar("_T")
+
+
+def _read_manifest(shape: type[_T], file: Path) -> _T:
+    try:
+        content = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {' '.join(str(error).split())}") from None
+    try:
+        # By way of JSON its lists are taken for tuples, and nothing else for anything else.
+        return TypeAdapter(shape).validate_json(json.dumps(content, default=str), strict=True)
+    except ValidationError as error:
+        raise ConfigError(f"{file}: {_problem(**error.errors()[0])}") from None
+
+
+_WANTED = {
+    "string_type": "a text",
+    "int_type": "a number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+}
+
+
+def _problem(type: str, loc: Sequence[str | int], input: object, msg: str, **more: Any) -> str:
+    """What is wrong at a place of a file, from one of pydantic's errors."""
+    *outer, key = loc or [""]
+    match type:
+        case "missing":
+            return f"{_place(outer)} lacks {key}".lstrip()
+        case "dataclass_type":
+            return f"{_place(loc)} must be a mapping".lstrip()
+        case "string_type" if isinstance(key, int):
+            return f"{_place(outer)} must be a list of texts"
+        case "literal_error":
+            choices = ", ".join(re.findall(r"'([^']*)'", more["ctx"]["expected"]))
+            return f"{_place(loc)} is {input!r}, not one of {choices}"
+        case _ if type in _WANTED:
+            return f"{_place(loc)} is {input!r}, not {_WANTED[type]}"
+        case _:
+            return f"{_place(loc)} is {input!r}: {msg}"
+
+
+def _place(loc: Sequence[str | int]) -> str:
+    """Keys and numbers of items on the way to a value: `models[0] deployments[1] weight`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f" {part}" for part in loc).lstrip()
 
 
 def _digest_in(unit_file: Path) -> str:

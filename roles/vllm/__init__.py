@@ -1,10 +1,9 @@
 """vLLM."""
 
-from roles.options import Service
-from roles.plan import Planner
+from roles.plan import register
 from roles.vllm.options import Vllm, VllmPackage
 from roles.vllm.plan import plan_vllm
 
-PLANNERS: dict[type[Service], Planner] = {Vllm: plan_vllm}
+ROOM = register("vllm", {Vllm: plan_vllm})
 
-__all__ = ["PLANNERS", "Vllm", "VllmPackage"]
+__all__ = ["ROOM", "Vllm", "VllmPackage"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from roles.contract.manifest import Traits
+from roles.contract.modes import MODES
 from roles.plan import (
     MEGABYTE,
-    Context,
     Dialect,
+    HostContext,
     Indexes,
     Install,
     ServicePlan,
@@ -16,12 +18,20 @@ from roles.plan import (
 )
 from roles.vllm.options import Vllm, VllmPackage
 
+TRAITS = Traits(
+    # Its workers, by gloo and NCCL.
+    talks_to_itself=True,
+    # With several cards PyTorch's store listens on all addresses, whatever it is configured with.
+    listens_elsewhere="PyTorch's own, to be kept behind a firewall",
+    fills_cards=True,
+)
 _DIALECT = Dialect(
     kind="vllm",
-    prefixes=dict.fromkeys(("chat", "completion", "embedding", "rerank"), "hosted_vllm"),
+    prefixes=dict.fromkeys(MODES, "hosted_vllm"),
     api_path="/v1",
     ready_path="/health",
     key_variable="VLLM_API_KEY",
+    traits=TRAITS,
 )
 _GPU_PACKAGES = ("gcc", "libc6-dev", "python3-dev")
 """Triton compiles launchers for its kernels, when the server starts."""
@@ -36,7 +46,7 @@ _CPU_PACKAGES = ("libnuma1",)
 """vLLM's own kernels for processors link to it, and without it fail late and with another message."""
 
 
-def plan_vllm(vllm: Vllm, context: Context) -> ServicePlan:
+def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
     """`vllm@<name>.service`."""
     layout = context.layout
     package, model = _environment(vllm.package), model_install(vllm.model)
@@ -63,7 +73,7 @@ def plan_vllm(vllm: Vllm, context: Context) -> ServicePlan:
         context,
         _DIALECT,
         unit=unit,
-        template="vllm.service.j2",
+        template="vllm/vllm.service.j2",
         command=command,
         environment={
             # Models are fetched by the deploy, and nothing else is to leave the host.

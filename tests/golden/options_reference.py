@@ -11,20 +11,12 @@ from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from roles.litellm import LiteLLM
-from roles.llama_cpp import (
-    LlamaCppBuild,
-    LlamaCppPython,
-    LlamaCppRelease,
-    LlamaServer,
-    PythonServerModel,
-    PythonWheel,
-)
-from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.options import (
+    Cache,
     Deployment,
     EnvSecret,
     FileSecret,
+    Gateway,
     GeneratedSecret,
     Gpus,
     HubFile,
@@ -32,8 +24,10 @@ from roles.options import (
     LocalFile,
     Options,
     Probe,
+    Provider,
     PythonSdist,
     Route,
+    Service,
     Stack,
     SystemScope,
     TextFile,
@@ -41,40 +35,64 @@ from roles.options import (
     UrlFile,
     UserScope,
 )
-from roles.redis import Redis
-from roles.vllm import Vllm, VllmPackage
+from roles.plan import Room, rooms
 
-SECTIONS: dict[str, Sequence[type[Options]]] = {
+_SECTIONS: dict[str, Sequence[type[Options]] | type[Service]] = {
     "The stack": (Stack, SystemScope, UserScope),
     "Routes": (Route, Deployment, Probe),
-    "The gateway": (LiteLLM, Redis),
-    "Providers": (
-        LlamaServer,
-        LlamaCppPython,
-        PythonServerModel,
-        LlamaCppBuild,
-        LlamaCppRelease,
-        PythonWheel,
-        Ollama,
-        OllamaRelease,
-        OllamaModel,
-        Vllm,
-        VllmPackage,
-    ),
+    "The gateway": Gateway,
+    "The gateway's cache": Cache,
+    "Providers": Provider,
+    "Further services": Service,
     "Graphics cards": (Gpus,),
     "Where files come from": (UrlFile, HubFile, HubModel, LocalFile, UrlArchive, PythonSdist, TextFile),
     "Secrets": (EnvSecret, FileSecret, GeneratedSecret),
 }
+"""Title → groups of options, or the kind of service of which the rooms have some."""
+_KINDS = (Gateway, Cache, Provider, Service)
 
 
-def options_reference() -> str:
+def sections(known: Sequence[Room] | None = None) -> dict[str, list[type[Options]]]:
+    """Title → the groups of options there; none of `known` = all rooms."""
+    found = {}
+    for title, groups in _SECTIONS.items():
+        if not isinstance(groups, type):
+            found[title] = list(groups)
+        elif of_rooms := [group for room in known or rooms() for group in _groups_of(room, groups)]:
+            found[title] = of_rooms
+    return found
+
+
+def _groups_of(room: Room, kind: type[Service]) -> list[type[Options]]:
+    """The services of that kind that a room has, then the groups of options that they take and that are its own."""
+    services = [each for each in room.planners if next(known for known in _KINDS if issubclass(each, known)) is kind]
+    found: dict[type[Options], None] = dict.fromkeys(services)
+    waiting: list[type[Options]] = [*services]
+    while waiting:
+        for field in waiting.pop(0).model_fields.values():
+            own = [group for group in _named_in(field.annotation) if not group.__module__.startswith("roles.options.")]
+            waiting += [group for group in own if group not in found]
+            found |= dict.fromkeys(own)
+    return list(found)
+
+
+def _named_in(annotation: Any) -> Iterator[type[Options]]:
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        if issubclass(annotation, Options):
+            yield annotation
+        return
+    for argument in get_args(annotation):
+        yield from _named_in(argument)
+
+
+def options_reference(known: Sequence[Room] | None = None) -> str:
     """The text of `docs/options.md`."""
     lines = [
         "# Options",
         "",
         "Everything that an inventory may declare. `make golden` writes this page from the `options` modules.",
     ]
-    for title, groups in SECTIONS.items():
+    for title, groups in sections(known).items():
         lines += ["", f"## {title}"]
         for group in groups:
             lines += ["", f"### `{group.__name__}`", "", *_described(group)]

@@ -45,7 +45,7 @@ def _installs(plan: HostPlan) -> str:
             "title": install.title,
             "needs": list(install.needs),
             "platform": list(install.platform),
-            "recipe": {key: _shortened(value) for key, value in install.recipe.items()},
+            "recipe": {key: _shortened(value) for key, value in install.recipe.document().items()},
         }
         for install in plan.installs
     ]

@@ -5,18 +5,21 @@ from __future__ import annotations
 import pytest
 
 from roles.options import Options, OptionsError
-from roles.rooms import PLANNERS
-from tests.golden.options_reference import SECTIONS, options_reference
+from roles.plan import rooms
+from tests.golden.options_reference import options_reference, sections
 from tests.inventories import INVENTORY
 
 _PAGE = INVENTORY.parent / "docs" / "options.md"
-_GROUPS = [group for groups in SECTIONS.values() for group in groups]
+ROOMS = INVENTORY.parent / "roles"
+PROJECT = [room for room in rooms() if (ROOMS / room.name).is_dir()]
+"""The rooms of the project: a test run may know more."""
+_GROUPS = [group for groups in sections(PROJECT).values() for group in groups]
 
 
-def test_the_options_page_is_what_the_spec_says(pytestconfig: pytest.Config) -> None:
+def test_the_options_page_is_what_the_options_say(pytestconfig: pytest.Config) -> None:
     if pytestconfig.getoption("--write-golden"):
-        _PAGE.write_text(options_reference())
-    assert _PAGE.read_text() == options_reference(), "run `make golden` and read the diff"
+        _PAGE.write_text(options_reference(PROJECT))
+    assert _PAGE.read_text() == options_reference(PROJECT), "run `make golden` and read the diff"
 
 
 @pytest.mark.parametrize("group", _GROUPS, ids=lambda group: group.__name__)
@@ -26,10 +29,15 @@ def test_every_option_has_a_line_of_help(group: type[Options]) -> None:
 
 
 def test_every_service_is_on_the_page() -> None:
-    assert set(PLANNERS) <= set(_GROUPS)
+    assert {service for room in PROJECT for service in room.planners} <= set(_GROUPS)
 
 
 @pytest.mark.parametrize("group", _GROUPS, ids=lambda group: group.__name__)
 def test_every_group_refuses_an_unknown_option(group: type[Options]) -> None:
     with pytest.raises((OptionsError, TypeError), match="no_such_option"):
         group(**{"no_such_option": 1})
+
+
+def test_every_room_of_a_service_is_registered() -> None:
+    folders = {options.parent.name for options in ROOMS.glob("*/options.py")}
+    assert folders == {room.name for room in PROJECT}

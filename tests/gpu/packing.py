@@ -52,7 +52,7 @@ def make_pack(folder: Path, version: str, say: Callable[[str], None]) -> None:
         say(f"fetching packages for Python {version}")
         own = ["export", "--frozen", "--no-default-groups", "--group", "gpu", "--no-emit-project", "--no-header"]
         _install(beside / "check", _uv(own), version, only_binary=True)
-        recipe = python_install(BUILD).recipe
+        recipe = python_install(BUILD).recipe.document()
         _install(beside / "server", str(recipe["requirements"]), version, constraints=str(recipe["build_requirements"]))
         say("fetching the source of llama.cpp")
         sdist = _fetch_source(beside, SOURCE.package, SOURCE.version, SOURCE.sha256)

@@ -32,7 +32,7 @@ def llama_cpp_bin(lab: Lab, build: LlamaCppBuild) -> Path:
     """The folder with `llama-server` and its libraries; built when it is not there, which takes a minute or, with an
     empty ccache, six."""
     install = native_install(build)
-    name = hashlib.sha256(json.dumps(dict(install.recipe), sort_keys=True).encode()).hexdigest()[:16]
+    name = hashlib.sha256(json.dumps(install.recipe.document(), sort_keys=True).encode()).hexdigest()[:16]
     folder = lab.folders.llama_cpp / name
     with locked(lab.folders.root / "llama-cpp.lock"):
         if not folder.exists():
@@ -66,7 +66,7 @@ def _build(host: LabHost, install: Install, packages: Sequence[str]) -> None:
     layout = layout_of(SystemScope())
     _run(host, system_request(layout, packages))
     uv = UvTool(folder=f"{layout.installs}/uv/lab", requirements=read_lock("host", "uv"))
-    resolved = ResolvedInstall(install, digest="lab", folder="/opt/ai-backend/lab", recipe=install.recipe)
+    resolved = ResolvedInstall(install, digest="lab", folder="/opt/ai-backend/lab", recipe=install.recipe.document())
     _run(host, install_request(layout, resolved, uv))
 
 

@@ -40,9 +40,7 @@ def test_the_instances_differ_by_their_port_alone() -> None:
 
 
 def test_the_front_has_the_endpoint_and_the_instances_have_loopback() -> None:
-    endpoints = {
-        unit.name: (unit.endpoint.bind, unit.endpoint.port) for unit in plan_with(bind="0.0.0.0").units if unit.endpoint
-    }
+    endpoints = {unit.name: (unit.endpoint.bind, unit.endpoint.port) for unit in plan_with(bind="0.0.0.0").servers}
     assert endpoints[FRONT] == ("0.0.0.0", 4000)
     assert (endpoints[A], endpoints[B]) == (("127.0.0.1", 4001), ("127.0.0.1", 4002))
 

@@ -226,7 +226,7 @@ def test_a_reranker_is_asked_a_question_of_its_kind() -> None:
     mappings = yaml.safe_load(plan_of(everything()).files["model-mappings.yaml"])
     probes = {entry["name"]: entry["probe"] for entry in mappings["models"]}
     assert probes["r"]["expects"] in probes["r"]["documents"][-1]
-    assert "documents" not in probes["p"]
+    assert probes["p"]["documents"] == []
     with pytest.raises(OptionsError, match="at least two `documents`"):
         route("r", "ranker", mode="rerank", probe=Probe(expects="yes"))
     with pytest.raises(OptionsError, match='set `mode="rerank"`'):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from roles import rooms
 from roles.llama_cpp import (
     LlamaCppBuild,
     LlamaCppPython,
@@ -30,8 +31,7 @@ from roles.options import (
     TextFile,
     UrlFile,
 )
-from roles.plan import Generation, HostPlan, Install, Json, PlatformKey, Unit, compile_stack, resolve
-from roles.rooms import PLANNERS
+from roles.plan import Generation, HostPlan, Install, Json, PlatformKey, Unit, resolve
 from tests.stacks import BUILD, CUDA_BUILD, MODEL, PLATFORM, native, python, small_stack, vllm
 
 CARD = "GPU-0a1b2c3d-0000"
@@ -55,7 +55,7 @@ def plan_of(provider: Provider) -> HostPlan:
         ],
         aliases={},
     )
-    return compile_stack(stack, PLANNERS)
+    return rooms.plan_of(stack)
 
 
 def unit_of(provider: Provider) -> Unit:
@@ -230,7 +230,7 @@ def test_a_build_is_for_the_hosts_cards_and_made_anew_for_others(
 
 def test_a_build_for_named_cards_does_not_depend_on_the_hosts() -> None:
     install = install_of(native(build=build_for("cuda", cuda_architectures=["80", "86-real"])), "source-build")
-    options = install.recipe["cmake_options"]
+    options = install.recipe.document()["cmake_options"]
     assert isinstance(options, dict)
     assert options["CMAKE_CUDA_ARCHITECTURES"] == "80;86-real"
     assert "gpu" not in install.platform
@@ -238,7 +238,7 @@ def test_a_build_for_named_cards_does_not_depend_on_the_hosts() -> None:
 
 def test_further_cmake_options_are_passed_on() -> None:
     install = install_of(native(build=build_for("cpu", cmake_options={"GGML_BLAS": "ON"})), "source-build")
-    options = install.recipe["cmake_options"]
+    options = install.recipe.document()["cmake_options"]
     assert isinstance(options, dict)
     assert options["GGML_BLAS"] == "ON"
 
@@ -246,7 +246,7 @@ def test_further_cmake_options_are_passed_on() -> None:
 @pytest.mark.parametrize(("backend", "name"), [("cuda", "CUDA"), ("hip", "ROCm"), ("vulkan", "Vulkan")])
 def test_a_build_for_cards_is_asked_for_its_backend(backend: Any, name: str) -> None:
     gpus = Gpus(vendor="amd") if backend == "vulkan" else None
-    recipe = install_of(native(build=build_for(backend), gpus=gpus), "source-build").recipe
+    recipe = install_of(native(build=build_for(backend), gpus=gpus), "source-build").recipe.document()
     assert recipe["backend"] == {"name": name, "libraries": "bin"}
     assert recipe["toolkit"] == backend
 
@@ -271,7 +271,7 @@ def test_a_release_needs_no_compiler() -> None:
 
 def test_a_release_is_unpacked_without_its_top_folder_and_run_from_there() -> None:
     install = install_of(native(build=RELEASE), "release")
-    assert install.recipe["archives"] == [{"url": RELEASE.url, "sha256": RELEASE.sha256, "strip": 1}]
+    assert install.recipe.document()["archives"] == [{"url": RELEASE.url, "sha256": RELEASE.sha256, "strip": 1}]
     assert command_of(native(build=RELEASE)).startswith("/etc/ai-backend/install/llama-cpp/llama-server ")
 
 
@@ -283,7 +283,7 @@ def test_a_releases_runtime_lies_beside_its_programs() -> None:
         subdirectory="build/bin",
         runtime=UrlFile(url="http://198.18.0.1/cudart.tar.gz", sha256="e" * 64),
     )
-    recipe = install_of(native(build=release), "release").recipe
+    recipe = install_of(native(build=release), "release").recipe.document()
     archives = recipe["archives"]
     assert isinstance(archives, list)
     assert archives[1] == {"url": release.runtime.url, "sha256": "e" * 64, "strip": 1, "into": "build/bin"}  # type: ignore[union-attr]
@@ -469,8 +469,12 @@ def test_a_wheel_brings_its_own_libraries_and_is_asked_for_its_backend(tmp_path:
     )
     server = python(build=wheel)
     (environment,) = [install for install in plan_of(server).installs if install.name == "llama-cpp-python"]
-    assert environment.recipe["indexes"] == ["--default-index", "http://198.18.0.1/whl/cu124"]
-    assert environment.recipe["backend"] == {"name": "CUDA", "libraries": "lib/python3.*/site-packages/llama_cpp/lib"}
+    recipe = environment.recipe.document()
+    assert recipe["indexes"] == ["--default-index", "http://198.18.0.1/whl/cu124"]
+    assert recipe["backend"] == {
+        "name": "CUDA",
+        "libraries": "lib/python3.*/site-packages/llama_cpp/lib",
+    }
     assert "source-build" not in {install.kind for install in plan_of(server).installs}
     assert "LLAMA_CPP_LIB_PATH" not in unit_of(server).text
 

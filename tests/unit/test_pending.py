@@ -130,7 +130,7 @@ def test_in_user_scope_lingering_is_part_of_the_job() -> None:
                 installs=[], disks={each: {"device": 1, "free": 10**9} for each in found["disks"]}
             ),
             None,
-            "/opt/ai-backend and /var/cache/ai-backend need 2130 MB for what is to be installed, and 1000 MB are free",
+            "/opt/ai-backend and /var/cache/ai-backend need 2170 MB for what is to be installed, and 1000 MB are free",
         ),
     ],
 )

@@ -85,7 +85,7 @@ def test_the_verifier_is_told_how_to_ask_it_and_how_long_the_gateway_leaves_it_a
 ) -> None:
     plan, redis = planned(**options)
     entry = yaml.safe_load(plan.files["providers.yaml"])["cache"]
-    assert (entry["unit"], entry["ready_url"], entry["rest"]) == (redis.name, "redis://127.0.0.1:6379", 10)
+    assert (entry["unit"], entry["ready_url"], entry["cooldown"]) == (redis.name, "redis://127.0.0.1:6379", 10)
     assert (entry["password_file"], entry["password_variable"]) == (file, "REDIS_PASSWORD")
     (gateway,) = [unit for unit in plan.units if unit.name.startswith("litellm")]
     assert "Environment=REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT=10\n" in gateway.text

@@ -14,10 +14,12 @@ import httpx
 import pytest
 
 from roles.host.programs import gpu
+from roles.ollama import plan as ollama_plan
 from roles.verify.checks import cards
 from roles.verify.checks.cards import card_checks
-from roles.verify.generation import CardWeights, Gpus, Provider, Service
+from roles.verify.generation import PLAIN, CardWeights, Gpus, Provider, Service, Traits
 from roles.verify.verdict.model import Check
+from roles.vllm import plan as vllm_plan
 from tests.deployed import context, deployed
 from tests.sparse_gguf import model
 
@@ -63,12 +65,12 @@ esac
     def checks(
         self,
         *uuids: str,
-        kind: str = "llama-server",
+        traits: Traits = PLAIN,
         url: str = "http://127.0.0.1:9/",
         weights: Sequence[CardWeights] = (),
     ) -> dict[str, Check]:
         service = Service("engine.service", "127.0.0.1", 8001, url, 30, Path("/nowhere"))
-        provider = Provider("engine", service, (), kind, gpus=Gpus("nvidia", uuids), weights=tuple(weights))
+        provider = Provider("engine", service, (), gpus=Gpus("nvidia", uuids), weights=tuple(weights), traits=traits)
         generation = deployed(self.config, providers=(provider,))
 
         async def run() -> list[Check]:
@@ -124,7 +126,10 @@ def test_an_engine_on_a_card_that_is_not_its_own_is_red(host: Host) -> None:
 
 def test_vllm_must_be_on_each_of_its_cards_and_the_others_on_one(host: Host) -> None:
     host.says("two_cards", f"{FIRST}, {OURS}, 4000, python")
-    assert host.memory(FIRST, SECOND, kind="vllm") == (False, "no memory of GPU 1 (NVIDIA GeForce RTX 3090 Ti)")
+    assert host.memory(FIRST, SECOND, traits=vllm_plan.TRAITS) == (
+        False,
+        "no memory of GPU 1 (NVIDIA GeForce RTX 3090 Ti)",
+    )
     assert host.memory(FIRST, SECOND)[0] is True
 
 
@@ -286,12 +291,12 @@ def ollama() -> Iterator[tuple[str, list[object]]]:
 def test_an_ollama_that_nobody_asks_holds_nothing_and_is_well(host: Host, ollama: tuple[str, list[object]]) -> None:
     address, loaded = ollama
     host.says("two_cards", f"{FIRST}, {ANOTHERS}, 100, other")
-    assert host.memory(FIRST, kind="ollama", url=address) == (
+    assert host.memory(FIRST, traits=ollama_plan.TRAITS, url=address) == (
         True,
         "no model is in memory, as nobody asked for one lately",
     )
     loaded.append({"name": "llama3.1:latest", "size_vram": 0})
-    assert host.memory(FIRST, kind="ollama", url=address)[0] is False
+    assert host.memory(FIRST, traits=ollama_plan.TRAITS, url=address)[0] is False
 
 
 def test_the_cards_are_looked_at_after_the_routes_have_been_asked(host: Host) -> None:

@@ -48,7 +48,7 @@ tasks:
 - unit: ollama-models.service
   done_file: ai-backend-ollama-models/done
   start_timeout: 300
-  holds: []
+  effect_command: []
 """
 MAPPINGS = """
 models:
@@ -114,7 +114,11 @@ def test_a_generation_is_read_as_it_lies_there(config: Path) -> None:
             name="qwen-coder-vllm",
             aliases=("gpt-4o",),
             mode="chat",
-            deployments=(Deployment("qwen-coder-vllm@qwen-coder", "http://127.0.0.1:8001/v1", "qwen-coder"),),
+            deployments=(
+                Deployment(
+                    "qwen-coder-vllm@qwen-coder", "http://127.0.0.1:8001/v1", "qwen-coder", model="qwen-coder-vllm"
+                ),
+            ),
             probe=Probe("Who are you?", None, 64, 120),
             tools=True,
             content_policy_fallbacks=("other",),
@@ -128,7 +132,7 @@ def test_a_generation_that_is_tried_out_is_asked_with_its_own_keys(config: Path,
     providers["gateway"]["key_file"] = "env/litellm.service.env"
     providers["cache"] = {
         **{key: providers["gateway"][key] for key in ("unit", "bind", "port", "ready_url", "start_timeout")},
-        **{"rest": 10, "password_file": "env/redis.env", "password_variable": "REDIS_PASSWORD"},
+        **{"cooldown": 10, "password_file": "env/redis.env", "password_variable": "REDIS_PASSWORD"},
     }
     new = config.resolve().with_name("2a1d")
     shutil.copytree(config.resolve(), new)

@@ -14,16 +14,18 @@ from typing import Any
 
 import pytest
 
+from roles.ollama import plan as ollama_plan
 from roles.verify.checks.clock import clock_check
 from roles.verify.checks.disks import disk_check
 from roles.verify.checks.memory import memory_check
 from roles.verify.checks.open_ports import open_ports_check
 from roles.verify.checks.restarts import restart_check
 from roles.verify.checks.units import Settled
-from roles.verify.generation import Provider, Service
+from roles.verify.generation import PLAIN, Provider, Service
 from roles.verify.probe.systemd import UnitState, parse_show
 from roles.verify.verdict.claim import CannotCheck
 from roles.verify.verdict.model import Check
+from roles.vllm import plan as vllm_plan
 from tests.deployed import deployed
 
 UNIT = "llama-server@native.service"
@@ -370,7 +372,9 @@ def fake_proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProc:
 
 
 def provider(kind: str, port: int, bind: str = "127.0.0.1") -> Provider:
-    return Provider(kind, Service(f"{kind}.service", bind, port, "http://x/", 30, Path("/nowhere")), (), kind)
+    service = Service(f"{kind}.service", bind, port, "http://x/", 30, Path("/nowhere"))
+    traits = {"ollama": ollama_plan.TRAITS, "vllm": vllm_plan.TRAITS}.get(kind, PLAIN)
+    return Provider(kind, service, (), kind, traits=traits)
 
 
 GENERATION = deployed(

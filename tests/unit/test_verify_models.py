@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from roles.host.programs.installers import install
-from roles.verify.checks.models import model_checks, ollama_checks
-from roles.verify.generation import Provider, Service, Task
+from roles.ollama.plan import TRAITS
+from roles.verify.checks.models import kept_model_checks, model_checks
+from roles.verify.generation import KeptModel, Provider, Service, Task
 from roles.verify.verdict.model import Check
 from tests.deployed import context, deployed
 from tests.labhost.faulty_mirror import FaultyMirror
@@ -162,23 +163,21 @@ class Ollama(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Tags)
         self.held = {"llama3.1:latest": "aaa"}
         self.folder = folder
-        (folder / "ollama").mkdir()
 
     def check(self, name: str, pinned: str | None = None, record: dict[str, str] | None = None) -> tuple[object, str]:
-        request = {"models": [{"name": name, "digest": pinned}]}
-        (self.folder / "ollama/own.json").write_text(json.dumps(request))
         (self.folder / "digests.json").unlink(missing_ok=True)
         if record is not None:
             (self.folder / "digests.json").write_text(json.dumps(record))
         url = f"http://127.0.0.1:{self.server_port}/api/version"
         service = Service("ollama.service", "127.0.0.1", self.server_port, url, 30, Path("/nowhere"))
         task = Task("ollama-models.service", "done", 30, Path("/nowhere"))
-        provider = Provider("own", service, (task.unit,), "ollama")
+        kept = (KeptModel(name, pinned),)
+        provider = Provider("own", service, (task.unit,), "ollama", kept_models=kept, traits=TRAITS)
         generation = deployed(self.folder, providers=(provider,), tasks=(task,))
 
         async def run() -> list[Check]:
             async with httpx.AsyncClient(trust_env=False) as client:
-                return list(await asyncio.gather(*ollama_checks(context(generation, client), ())))
+                return list(await asyncio.gather(*kept_model_checks(context(generation, client), ())))
 
         (check,) = asyncio.run(run())
         assert check.id == f"model/{name}@own/digest"

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from roles.contract.modes import MODES
 from roles.verify.checks.cooldown import outlast_cooldown
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Cache, Route
@@ -48,7 +49,7 @@ def cache_check(cache: Cache, routes: Sequence[Route], context: VerificationCont
     Args:
         routes: those that may be asked.
     """
-    talking = [route for route in routes if route.mode in ("chat", "completion")]
+    talking = [route for route in routes if MODES[route.mode].generates]
     if not talking:
         return Claim("gateway/cache", "gateway", "reaches its cache", "healthy").check(_health(context))
     claim = Claim(

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from roles.verify.context import VerificationContext
-from roles.verify.generation import CardWeights, Generation, Gpus, Provider
+from roles.verify.generation import CardWeights, Generation, Gpus, ModelList, Provider
 from roles.verify.probe.commands import output_of
 from roles.verify.probe.gguf import layers_size
 from roles.verify.probe.processes import processes_of
@@ -31,10 +31,6 @@ _LONGEST_ANSWER = 120.0
 _LONGEST_LIST = 10.0
 _IDLE_CARD = 64 << 20
 """Bytes that are in use on a card that nobody computes on: a display's at most."""
-_LOADS_ON_DEMAND = "ollama"
-"""The kind of provider that holds no memory while nobody asks it."""
-_FILLS_ALL = "vllm"
-"""The kind that puts a part of its model on each of its cards."""
 
 _LOOKS, _PAUSE = 5, 3.0
 """How often, and after how many seconds, what changes its models is looked at again."""
@@ -140,7 +136,7 @@ async def _memory(provider: Provider, gpus: Gpus, look: _Look, context: Verifica
         raise CheckFailed("gpu-wrong", f"it also holds memory of {_names(others)}")
     users = [card for card in wanted if held[card["index"]]]
     idle = [card for card in wanted if card not in users]
-    if users and idle and gpus.uuids and provider.kind == _FILLS_ALL:
+    if users and idle and gpus.uuids and provider.traits.fills_cards:
         raise CheckFailed("gpu-unused", f"no memory of {_names(idle)}")
     # The others take as many of their cards as a model needs.
     if users:
@@ -154,7 +150,8 @@ async def _memory(provider: Provider, gpus: Gpus, look: _Look, context: Verifica
                 "wholly or in part",
             )
         return "; ".join(f"{_name(card)}: {held[card['index']]}" for card in users)
-    if provider.kind == _LOADS_ON_DEMAND and not await _has_loaded(provider, context.client):
+    loaded = provider.traits.loaded_models
+    if loaded and not await _has_loaded(provider, loaded, context.client):
         return "no model is in memory, as nobody asked for one lately"
     if all(not card["processes"] and _used(card) > _IDLE_CARD for card in wanted):
         # WSL, and containers with process numbers of their own.
@@ -213,11 +210,11 @@ def _names(cards: Sequence[Mapping[str, Any]]) -> str:
     return " and ".join(map(_name, cards))
 
 
-async def _has_loaded(provider: Provider, client: httpx.AsyncClient) -> bool:
-    """Whether Ollama holds any model in memory."""
+async def _has_loaded(provider: Provider, loaded: ModelList, client: httpx.AsyncClient) -> bool:
+    """Whether it has any model in memory."""
     address = httpx.URL(provider.service.ready_url)
     try:
-        reply = await client.get(address.copy_with(path="/api/ps"), timeout=_LONGEST_LIST)
-        return bool(reply.json()["models"])
+        reply = await client.get(address.copy_with(path=loaded.path), timeout=_LONGEST_LIST)
+        return bool(reply.json()[loaded.items])
     except (httpx.HTTPError, ValueError, LookupError) as error:
         raise CannotCheck(f"it cannot be asked what it has loaded: {type(error).__name__}") from None

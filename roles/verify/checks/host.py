@@ -13,7 +13,7 @@ from roles.verify.checks.clock import clock_check
 from roles.verify.checks.disks import disk_check
 from roles.verify.checks.installs import install_checks
 from roles.verify.checks.memory import memory_check
-from roles.verify.checks.models import model_checks, ollama_checks
+from roles.verify.checks.models import kept_model_checks, model_checks
 from roles.verify.checks.open_ports import open_ports_check
 from roles.verify.checks.packages import packages_check
 from roles.verify.checks.restarts import restart_check
@@ -62,5 +62,5 @@ async def host_checks(
         *([packages_check(generation.packages)] if generation.packages else []),
         *install_checks(generation, deep=deep),
         *model_checks(generation, deep=deep),
-        *ollama_checks(context, brought),
+        *kept_model_checks(context, brought),
     ]

@@ -1,4 +1,4 @@
-"""Checks of the models: that their files are those that were installed, and that Ollama holds what was brought.
+"""Checks of the models: that their files are those that were installed, and that servers have what was brought.
 
 A model's mark says what its files held and looked like when they were installed. Where one looks as it did then, it is
 taken for the same; where it does not, or everything is to be looked at, it is read, which takes a second or more a GB.
@@ -15,8 +15,9 @@ from typing import Any
 
 import httpx
 
+from roles.contract.manifest import DIGESTS_FILE
 from roles.verify.context import VerificationContext
-from roles.verify.generation import Generation, Provider
+from roles.verify.generation import Generation, KeptModel, ModelList, Provider
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import read_foreign
@@ -94,10 +95,10 @@ def _digest(file: Path, kind: str, length: int) -> str:
         return hashlib.file_digest(content, lambda: begun).hexdigest()
 
 
-def ollama_checks(
+def kept_model_checks(
     context: VerificationContext, brought: Sequence[Awaitable[Check]]
 ) -> Iterator[Coroutine[Any, Any, Check]]:
-    """The checks of the models that Ollama servers keep, to be awaited.
+    """The checks of the models that servers keep by themselves, to be awaited.
 
     Args:
         brought: the checks of the tasks: what they bring is looked at after them.
@@ -105,33 +106,33 @@ def ollama_checks(
     generation = context.generation
     done_files = {task.unit: context.runtime / task.done_file for task in generation.tasks}
     for provider in generation.providers:
-        request = generation.folder / "ollama" / f"{provider.name}.json"
-        if provider.kind != "ollama" or not request.exists():
+        listed = provider.traits.kept_models
+        if listed is None:
             continue
-        records = [done_files[task].with_name("digests.json") for task in provider.tasks]
-        for model in json.loads(request.read_text())["models"]:
-            name = f"{model['name']}@{provider.name}"
-            claim = Claim(f"model/{name}/digest", name, "is what was brought", model.get("digest") or "its digest then")
-            yield claim.check(_brought(model, provider, records, context.client, brought))
+        records = [done_files[task].with_name(DIGESTS_FILE) for task in provider.tasks]
+        for model in provider.kept_models:
+            name = f"{model.name}@{provider.name}"
+            claim = Claim(f"model/{name}/digest", name, "is what was brought", model.digest or "its digest then")
+            yield claim.check(_brought(model, listed, provider, records, context.client, brought))
 
 
 async def _brought(
-    model: Mapping[str, Any],
+    model: KeptModel,
+    listed: ModelList,
     provider: Provider,
     records: Sequence[Path],
     client: httpx.AsyncClient,
     brought: Sequence[Awaitable[Check]],
 ) -> str:
     await asyncio.gather(*brought)
-    name = str(model["name"])
-    digest = _of(name, await _tags(provider, client))
+    digest = _of(model.name, await _digests(provider, listed, client), listed)
     if digest is None:
         raise CheckFailed("model-missing", "the server does not have it")
-    wanted = model.get("digest")
+    wanted = model.digest
     for record in records:
-        # Absent where the task has failed, which is told by its own check, or is of an earlier version.
+        # Absent where the task has failed, which its own check reports, or is of an earlier version.
         if wanted is None and record.exists():
-            wanted = _recorded(record).get(name)
+            wanted = _recorded(record).get(model.name)
     if wanted is not None and digest != wanted:
         raise CheckFailed("model-changed", f"{digest}, not {wanted}: somebody pulled or made it anew")
     return digest
@@ -146,15 +147,14 @@ def _recorded(record: Path) -> Mapping[str, Any]:
     return found
 
 
-async def _tags(provider: Provider, client: httpx.AsyncClient) -> Mapping[str, str]:
-    address = httpx.URL(provider.service.ready_url).copy_with(path="/api/tags")
+async def _digests(provider: Provider, listed: ModelList, client: httpx.AsyncClient) -> Mapping[str, str]:
+    address = httpx.URL(provider.service.ready_url).copy_with(path=listed.path)
     try:
         reply = await client.get(address, timeout=_LONGEST_ANSWER)
-        return {str(model["name"]): str(model["digest"]) for model in reply.json()["models"]}
+        return {str(model[listed.name]): str(model[listed.digest]) for model in reply.json()[listed.items]}
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
         raise CannotCheck(f"{address}: {type(error).__name__}") from None
 
 
-def _of(name: str, tags: Mapping[str, str]) -> str | None:
-    """A name without a tag means `latest`."""
-    return tags.get(name) or tags.get(f"{name}:latest")
+def _of(name: str, digests: Mapping[str, str], listed: ModelList) -> str | None:
+    return digests.get(name) or (digests.get(f"{name}:{listed.default_tag}") if listed.default_tag else None)

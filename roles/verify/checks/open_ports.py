@@ -8,16 +8,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from roles.verify.generation import Generation
+from roles.verify.generation import PLAIN, Generation
 from roles.verify.probe.sockets import Listener, described, is_at, listeners
 from roles.verify.verdict.claim import CheckFailed, Claim
 from roles.verify.verdict.model import Check
 
-_TALK_TO_THEMSELVES = frozenset({"ollama", "vllm"})
-"""Kinds of providers whose processes talk to each other over loopback ports of their own: Ollama to the process of each
-model, vLLM's workers to each other (gloo, NCCL)."""
-_STORE_KIND = "vllm"
-"""With several cards PyTorch's store listens on all addresses, whatever it is told: no option changes it."""
 _PAUSE = 2.0
 """Seconds until a port counts as one that stays open."""
 
@@ -51,17 +46,17 @@ def _undeclared(generation: Generation, proc: Path) -> dict[Listener, str | None
 def _judged(generation: Generation, proc: Path) -> Iterator[tuple[Listener, str | None]]:
     declared = {service.unit: service for service in generation.services}
     units = {*declared, *(task.unit for task in generation.tasks)}
-    kinds = {provider.service.unit: provider.kind for provider in generation.providers}
+    all_traits = generation.traits()
     for listener in listeners(None, proc):
         for unit in sorted({unit for holder in listener.holders for unit in holder.units} & units):
             service = declared.get(unit)
             if service and listener.port == service.port and is_at(listener, service.bind):
                 continue
-            kind = kinds.get(unit, "")
+            traits = all_traits.get(unit, PLAIN)
             address = ip_address(listener.address)
-            if address.is_loopback and kind in _TALK_TO_THEMSELVES:
+            if address.is_loopback and traits.talks_to_itself:
                 yield listener, ""
-            elif address.is_unspecified and kind == _STORE_KIND:
-                yield listener, f"but for {described([listener])}: PyTorch's own, to be kept behind a firewall"
+            elif address.is_unspecified and traits.listens_elsewhere:
+                yield listener, f"but for {described([listener])}: {traits.listens_elsewhere}"
             else:
                 yield listener, None

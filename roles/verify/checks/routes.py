@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from roles.contract.modes import MODES
 from roles.verify.checks.cooldown import outlast_cooldown
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Deployment, Mode, Probe, Route
@@ -91,18 +92,16 @@ def _name_checks(route: Route, name: str, context: VerificationContext) -> list[
             )
         )
 
+    mode = MODES[route.mode]
+    has_words = mode.generates or mode.documents
+    checks = [check(route.mode, mode.claim, ask_plainly, f"{mode.answer}{wanted if has_words else ''}")]
     if route.mode == "chat":
-        checks = [check("chat", "answers a chat", ask_plainly), check("stream", "streams a chat", _streamed_chat)]
-        if route.tools:
-            checks.append(check("tools", "calls a tool", _tool_call, f"a call of {_TOOL}"))
-        if route.structured_outputs:
-            checks.append(check("schema", "answers by a JSON schema", _structured_chat, "JSON of that schema"))
-        return checks
-    if route.mode == "completion":
-        return [check("completion", "completes a text", ask_plainly)]
-    if route.mode == "rerank":
-        return [check("rerank", "puts the best document first", ask_plainly, f"a document{wanted}")]
-    return [check("embedding", "embeds a text", ask_plainly, "a vector")]
+        checks.append(check("stream", "streams a chat", _streamed_chat))
+    if route.tools:
+        checks.append(check("tools", "calls a tool", _tool_call, f"a call of {_TOOL}"))
+    if route.structured_outputs:
+        checks.append(check("schema", "answers by a JSON schema", _structured_chat, "JSON of that schema"))
+    return checks
 
 
 def deployment_check(
@@ -308,7 +307,7 @@ async def _post(route: Route, name: str, context: VerificationContext, **more: o
 
 def _request(route: Route, name: str) -> tuple[str, dict[str, object]]:
     path, body = example_request(route)
-    if route.mode in ("chat", "completion"):
+    if MODES[route.mode].generates:
         body["temperature"] = 0
     # A cached answer verifies no backend.
     return f"/v1{path}", {**body, "model": name, "cache": {"no-cache": True}}

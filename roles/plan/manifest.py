@@ -1,0 +1,166 @@
+"""The manifest: what the verifier needs to know of a host plan, made from its own units, backends and routes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TypedDict
+
+from roles.contract import manifest
+from roles.contract.manifest import MODELS_FILE, PROVIDERS_FILE
+from roles.options import Probe
+from roles.plan.layout import Layout
+from roles.plan.model import Backend, Beside, GatewayPlan, RoutePlan, ServerUnit, ServicePlan, TaskUnit, Unit
+from roles.plan.templates import render
+
+_AS_SYSTEMD = ("systemd-run", "--quiet", "--wait", "--pipe", "--collect")
+"""The verifier's unit may look at processes and files, and not at the kernel's rules: systemd runs what does."""
+
+
+def manifest_files(
+    layout: Layout,
+    units: Sequence[Unit],
+    *,
+    timer: str,
+    gateway: GatewayPlan,
+    cache: ServicePlan | None,
+    backends: Sequence[Backend],
+    beside: Sequence[Beside],
+    routes: Sequence[RoutePlan],
+) -> dict[str, str]:
+    """Path below the generation → text."""
+    providers = manifest.Providers(
+        scope=layout.scope,
+        disks=layout.disks,
+        state=layout.state,
+        timer=timer,
+        gateway=_gateway(gateway),
+        cache=_cache(cache, gateway) if cache else None,
+        providers=tuple(map(_provider, backends)),
+        services=tuple(
+            manifest.NamedServer(
+                **_server(each.unit), name=each.name, kind=each.kind, tasks=each.tasks, traits=each.traits
+            )
+            for each in beside
+        ),
+        tasks=tuple(_task(unit) for unit in units if isinstance(unit, TaskUnit)),
+    )
+    models = manifest.Models(tuple(_model(route, gateway) for route in routes))
+    return {
+        PROVIDERS_FILE: render(f"host/{PROVIDERS_FILE}.j2", providers=asdict(providers)),
+        MODELS_FILE: render(f"host/{MODELS_FILE}.j2", models=asdict(models)),
+    }
+
+
+def _gateway(gateway: GatewayPlan) -> manifest.Gateway:
+    return manifest.Gateway(
+        **_server(gateway.endpoint),
+        url=gateway.url,
+        key_file=gateway.key_file,
+        key_variable=gateway.key_variable,
+        instance_key_file=gateway.instance_key_file,
+        instance_key_variable=gateway.instance_key_variable,
+        instance_url=gateway.instance_url,
+        cooldown=gateway.cooldown,
+        instances=tuple(manifest.Server(**_server(instance)) for instance in gateway.instances),
+        front=gateway.front,
+        canary=gateway.canary,
+    )
+
+
+def _cache(plan: ServicePlan, gateway: GatewayPlan) -> manifest.Cache:
+    (unit,) = plan.servers
+    login = plan.login
+    return manifest.Cache(
+        **_server(unit),
+        cooldown=gateway.cache_cooldown,
+        password_file=next(iter(login.files), unit.environment_file) if login else None,
+        password_variable=login.server_variable if login else None,
+    )
+
+
+def _provider(backend: Backend) -> manifest.Provider:
+    return manifest.Provider(
+        **_server(backend.unit),
+        name=backend.provider,
+        kind=backend.kind,
+        tasks=backend.tasks,
+        traits=backend.traits,
+        api_base=backend.api_base,
+        models=backend.models,
+        kept_models=backend.kept_models,
+        gpus=manifest.Gpus(backend.gpus.vendor, tuple(backend.gpus.uuids)) if backend.gpus else None,
+        weights=backend.weights,
+    )
+
+
+class _Server(TypedDict):
+    unit: str
+    bind: str
+    port: int
+    ready_url: str
+    start_timeout: float
+
+
+def _server(unit: ServerUnit) -> _Server:
+    return {
+        "unit": unit.name,
+        "bind": unit.endpoint.bind,
+        "port": unit.endpoint.port,
+        "ready_url": unit.endpoint.ready_url,
+        "start_timeout": unit.start_timeout,
+    }
+
+
+def _task(unit: TaskUnit) -> manifest.Task:
+    return manifest.Task(
+        unit=unit.name,
+        done_file=unit.done_file,
+        start_timeout=unit.start_timeout,
+        effect_command=(*_AS_SYSTEMD, *unit.effect_command) if unit.effect_command else (),
+    )
+
+
+def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
+    return manifest.Model(
+        name=route.name,
+        mode=route.options.mode,
+        deployments=tuple(
+            manifest.Deployment(
+                id=deployment.id,
+                api_base=deployment.backend.api_base,
+                provider=deployment.backend.provider,
+                weight=deployment.options.weight,
+                order=deployment.options.order,
+                model=deployment.model,
+            )
+            for deployment in route.deployments
+        ),
+        aliases=route.aliases,
+        tools=bool(route.options.tools),
+        structured_outputs=bool(route.options.structured_outputs),
+        balance=gateway.shares_by_weight and _is_shared_out(route),
+        fallbacks=route.fallbacks,
+        context_window_fallbacks=route.context_window_fallbacks,
+        content_policy_fallbacks=route.content_policy_fallbacks,
+        probe=_probe(route.options.asked),
+    )
+
+
+def _is_shared_out(route: RoutePlan) -> bool:
+    """Whether each request goes to any of the first deployments by their weights alone. Limits are not to be used up by
+    a verification of that."""
+    options = [deployment.options for deployment in route.deployments]
+    first = [each for each in options if each.order == min(other.order for other in options)]
+    plain = not any(each.rpm or each.tpm or each.max_parallel_requests or each.tags for each in options)
+    return len(first) > 1 and plain
+
+
+def _probe(probe: Probe) -> manifest.Probe:
+    return manifest.Probe(
+        prompt=probe.prompt,
+        expects=probe.expects,
+        max_tokens=probe.max_tokens,
+        timeout=probe.timeout,
+        documents=tuple(probe.documents),
+    )

@@ -1,0 +1,55 @@
+"""The rooms that are known: each service registers itself here, with what plans it, and all else is found from that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from roles.options import Service
+from roles.plan.compile import Planner
+from roles.plan.templates import add_templates
+
+
+@dataclass(frozen=True)
+class Room:
+    """A service's room.
+
+    Attributes:
+        name: of its folder, and of that of its templates.
+        planners: which function plans which of its types of service.
+    """
+
+    name: str
+    planners: Mapping[type[Service], Planner]
+
+
+_ROOMS: dict[str, Room] = {}
+
+
+def register(name: str, planners: Mapping[type[Service], Planner], templates: Path | None = None) -> Room:
+    """Make a room known: the one line by which its package becomes a part of the project.
+
+    Args:
+        name: of its folder.
+        planners: which function plans which of its types of service.
+        templates: the folder of its templates; none = `templates/<name>/` of the project.
+
+    Raises:
+        ValueError: another room has that name.
+    """
+    if name in _ROOMS:
+        raise ValueError(f'two rooms are called "{name}"; rename one of them')
+    if templates:
+        add_templates(name, templates)
+    return _ROOMS.setdefault(name, Room(name, dict(planners)))
+
+
+def rooms() -> tuple[Room, ...]:
+    """All rooms that were imported so far, in that order."""
+    return tuple(_ROOMS.values())
+
+
+def planners() -> dict[type[Service], Planner]:
+    """Which function plans which type of service, of all rooms."""
+    return {service: planner for room in rooms() for service, planner in room.planners.items()}
