@@ -38,7 +38,7 @@ def verifier_installs() -> tuple[Install, ...]:
     lock = read_lock("verify", "verifier")
     httpx = next(line.split()[0] for line in lock.splitlines() if line.startswith("httpx==")).removeprefix("httpx==")
     environment = python_env(
-        ENVIRONMENT, "httpx", httpx, requirements=lock, disk=20 * MEGABYTE, work_disk=20 * MEGABYTE
+        ENVIRONMENT, "httpx", httpx, requirements=lock, disk=40 * MEGABYTE, work_disk=40 * MEGABYTE
     )
     return (
         Install(kind="files", name=SOURCES, title="the verifier", recipe={"files": sources}),

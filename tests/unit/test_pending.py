@@ -127,7 +127,7 @@ def test_in_user_scope_lingering_is_part_of_the_job() -> None:
             "a full disk",
             lambda read: read.update(installs=[], disk_free=[[entry[0], 1, 10**9] for entry in read["disk_free"]]),
             None,
-            "/opt/ai-backend and /var/cache/ai-backend need 2130 MB for what is to be installed, and 1000 MB are free",
+            "/opt/ai-backend and /var/cache/ai-backend need 2170 MB for what is to be installed, and 1000 MB are free",
         ),
     ],
 )

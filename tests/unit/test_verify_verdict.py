@@ -158,4 +158,5 @@ def test_the_verifier_runs_with_nothing_of_ours_but_the_contract(tmp_path: Path)
     )
     loaded = finished.stdout.split()
     assert {"httpx", "jinja2", "yaml", "rich"} <= set(loaded)
-    assert not {"pyinfra", "pydantic"} & set(loaded)
+    # Of the Redis client only where there is a Redis: it takes 0.1 s of a processor.
+    assert not {"pyinfra", "redis"} & set(loaded)

@@ -15,7 +15,7 @@ from roles.verify.checks.cooldown import outlast_cooldown
 from roles.verify.generation import Cache, Route
 from roles.verify.probe.api import Api, Reply
 from roles.verify.probe.examples import example_request
-from roles.verify.probe.redis import ask_redis
+from roles.verify.probe.redis import RedisRefuses, ask_redis
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, CoolingDown
 from roles.verify.verdict.model import Check
 
@@ -23,8 +23,8 @@ _TIMEOUT = 30.0
 """Seconds. The cache is asked without any backend."""
 _LOOK_TIMEOUT = 5.0
 """Seconds."""
-_IS_THERE = ":1"
-"""So Redis answers when it has the one key that it is asked for."""
+_IS_THERE = "the key"
+"""What Redis has where it has the one key that it is asked for."""
 _HIT = "x-litellm-cache-key"
 """A header that LiteLLM 1.106.2 gives to answers from its cache alone."""
 _PAUSES = (0.1, 0.4, 1.5)
@@ -88,11 +88,13 @@ async def _ask(route: Route, prompt: str, api: Api) -> Reply:
 
 
 async def _look_up(cache: Cache, key: str) -> str:
-    """What Redis says of a key."""
-    password = cache.password()
-    commands = [*([["AUTH", password]] if password else []), ["EXISTS", key]]
-    answer = await ask_redis(cache.service.ready_url, commands, _LOOK_TIMEOUT)
-    return "nothing" if answer == ":0" else answer
+    """What Redis has of a key."""
+    url, password = cache.service.ready_url, cache.password()
+    try:
+        found = await ask_redis(url, lambda redis: redis.exists(key), _LOOK_TIMEOUT, password)
+    except RedisRefuses as refusal:
+        return str(refusal)
+    return _IS_THERE if found else "nothing"
 
 
 async def _health(api: Api | CannotCheck) -> str:

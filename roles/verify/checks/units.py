@@ -13,7 +13,7 @@ import httpx
 
 from roles.verify.generation import DIGEST_VARIABLE, Scope, Service
 from roles.verify.probe.environment_file import parse_environment_block
-from roles.verify.probe.redis import ask_redis
+from roles.verify.probe.redis import RedisRefuses, ask_redis
 from roles.verify.probe.sockets import Listener, described, is_at
 from roles.verify.probe.systemd import UnitState
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, or_reason
@@ -142,10 +142,12 @@ async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[bool,
 async def _ask_redis(url: str) -> tuple[bool, str]:
     """A Redis is ready that says PONG, or that it wants a password first."""
     try:
-        answer = await ask_redis(url, [["PING"]], _READY_ANSWER)
+        ready = await ask_redis(url, lambda redis: redis.ping(), _READY_ANSWER)
+    except RedisRefuses as refusal:
+        return refusal.code == "NOAUTH", refusal.code
     except CheckFailed as failed:
         return False, str(failed)
-    return answer.startswith(("+PONG", "-NOAUTH")), answer.split(" ")[0].lstrip("+-") or "no answer"
+    return ready, "PONG" if ready else "another answer than PONG"
 
 
 def unit_checks(
