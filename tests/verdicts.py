@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
+from roles.contract.verdict import Event
 from roles.verify import Check, Verdict
 from roles.verify.verdict.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
-from roles.verify.verdict.events import Event
 from roles.verify.verdict.model import Cause
 
 _UNITS = {
@@ -206,3 +209,16 @@ def earlier_runs(count: int) -> tuple[Verdict, ...]:
             run = changed(run, {"gateway/models": {"ok": None, "seen": "key.env: Permission denied"}})
         runs.append(replace(run, time=f"2026-11-{22 + day:02}T{hour:02}:30:00+00:00"))
     return tuple(runs)
+
+
+def as_written(found: Any) -> Any:
+    """A verdict, or a part of it, as its JSON gives it back: half of a surrogate pair as the text of its escape."""
+    if isinstance(found, str):
+        return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", found)
+    if isinstance(found, tuple | list):
+        return type(found)(as_written(each) for each in found)
+    if isinstance(found, Mapping):
+        return {as_written(key): as_written(value) for key, value in found.items()}
+    if is_dataclass(found) and not isinstance(found, type):
+        return replace(found, **{field.name: as_written(getattr(found, field.name)) for field in fields(found)})
+    return found

@@ -10,6 +10,7 @@ from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.run import verify
 from roles.verify.verdict.kept import VERDICTS
 from roles.verify.verdict.model import Check, Verdict
+from roles.verify.verdict.reading import read_verdict
 
 __all__ = [
     "EARLIER",
@@ -20,5 +21,6 @@ __all__ = [
     "Verdict",
     "load_generation",
     "print_report",
+    "read_verdict",
     "verify",
 ]

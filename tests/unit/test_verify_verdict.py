@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,10 +14,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from roles.verify import Check, Verdict, print_report
+from roles.contract.verdict import SCHEMA
+from roles.verify import Check, Verdict, print_report, read_verdict
 from roles.verify import __main__ as command
 from roles.verify.generation import Generation
 from roles.verify.verdict.quoting import quoted
+from tests.verdicts import DEPLOYED, EVENTS
 
 GOOD = Check("unit/litellm.service/port", "litellm.service", "owns its port", "127.0.0.1:4000", "it does", True, 0)
 BAD = Check("route/gpt-4o/chat", "gpt-4o", "answers a chat", "words from a@b", '500 "[red]refused"', False, 1.25)
@@ -45,18 +48,51 @@ def test_json_gives_the_same_verdict_back() -> None:
     verdict = replace(VERDICT, checks=(GOOD, BAD, DARK, FINE))
     text = verdict.to_json()
     assert "\n" not in text
-    assert Verdict.from_json(text) == verdict
+    assert read_verdict(text) == verdict
     document = json.loads(text)
     assert (document["schema"], document["status"]) == (2, "fail")
 
 
+_TEXT = replace(VERDICT, deployment=DEPLOYED, events=EVENTS).to_json()
+
+
 @pytest.mark.parametrize(
-    "text",
-    ["", "[]", "{}", '{"schema": 3}', '{"schema": 2}', VERDICT.to_json().replace('"seen"', '"saw"')],
+    ("text", "message"),
+    [
+        pytest.param("", "not a verdict (Invalid JSON: EOF while parsing a value at line 1 column 0)", id="empty"),
+        pytest.param("[" * 100_000, "recursion limit exceeded", id="deep"),
+        pytest.param(_TEXT[:400], "Invalid JSON: EOF", id="torn"),
+        pytest.param("[]", "not a verdict (", id="list"),
+        pytest.param("{}", "not a verdict (schema: ", id="no schema"),
+        pytest.param('{"schema": "2"}', "not a verdict (schema: ", id="a schema in words"),
+        pytest.param('{"schema": 99}', f"a verdict of schema 99; this program reads 2 to {SCHEMA}", id="newer"),
+        pytest.param('{"schema": 1}', f"a verdict of schema 1; this program reads 2 to {SCHEMA}", id="too old"),
+        pytest.param('{"schema": 2}', "not a verdict (host: ", id="nothing else"),
+        pytest.param(_TEXT.replace('"seen"', '"saw"', 1), "(checks.0.seen: ", id="a field less"),
+        pytest.param(_TEXT.replace('"ok": true', '"ok": 1', 1), "(checks.0.ok: ", id="a number for a truth"),
+        pytest.param(_TEXT.replace('"seconds": 0', '"seconds": "0"', 1), "(checks.0.seconds: ", id="words for seconds"),
+        pytest.param(_TEXT.replace('"urls": [', '"urls": [7, '), "(deployment.endpoint.urls.0: ", id="deep inside"),
+        pytest.param(_TEXT.replace('"who": "ada@desk"', '"who": null', 1), "(events.0.who: ", id="an event"),
+        pytest.param(_TEXT.replace(VERDICT.time, "yesterday"), "isoformat", id="no time"),
+    ],
 )
-def test_what_is_no_verdict_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="verdict"):
-        Verdict.from_json(text)
+def test_what_is_no_verdict_is_refused_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as refusal:
+        read_verdict(text)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_verdict_of_an_earlier_version_is_read_as_one_of_this() -> None:
+    """As hosts keep them: `tests/unit/verdict-2.json` was written by the version that had schema 2 first."""
+    verdict = read_verdict((Path(__file__).parent / "verdict-2.json").read_text())
+    assert (verdict.schema, verdict.status, verdict.host) == (SCHEMA, "pass", "gpu-box")
+    assert (len(verdict.checks), len(verdict.events)) == (49, 4)
+    assert verdict.deployment is not None
+    assert verdict.deployment.routes[2].aliases == ("gpt-4o",)
+
+
+def test_what_a_later_version_adds_is_passed_over() -> None:
+    assert read_verdict(_TEXT.replace('"id":', '"more": {"a": 1}, "id":')) == read_verdict(_TEXT)
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -111,7 +147,7 @@ def test_the_exit_status_is_that_of_the_verdict(
     output = capsys.readouterr()
     assert output.err == ""
     if options:
-        assert Verdict.from_json(output.out) == verdict
+        assert read_verdict(output.out) == verdict
     else:
         assert output.out.rstrip().endswith("generation 1f0c, boot 6e1b")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from roles.verify.verdict.kept_files import in_order, next_name, text_of
 from roles.verify.verdict.model import Verdict
+from roles.verify.verdict.reading import read_verdict
 
 VERDICTS = "verdicts"
 """The folder, below the state folder."""
@@ -62,7 +63,7 @@ def read_kept(state: Path, last: int) -> tuple[Verdict, ...]:
         if len(verdicts) == last:
             break
         with contextlib.suppress(OSError, ValueError, RecursionError):
-            verdicts.append(Verdict.from_json(text_of(file)))
+            verdicts.append(read_verdict(text_of(file)))
     return tuple(reversed(verdicts))
 
 
