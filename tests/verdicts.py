@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from roles.contract.verdict import Event
+from roles.contract.verdict import Cause, Deployed, DeployedProvider, DeployedRoute, Endpoint, Event
 from roles.verify import Check, Verdict
-from roles.verify.verdict.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
-from roles.verify.verdict.model import Cause
 
 _UNITS = {
     "ai-backend-front.service": (4000, "haproxy"),

@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from roles.contract.verdict import Cause, Check
 from roles.verify.generation import Generation
-from roles.verify.verdict.model import Cause, Check
 
 _AGAIN = "run deploys/full.py: it fixes that"
 

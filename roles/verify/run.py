@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from roles.contract.verdict import Check, Verdict
 from roles.verify.checks.cache import cache_check
 from roles.verify.checks.fault_injection import drill
 from roles.verify.checks.files import files_check
@@ -33,7 +34,6 @@ from roles.verify.probe.sockets import listeners
 from roles.verify.probe.systemd import read_unit_states
 from roles.verify.verdict.claim import CannotCheck, or_reason
 from roles.verify.verdict.events import read_events
-from roles.verify.verdict.model import Check, Verdict
 
 _UNBOUNDED = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 """A pool would make one slow answer hold up the others."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from roles.verify.verdict.model import Verdict
+from roles.contract.verdict import Verdict
 
 WEBHOOK_VARIABLE = "AI_BACKEND_WEBHOOK"
 _TRIES = 3

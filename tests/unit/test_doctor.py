@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from roles.contract.verdict import Check
 from roles.verify.doctor import SIGNS, explained
 from roles.verify.generation import Deployment, Generation, Probe, Provider, Route, Service
-from roles.verify.verdict.model import Check
 
 SERVICE = Service("llama-server@n.service", "127.0.0.1", 8080, "http://127.0.0.1:8080/health", 30, Path("/nowhere"))
 GENERATION = Generation(

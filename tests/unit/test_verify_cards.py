@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
+from roles.contract.verdict import Check
 from roles.host.programs import gpu
 from roles.verify.checks import cards
 from roles.verify.checks.cards import card_checks
 from roles.verify.generation import CardWeights, Gpus, Provider, Service
-from roles.verify.verdict.model import Check
 from tests.deployed import deployed
 from tests.sparse_gguf import model
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from roles.contract.verdict import Check
 from roles.verify.checks.clock import clock_check
 from roles.verify.checks.disks import disk_check
 from roles.verify.checks.memory import memory_check
@@ -23,7 +24,6 @@ from roles.verify.checks.units import Settled
 from roles.verify.generation import Provider, Service
 from roles.verify.probe.systemd import UnitState, parse_show
 from roles.verify.verdict.claim import CannotCheck
-from roles.verify.verdict.model import Check
 from tests.deployed import deployed
 
 UNIT = "llama-server@native.service"

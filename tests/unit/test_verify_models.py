@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
+from roles.contract.verdict import Check
 from roles.host.programs import install
 from roles.verify.checks.models import model_checks, ollama_checks
 from roles.verify.generation import Provider, Service, Task
-from roles.verify.verdict.model import Check
 from tests.deployed import deployed
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.hub import publish

@@ -11,13 +11,13 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.checks.cooldown import outlast_cooldown
 from roles.verify.generation import Cache, Route
 from roles.verify.probe.api import Api, Reply
 from roles.verify.probe.examples import example_request
 from roles.verify.probe.redis import RedisRefuses, ask_redis
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, CoolingDown
-from roles.verify.verdict.model import Check
 
 _TIMEOUT = 30.0
 """Seconds. The cache is asked without any backend."""

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import httpx
 
+from roles.contract.verdict import Check
 from roles.verify.checks.routes import fallback_check
 from roles.verify.checks.units import Progress, ReadStates, settle
 from roles.verify.generation import Generation, Provider, Route, Scope
 from roles.verify.probe.api import Api
 from roles.verify.probe.commands import output_of
 from roles.verify.verdict.claim import CannotCheck, Claim
-from roles.verify.verdict.model import Check
 
 _STOP_SECONDS = 120.0
 """Seconds that stopping or starting units may take, model servers with large models among them."""

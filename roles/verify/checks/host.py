@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from roles.contract.verdict import Check
 from roles.verify.checks.binaries import binary_check
 from roles.verify.checks.cards import card_checks
 from roles.verify.checks.clock import clock_check
@@ -24,7 +25,6 @@ from roles.verify.checks.units import Settled
 from roles.verify.generation import Generation, Service
 from roles.verify.probe.processes import processes_of
 from roles.verify.verdict.claim import CannotCheck, or_reason
-from roles.verify.verdict.model import Check
 
 _SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/dev/shm", "/var/log")))
 """Where services, the engines' workers and the journal write too."""

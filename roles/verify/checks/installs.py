@@ -15,9 +15,9 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.generation import Generation
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import escaped
 
 _MARK, _FILES = ".install.json", ".files.json"

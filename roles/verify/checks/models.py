@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 
+from roles.contract.verdict import Check
 from roles.verify.generation import Generation, Provider
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import read_foreign
 from roles.verify.verdict.sizes import size
 

@@ -8,10 +8,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.generation import Generation
 from roles.verify.probe.sockets import Listener, described, is_at, listeners
 from roles.verify.verdict.claim import CheckFailed, Claim
-from roles.verify.verdict.model import Check
 
 _TALK_TO_THEMSELVES = frozenset({"ollama", "vllm"})
 """Kinds of providers whose processes talk to each other over loopback ports of their own: Ollama to the process of each

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from roles.contract.verdict import Check
 from roles.verify.checks.cooldown import outlast_cooldown
 from roles.verify.generation import Deployment, Mode, Probe, Route
 from roles.verify.probe.answers import (
@@ -28,7 +29,6 @@ from roles.verify.probe.answers import (
 from roles.verify.probe.api import Api, Reply
 from roles.verify.probe.examples import example_request
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, CoolingDown
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import quoted
 
 _SHOWN_WORDS = 60

@@ -9,12 +9,12 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.checks.units import ReadStates
 from roles.verify.generation import Scope, Task
 from roles.verify.probe.commands import output_of
 from roles.verify.probe.systemd import UnitState
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import read_foreign
 
 _LONGEST_ANSWER = 10.0

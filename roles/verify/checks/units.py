@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 
 import httpx
 
+from roles.contract.verdict import Check
 from roles.verify.generation import DIGEST_VARIABLE, Scope, Service
 from roles.verify.probe.environment_file import parse_environment_block
 from roles.verify.probe.redis import RedisRefuses, ask_redis
 from roles.verify.probe.sockets import Listener, described, is_at
 from roles.verify.probe.systemd import UnitState
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, or_reason
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import quoted
 
 ReadStates: TypeAlias = Callable[[Sequence[str], Scope], Awaitable[Mapping[str, UnitState]]]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from roles.verify.verdict.model import Check
+from roles.contract.verdict import Check
 from roles.verify.verdict.quoting import escaped
 
 T = TypeVar("T")

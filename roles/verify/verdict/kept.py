@@ -7,8 +7,8 @@ import os
 import time
 from pathlib import Path
 
+from roles.contract.verdict import Verdict
 from roles.verify.verdict.kept_files import in_order, next_name, text_of
-from roles.verify.verdict.model import Verdict
 from roles.verify.verdict.reading import read_verdict
 
 VERDICTS = "verdicts"

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from roles.contract.verdict import SHOWN_EVENTS
+from roles.contract.verdict import SHOWN_EVENTS, DeployedProvider
 from roles.host.programs import record
 from roles.verify import describe as module
 from roles.verify import load_generation
 from roles.verify.describe import describe
 from roles.verify.probe.examples import example_request
-from roles.verify.verdict.deployed import DeployedProvider
 from roles.verify.verdict.events import read_events
 from tests.inventories import INVENTORY
 

@@ -17,10 +17,17 @@ import xmlschema
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
-from roles.contract.verdict import Event
+from roles.contract.verdict import (
+    SCHEMA,
+    SCHEMA_NAME,
+    Cause,
+    Deployed,
+    DeployedProvider,
+    DeployedRoute,
+    Endpoint,
+    Event,
+)
 from roles.verify import EARLIER, FORMS, Check, Verdict, print_report, read_verdict
-from roles.verify.verdict.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
-from roles.verify.verdict.model import SCHEMA, SCHEMA_NAME, Cause
 from tests.inventories import INVENTORY
 from tests.verdicts import BAD, DEPLOYED, GOOD, as_written, changed, earlier_runs
 

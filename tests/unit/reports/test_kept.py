@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from roles.contract.verdict import SCHEMA
 from roles.host.verification import KeptVerdicts
 from roles.verify import Verdict, read_verdict
 from roles.verify import __main__ as command
 from roles.verify.verdict import kept_files
 from roles.verify.verdict.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept
-from roles.verify.verdict.model import SCHEMA
 from roles.verify.watch import has_changed
 from tests.deployed import deployed
 from tests.verdicts import BAD, GOOD
