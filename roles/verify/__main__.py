@@ -21,7 +21,8 @@ from roles.verify.run import verify
 from roles.verify.staged import verify_staged
 from roles.verify.verdict.kept import VERDICTS, keep, read_kept
 from roles.verify.verdict.quoting import printable
-from roles.verify.watch import WEBHOOK_VARIABLE, NotTold, has_changed, settled, tell, webhook, write_whole
+from roles.verify.verdict.writing import write_whole
+from roles.verify.watch import WEBHOOK_VARIABLE, NotTold, has_changed, settled, tell, webhook
 
 _UNKNOWN = 2
 _INTERRUPTED = 130
