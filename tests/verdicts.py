@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
+from roles.contract.verdict import Cause, Deployed, DeployedProvider, DeployedRoute, Endpoint, Event
 from roles.verify import Check, Verdict
-from roles.verify.verdict.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
-from roles.verify.verdict.events import Event
-from roles.verify.verdict.model import Cause
 
 _UNITS = {
     "ai-backend-front.service": (4000, "haproxy"),
@@ -228,3 +229,16 @@ def as_schema_2(verdict: Verdict) -> str:
 def without_codes(verdict: Verdict) -> Verdict:
     """As it is read from there."""
     return replace(verdict, checks=tuple(replace(check, code=None) for check in verdict.checks))
+
+
+def as_written(found: Any) -> Any:
+    """A verdict, or a part of it, as its JSON gives it back: half of a surrogate pair as the text of its escape."""
+    if isinstance(found, str):
+        return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", found)
+    if isinstance(found, tuple | list):
+        return type(found)(as_written(each) for each in found)
+    if isinstance(found, Mapping):
+        return {as_written(key): as_written(value) for key, value in found.items()}
+    if is_dataclass(found) and not isinstance(found, type):
+        return replace(found, **{field.name: as_written(getattr(found, field.name)) for field in fields(found)})
+    return found

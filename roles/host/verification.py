@@ -23,7 +23,7 @@ from roles.host.output import decoded
 from roles.host.outside import outside_checks
 from roles.host.program import HostProgram, python_command
 from roles.host.target import Target
-from roles.verify import EARLIER, FORMS, VERDICTS, Verdict, print_report
+from roles.verify import EARLIER, FORMS, VERDICTS, Verdict, print_report, read_verdict
 
 _LOG_WIDTH = 140
 """Columns of the table where it goes to a file or a pipe."""
@@ -41,7 +41,7 @@ class HostVerdict(FactBase[Verdict]):
 
     def process(self, output: list[str]) -> Verdict:
         try:
-            return Verdict.from_json(json.dumps(decoded(output)))
+            return read_verdict(json.dumps(decoded(output)))
         except ValueError as error:
             raise FactProcessError(str(error)) from None
 
@@ -59,7 +59,7 @@ class KeptVerdicts(FactBase[tuple[Verdict, ...]]):
         for line in output:
             # One of another version's schema tells this one nothing.
             with contextlib.suppress(ValueError, FactProcessError):
-                verdicts.append(Verdict.from_json(json.dumps(decoded([line]))))
+                verdicts.append(read_verdict(json.dumps(decoded([line]))))
         return tuple(verdicts)
 
 

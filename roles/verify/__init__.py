@@ -5,11 +5,12 @@ generation: it checks what is deployed, not what was meant. `Verdict` and the re
 too.
 """
 
+from roles.contract.verdict import Check, Verdict
 from roles.verify.generation import ConfigError, load_generation
 from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.run import verify
 from roles.verify.verdict.kept import VERDICTS
-from roles.verify.verdict.model import Check, Verdict
+from roles.verify.verdict.reading import read_verdict
 
 __all__ = [
     "EARLIER",
@@ -20,5 +21,6 @@ __all__ = [
     "Verdict",
     "load_generation",
     "print_report",
+    "read_verdict",
     "verify",
 ]

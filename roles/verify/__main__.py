@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from roles.contract.verdict import Verdict
 from roles.verify.first_answers import first_answers
 from roles.verify.generation import ConfigError, Generation, load_generation
 from roles.verify.reports import EARLIER, FORMS, print_report
@@ -19,9 +20,9 @@ from roles.verify.reports.prometheus import prometheus
 from roles.verify.run import verify
 from roles.verify.staged import verify_staged
 from roles.verify.verdict.kept import VERDICTS, keep, read_kept
-from roles.verify.verdict.model import Verdict
 from roles.verify.verdict.quoting import printable
-from roles.verify.watch import WEBHOOK_VARIABLE, NotTold, has_changed, settled, tell, webhook, write_whole
+from roles.verify.verdict.writing import write_whole
+from roles.verify.watch import WEBHOOK_VARIABLE, NotTold, has_changed, settled, tell, webhook
 
 _UNKNOWN = 2
 _INTERRUPTED = 130

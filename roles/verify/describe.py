@@ -7,9 +7,9 @@ import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
+from roles.contract.verdict import Deployed, DeployedProvider, DeployedRoute, Endpoint
 from roles.verify.generation import Gateway, Generation, Route
 from roles.verify.probe.examples import example_request
-from roles.verify.verdict.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
 
 _MARK = ".install.json"
 """In the folder of each install: what it is."""

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from roles.contract.verdict import Check, Verdict
 from roles.verify.checks.cache import cache_check
 from roles.verify.checks.fault_injection import inject_faults
 from roles.verify.checks.files import files_check
@@ -40,7 +41,6 @@ from roles.verify.probe.sockets import Listener, listeners
 from roles.verify.probe.systemd import read_unit_states
 from roles.verify.verdict.claim import CannotCheck, or_reason
 from roles.verify.verdict.events import read_events
-from roles.verify.verdict.model import Check, Verdict
 
 _COLD_SECONDS = 60
 """For so long after its start nobody may have asked a gateway anything."""

@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from roles.contract.verdict import Check, Verdict
 from roles.verify.checks.cache import cache_check
 from roles.verify.checks.gateway import gateway_checks
 from roles.verify.checks.routes import deployment_check, fallback_check
 from roles.verify.context import VerificationContext, gateway_client, runtime_folder
 from roles.verify.generation import Deployment, Gateway, Generation, Route
 from roles.verify.run import Beginning, concluded
-from roles.verify.verdict.model import Check, Verdict
 
 
 async def verify_staged(generation: Generation, url: str, stale: Collection[str]) -> Verdict:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from roles.verify.verdict.model import Verdict
+from roles.contract.verdict import Verdict
 
 WEBHOOK_VARIABLE = "AI_BACKEND_WEBHOOK"
 _TRIES = 3
@@ -77,21 +76,6 @@ def _written(turn: Path) -> int:
         return turn.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-def write_whole(text: str, file: Path) -> None:
-    """Write a file that others read at any moment: the old one or the new one, never half of it.
-
-    Raises:
-        OSError: it could not be written; the old one is still there.
-    """
-    unfinished = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.chmod(0o644)
-        unfinished.rename(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def has_changed(verdict: Verdict, earlier: Sequence[Verdict]) -> bool:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import httpx
 
+from roles.contract.verdict import Check
 from roles.verify.checks.cards import card_checks
 from roles.verify.context import VerificationContext
 from roles.verify.generation import load_generation
-from roles.verify.verdict.model import Check
 from tests.gpu.steps import StepError
 
 DRIVER = "host/driver"

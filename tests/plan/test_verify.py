@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from roles.verify import FORMS, Verdict
+from roles.verify import FORMS, read_verdict
 from tests.plan.fake import Run, passing_verdict, run_pyinfra
 from tests.verdicts import BAD, GOOD, as_schema_2, earlier_runs
 
@@ -53,7 +53,7 @@ def test_it_writes_the_verdict_in_all_its_forms_for_each_host(tmp_path: Path) ->
     assert [folder.name for folder in folders] == ["@fake-one", "@fake-two"]
     for folder in folders:
         assert {file.name for file in folder.iterdir()} == _FILES
-        assert Verdict.from_json((folder / "verdict.json").read_text()) == GOOD
+        assert read_verdict((folder / "verdict.json").read_text()) == GOOD
         assert (folder / "status.html").read_text() == FORMS["html"].write(GOOD, ())
     assert run.output.count("written: out/status/@fake-") == 2
 

@@ -15,13 +15,13 @@ from typing import get_args
 import httpx
 import pytest
 
+from roles.contract.verdict import Check
 from roles.host.programs import gpu
 from roles.verify.doctor import SIGNS, explained
 from roles.verify.generation import Deployment, Generation, Probe, Provider, Route, Service
 from roles.verify.probe.api import Reply
 from roles.verify.verdict.claim import CheckFailed
 from roles.verify.verdict.codes import MEANINGS, Code
-from roles.verify.verdict.model import Check
 from tests.labhost.paths import REPOSITORY
 
 UNIT = "llama-server@n.service"

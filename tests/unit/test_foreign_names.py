@@ -17,12 +17,12 @@ import pytest
 from roles.host.programs import state
 from roles.host.programs.systemd import Manager
 from roles.ollama import loader
+from roles.verify import read_verdict
 from roles.verify.probe.processes import processes_of, units_of
 from roles.verify.probe.sockets import described, listeners
 from roles.verify.verdict.claim import CannotCheck, Claim, or_reason
-from roles.verify.verdict.model import Verdict
 from roles.verify.verdict.quoting import decoded, escaped
-from tests.verdicts import GOOD
+from tests.verdicts import GOOD, as_written
 
 OURS = f"user@{os.getuid()}.service"
 NAMES = {
@@ -146,12 +146,12 @@ def test_what_was_seen_can_be_shown_and_written_whatever_it_holds() -> None:
     check = asyncio.run(Claim("host/x", "host", "is", "so").check(_seen()))
     assert check.seen == "a \\udcff name\n\\x1b]0;title\\x07"
     verdict = replace(GOOD, host="\udcff", checks=(check,))
-    assert Verdict.from_json(verdict.to_json().encode().decode()) == verdict
+    assert read_verdict(verdict.to_json().encode().decode()) == as_written(verdict)
 
 
 def test_a_kept_verdict_without_a_time_is_none() -> None:
     with pytest.raises(ValueError, match="isoformat"):
-        Verdict.from_json(GOOD.to_json().replace(GOOD.time, "yesterday"))
+        read_verdict(GOOD.to_json().replace(GOOD.time, "yesterday"))
 
 
 # What an Ollama server says

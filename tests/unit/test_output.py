@@ -15,8 +15,8 @@ from pyinfra.api.exceptions import FactProcessError
 from rich.console import Console
 
 from roles.host.output import decoded, escaped
-from roles.verify import FORMS, Verdict, print_report
-from tests.verdicts import BAD, GOOD
+from roles.verify import FORMS, Verdict, print_report, read_verdict
+from tests.verdicts import BAD, GOOD, as_written
 
 HOSTILE = {
     "title": "\x1b]0;pwned\x07",
@@ -96,7 +96,7 @@ def test_no_report_drives_a_terminal(hostile: str) -> None:
     for name, text in texts.items():
         assert not ORDERS.search(text), name
     assert not re.search("^ ?(FAIL )?faked", texts["terminal"], re.MULTILINE)
-    assert Verdict.from_json(texts["json"]) == verdict
+    assert read_verdict(texts["json"]) == as_written(verdict)
 
 
 def test_how_pyinfra_ends_a_run_shows_no_traceback() -> None:

@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
+from roles.contract.verdict import Check
 from roles.host.programs import gpu
 from roles.ollama import plan as ollama_plan
 from roles.verify.checks import cards
 from roles.verify.checks.cards import card_checks
 from roles.verify.generation import PLAIN, CardWeights, Gpus, Provider, Service, Traits
-from roles.verify.verdict.model import Check
 from roles.vllm import plan as vllm_plan
 from tests.deployed import context, deployed
 from tests.sparse_gguf import model

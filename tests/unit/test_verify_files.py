@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from roles.contract.verdict import Check
 from roles.plan import resolve
 from roles.rooms import plan_of
 from roles.verify.checks.files import files_check
-from roles.verify.verdict.model import Check
 from tests.stacks import PLATFORM, small_stack
 
 LATER = 3600

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from roles.contract.verdict import Check
 from roles.ollama import plan as ollama_plan
 from roles.verify.checks.clock import clock_check
 from roles.verify.checks.disks import disk_check
@@ -24,7 +25,6 @@ from roles.verify.checks.units import Settled
 from roles.verify.generation import PLAIN, Provider, Service
 from roles.verify.probe.systemd import UnitState, parse_show
 from roles.verify.verdict.claim import CannotCheck
-from roles.verify.verdict.model import Check
 from roles.vllm import plan as vllm_plan
 from tests.deployed import deployed
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from roles.contract.verdict import Check
 from roles.host.programs import state
 from roles.verify.checks.binaries import binary_check
 from roles.verify.checks.packages import packages_check
 from roles.verify.generation import Service
 from roles.verify.verdict.claim import CannotCheck
-from roles.verify.verdict.model import Check
 
 UNIT = "ai-backend-front.service"
 SERVICE = Service(UNIT, "127.0.0.1", 4000, "http://127.0.0.1:4000/", 30, Path("/nowhere"))

@@ -15,11 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
+from roles.contract.verdict import Check
 from roles.host.programs.installers import install
 from roles.ollama.plan import TRAITS
 from roles.verify.checks.models import kept_model_checks, model_checks
 from roles.verify.generation import KeptModel, Provider, Service, Task
-from roles.verify.verdict.model import Check
 from tests.deployed import context, deployed
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.hub import publish

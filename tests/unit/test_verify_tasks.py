@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from roles.contract.verdict import Check
 from roles.verify.checks.tasks import task_checks
 from roles.verify.generation import Scope, Task
 from roles.verify.probe.systemd import UnitState, parse_show
-from roles.verify.verdict.model import Check
 from tests.deployed import context, deployed
 
 UNIT = "ollama-models.service"

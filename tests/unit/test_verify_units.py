@@ -16,12 +16,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from roles.contract.verdict import Check
 from roles.verify.checks.units import Settled, settle, unit_checks
 from roles.verify.generation import Scope, Service
 from roles.verify.probe.sockets import Holder, Listener, listeners
 from roles.verify.probe.systemd import UnitState, parse_show, read_unit_states
 from roles.verify.verdict.claim import CannotCheck
-from roles.verify.verdict.model import Check
 from tests.deployed import context, deployed
 
 RECORDED = """\

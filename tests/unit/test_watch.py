@@ -19,7 +19,8 @@ from roles.options import EnvSecret, OptionsError, Verification
 from roles.plan import WATCH_TIMER, WATCH_UNIT
 from roles.rooms import plan_of
 from roles.verify import Verdict
-from roles.verify.watch import NotTold, has_changed, settled, tell, write_whole
+from roles.verify.verdict.writing import write_whole
+from roles.verify.watch import NotTold, has_changed, settled, tell
 from tests.stacks import small_stack, user_scope
 from tests.verdicts import BAD, GOOD
 

@@ -9,9 +9,9 @@ from collections.abc import Collection, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.generation import Service
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import read_foreign
 
 _REPLACED = re.compile(r"^\S+ ..x. \S+ \S+ \d+ +(/.*) \(deleted\)$", re.MULTILINE)

@@ -15,21 +15,21 @@ from typing import Any
 import httpx
 
 from roles.contract.modes import MODES
+from roles.contract.verdict import Check
 from roles.verify.checks.cooldown import outlast_cooldown
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Cache, Route
 from roles.verify.probe.api import Api, Reply
 from roles.verify.probe.examples import example_request
-from roles.verify.probe.redis import ask_redis
+from roles.verify.probe.redis import RedisRefuses, ask_redis
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, CoolingDown
-from roles.verify.verdict.model import Check
 
 _TIMEOUT = 30.0
 """Seconds. The cache is asked without any backend."""
 _LOOK_TIMEOUT = 5.0
 """Seconds."""
-_IS_THERE = ":1"
-"""So Redis answers when it has the one key that it is asked for."""
+_IS_THERE = "the key"
+"""What Redis has where it has the one key that it is asked for."""
 _NOTHING = "nothing"
 _UNHEALTHY = re.compile("Unhealthy|WRONGPASS|NOAUTH")
 """So LiteLLM 1.106.2, and Redis in its words, say that the cache cannot be used."""
@@ -94,14 +94,15 @@ async def _ask(route: Route, prompt: str, api: Api) -> Reply:
 
 
 async def _look_up(cache: Cache, key: str) -> str:
-    """What Redis says of a key."""
-    password = cache.password()
-    commands = [*([["AUTH", password]] if password else []), ["EXISTS", key]]
+    """What Redis has of a key."""
+    url, password = cache.service.ready_url, cache.password()
     try:
-        answer = await ask_redis(cache.service.ready_url, commands, _LOOK_TIMEOUT)
+        found = await ask_redis(url, lambda redis: redis.exists(key), _LOOK_TIMEOUT, password)
+    except RedisRefuses as refusal:
+        return str(refusal)
     except CheckFailed as failed:
         raise CheckFailed("cache-unreachable", str(failed)) from None
-    return _NOTHING if answer == ":0" else answer
+    return _IS_THERE if found else _NOTHING
 
 
 async def _health(context: VerificationContext) -> str:

@@ -17,13 +17,13 @@ from typing import Any
 
 import httpx
 
+from roles.contract.verdict import Check
 from roles.verify.context import VerificationContext
 from roles.verify.generation import CardWeights, Generation, Gpus, ModelList, Provider
 from roles.verify.probe.commands import output_of
 from roles.verify.probe.gguf import layers_size
 from roles.verify.probe.processes import processes_of
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.sizes import size
 
 _LONGEST_ANSWER = 120.0

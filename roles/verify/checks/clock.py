@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.probe.commands import output_of
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
-from roles.verify.verdict.model import Check
 
 _PATIENCE = 900.0
 """Seconds after boot in which a time service may still look for its servers."""

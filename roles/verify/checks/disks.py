@@ -8,8 +8,8 @@ from collections.abc import Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.sizes import size
 
 _BYTES, _SHARE = 2e9, 0.05

@@ -7,13 +7,13 @@ import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+from roles.contract.verdict import Check
 from roles.verify.checks.routes import fallback_check
 from roles.verify.checks.units import settle
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Generation, Provider, Route, Scope
 from roles.verify.probe.commands import output_of
 from roles.verify.verdict.claim import CannotCheck, Claim
-from roles.verify.verdict.model import Check
 
 _STOP_SECONDS = 120.0
 """Seconds that stopping or starting units may take, model servers with large models among them."""

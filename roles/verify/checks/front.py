@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from roles.contract.verdict import Check
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Front
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import decoded
 
 _PATIENCE = 10.0

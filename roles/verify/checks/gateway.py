@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx
 
+from roles.contract.verdict import Check
 from roles.verify.checks.routes import fallback_check
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Canary, Route
 from roles.verify.probe.api import Api
 from roles.verify.verdict.claim import CheckFailed, Claim
 from roles.verify.verdict.codes import Code
-from roles.verify.verdict.model import Check
 
 WRONG_KEY = "sk-no-such-key-of-the-verifier"
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Collection, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.checks.binaries import binary_check
 from roles.verify.checks.cards import card_checks
 from roles.verify.checks.clock import clock_check
@@ -22,7 +23,6 @@ from roles.verify.context import VerificationContext
 from roles.verify.generation import Service
 from roles.verify.probe.processes import processes_of
 from roles.verify.verdict.claim import CannotCheck, or_reason
-from roles.verify.verdict.model import Check
 
 _SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/dev/shm", "/var/log")))
 """Where services, the engines' workers and the journal write too."""

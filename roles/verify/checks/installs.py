@@ -15,9 +15,9 @@ from typing import Any
 
 from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
 from roles.contract.look import digest_of, look_of
+from roles.contract.verdict import Check
 from roles.verify.generation import Generation
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import escaped
 
 _MODELS = "models"

@@ -12,11 +12,11 @@ from collections.abc import Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.checks.units import Settled
 from roles.verify.generation import Service
 from roles.verify.probe.systemd import UnitState
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import read_foreign
 from roles.verify.verdict.sizes import size
 

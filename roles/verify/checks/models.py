@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 
 from roles.contract.manifest import DIGESTS_FILE
+from roles.contract.verdict import Check
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Generation, KeptModel, ModelList, Provider
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import read_foreign
 from roles.verify.verdict.sizes import size
 

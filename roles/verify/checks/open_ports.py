@@ -8,10 +8,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.generation import PLAIN, Generation
 from roles.verify.probe.sockets import Listener, described, is_at, listeners
 from roles.verify.verdict.claim import CheckFailed, Claim
-from roles.verify.verdict.model import Check
 
 _PAUSE = 2.0
 """Seconds until a port counts as one that stays open."""

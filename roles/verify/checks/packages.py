@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.probe.commands import output_of
 from roles.verify.verdict.claim import CheckFailed, Claim
-from roles.verify.verdict.model import Check
 
 _LONGEST_ANSWER = 30.0
 _QUERY = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"]

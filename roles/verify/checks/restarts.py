@@ -14,12 +14,12 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.checks.units import Settled
 from roles.verify.generation import Scope, Service
 from roles.verify.probe.commands import output_of
 from roles.verify.probe.systemd import CRASHES, signal_name
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.sizes import ago
 
 WINDOW = 3600.0

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from roles.contract.modes import MODES
+from roles.contract.verdict import Check
 from roles.verify.checks.cooldown import outlast_cooldown
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Deployment, Mode, Probe, Route
@@ -30,7 +31,6 @@ from roles.verify.probe.answers import (
 from roles.verify.probe.api import Reply
 from roles.verify.probe.examples import example_request
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, CoolingDown, Problem
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import quoted
 
 _SHOWN_WORDS = 60

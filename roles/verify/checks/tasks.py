@@ -7,12 +7,12 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+from roles.contract.verdict import Check
 from roles.verify.checks.units import require_active, require_enabled
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Task
 from roles.verify.probe.commands import CommandFailed, output_of
 from roles.verify.verdict.claim import CheckFailed, Claim
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import read_foreign
 
 _LONGEST_ANSWER = 10.0

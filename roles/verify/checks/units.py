@@ -11,15 +11,15 @@ from typing import Any
 
 import httpx
 
+from roles.contract.verdict import Check
 from roles.verify.context import VerificationContext
 from roles.verify.generation import DIGEST_VARIABLE, Service
 from roles.verify.probe.environment_file import parse_environment_block
-from roles.verify.probe.redis import ask_redis
+from roles.verify.probe.redis import RedisRefuses, ask_redis
 from roles.verify.probe.sockets import Listener, described, is_at
 from roles.verify.probe.systemd import UnitState
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, or_reason
 from roles.verify.verdict.codes import Code
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import quoted
 
 _PAUSE = 0.5
@@ -137,11 +137,12 @@ async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[Code 
 async def _ask_redis(url: str) -> tuple[Code | None, str]:
     """A Redis is ready that says PONG, or that it wants a password first."""
     try:
-        answer = await ask_redis(url, [["PING"]], _READY_ANSWER)
+        ready = await ask_redis(url, lambda redis: redis.ping(), _READY_ANSWER)
+    except RedisRefuses as refusal:
+        return None if refusal.code == "NOAUTH" else "not-ready", refusal.code
     except CheckFailed as failed:
         return "not-ready" if failed.code == "connection-failed" else failed.code, str(failed)
-    ready = answer.startswith(("+PONG", "-NOAUTH"))
-    return None if ready else "not-ready", answer.split(" ")[0].lstrip("+-") or "no answer"
+    return (None, "PONG") if ready else ("not-ready", "another answer than PONG")
 
 
 def unit_checks(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from roles.contract.verdict import Check
 from roles.verify.doctor.gateway import GATEWAY
 from roles.verify.doctor.host import HOST
 from roles.verify.doctor.installed import INSTALLED
@@ -17,7 +18,6 @@ from roles.verify.doctor.routes import ROUTES
 from roles.verify.doctor.sign import Place, Sign
 from roles.verify.doctor.units import UNITS
 from roles.verify.generation import Generation
-from roles.verify.verdict.model import Check
 
 __all__ = ["SIGNS", "Place", "Sign", "explained"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from roles.contract.verdict import Cause
 from roles.verify.doctor.sign import AGAIN, INSTALLS, KERNEL_DISK_LOG, Sign
-from roles.verify.verdict.model import Cause
 
 _DISK = Cause("the disk returns something else than was written to it", KERNEL_DISK_LOG)
 

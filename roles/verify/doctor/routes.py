@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from roles.contract.verdict import Cause
 from roles.verify.doctor.sign import AGAIN, FIREWALL, FRONT_LOG, GATEWAY_LOG, INSTALLS, LOG, Sign
-from roles.verify.verdict.model import Cause
 
 ROUTES: Mapping[str, Sign] = {
     "backend-down": Sign(

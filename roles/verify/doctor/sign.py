@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from roles.contract.verdict import Cause, Check
 from roles.verify.generation import Scope
 from roles.verify.verdict.codes import Code
-from roles.verify.verdict.model import Cause, Check
 
 AGAIN = "run deploys/full.py: it fixes that"
 LOG = "{journalctl} -u {unit} -n 50"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from roles.contract.verdict import Cause
 from roles.verify.doctor.sign import AGAIN, FIREWALL, INSTALLS, KERNEL_MEMORY_LOG, LOG, Sign
-from roles.verify.verdict.model import Cause
 
 _GPUS = "{config}/bin/gpu facts"
 

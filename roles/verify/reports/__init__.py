@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from roles.contract.verdict import Verdict
 from roles.verify.reports.html import html
 from roles.verify.reports.junit import junit
 from roles.verify.reports.markdown import markdown
 from roles.verify.reports.prometheus import prometheus
 from roles.verify.reports.terminal import print_report
-from roles.verify.verdict.model import Verdict
 
 __all__ = ["EARLIER", "FORMS", "Form", "print_report"]
 

@@ -6,7 +6,7 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from roles.verify.verdict.deployed import DeployedRoute, Endpoint
+from roles.contract.verdict import DeployedRoute, Endpoint
 
 _IN_PYTHON = {
     "chat": ("chat.completions", "choices[0].message.content"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from roles.verify.verdict.model import Check, Status, Verdict
+from roles.contract.verdict import Check, Status, Verdict
 
 _TITLES: Mapping[str, str] = {
     "host": "Host",

@@ -8,9 +8,9 @@ from functools import cache
 from jinja2 import Template
 from markupsafe import Markup
 
+from roles.contract.verdict import Verdict
 from roles.verify.reports.page import page_of
 from roles.verify.reports.templates import environment
-from roles.verify.verdict.model import Verdict
 from roles.verify.verdict.quoting import printable
 
 _WIDTH, _HEIGHT = 72.0, 18.0

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from roles.contract.verdict import Check, Status, Verdict
 from roles.verify.reports.grouping import groups
-from roles.verify.verdict.model import Check, Status, Verdict
 from roles.verify.verdict.quoting import printable
 
 _ELEMENTS: dict[Status, str] = {"fail": "failure", "unknown": "error"}

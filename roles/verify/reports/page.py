@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from roles.contract.verdict import Check, Deployed, DeployedProvider, DeployedRoute, Event, Status, Verdict
 from roles.verify.reports.asking import curl, key_export, openai_client
 from roles.verify.reports.grouping import groups, subjects, worst
 from roles.verify.verdict.changes import Changes, changes
-from roles.verify.verdict.deployed import Deployed, DeployedProvider, DeployedRoute
-from roles.verify.verdict.events import Event
-from roles.verify.verdict.model import Check, Status, Verdict
 
 WORDS: dict[Status, str] = {"pass": "holds", "fail": "fails", "unknown": "unknown"}
 MARKS: dict[Status, str] = {"pass": "✓", "fail": "✗", "unknown": "?"}

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from roles.contract.verdict import Check, Status, Verdict
 from roles.verify.reports.grouping import groups, subjects
 from roles.verify.verdict.changes import changes
-from roles.verify.verdict.model import Check, Status, Verdict
 from roles.verify.verdict.quoting import printable
 
 _MARKS: Mapping[Status, str] = {"pass": "ok", "fail": "FAIL", "unknown": "?"}

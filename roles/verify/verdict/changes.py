@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from roles.verify.verdict.model import Check, Verdict
+from roles.contract.verdict import Check, Verdict
 
 SLOWER = 2.0
 """How many times as long as before an answer must take to be told."""

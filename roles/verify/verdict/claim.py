@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from roles.contract.verdict import Check
 from roles.verify.verdict.codes import Code
-from roles.verify.verdict.model import Check
 from roles.verify.verdict.quoting import escaped
 
 T = TypeVar("T")

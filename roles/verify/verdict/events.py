@@ -4,30 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from roles.contract.verdict import SHOWN_EVENTS, Event
+
 HISTORY = "history.jsonl"
 """In the state folder: one JSON object a line, the oldest first."""
-
-SHOWN_EVENTS = 10
-
-
-@dataclass(frozen=True)
-class Event:
-    """Attributes:
-    time: ISO 8601, UTC.
-    event: `refused`, `activated`, `failed`, `verified` or `rolled back`.
-    who: whose run it was: user@machine.
-    detail: what it found, or why it came to that, for people.
-    """
-
-    time: str
-    event: str
-    generation: str
-    who: str
-    detail: str
 
 
 def read_events(state: Path) -> tuple[Event, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from pathlib import Path
 
+from roles.contract.verdict import Verdict
 from roles.verify.verdict.kept_files import in_order, next_name, text_of
-from roles.verify.verdict.model import Verdict
+from roles.verify.verdict.reading import read_verdict
+from roles.verify.verdict.writing import write_whole
 
 VERDICTS = "verdicts"
 """The folder, below the state folder."""
@@ -30,26 +31,11 @@ def keep(verdict: Verdict, state: Path) -> None:
     """
     folder = state / VERDICTS
     folder.mkdir(mode=0o755, exist_ok=True)
-    name = next_name(folder, verdict.time)
-    unfinished = folder / f".{name}"
-    try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            # For others to read, whatever the umask.
-            os.fchmod(descriptor, 0o644)
-            file.write(f"{verdict.to_json()}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(folder / name)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
-        raise
-    _sync(folder)
+    write_whole(f"{verdict.to_json()}\n", folder / next_name(folder, verdict.time))
     for old in in_order(folder)[:-KEPT_VERDICTS]:
         with contextlib.suppress(OSError):  # somebody else's folder, maybe
             old.unlink()
-    for left in folder.glob(".*.json"):
+    for left in folder.glob(".*.json*"):
         with contextlib.suppress(OSError):
             if abs(left.stat().st_mtime - time.time()) > _ABANDONED:
                 left.unlink()
@@ -62,14 +48,5 @@ def read_kept(state: Path, last: int) -> tuple[Verdict, ...]:
         if len(verdicts) == last:
             break
         with contextlib.suppress(OSError, ValueError, RecursionError):
-            verdicts.append(Verdict.from_json(text_of(file)))
+            verdicts.append(read_verdict(text_of(file)))
     return tuple(reversed(verdicts))
-
-
-def _sync(folder: Path) -> None:
-    """Puts the names in it on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from roles.contract.verdict import DeployedRoute, Endpoint
 from roles.plan.generation import environment_file
 from roles.verify.reports.asking import curl, key_export, openai_client
-from roles.verify.verdict.deployed import DeployedRoute, Endpoint
 from tests.verdicts import DEPLOYED
 
 KEY = 'sk-$HOME`id`"quoted"\\back\'tick'

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from roles.contract.verdict import Check
 from roles.verify.verdict.changes import changes
-from roles.verify.verdict.model import Check
 from tests.verdicts import GOOD, changed
 
 BEFORE = replace(GOOD, time="2026-11-24T05:00:00+00:00")

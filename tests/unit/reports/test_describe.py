@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from roles.contract.requests import Outcome
+from roles.contract.verdict import SHOWN_EVENTS, DeployedProvider
 from roles.host.programs.generations import record
 from roles.verify import describe as module
 from roles.verify import load_generation
 from roles.verify.describe import describe
 from roles.verify.probe.examples import example_request
-from roles.verify.verdict.deployed import DeployedProvider
-from roles.verify.verdict.events import SHOWN_EVENTS, read_events
+from roles.verify.verdict.events import read_events
 from tests.inventories import INVENTORY
 
 _GPU_BOX = INVENTORY.parent / "tests/golden/gpu-box"

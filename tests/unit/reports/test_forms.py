@@ -6,7 +6,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,19 @@ import xmlschema
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
-from roles.verify import EARLIER, FORMS, Check, Verdict, print_report
-from roles.verify.verdict.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
-from roles.verify.verdict.events import Event
-from roles.verify.verdict.model import SCHEMA, SCHEMA_NAME, Cause
+from roles.contract.verdict import (
+    SCHEMA,
+    SCHEMA_NAME,
+    Cause,
+    Deployed,
+    DeployedProvider,
+    DeployedRoute,
+    Endpoint,
+    Event,
+)
+from roles.verify import EARLIER, FORMS, Check, Verdict, print_report, read_verdict
 from tests.inventories import INVENTORY
-from tests.verdicts import BAD, DEPLOYED, GOOD, changed, earlier_runs
+from tests.verdicts import BAD, DEPLOYED, GOOD, as_written, changed, earlier_runs
 
 _HERE = Path(__file__).parent
 _SCHEMA: dict[str, Any] = json.loads((INVENTORY.parent / "docs/verdict.schema.json").read_text())
@@ -93,28 +100,51 @@ def test_the_json_is_valid_by_the_published_schema(verdict: Verdict) -> None:
     jsonschema.validate(document, _SCHEMA, format_checker=jsonschema.FormatChecker())
     assert document["$schema"] == _SCHEMA["$id"] == SCHEMA_NAME
     assert document["schema"] == SCHEMA
-    assert Verdict.from_json(json.dumps(document)) == verdict
+    assert read_verdict(json.dumps(document)) == as_written(verdict)
 
 
 @pytest.mark.parametrize(
-    ("kind", "where"),
-    [
-        (Verdict, _SCHEMA),
-        (Check, _SCHEMA["$defs"]["check"]),
-        (Cause, _SCHEMA["$defs"]["check"]["properties"]["causes"]["items"]),
-        (Deployed, _SCHEMA["$defs"]["deployment"]),
-        (Endpoint, _SCHEMA["$defs"]["endpoint"]),
-        (DeployedProvider, _SCHEMA["$defs"]["deployment"]["properties"]["providers"]["items"]),
-        (DeployedRoute, _SCHEMA["$defs"]["route"]),
-        (Event, _SCHEMA["$defs"]["event"]),
-    ],
+    "kind",
+    [Verdict, Check, Cause, Deployed, Endpoint, DeployedProvider, DeployedRoute, Event],
+    ids=lambda kind: kind.__name__,
 )
-def test_the_schema_names_every_field_and_no_other(kind: type, where: Mapping[str, Any]) -> None:
+def test_the_schema_names_every_field_and_no_other(kind: type) -> None:
     assert is_dataclass(kind)
+    where: Mapping[str, Any] = _SCHEMA if kind is Verdict else _SCHEMA["$defs"][kind.__name__]
     more = {"$schema", "status"} if kind is Verdict else set()
     assert {field.name for field in fields(kind)} | more == set(where["properties"])
     assert set(where["required"]) == set(where["properties"])
     assert where["additionalProperties"] is False
+
+
+_DOCUMENT = GOOD.to_json()
+
+
+_REFUSED = {
+    "version": (f'"schema": {SCHEMA}', '"schema": 1'),
+    "name": (SCHEMA_NAME, "urn:another"),
+    "status": ('"status": "pass"', '"status": "fine"'),
+    "length": ('"seconds": 12.481', '"seconds": -1'),
+    "id": ('"id": "gateway/models"', '"id": "gateway"'),
+    "truth": ('"ok": true', '"ok": "yes"'),
+    "scope": ('"scope": "system"', '"scope": "world"'),
+    "mode": ('"mode": "chat"', '"mode": "sing"'),
+    "cooldown": ('"cooldown": 30', '"cooldown": -30'),
+    "event": ('"event": "verified"', '"event": "gone"'),
+    "who": ('"who": "ada@desk"', '"who": null'),
+    "cache": ('"cache": null', '"cache": 7'),
+    "another field": ('"kind": "vllm"', '"kind": "vllm", "more": 1'),
+    "events": (json.dumps(asdict(GOOD)["events"]), json.dumps(asdict(GOOD)["events"] * 3)),
+}
+
+
+@pytest.mark.parametrize(("good", "bad"), _REFUSED.values(), ids=_REFUSED)
+def test_the_schema_refuses(good: str, bad: str) -> None:
+    assert good in _DOCUMENT
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(
+            json.loads(_DOCUMENT.replace(good, bad, 1)), _SCHEMA, format_checker=jsonschema.FormatChecker()
+        )
 
 
 # --- JUnit

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from roles.contract.verdict import SCHEMA
 from roles.host.verification import KeptVerdicts
-from roles.verify import Verdict
+from roles.verify import Verdict, read_verdict
 from roles.verify import __main__ as command
 from roles.verify.verdict import kept_files
 from roles.verify.verdict.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept
-from roles.verify.verdict.model import SCHEMA
 from roles.verify.watch import has_changed
 from tests.deployed import deployed
 from tests.verdicts import BAD, GOOD, as_schema_2, without_codes
@@ -126,7 +126,7 @@ def _printed(folder: Path, count: int) -> list[Verdict]:
     done = subprocess.run(
         [sys.executable, "-I", "-c", program, str(folder), str(count)], capture_output=True, text=True, check=True
     )
-    return [Verdict.from_json(line) for line in done.stdout.splitlines() if line]
+    return [read_verdict(line) for line in done.stdout.splitlines() if line]
 
 
 _HALF = GOOD.to_json()[:100].encode()
@@ -265,7 +265,7 @@ def test_the_command_keeps_when_told_to_and_compares_with_what_was_kept_before(
 def test_a_verdict_that_can_not_be_kept_is_given_all_the_same(found: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--config", "/etc/ai-backend", "--keep", "--json"]) == 0
     output = capsys.readouterr()
-    assert Verdict.from_json(output.out) == GOOD
+    assert read_verdict(output.out) == GOOD
     assert output.err == f"verify: the verdict is not kept: {found}/verdicts: No such file or directory\n"
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from roles.contract.verdict import Check, Verdict
 from roles.verify.generation import Cache, Generation
-from roles.verify.verdict.model import Check, Verdict
 from tests.gateway_double import UNIT, Double, Verified
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from roles.contract.verdict import Verdict
 from roles.verify.generation import Generation
-from roles.verify.verdict.model import Verdict
 from tests.gateway_double import NAMES, OVER_LIMIT, UNIT, Double, Verified
 
 

@@ -1,0 +1,260 @@
+"""The verdict: what the verifier found on one host, as plain data, one record a check.
+
+`docs/verdict.schema.json` is made of these types and their docstrings (`make golden`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, Literal, TypeAlias
+
+from roles.contract.modes import MODES
+
+Status: TypeAlias = Literal["pass", "fail", "unknown"]
+
+SCHEMA = 3
+"""Version of the JSON form. A change that an older reader would misread gets the next number."""
+
+SCHEMA_NAME = f"urn:ai-unified-backend:verdict:{SCHEMA}"
+"""The `$id` of `docs/verdict.schema.json`, which describes that form."""
+
+HOST = "host"
+"""Group of the checks that are about the host, and not about what is deployed on it."""
+
+SHOWN_EVENTS = 10
+"""How many events a verdict has at most."""
+
+_UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON leaves as it is, and a terminal takes for an order."""
+
+_HALVES = re.compile("[\ud800-\udfff]")
+"""Halves of surrogate pairs, as Python reads names that are no UTF-8: in JSON, most readers refuse them."""
+
+_EXIT_STATUS: Mapping[Status, int] = {"pass": 0, "fail": 1, "unknown": 2}
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What the schema promises of a value besides its Python type, in the words of JSON Schema.
+
+    It is for who reads the JSON. The verifier's own reader takes any value of the type: what a later version adds to a
+    list of words is not misread.
+    """
+
+    words: Mapping[str, object]
+
+    def __get_pydantic_json_schema__(self, schema: Any, make: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Adds them where pydantic describes a field of a type that is annotated with this."""
+        return {**make(schema), **self.words}
+
+
+Seconds: TypeAlias = Annotated[float, Promise({"minimum": 0})]
+Time: TypeAlias = Annotated[str, Promise({"format": "date-time"})]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where clients ask."""
+
+    url: str
+    """Base URL of the OpenAI interface, from the host itself."""
+    urls: tuple[str, ...]
+    """The same from other machines, one for each address of the host; none = it is asked from the host only."""
+    unit: str
+    """The unit that owns its port."""
+    instances: tuple[str, ...]
+    """The gateways behind that unit, if it is none itself."""
+    key_file: str
+    """The environment file, on the host, that holds the key, which every request must carry."""
+    key_variable: str
+    """The key's name there."""
+    cooldown: Seconds
+    """Seconds for which the gateway passes over a backend after a failure."""
+
+
+@dataclass(frozen=True)
+class DeployedProvider:
+    """A model server."""
+
+    name: str
+    kind: str
+    """e.g. `vllm`."""
+    unit: str
+    api_base: str
+    """Where the gateway asks it."""
+    models: tuple[str, ...]
+    """The names that requests to it may carry."""
+
+
+@dataclass(frozen=True)
+class DeployedRoute:
+    """A public name."""
+
+    name: str
+    aliases: tuple[str, ...]
+    """Other names for it."""
+    mode: Annotated[str, Promise({"enum": list(MODES)})]
+    """What it is asked for."""
+    deployments: tuple[str, ...]
+    """Who may answer, as the gateway's answers name them."""
+    fallbacks: tuple[str, ...]
+    """The public names that are asked where none of those answers, in order."""
+    path: str
+    """Where to ask it, below the endpoint's URL, e.g. `/chat/completions`."""
+    body: Mapping[str, Any]
+    """A request that it should answer."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What is deployed: all that a reader needs to find the endpoint and ask it."""
+
+    scope: Annotated[str, Promise({"enum": ["system", "user"]})]
+    """Which systemd manager runs it."""
+    config: str
+    """The link to the current generation."""
+    endpoint: Endpoint | None
+    """Where clients ask; null on a host that runs providers only."""
+    cache: str | None
+    """The unit that keeps the gateway's answers; null = they are not kept."""
+    providers: tuple[DeployedProvider, ...]
+    """The model servers."""
+    routes: tuple[DeployedRoute, ...]
+    """The public names."""
+    installs: Mapping[str, str]
+    """Name of an install → what it is, with its version, e.g. `vllm 0.32.0`."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What became of a generation, from the history that the host's deploys write."""
+
+    time: Time
+    """ISO 8601, UTC."""
+    event: Annotated[str, Promise({"enum": ["refused", "activated", "failed", "verified", "rolled back"]})]
+    """What it came to."""
+    generation: str
+    who: str
+    """Whose run it was: user@machine."""
+    detail: str
+    """What it found, or why it came to that, for people."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a check may fail."""
+
+    cause: str
+    """For people."""
+    look: str
+    """A command that shows more."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked."""
+
+    id: Annotated[str, Promise({"pattern": "^[^/]+/."})]
+    """Stable and unique in a verdict: two verdicts are compared by it. Its first part is the group, e.g.
+    `unit/litellm@a.service/port`."""
+    subject: str
+    """What it is about, e.g. `litellm@a.service`."""
+    claim: str
+    """What should hold, e.g. `owns its port`."""
+    expected: str
+    """What was expected, for people."""
+    seen: str
+    """What was seen, specific enough to act on."""
+    ok: bool | None
+    """Whether the claim holds; null = it could not be checked, and `seen` says why."""
+    seconds: Seconds
+    """How long the check took."""
+    causes: tuple[Cause, ...] = ()
+    """Of a check that does not pass, the likeliest first."""
+    code: str | None = None
+    """What kind of failure it is, e.g. `port-silent`; null = it passes, or could not be made for a reason that has
+    none. Another version may know others."""
+
+    @property
+    def group(self) -> str:
+        """The first part of the id: `host`, `unit`, `install`, `model`, `gateway` or `route`."""
+        return self.id.partition("/")[0]
+
+    @property
+    def status(self) -> Status:
+        if self.ok is None:
+            return "unknown"
+        return "pass" if self.ok else "fail"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the verifier of AI Unified Backend found on one host: `bin/verify --json`. Nothing in it is secret. A change
+    that an older reader would misread gets the next number, in `schema` and in the name."""
+
+    host: str
+    """Its host name."""
+    time: Time
+    """When the run began: ISO 8601, UTC."""
+    boot_id: str
+    """The kernel's name for this boot, which differs after a reboot; `unknown` where it cannot be read."""
+    generation: str
+    """The generation that was found deployed."""
+    seconds: Seconds
+    """How long the whole run took, waiting for services included."""
+    checks: tuple[Check, ...]
+    """One record a check. Their ids are unique, and the same from run to run."""
+    deployment: Deployed | None = None
+    """What the checks are about; null where it was not described."""
+    events: Annotated[tuple[Event, ...], Promise({"maxItems": SHOWN_EVENTS})] = ()
+    """What last became of the host's generations, the oldest first."""
+    schema: Annotated[int, Promise({"const": SCHEMA})] = SCHEMA
+    """Version of this form."""
+
+    @property
+    def status(self) -> Status:
+        """`fail` beats `unknown` beats `pass`. A verdict without checks verifies nothing: `unknown`."""
+        found = self.count
+        if found["fail"]:
+            return "fail"
+        return "unknown" if found["unknown"] or not self.checks else "pass"
+
+    def of_the_stack(self) -> Verdict:
+        """The same without the checks of the host itself: a full disk or a wrong clock is nothing that an older
+        configuration would fix."""
+        return replace(self, checks=tuple(check for check in self.checks if check.group != HOST))
+
+    @property
+    def count(self) -> Counter[Status]:
+        """How many checks have which status."""
+        return Counter(check.status for check in self.checks)
+
+    @property
+    def exit_status(self) -> int:
+        return _EXIT_STATUS[self.status]
+
+    @property
+    def summary(self) -> str:
+        """One line for people, e.g. `2 of 18 checks fail. host gpu-box, generation 1f0c…, boot 6e1b…`."""
+        return f"{self.outcome}. host {self.host}, generation {self.generation}, boot {self.boot_id}"
+
+    @property
+    def outcome(self) -> str:
+        """How many checks hold, e.g. `2 of 18 checks fail`."""
+        found, total = self.count, len(self.checks)
+        parts = [f"{found['fail']} of {total} checks fail"] if found["fail"] else []
+        if found["unknown"]:
+            parts.append(f"{found['unknown']} of {total} checks could not be made")
+        return ", ".join(parts) or f"{found['pass']} of {total} checks hold"
+
+    def to_json(self) -> str:
+        """One JSON object on one line. `status` is in it for readers that do not want to count."""
+        document = {"$schema": SCHEMA_NAME, **asdict(self), "status": self.status}
+        text = json.dumps(document, ensure_ascii=False)
+        # What drives a terminal is escaped: it is the same JSON. Half of a pair becomes the text of its escape.
+        text = _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+        return _HALVES.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text)
