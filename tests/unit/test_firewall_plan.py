@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from roles.contract.generation import ActivatedUnit, Drain
 from roles.host.programs.console import HostError
 from roles.host.programs.generations import activate, stage
 from roles.litellm import LiteLLM
@@ -80,7 +82,7 @@ def test_rules_are_loaded_once_those_who_may_call_run_as_they_should(monkeypatch
     done: list[str] = []
 
     class Server:
-        def __init__(self, runtime: Path, drain: str) -> None: ...
+        def __init__(self, runtime: Path, drain: Drain) -> None: ...
 
         def relieve(self) -> bool:
             return False
@@ -92,19 +94,28 @@ def test_rules_are_loaded_once_those_who_may_call_run_as_they_should(monkeypatch
     class Manager:
         runtime = Path("/run")
 
-    def await_all(manager: object, units: list[dict[str, Any]]) -> list[str]:
-        assert not [unit for unit in units if unit["name"] == "firewall" and "firewall" not in done]
+    def unit(name: str, drain: Drain | None = None, last: bool = False) -> ActivatedUnit:
+        return ActivatedUnit(
+            name=name,
+            kind="server",
+            digest="new",
+            ready_url=None,
+            done_file=None,
+            timeout=1,
+            stop_timeout=1,
+            drain=drain,
+            last=last,
+        )
+
+    def await_all(manager: object, units: Sequence[ActivatedUnit]) -> list[str]:
+        assert not [unit for unit in units if unit.name == "firewall" and "firewall" not in done]
         return []
 
     monkeypatch.setattr(activate, "Server", Server)
     monkeypatch.setattr(activate, "_running_digest", lambda manager, unit: "old")
-    monkeypatch.setattr(activate, "_restart", lambda manager, units: done.extend(unit["name"] for unit in units))
+    monkeypatch.setattr(activate, "_restart", lambda manager, units: done.extend(unit.name for unit in units))
     monkeypatch.setattr(activate, "_await_all", await_all)
-    units = [
-        {"name": "firewall", "digest": "new", "drain": None, "last": True, "timeout": 1},
-        {"name": "server", "digest": "new", "drain": None, "last": False, "timeout": 1},
-        {"name": "gateway", "digest": "new", "drain": "a", "last": False, "timeout": 1},
-    ]
+    units = [unit("firewall", last=True), unit("server"), unit("gateway", Drain("s", "gateway", "a", 1))]
     activate._replace(Manager(), units, ())  # type: ignore[arg-type]
     assert done == ["server", "gateway", "firewall"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import subprocess
 import sys
@@ -12,7 +11,9 @@ from typing import Any, cast
 import pytest
 from pyinfra.api import Host
 
+from roles.contract.requests import Reach
 from roles.host import outside
+from roles.host.program import _BOOTSTRAP, payload
 from roles.host.programs import reach
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaServer
@@ -32,9 +33,13 @@ def test_open_closed_and_silent_ports_are_told_apart() -> None:
         assert reach.reach(addresses) == ["open", "silent", "refused"]
         # The same as a program, as another host runs it.
         done = subprocess.run(
-            [sys.executable, reach.__file__, json.dumps(addresses)], capture_output=True, text=True, check=True
+            [sys.executable, "-I", "-c", _BOOTSTRAP],
+            input=payload(Reach(addresses=tuple(addresses))),
+            capture_output=True,
+            text=True,
+            check=True,
         )
-        assert json.loads(done.stdout) == ["open", "silent", "refused"]
+        assert outside.ReachedFrom().process(done.stdout.splitlines()).results == ("open", "silent", "refused")
     assert reach.reach([]) == []
 
 
