@@ -17,9 +17,10 @@ from roles.host.programs import gpu
 from roles.options import Gpus, UserScope
 from roles.options.stack import SystemScope
 from roles.rooms import plan_of
+from tests.labhost.paths import REPOSITORY
 from tests.stacks import CUDA_BUILD, native, python, route, small_stack, user_scope, vllm
 
-RECORDINGS = Path(__file__).parent / "gpu_recordings"
+RECORDINGS = REPOSITORY / "tests/unit/gpu_recordings"
 CARD = "GPU-00000000-0000-0000-0000-000000000000"
 OTHER = "GPU-00000000-0000-0000-0000-000000000001"
 MIB = 1 << 20

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from pyinfra.api.exceptions import FactProcessError
@@ -16,6 +15,7 @@ from rich.console import Console
 
 from roles.host.output import decoded, escaped
 from roles.verify import FORMS, Verdict, print_report, read_verdict
+from tests.labhost.paths import REPOSITORY
 from tests.verdicts import BAD, GOOD, as_written
 
 HOSTILE = {
@@ -71,7 +71,7 @@ def test_every_line_that_pyinfra_reads_is_taken_in_so() -> None:
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=REPOSITORY,
     )
     *shown, last = done.stdout.splitlines()
     assert sorted(shown) == ["[box] \\u009bx", "[box] a\\u001b[2J\u00e4\ufffd", "[box] b"]

@@ -21,6 +21,7 @@ from roles.rooms import plan_of
 from roles.verify import Verdict
 from roles.verify.verdict.writing import write_whole
 from roles.verify.watch import NotTold, has_changed, settled, tell
+from tests.labhost.paths import REPOSITORY
 from tests.stacks import small_stack, user_scope
 from tests.verdicts import BAD, GOOD
 
@@ -39,7 +40,7 @@ def step(state: Path, seconds: float) -> subprocess.Popen[str]:
         [sys.executable, "-c", _STEP, str(state), str(seconds)],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=REPOSITORY,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "at work\n"

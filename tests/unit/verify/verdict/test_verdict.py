@@ -19,6 +19,7 @@ from roles.verify import Check, Verdict, print_report, read_verdict
 from roles.verify import __main__ as command
 from roles.verify.generation import Generation
 from roles.verify.verdict.quoting import quoted
+from tests.labhost.paths import REPOSITORY
 from tests.verdicts import DEPLOYED, EVENTS, as_schema_2, without_codes
 
 GOOD = Check("unit/litellm.service/port", "litellm.service", "owns its port", "127.0.0.1:4000", "it does", True, 0)
@@ -95,7 +96,7 @@ def test_what_is_no_verdict_is_refused_in_one_line(text: str, message: str) -> N
 
 
 def test_a_verdict_of_an_earlier_version_is_read_as_one_of_this() -> None:
-    """As hosts keep them: `tests/unit/verdict-2.json` was written by the version that had schema 2 first."""
+    """As hosts keep them: `verdict-2.json` was written by the version that had schema 2 first."""
     verdict = read_verdict((Path(__file__).parent / "verdict-2.json").read_text())
     assert (verdict.schema, verdict.status, verdict.host) == (SCHEMA, "pass", "gpu-box")
     assert (len(verdict.checks), len(verdict.events)) == (49, 4)
@@ -178,7 +179,7 @@ def test_a_bad_call_gives_one_message_and_status_2(arguments: list[str], message
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[2],
+        cwd=REPOSITORY,
     )
     assert (finished.returncode, finished.stdout) == (2, "")
     assert finished.stderr.endswith(message)
@@ -187,7 +188,7 @@ def test_a_bad_call_gives_one_message_and_status_2(arguments: list[str], message
 
 def test_the_verifier_runs_with_nothing_of_ours_but_the_contract(tmp_path: Path) -> None:
     """As on the host: `roles/contract/` and `roles/verify/`, and the packages of its own environment."""
-    source = Path(__file__).parents[2] / "roles"
+    source = REPOSITORY / "roles"
     (tmp_path / "roles").mkdir()
     (tmp_path / "roles/__init__.py").write_text("")
     for package in ("contract", "verify"):

@@ -21,9 +21,10 @@ from roles.verify.checks.cards import card_checks
 from roles.verify.generation import PLAIN, CardWeights, Gpus, Provider, Service, Traits
 from roles.vllm import plan as vllm_plan
 from tests.deployed import context, deployed
+from tests.labhost.paths import REPOSITORY
 from tests.sparse_gguf import model
 
-RECORDINGS = Path(__file__).parent / "gpu_recordings"
+RECORDINGS = REPOSITORY / "tests/unit/gpu_recordings"
 FIRST, SECOND = "GPU-00000000-0000-0000-0000-000000000000", "GPU-00000000-0000-0000-0000-000000000001"
 OURS, ANOTHERS = 700, 800
 """Processes of the provider's unit, and of another."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -17,8 +16,9 @@ from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.options import HubFile, HubModel, Options, Provider, PythonSdist, UrlFile
 from roles.vllm import Vllm
 from tests.inventories import INVENTORY, load_stack
+from tests.labhost.paths import REPOSITORY
 
-_PAGE = Path(__file__).resolve().parents[2] / "docs/pins.md"
+_PAGE = REPOSITORY / "docs/pins.md"
 _SHIPPED = sorted(path.name for path in INVENTORY.glob("*.py") if path.name != "lab.py")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

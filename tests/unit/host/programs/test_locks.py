@@ -31,6 +31,7 @@ from roles.host.program import _BOOTSTRAP, payload
 from roles.host.programs import deploy_lock as lock
 from roles.host.programs.console import HostError
 from roles.host.programs.deploy_lock import HOLDER, holder_of
+from tests.labhost.paths import REPOSITORY
 from tests.requests import make_install
 
 
@@ -271,7 +272,7 @@ def test_who_waits_for_the_turn_says_for_whom_and_how_long(tmp_path: Path) -> No
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=Path(__file__).parents[2],
+            cwd=REPOSITORY,
         )
 
     (tmp_path / "turn").touch(mode=0o644)  # as the version before made it, for every user to lock

@@ -18,8 +18,9 @@ from roles.plan import HostPlan, layout_of
 from roles.plan.verifier import ENVIRONMENT, SOURCES, verifier_command, verifier_installs
 from roles.rooms import plan_of
 from tests.inventories import load_stack
+from tests.labhost.paths import REPOSITORY
 
-_ROLES = Path(__file__).parents[2] / "roles"
+_ROLES = REPOSITORY / "roles"
 
 
 class _Trap:

@@ -21,8 +21,9 @@ from tests.gpu.packing import PackError, make_environment, open_pack, unpack_pyt
 from tests.gpu.reference import NATIVE, deployed
 from tests.gpu.server import answer_of, layers_on_cards, read_unit
 from tests.gpu.steps import Outcome, Row, SkipStep, Step, StepError, holds, run_steps, table
+from tests.labhost.paths import REPOSITORY
 
-RECORDINGS = Path(__file__).parent / "gpu_recordings"
+RECORDINGS = REPOSITORY / "tests/unit/gpu_recordings"
 UUID, OTHER = "GPU-c2d135aa-db92-1171-9820-8b79643f6f48", "GPU-d2d135aa-db92-1171-9820-8b79643f6f48"
 DOCUMENT = """<?xml version="1.0" ?>
 <!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v12.dtd">

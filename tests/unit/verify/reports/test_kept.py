@@ -21,6 +21,7 @@ from roles.verify.verdict import kept_files
 from roles.verify.verdict.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept
 from roles.verify.watch import has_changed
 from tests.deployed import deployed
+from tests.labhost.paths import REPOSITORY
 from tests.verdicts import BAD, GOOD, as_schema_2, without_codes
 
 
@@ -216,7 +217,7 @@ def _keep_limited(state: Path, way: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[3],
+        cwd=REPOSITORY,
     )
 
 
