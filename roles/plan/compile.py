@@ -1,4 +1,4 @@
-"""Compile: stack → host plan. Pure: no host, no file, no secret is read."""
+"""Compile: stack → host plan. Pure: no host and no secret is read, and of files our own templates and locks alone."""
 
 from __future__ import annotations
 
