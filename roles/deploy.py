@@ -36,7 +36,7 @@ from roles.host import (
 )
 from roles.lint import lint
 from roles.litellm import LITELLM_CONFIG, LITELLM_VARIABLES, LITELLM_VERSION
-from roles.options import OptionsError, Secret, Stack
+from roles.options import GivenSecret, OptionsError, Stack
 from roles.plan import HostPlan
 from roles.rooms import plan_of
 
@@ -191,7 +191,7 @@ def _plan(each: Host) -> HostPlan:
         plan = plan_of(stack)
         _lint(plan)
         given = [unit.all_environment for unit in plan.units]
-        secrets = [value for variables in given for value in variables.values() if isinstance(value, Secret)]
+        secrets = [value for variables in given for value in variables.values() if isinstance(value, GivenSecret)]
         secrets += [install.token for install in plan.installs if install.token]
         for secret in secrets:
             secret.reveal()

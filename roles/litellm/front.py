@@ -16,7 +16,7 @@ from roles.contract.manifest import Front
 from roles.contract.modes import MODES
 from roles.litellm.config import INSTANCE_KEY_VARIABLE, MASTER_KEY_VARIABLE
 from roles.litellm.options import LiteLLM
-from roles.options import GeneratedSecret
+from roles.options import GivenSecret
 from roles.plan import (
     FRONT_USER,
     GATEWAY_INSTANCES,
@@ -89,7 +89,7 @@ def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_
         client_key_file: the one with the clients' key where that is made on the host.
     """
     live_environment: dict[str, EnvValue] = {_INSTANCES_VARIABLE: str(gateway.instances)}
-    if not isinstance(gateway.master_key, GeneratedSecret):
+    if isinstance(gateway.master_key, GivenSecret):
         live_environment[MASTER_KEY_VARIABLE] = gateway.master_key
     unit = ServerUnit(
         name=FRONT_UNIT,

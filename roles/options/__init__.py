@@ -5,7 +5,7 @@ from roles.options.base import Many, Options
 from roles.options.errors import OptionsError
 from roles.options.gpus import Gpus, GpuUuid
 from roles.options.routes import Deployment, Probe, Route
-from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, Secret
+from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, GivenSecret, Secret
 from roles.options.service import Cache, Gateway, KeyedProvider, Provider, Service
 from roles.options.sources import (
     GgufSource,
@@ -32,6 +32,7 @@ __all__ = [
     "Gateway",
     "GeneratedSecret",
     "GgufSource",
+    "GivenSecret",
     "GpuUuid",
     "Gpus",
     "HubFile",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, TypeVar, get_args
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -67,9 +67,23 @@ def _problem(group: type[Options], detail: ErrorDetails) -> str:
 
 def _expected(group: type[Options], option: str) -> str:
     """The groups of options that an option takes, by name: `UrlFile or HubFile`."""
-    annotation = group.model_fields[option].annotation
-    kinds = get_args(annotation) or (annotation,)
-    return " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds if kind is not type(None))
+    return " or ".join(kind.__name__ for kind in dict.fromkeys(_kinds(group.model_fields[option].annotation)))
+
+
+def _kinds(annotation: Any) -> Iterator[type]:
+    """The types that an inventory can give; of one that has no option itself, its subtypes."""
+    if get_origin(annotation) is Annotated:
+        yield from _kinds(get_args(annotation)[0])
+    elif arguments := get_args(annotation):
+        for argument in arguments:
+            yield from _kinds(argument)
+    elif isinstance(annotation, type) and annotation is not type(None):
+        is_base = issubclass(annotation, Options) and not annotation.model_fields
+        subtypes = annotation.__subclasses__() if is_base else []
+        for subtype in subtypes:
+            yield from _kinds(subtype)
+        if not subtypes:
+            yield annotation
 
 
 T = TypeVar("T")

@@ -23,6 +23,10 @@ class Secret(Options):
         """Where the value comes from, for messages and printed plans. Never the value."""
         raise NotImplementedError
 
+
+class GivenSecret(Secret):
+    """One whose value the control machine can read."""
+
     def reveal(self) -> str:
         """The value, read now on the control machine.
 
@@ -41,7 +45,7 @@ class Secret(Options):
         return value
 
 
-class EnvSecret(Secret):
+class EnvSecret(GivenSecret):
     """Read from an environment variable of the control machine: `EnvSecret("LITELLM_MASTER_KEY")`."""
 
     variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -60,7 +64,7 @@ class EnvSecret(Secret):
         return self._checked(value)
 
 
-class FileSecret(Secret):
+class FileSecret(GivenSecret):
     """Read from a file of the control machine (its first line): `FileSecret("~/.secrets/master-key")`."""
 
     path: str
@@ -85,6 +89,3 @@ class GeneratedSecret(Secret):
 
     def source(self) -> str:
         return "the host, where it is generated once"
-
-    def reveal(self) -> str:
-        raise OptionsError("a generated secret exists on the host only and cannot be read here")

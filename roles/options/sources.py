@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SerializeAsAny
 
 from roles.options.base import Many, Options
 from roles.options.errors import OptionsError
-from roles.options.secrets import Secret
+from roles.options.secrets import GivenSecret
 from roles.options.values import Revision, Sha256, Url
 
 
@@ -109,7 +109,7 @@ class _OnHub(Options):
     """`organisation/model`."""
     revision: Revision
     """Commit, branch or tag. A branch or tag is resolved when the model is fetched, and stays what it was then."""
-    token: SerializeAsAny[Secret] | None = None
+    token: SerializeAsAny[GivenSecret] | None = None
     """Access token, for gated repositories."""
     endpoint: Url = "https://huggingface.co"
     """The Hub, or a mirror of it."""

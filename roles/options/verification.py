@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, SerializeAsAny
 
 from roles.options.base import Options
-from roles.options.secrets import Secret
+from roles.options.secrets import GivenSecret
 
 
 class Verification(Options):
@@ -18,6 +18,6 @@ class Verification(Options):
     textfile: Annotated[str, Field(pattern=r"^/[^\s]+\.prom$")] | None = None
     """File for the metrics, e.g. `/var/lib/prometheus/node-exporter/ai_backend.prom`; its folder must be there. None =
     `verdicts/ai_backend.prom` in the state folder."""
-    webhook: SerializeAsAny[Secret] | None = None
+    webhook: SerializeAsAny[GivenSecret] | None = None
     """Address that is told, by a POST of JSON, when the host stops to hold and when it holds again. A secret: such
     addresses let anybody who knows them write there."""

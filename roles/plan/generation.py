@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from roles.contract.generation import ACTIVATION, ActivatedUnit, ActivationFile, PlatformKey
 from roles.contract.wire import written
-from roles.options import Secret
+from roles.options import GivenSecret
 from roles.plan.model import EnvValue, HostPlan, Install, ServerUnit, TaskUnit, Unit
 from roles.plan.recipes import Json
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
@@ -67,7 +67,7 @@ class Generation:
 def resolve(
     plan: HostPlan,
     platform: Mapping[PlatformKey, str],
-    reveal: Callable[[Secret], str] = lambda secret: secret.reveal(),
+    reveal: Callable[[GivenSecret], str] = lambda secret: secret.reveal(),
 ) -> Generation:
     """The generation of a plan on a host.
 
@@ -141,8 +141,10 @@ def _activated(unit: Unit, digest: str) -> ActivatedUnit:
     )
 
 
-def _revealed(variables: Mapping[str, EnvValue], reveal: Callable[[Secret], str]) -> dict[str, str]:
-    return {name: reveal(value) if isinstance(value, Secret) else value for name, value in sorted(variables.items())}
+def _revealed(variables: Mapping[str, EnvValue], reveal: Callable[[GivenSecret], str]) -> dict[str, str]:
+    return {
+        name: reveal(value) if isinstance(value, GivenSecret) else value for name, value in sorted(variables.items())
+    }
 
 
 def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> dict[str, ResolvedInstall]:

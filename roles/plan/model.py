@@ -12,11 +12,11 @@ from typing import ClassVar, Literal, TypeAlias
 
 from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKey
 from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Traits
-from roles.options import Deployment, GeneratedSecret, Gpus, Mode, Route, Secret
+from roles.options import Deployment, GivenSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
 from roles.plan.recipes import InstallKind, Recipe
 
-EnvValue: TypeAlias = str | Secret
+EnvValue: TypeAlias = str | GivenSecret
 MEGABYTE = 10**6
 
 STOP_SECONDS = 60
@@ -46,7 +46,7 @@ class Install:
     platform: tuple[PlatformKey, ...] = ()
     disk: int = 0
     work_disk: int = 0
-    token: Secret | None = None
+    token: GivenSecret | None = None
     sent_from: str | None = None
 
     @property
@@ -216,7 +216,7 @@ class Login:
     @property
     def generated(self) -> tuple[GeneratedVariable, ...]:
         """What is made on the host; empty = it is given."""
-        if not isinstance(self.secret, GeneratedSecret):
+        if isinstance(self.secret, GivenSecret):
             return ()
         return (GeneratedVariable(path=self.file, variable=self.server_variable, also=self.client_variable),)
 
@@ -227,7 +227,7 @@ class Login:
 
     def given(self, variable: str) -> dict[str, EnvValue]:
         """What goes into a process's own environment file, under that name."""
-        return {} if self.generated else {variable: self.secret}
+        return {variable: self.secret} if isinstance(self.secret, GivenSecret) else {}
 
 
 @dataclass(frozen=True)
