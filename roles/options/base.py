@@ -79,7 +79,7 @@ def _kinds(annotation: Any) -> Iterator[type]:
             yield from _kinds(argument)
     elif isinstance(annotation, type) and annotation is not type(None):
         is_base = issubclass(annotation, Options) and not annotation.model_fields
-        subtypes = annotation.__subclasses__() if is_base else []
+        subtypes: list[type] = annotation.__subclasses__() if is_base else []
         for subtype in subtypes:
             yield from _kinds(subtype)
         if not subtypes:
