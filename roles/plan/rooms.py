@@ -46,8 +46,8 @@ def register(name: str, planners: Mapping[type[Service], Planner], templates: Pa
 
 
 def rooms() -> tuple[Room, ...]:
-    """All rooms that were imported so far, in that order."""
-    return tuple(_ROOMS.values())
+    """All rooms that were imported so far, by name: who imported which first is no order."""
+    return tuple(_ROOMS[name] for name in sorted(_ROOMS))
 
 
 def planners() -> dict[type[Service], Planner]:
