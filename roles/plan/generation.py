@@ -18,6 +18,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from roles.contract.environment_file import environment_text
 from roles.contract.generation import ACTIVATION, ActivatedUnit, ActivationFile, PlatformKey
 from roles.contract.wire import written
 from roles.options import GivenSecret
@@ -89,7 +90,7 @@ def resolve(
         text = unit.text.replace(DIGEST_PLACEHOLDER, digest)
         files[f"units/{unit.name}"] = RenderedFile(text.encode(), 0o644)
         if whole := _revealed(unit.all_environment, reveal):
-            files[unit.environment_file] = RenderedFile(environment_file(whole).encode(), 0o600)
+            files[unit.environment_file] = RenderedFile(environment_text(whole).encode(), 0o600)
     files[ACTIVATION] = RenderedFile(_activation(plan.units, unit_digests), 0o644)
     links = {f"install/{name}": resolved.folder for name, resolved in installs.items()}
     digest = _digest(
@@ -106,15 +107,6 @@ def resolve(
         unit_digests=unit_digests,
         installs=tuple(installs.values()),
     )
-
-
-def environment_file(variables: Mapping[str, str]) -> str:
-    """A systemd `EnvironmentFile=`. Source: systemd.exec(5): inside double quotes a backslash escapes `"\\`$`."""
-    lines = []
-    for name, value in variables.items():
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`").replace("$", "\\$")
-        lines.append(f'{name}="{escaped}"\n')
-    return "".join(lines)
 
 
 def _activation(units: Sequence[Unit], digests: Mapping[str, str]) -> bytes:

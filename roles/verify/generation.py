@@ -13,9 +13,9 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from roles.contract import manifest
+from roles.contract.environment_file import parse_environment
 from roles.contract.manifest import PLAIN, Canary, Deployment, Front, Gpus, KeptModel, ModelList, Probe, Scope, Traits
 from roles.contract.modes import Mode
-from roles.verify.probe.environment_file import parse_environment
 from roles.verify.verdict.claim import CannotCheck
 from roles.verify.verdict.quoting import read_foreign
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from roles.verify.probe.environment_file import parse_environment
+from roles.contract.environment_file import parse_environment
 from tests.gpu.steps import StepError
 
 _LONGEST_START = 90.0

@@ -8,10 +8,10 @@ import shlex
 import pytest
 import yaml
 
+from roles.contract.environment_file import environment_text
 from roles.litellm import LiteLLM
 from roles.options import EnvSecret, OptionsError, Stack
 from roles.plan import DIGEST_VARIABLE, WATCH_TIMER, Generation, resolve
-from roles.plan.generation import environment_file
 from roles.plan.templates import systemd_quote
 from roles.rooms import plan_of
 from tests.stacks import BUILD, PLATFORM, native, no_secret, python, small_stack, user_scope
@@ -131,7 +131,7 @@ def test_in_user_scope_everything_lies_below_the_users_home() -> None:
 @pytest.mark.parametrize("value", ["plain", 'a"b', "a\\b", "a$b", "a`b`", "a b;c|d", "ünï", "%n"])
 def test_an_environment_file_holds_any_value(value: str) -> None:
     # systemd reads these quotes as a POSIX shell does (systemd.exec(5)), and so does shlex.
-    assert shlex.split(environment_file({"NAME": value}).replace("\\$", "$").replace("\\`", "`")) == [f"NAME={value}"]
+    assert shlex.split(environment_text({"NAME": value}).replace("\\$", "$").replace("\\`", "`")) == [f"NAME={value}"]
 
 
 @pytest.mark.parametrize(

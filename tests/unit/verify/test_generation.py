@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from roles.contract.environment_file import parse_environment, parse_environment_block
 from roles.verify import ConfigError, load_generation
 from roles.verify.generation import CardWeights, Deployment, Gateway, Probe, Route, Service
-from roles.verify.probe.environment_file import parse_environment, parse_environment_block
 from roles.verify.verdict.claim import CannotCheck
 
 PROVIDERS = """

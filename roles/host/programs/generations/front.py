@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import re
 import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from roles.contract.environment_file import parse_environment
 from roles.contract.generation import Drain, Live
 from roles.host.programs.console import HostError, Progress, say
 
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 10
-
-
-_VALUE = r'^{}=(?:"(?P<quoted>(?:[^"\\]|\\[\s\S])*)"|(?P<plain>[^"\n]*))[ \t]*$'
-"""A variable in an `EnvironmentFile=`."""
 
 
 class Runtime:
@@ -90,9 +86,7 @@ def _last_value(files: Sequence[str], variable: str) -> str | None:
             text = Path(file).read_text()
         except FileNotFoundError:
             continue
-        for found in re.finditer(_VALUE.format(re.escape(variable)), text, re.MULTILINE):
-            quoted = found["quoted"]
-            value = found["plain"].strip() if quoted is None else re.sub(r'\\(["\\`$])', r"\1", quoted)
+        value = parse_environment(text).get(variable, value)
     return value
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import secrets
 from pathlib import Path
 
+from roles.contract.environment_file import environment_text
 from roles.contract.generation import GeneratedVariable
 from roles.contract.requests import WriteGeneration
 from roles.host.programs.console import say
@@ -46,8 +46,7 @@ def _ensure_secret(secret: GeneratedVariable, manager: Manager) -> None:
         return
     make_folder(path.parent, 0o700)
     value = _inherited(secret, manager) or secret.prefix + secrets.token_urlsafe(_SECRET_BYTES)
-    escaped = re.sub(r'(["\\`$])', r"\\\1", value)
-    write_atomic(path, "".join(f'{name}="{escaped}"\n' for name in secret.names).encode(), 0o600)
+    write_atomic(path, environment_text(dict.fromkeys(secret.names, value)).encode(), 0o600)
 
 
 def _inherited(secret: GeneratedVariable, manager: Manager) -> str | None:

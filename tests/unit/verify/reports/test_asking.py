@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from roles.contract.environment_file import environment_text
 from roles.contract.verdict import DeployedRoute, Endpoint
-from roles.plan.generation import environment_file
 from roles.verify.reports.asking import curl, key_export, openai_client
 from tests.verdicts import DEPLOYED
 
@@ -62,7 +62,7 @@ def server() -> Iterator[_Server]:
 def _endpoint(folder: Path, port: int) -> Endpoint:
     assert DEPLOYED.endpoint is not None
     file = folder / "it's the key@a.env"
-    file.write_text("# Written by AI Unified Backend\n" + environment_file({"OTHER": "x", "LITELLM_MASTER_KEY": KEY}))
+    file.write_text("# Written by AI Unified Backend\n" + environment_text({"OTHER": "x", "LITELLM_MASTER_KEY": KEY}))
     return replace(DEPLOYED.endpoint, url=f"http://127.0.0.1:{port}/v1", key_file=str(file))
 
 

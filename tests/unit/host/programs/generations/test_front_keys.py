@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from roles.contract.environment_file import environment_text
 from roles.contract.generation import Live
 from roles.host.programs.console import HostError
 from roles.host.programs.generations.front import Keys
-from roles.plan.generation import environment_file
 
 AWKWARD = ['sk-"a$b`c\\d%e,f;g&h=i#j', "sk-plain", "sk- with spaces ", "sk-'quoted'", "sk-\\", "sk-ümläut", 'sk-"']
 
@@ -69,7 +69,7 @@ def live(folder: Path, *files: Path) -> Live:
 
 def test_the_new_key_is_let_in_before_the_one_before_is_forgotten(tmp_path: Path, haproxy: Haproxy) -> None:
     file = tmp_path / "given.env"
-    file.write_text(environment_file({"INSTANCES": "2", "KEY": "sk-after"}))
+    file.write_text(environment_text({"INSTANCES": "2", "KEY": "sk-after"}))
     keys = Keys(tmp_path, live(tmp_path, file))
     keys.let_in()
     assert haproxy.known == [digest("sk-before"), digest("sk-after")]
@@ -90,7 +90,7 @@ def test_where_the_key_is_the_same_nothing_is_told(tmp_path: Path, haproxy: Hapr
 @pytest.mark.parametrize("key", AWKWARD)
 def test_a_key_is_read_as_systemd_reads_it(tmp_path: Path, haproxy: Haproxy, key: str) -> None:
     file = tmp_path / "given.env"
-    file.write_text(environment_file({"A": 'x" KEY="y', "KEY": key, "Z": "1"}))
+    file.write_text(environment_text({"A": 'x" KEY="y', "KEY": key, "Z": "1"}))
     Keys(tmp_path, live(tmp_path, file)).let_in()
     assert haproxy.known[-1] == digest(key)
 

@@ -1,4 +1,4 @@
-"""Reads systemd environment files.
+"""systemd's environment files, written and read.
 
 Source of the quoting rules: systemd.exec(5), `EnvironmentFile=`: inside double quotes a backslash escapes only
 ``" \\ ` $``, and a value may span lines.
@@ -7,14 +7,20 @@ Source of the quoting rules: systemd.exec(5), `EnvironmentFile=`: inside double 
 from __future__ import annotations
 
 import re
-
-from roles.verify.verdict.quoting import decoded
+from collections.abc import Mapping
 
 _ASSIGNMENT = re.compile(
     r"""^[ \t]*(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?:"(?P<quoted>(?:[^"\\]|\\[\s\S])*)"|(?P<plain>[^"\n]*))[ \t]*$""",
     re.MULTILINE,
 )
 _ESCAPE = re.compile(r'\\(["\\`$])')
+_WITH_BACKSLASH = r"\\\1"
+_ESCAPED = re.compile(r'(["\\`$])')
+
+
+def environment_text(variables: Mapping[str, str]) -> str:
+    """The text of an environment file, a variable a line."""
+    return "".join(f'{name}="{_ESCAPED.sub(_WITH_BACKSLASH, value)}"\n' for name, value in variables.items())
 
 
 def parse_environment(text: str) -> dict[str, str]:
@@ -28,5 +34,5 @@ def parse_environment(text: str) -> dict[str, str]:
 
 def parse_environment_block(block: bytes) -> dict[str, str]:
     """Variable → value, from `/proc/<pid>/environ`: what a process was started with, ended by NUL bytes."""
-    entries = decoded(block).split("\0")
+    entries = block.decode(errors="backslashreplace").split("\0")
     return dict(entry.split("=", 1) for entry in entries if "=" in entry)
