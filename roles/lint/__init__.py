@@ -1,4 +1,4 @@
-"""Finds what LiteLLM does not say: mistakes in its configuration that it accepts, and that break it later."""
+"""Finds mistakes in LiteLLM's configuration that it accepts without a message, and that break it later."""
 
 from roles.lint.finding import Finding, Severity
 from roles.lint.rule import Rule

@@ -28,7 +28,7 @@ class _NotReadable(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints what is wrong and gives the exit status."""
+    """Prints the findings and returns the exit status."""
     options = _parser().parse_args(arguments)
     if len(options.env_file) not in (0, 1, len(options.files)):
         return _refuse("give --env-file once for all files, or once for each")
@@ -106,7 +106,7 @@ def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
         print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Models have names in any script; the terminal may know only one.
+        # Model names can be in any script; the terminal may support only one.
         sys.stdout.reconfigure(errors="backslashreplace")
     for finding in findings:
         print(finding)
@@ -119,7 +119,7 @@ def _refuse(message: str) -> int:
 
 def command() -> None:
     """The installed command."""
-    # `… | head` ends it in silence.
+    # `… | head` ends it without a message.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())
 

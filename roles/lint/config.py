@@ -1,4 +1,4 @@
-"""A LiteLLM configuration as the rules look at it: tolerant of every shape, so that one mistake hides no other."""
+"""A LiteLLM configuration as the rules see it. It accepts every shape, so that one mistake does not hide another."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Model:
 
     @property
     def context(self) -> int | None:
-        """The declared size of its context, in tokens."""
+        """The declared size of its context window, in tokens."""
         size = self.info.get("max_input_tokens")
         return size if isinstance(size, int) and not isinstance(size, bool) else None
 
@@ -60,13 +60,13 @@ class Model:
 
     @property
     def base(self) -> str | None:
-        """The address, where it stands in the file: not one from the environment."""
+        """The address, if the file contains it: not one from the environment."""
         base = self.params.get(self.base_key)
         return base if isinstance(base, str) and not base.startswith(REFERENCE) else None
 
     @property
     def address(self) -> SplitResult | None:
-        """Parts of the address; None where it has no scheme or is not in the file."""
+        """Parts of the address; None if it has no scheme or is not in the file."""
         try:
             parts = urlsplit(self.base or "")
         except ValueError:
@@ -76,7 +76,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Chain:
-    """One entry of a fallback list: asked for `source` in vain, ask `targets`. `path` is that of the source's key."""
+    """One entry of a fallback list: when `source` fails, `targets` are tried. `path` is that of the source's key."""
 
     kind: str
     section: str
@@ -91,7 +91,7 @@ class Config:
 
     Attributes:
         environment: variable → value of the proxy's process; None = not known. Values are never shown.
-        peers: the other configurations of the same run: proxies that stand side by side.
+        peers: the other configurations of the same run: proxies on the same host.
     """
 
     document: Document
@@ -102,7 +102,7 @@ class Config:
     peers: list[Config] = field(default_factory=list)
 
     def section(self, name: str) -> Mapping[Any, Any]:
-        """A part of the file; empty where it is missing or has a wrong shape."""
+        """A section of the file; empty if it is missing or has a wrong shape."""
         return mapping(self.document.value.get(name))
 
     def setting(self, section: str, key: str) -> Any:
@@ -114,7 +114,7 @@ class Config:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all models stand here: none in a file that was not read, none in the database."""
+        """Whether the file lists all models: none in a file that was not read, none in the database."""
         in_database = self.setting("general_settings", "store_model_in_db") is True
         return bool(self.models) and not self.document.unread and not in_database
 
@@ -138,7 +138,7 @@ class Config:
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
-        """Alias → name that it stands for."""
+        """Alias → the name that it stands for."""
         found = {}
         for alias, value in mapping(self.setting("router_settings", "model_group_alias")).items():
             target = value.get("model") if isinstance(value, dict) else value
@@ -148,7 +148,7 @@ class Config:
 
     @cached_property
     def public_names(self) -> frozenset[str]:
-        """Names that a client can ask for."""
+        """Names that a client can request."""
         groups = self.setting("router_settings", "routing_groups")
         routing_groups = [mapping(group).get("group_name") for group in groups] if isinstance(groups, list) else []
         team_names = [model.info.get("team_public_model_name") for model in self.models]
@@ -156,7 +156,7 @@ class Config:
         return frozenset((*self.groups, *self.aliases, *words))
 
     def serves(self, name: str) -> bool:
-        """Whether something answers to a name: a model, an alias, a deployment's id, a pattern such as `openai/*`."""
+        """Whether a name is served: by a model, an alias, a deployment's id, or a pattern such as `openai/*`."""
         return (
             name in self.public_names or name in self._ids or any(pattern.fullmatch(name) for pattern in self._patterns)
         )
@@ -187,7 +187,7 @@ class Config:
 
     @cached_property
     def default_fallbacks(self) -> Sequence[tuple[str, Path]]:
-        """What is asked for every model that has no chain of its own."""
+        """The fallbacks of every model that has no entry of its own."""
         found = [target for chain in self.chains if chain.source == "*" for target in chain.targets]
         for section in ("router_settings", "litellm_settings"):
             targets = self.setting(section, "default_fallbacks")

@@ -1,4 +1,4 @@
-"""Reads YAML as LiteLLM does, and remembers on which line everything stands."""
+"""Reads YAML as LiteLLM does, and records the line of every value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import yaml
 
 _FastLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Ten times faster; wheels have it, some builds from source do not."""
+"""Ten times faster. Wheels have it; some builds from source do not."""
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and positions from the root: `("model_list", 0, "model_name")`."""
@@ -18,9 +18,9 @@ Reader: TypeAlias = Callable[[str], str]
 """Path of an included file → its text. Raises OSError or UnicodeDecodeError."""
 
 _DEEPEST = 100
-"""The parser in C dies of a document that is nested some 10,000 levels deep."""
+"""The C parser crashes on a document with some 10,000 levels of nesting."""
 _MOST_VALUES = 200_000
-"""Anchors can make a small file expand without end."""
+"""Anchors can make a small file expand without limit."""
 
 _MAP, _SEQUENCE, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "merge"))
 
@@ -42,13 +42,13 @@ class Problem:
 
 @dataclass
 class Document:
-    """A file, the files that it includes merged into it, and where each value stands.
+    """A file, with the files that it includes merged into it, and the place of each value.
 
     Attributes:
-        value: the content; `{}` where the file could not be read.
+        value: the content; `{}` if the file could not be read.
         places: path → place, of every key and list item.
         problems: what is wrong with the file as YAML.
-        unread: included files that were not read: what they hold is not known.
+        unread: included files that were not read: their content is not known.
     """
 
     file: str
@@ -58,7 +58,7 @@ class Document:
     unread: list[str] = field(default_factory=list)
 
     def place(self, path: Path) -> Place:
-        """Where a value stands, or the nearest thing around it."""
+        """The place of a value, or of the nearest value around it."""
         while path and path not in self.places:
             path = path[:-1]
         return self.places.get(path, Place(self.file, 1))
@@ -71,7 +71,7 @@ class _Unreadable(Exception):
 
 
 def read_document(text: str, name: str, read: Reader | None) -> Document:
-    """The document of `text`, with the files that it includes. Never raises: what is wrong is in its `problems`."""
+    """The document of `text`, with the files that it includes. Never raises: errors are in its `problems`."""
     document = _read_one(text, name)
     seen = {name}
     pending = _includes(document)
@@ -100,7 +100,7 @@ def read_document(text: str, name: str, read: Reader | None) -> Document:
 
 @dataclass(frozen=True)
 class _Include:
-    """An entry of `include`, where it stands, and the file that it names."""
+    """An entry of `include`, its place, and the file that it names."""
 
     entry: str
     place: Place
@@ -108,7 +108,7 @@ class _Include:
 
 
 def _includes(source: Document) -> list[_Include]:
-    """The files that a document includes. A wrong shape is told by another rule."""
+    """The files that a document includes. Another rule reports a wrong shape."""
     entries = source.value.get("include")
     if not isinstance(entries, list):
         return []
@@ -138,7 +138,7 @@ def _read_one(text: str, name: str) -> Document:
 
 
 def _merge(document: Document, included: Document) -> None:
-    """As LiteLLM does: lists are joined, everything else of an included file replaces what was there."""
+    """As LiteLLM does: lists are joined; any other value of an included file replaces the existing one."""
     document.problems += included.problems
     key: Any
     for key, value in included.value.items():
@@ -164,7 +164,7 @@ def _merge(document: Document, included: Document) -> None:
 def _read_into(document: Document, text: str) -> None:
     try:
         _check_depth(text)
-        # LiteLLM reads with the loader in Python, which is stricter about tabs.
+        # LiteLLM uses the Python loader, which is stricter about tabs.
         loader: Any = (yaml.SafeLoader if "\t" in text else _FastLoader)(text)
         root = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
@@ -245,7 +245,7 @@ class _Builder:
         for key_node, value_node in node.value:
             key = self._key(key_node)
             inner = (*path, key)
-            # The last one wins, as in LiteLLM; its line too.
+            # As in LiteLLM the last one wins, and so does its line.
             if key in value:
                 self._forget(inner)
             self._document.places[inner] = Place(self._document.file, key_node.start_mark.line + 1)
@@ -297,5 +297,5 @@ def shown(path: Iterable[str | int]) -> str:
 
 
 def mapping(value: object) -> Mapping[Any, Any]:
-    """The value where it is a mapping, else an empty one."""
+    """The value if it is a mapping, else an empty one."""
     return value if isinstance(value, dict) else {}

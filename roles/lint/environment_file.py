@@ -12,7 +12,7 @@ _ASSIGNMENT = re.compile(
 
 
 def parse_environment(text: str) -> dict[str, str]:
-    """Variable → value. Comments, and lines that are no assignment, are left out."""
+    """Variable → value. Comments and lines that are not assignments are skipped."""
     return {
         match["name"]: next(value for value in match.group("double", "single", "plain") if value is not None).strip()
         for match in _ASSIGNMENT.finditer(text)

@@ -1,4 +1,4 @@
-"""What the lint found: one record a mistake."""
+"""What the lint found: one record per mistake."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Severity: TypeAlias = Literal["error", "warning"]
-"""`error`: it does not start, or something that is declared does not work. `warning`: it works, and will hurt."""
+"""`error`: it does not start, or something that is declared does not work. `warning`: it works, but causes trouble."""
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,10 @@ class Finding:
 
     Attributes:
         rule: id of the rule, e.g. `fallback-target-missing`.
-        file: name of the file it stands in: the one that was given, or one that it includes.
+        file: name of the file that it is in: the one given, or one that it includes.
         line: counted from 1.
-        path: where in the document, e.g. `router_settings.fallbacks[0].a`; `` for the whole of it.
-        message: what is wrong and what comes of it. Never a value that could be a secret.
+        path: path in the document, e.g. `router_settings.fallbacks[0].a`; `` for the whole document.
+        message: what is wrong and its consequence. Never a value that could be a secret.
         fix: what to write instead.
     """
 
@@ -32,5 +32,5 @@ class Finding:
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}: {self.severity}: {self.message}; {self.fix} [{self.rule}]"
-        # A name in the file may hold a line break or a terminal's control characters.
+        # A name in the file may contain a line break or a terminal's control characters.
         return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -1,4 +1,4 @@
-"""What a release of LiteLLM knows: keys of each section, providers, model names. Data, by `tests/litellm_keys.py`."""
+"""What a LiteLLM release knows: keys of each section, providers, model names. Data from `tests/litellm_keys.py`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Known:
     """One release.
 
     Attributes:
-        litellm_params: declared; `litellm_params_read` are further words that some provider's code looks for.
-        model_names: that need no provider before them; `model_patterns` for those of newer models.
-        endpoints: addresses of hosted providers: an `api_base` there tells the provider.
+        litellm_params: the declared ones; `litellm_params_read` are further words that some provider's code reads.
+        model_names: those that need no provider prefix; `model_patterns` match newer ones.
+        endpoints: addresses of hosted providers: an `api_base` there identifies the provider.
     """
 
     version: str
@@ -49,7 +49,7 @@ class Known:
 
 
 def parse_version(text: str) -> Version:
-    """`1.106.2` → (1, 106, 2). Words behind it (`rc1`, `.post1`) are left out.
+    """`1.106.2` → (1, 106, 2). Suffixes (`rc1`, `.post1`) are dropped.
 
     Raises:
         ValueError: it does not begin with a number.
@@ -62,7 +62,7 @@ def parse_version(text: str) -> Version:
 
 @cache
 def known_releases() -> tuple[str, ...]:
-    """The releases that there is data for, oldest first."""
+    """The releases with data, oldest first."""
     names = (file.name.removesuffix(".json") for file in _FILES.iterdir() if file.name.endswith(".json"))
     return tuple(sorted(names, key=parse_version))
 
@@ -78,6 +78,6 @@ def known_to(version: str) -> Known:
 
 
 def nearest(word: str, known: Collection[str], cutoff: float = 0.8) -> str:
-    """The closest of the known words; `` where none is close."""
+    """The closest of the known words; `` if none is close."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
     return close[0] if close else ""

@@ -1,4 +1,4 @@
-"""What a rule is."""
+"""The definition of a rule."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from roles.lint.finding import Severity
 
 
 class Found(NamedTuple):
-    """One mistake: where, what, and how to fix it where that is better than what the rule says in general.
+    """One mistake: its place, the message, and a fix if there is a better one than the rule's general fix.
 
-    `where` is a path, or a place where there is no path to it.
+    `where` is a path, or a place if there is no path to it.
     """
 
     where: Path | Place
@@ -32,13 +32,13 @@ class Check(Protocol):
 
 @dataclass(frozen=True)
 class Rule:
-    """One claim about what a configuration must be.
+    """One requirement on a configuration.
 
     Attributes:
         what: what it finds, in one line.
-        fix: what to do about it.
+        fix: how to fix it.
         source: how it is known: tried with LiteLLM, or read in its source.
-        versions: where its releases differ.
+        versions: which releases differ.
     """
 
     id: str
@@ -51,7 +51,7 @@ class Rule:
 
 
 def rule(severity: Severity, *, fix: str, source: str, versions: str = "all") -> Callable[[Check], Rule]:
-    """Makes a rule of its check: the function's name is its id, its docstring says what it finds."""
+    """Makes a rule from its check: the function's name is its id, its docstring states what it finds."""
 
     def make(check: Check) -> Rule:
         name = check.__name__.replace("_", "-")

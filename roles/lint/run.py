@@ -1,4 +1,4 @@
-"""Looks at configurations with every rule."""
+"""Checks configurations with every rule."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from roles.lint.rules.reading import UNREADABLE
 
 @dataclass(frozen=True)
 class Source:
-    """One configuration to look at.
+    """One configuration to check.
 
     Attributes:
-        name: the file's name, for findings; includes count from its folder.
-        environment: variable → value of the process that will run with it; None = not known. Values are never shown.
-        read: reads an included file; None = includes are not followed, and that is told.
+        name: the file's name, for findings; `include` paths are relative to its folder.
+        environment: variable → value of the process that will use it; None = not known. Values are never shown.
+        read: reads an included file; None = includes are not followed, and a finding reports that.
     """
 
     text: str
@@ -33,16 +33,16 @@ class Source:
 def lint(
     text: str, *, version: str, environment: Mapping[str, str] | None, name: str, read: Reader | None = None
 ) -> list[Finding]:
-    """What is wrong with a configuration of LiteLLM `version`, in the order of its lines.
+    """The mistakes in a configuration of LiteLLM `version`, in the order of its lines.
 
     Raises:
-        ValueError: `version` is none.
+        ValueError: `version` is not a version.
     """
     return lint_together([Source(text, name, environment, read)], version=version)
 
 
 def lint_together(sources: Sequence[Source], *, version: str) -> list[Finding]:
-    """The same for several proxies that stand side by side on one host: what they must not share is looked at too."""
+    """The same for several proxies on one host: what they must not share is checked too."""
     configs = [_config(source, version) for source in sources]
     for config in configs:
         config.peers = [peer for peer in configs if peer is not config]

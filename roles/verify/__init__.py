@@ -1,8 +1,7 @@
-"""The verifier: verifies that what is deployed on a host runs and that every route answers, from where it should.
+"""The verifier: checks that what is deployed on a host runs, and that every route answers from the right backend.
 
-It runs on the host (`bin/verify`, see `start.py`) with few packages of its own, and reads only the files of the
-generation: it checks what is deployed, not what was meant. `Verdict` and the reports are of use on the control machine
-too.
+It runs on the host (`bin/verify`, see `start.py`) with few packages of its own. It reads only the files of the
+generation: it checks what is deployed, not what was intended. The control machine uses `Verdict` and the reports too.
 """
 
 from roles.contract.verdict import Check, Verdict

@@ -1,4 +1,4 @@
-"""`python -m roles.verify --config FOLDER`: exit status 0 = all checks hold, 1 = some fail, 2 = unknown."""
+"""`python -m roles.verify --config FOLDER`: exit status 0 = all checks pass, 1 = some fail, 2 = unknown."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the verifier and gives its exit status."""
+    """Runs the verifier and returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m roles.verify",
         description="Verifies that the deployed generation runs and that every route answers.",
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.staged:
             verdict = asyncio.run(verify_staged(generation, options.staged, options.stale))
         elif options.watch:
-            # Each time of what is current then.
+            # Each attempt verifies the generation that is current then.
             verdict = settled(lambda: asyncio.run(verify(load_generation(options.config))), generation.state)
         else:
             verdict = asyncio.run(verify(generation, progress=_tell, deep=options.deep, faults=options.faults))
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.textfile:
         _write_metrics(verdict, options.textfile)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Models answer in any script; the terminal may know only one.
+        # Models answer in any script; the terminal may support only one.
         sys.stdout.reconfigure(errors="backslashreplace")
     if options.watch:
         _tell_journal(verdict)
@@ -99,7 +99,7 @@ def _tell(text: str) -> None:
 
 
 def _keep(verdict: Verdict, generation: Generation) -> None:
-    """A verdict that cannot be kept is one all the same."""
+    """A verdict is valid even if it cannot be kept."""
     try:
         keep(verdict, generation.state)
     except OSError as error:
@@ -115,7 +115,7 @@ def _write_metrics(verdict: Verdict, file: Path) -> None:
 
 
 def _tell_journal(verdict: Verdict) -> None:
-    """One line for each check that does not hold, and one for the whole. The numbers are syslog's: see sd-daemon(3)."""
+    """One line for each check that does not pass, and a summary. The numbers are syslog's levels: see sd-daemon(3)."""
     for check in verdict.checks:
         if not check.ok:
             cause = f" (maybe {check.causes[0].cause}: {check.causes[0].look})" if check.causes else ""

@@ -12,15 +12,15 @@ from roles.verify.generation import Gateway, Generation, Route
 from roles.verify.probe.examples import example_request
 
 _MARK = ".install.json"
-"""In the folder of each install: what it is."""
+"""In each install's folder: the description of it."""
 
 _EVERYWHERE = ("0.0.0.0", "::")
 _LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL$", re.MULTILINE)
-"""An address of this host, as the kernel's table of routes shows it."""
+"""An address of this host, as the kernel's routing table shows it."""
 
 
 def describe(generation: Generation) -> Deployed:
-    """What a generation is, and where this host offers it."""
+    """What a generation contains, and where this host offers it."""
     return Deployed(
         scope=generation.scope,
         config=str(generation.config),
@@ -49,7 +49,7 @@ def _endpoint(gateway: Gateway, generation: Generation) -> Endpoint:
 
 
 def _lasting_path(file: Path, generation: Generation) -> str:
-    """Where a reader finds it also after the next deploy, though the verifier reads it from its own generation."""
+    """A path that stays valid after the next deploy; the verifier itself reads the file from its own generation."""
     if not file.is_relative_to(generation.folder):
         return str(file)
     return str(generation.config / file.relative_to(generation.folder))
@@ -60,7 +60,7 @@ def _url(address: str, port: int) -> str:
 
 
 def _reachable(bind: str) -> list[str]:
-    """The addresses by which another machine may reach what is bound there."""
+    """The addresses at which another machine may reach what is bound there."""
     if bind in _EVERYWHERE:
         return [address for address in _addresses() if bind == "::" or ":" not in address]
     try:
@@ -70,9 +70,9 @@ def _reachable(bind: str) -> list[str]:
 
 
 def _addresses(proc: Path = Path("/proc")) -> list[str]:
-    """This host's, without loopback and link-local ones; none where it cannot tell.
+    """This host's, without loopback and link-local ones; none if the tables cannot be read.
 
-    From tables in /proc: to ask over netlink, as programs do, is more than the verifier's unit may.
+    Read from tables in /proc: the verifier's unit does not allow netlink, which programs normally use.
     """
     found: list[IPv4Address | IPv6Address] = []
     found += [IPv4Address(each) for each in _LOCAL.findall(_table(proc / "net/fib_trie"))]
@@ -81,7 +81,7 @@ def _addresses(proc: Path = Path("/proc")) -> list[str]:
 
 
 def _table(file: Path) -> str:
-    """Its text; a kernel without IPv6 has none of its."""
+    """Its text; empty if it does not exist, as without IPv6."""
     try:
         return file.read_text()
     except OSError:
@@ -107,5 +107,5 @@ def _installs(folder: Path) -> dict[str, str]:
         try:
             titles[mark.parent.name] = str(json.loads(mark.read_text())["title"])
         except (OSError, ValueError, LookupError, TypeError):
-            continue  # whether installs are whole is not for the verifier to say
+            continue  # another check reports whether installs are complete
     return titles

@@ -1,4 +1,4 @@
-"""After a boot: how soon each route gives its first good answer, asked from the first moment on."""
+"""How soon after a boot each route gives its first good answer, polled from the start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from roles.verify.verdict.claim import CannotCheck, CheckFailed
 
 _PAUSE = 0.5
 _MARGIN = 20.0
-"""Seconds beyond the services' own start time-outs that a first answer is waited for."""
+"""Seconds to wait for a first answer beyond the services' own start time-outs."""
 _START_TIME_FIELD = 22
 """Of /proc/PID/stat, see proc(5): when the process started, in clock ticks since the machine's boot."""
 
@@ -37,7 +37,7 @@ async def first_answers(generation: Generation, *, proc: Path = PROC) -> Mapping
             (route,) = [route for route in generation.routes if route.name == name]
             while time.monotonic() < deadline:
                 try:
-                    # The key may be made, and readable, only in a moment.
+                    # The key may not be created or readable yet.
                     await ask_plainly(route, name, context)
                 except (CheckFailed, CannotCheck):
                     await asyncio.sleep(_PAUSE)
@@ -50,7 +50,7 @@ async def first_answers(generation: Generation, *, proc: Path = PROC) -> Mapping
 
 
 def _boot_time(proc: Path) -> float:
-    """When the host's first process started, on the clock CLOCK_BOOTTIME: of a container that is not the machine's."""
-    # The second field is the command's name in parentheses, and may hold anything.
+    """When the host's first process started, on CLOCK_BOOTTIME; for a container this is not the machine's boot."""
+    # The second field is the command's name in parentheses, and may contain anything.
     fields = (proc / "1/stat").read_text().rpartition(")")[2].split()
     return int(fields[_START_TIME_FIELD - 3]) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""What is deployed: the files of the generation that a host runs, read without help from what wrote them."""
+"""What is deployed: the files of a host's generation, read without the code that wrote them."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ _DIGEST_LINE = re.compile(rf"^Environment={DIGEST_VARIABLE}=(\S+)$", re.MULTILIN
 
 
 class ConfigError(Exception):
-    """The configuration folder cannot be read; the message names the file, the place in it, and what is wrong."""
+    """The configuration folder cannot be read; the message names the file, the place in it, and the problem."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """A unit and the address that it must own.
+    """A unit and the address that it must listen on.
 
     Attributes:
-        ready_url: gives status 200 once the service can answer.
+        ready_url: returns status 200 once the service can answer.
         start_timeout: seconds that it may take from its start until then.
-        unit_file: the unit's file in the generation; it holds the digest that the process should carry.
+        unit_file: the unit's file in the generation, with the digest that the process should carry.
     """
 
     unit: str
@@ -77,19 +77,19 @@ class Service:
         """The digest in the unit's file.
 
         Raises:
-            CannotCheck: when the file cannot be read or holds none.
+            CannotCheck: the file cannot be read or contains none.
         """
         return _digest_in(self.unit_file)
 
 
 @dataclass(frozen=True)
 class CardWeights:
-    """A model whose layers are to be in the memory of cards.
+    """A model whose layers must be in the memory of cards.
 
     Attributes:
         file: its GGUF file.
-        layers: so many of them, the last ones, and the output counts as one; none = all.
-        if_free: as many as fit: where there is no room, fewer are as they should be.
+        layers: this many of them, the last ones, where the output counts as one; None = all.
+        if_free: as many as fit: if there is too little memory, fewer are correct.
     """
 
     file: Path
@@ -102,11 +102,11 @@ class Provider:
     """A model server: its unit, and the names of the tasks without which it does not serve all of its models.
 
     Attributes:
-        kind: what it runs, e.g. `vllm`, for reports.
-        api_base: where the gateway asks it; shown in reports, as its `models` are, and not checked.
-        gpus: none = it computes on the processor.
-        weights: the models of which it has one in the memory of its cards; empty = that is not known.
-        kept_models: the models that it must keep.
+        kind: its software, e.g. `vllm`, for reports.
+        api_base: where the gateway reaches it; shown in reports, as its `models` are, and not checked.
+        gpus: None = it computes on the processor.
+        weights: the models of which one is in the memory of its cards; empty = not known.
+        kept_models: the models that it must store.
     """
 
     name: str
@@ -137,10 +137,10 @@ class Task:
     """A unit that does something after each start of the host or of its service, and ends.
 
     Attributes:
-        done_file: where it leaves its digest once it has done its work, below the runtime folder of its manager.
+        done_file: where it writes its digest once it has finished, below the runtime folder of its service manager.
         start_timeout: seconds that it is waited for.
-        holds: prints what it has brought about, which must be what it has left beside its `done_file`; empty = that
-            cannot be asked.
+        holds: a command that prints the result that is now in effect. It must equal what the task wrote beside its
+            `done_file`; empty = there is no such command.
     """
 
     unit: str
@@ -156,11 +156,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Cache:
-    """What keeps the gateway's answers.
+    """What stores the gateway's answers.
 
     Attributes:
-        rest: seconds for which the gateway leaves it alone after failures.
-        password_file, password_variable: where its password stands; none = it wants none.
+        rest: seconds for which the gateway does not use it after failures.
+        password_file, password_variable: where its password is; None = it requires none.
     """
 
     service: Service
@@ -169,10 +169,10 @@ class Cache:
     password_variable: str = ""
 
     def password(self) -> str | None:
-        """The password; None = it wants none.
+        """The password; None = it requires none.
 
         Raises:
-            CannotCheck: when it cannot be read.
+            CannotCheck: it cannot be read.
         """
         return _read_variable(self.password_file, self.password_variable) if self.password_file else None
 
@@ -182,13 +182,12 @@ class Gateway:
     """The endpoint that clients talk to.
 
     Attributes:
-        service: what owns the endpoint: the front.
-        key_file, key_variable: where the key stands that clients send.
-        instance_key_file, instance_key_variable: where that stands which the instances ask for, and the front alone
-            sends them.
+        service: what listens on the endpoint: the front.
+        key_file, key_variable: where the clients' key is.
+        instance_key_file, instance_key_variable: where the instances' key is, which only the front sends them.
         instance_url: one of the instances.
         instances: LiteLLM's processes behind the front.
-        cooldown: seconds for which it passes over a backend after a failure.
+        cooldown: seconds for which it skips a backend after a failure.
     """
 
     service: Service
@@ -207,12 +206,12 @@ class Gateway:
         """The key that clients send.
 
         Raises:
-            CannotCheck: when it cannot be read, or no HTTP header can carry it.
+            CannotCheck: it cannot be read, or no HTTP header can contain it.
         """
         return _read_key(self.key_file, self.key_variable)
 
     def instance_key(self) -> str:
-        """The key that each instance asks for, on loopback.
+        """The key that each instance requires, on loopback.
 
         Raises:
             CannotCheck: likewise.
@@ -222,13 +221,13 @@ class Gateway:
 
 @dataclass(frozen=True)
 class Route:
-    """A public name and who may answer it.
+    """A public name and the deployments that may answer it.
 
     Attributes:
-        fallbacks: names of the routes that are asked, in order, when all of the deployments fail.
+        fallbacks: names of the routes that are tried, in order, when all deployments fail.
         context_window_fallbacks: the same when a request is too long for them.
         content_policy_fallbacks: the same when they refuse a request for its content.
-        balance: requests are shared out among the deployments of the lowest order by their weights alone.
+        balance: requests are shared among the deployments of the lowest order by their weights alone.
     """
 
     name: str
@@ -249,7 +248,7 @@ class Route:
 
     @property
     def sharers(self) -> tuple[Deployment, ...]:
-        """Those among which the gateway shares out the requests while all are well."""
+        """The deployments among which the gateway shares the requests while all are well."""
         first = min(deployment.order for deployment in self.deployments)
         return tuple(deployment for deployment in self.deployments if deployment.order == first)
 
@@ -259,14 +258,14 @@ class Generation:
     """All that the verifier knows about a host.
 
     Attributes:
-        folder: where it lies, below its own name.
+        folder: its own one, named by its digest.
         gateway: None on a host that runs providers only.
-        cache: None on a host whose gateway remembers nothing.
-        timer: the unit by which the host verifies itself.
+        cache: None on a host whose gateway has none.
+        timer: the unit that starts the host's own verification.
         disks: folders on whose file systems the stack writes.
-        config: the folder that it was read from, by its lasting name.
+        config: the folder that it was read from, by its permanent name.
         state: the folder of the host's history and of its kept verdicts.
-        packages: the Debian packages that it runs from; none in a generation of a version that did not write them down.
+        packages: the Debian packages that it needs; none if written by a version that did not record them.
         beside: the services beside providers, cache and gateway.
     """
 
@@ -302,7 +301,7 @@ class Generation:
 
 
 def load_generation(config: Path) -> Generation:
-    """The generation that is, or that the symbolic link leads to, in the folder `config`.
+    """The generation in the folder `config`, which may be a symbolic link to it.
 
     Raises:
         ConfigError: when a file is missing, unreadable, or lacks what the verifier needs.
@@ -425,7 +424,7 @@ def _read_manifest(shape: type[_T], file: Path) -> _T:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: {' '.join(str(error).split())}") from None
     try:
-        # By way of JSON its lists are taken for tuples, and nothing else for anything else.
+        # Via JSON its lists become tuples, and no other type is converted.
         return TypeAdapter(shape).validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
         raise ConfigError(f"{file}: {_problem(**error.errors()[0])}") from None
@@ -441,7 +440,7 @@ _WANTED = {
 
 
 def _problem(type: str, loc: Sequence[str | int], input: object, msg: str, **more: Any) -> str:
-    """What is wrong at a place of a file, from one of pydantic's errors."""
+    """The problem at a place of a file, from one of pydantic's errors."""
     *outer, key = loc or [""]
     match type:
         case "missing":
@@ -460,7 +459,7 @@ def _problem(type: str, loc: Sequence[str | int], input: object, msg: str, **mor
 
 
 def _place(loc: Sequence[str | int]) -> str:
-    """Keys and numbers of items on the way to a value: `models[0] deployments[1] weight`."""
+    """The path to a value, with keys and item numbers: `models[0] deployments[1] weight`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f" {part}" for part in loc).lstrip()
 
 

@@ -1,5 +1,5 @@
-"""One run, in phases: wait for the services, look at the front, begin what others wait for, make all other checks side
-by side, inject faults where that is asked for, and conclude."""
+"""One run, in phases: wait for the services, check the front, begin what others wait for, make all other checks side by
+side, inject faults if asked, and conclude."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from roles.verify.verdict.claim import CannotCheck, or_reason
 from roles.verify.verdict.events import read_events
 
 _COLD_SECONDS = 60
-"""For so long after its start nobody may have asked a gateway anything."""
+"""Within this time after its start, a gateway may not have had a request yet."""
 
 
 async def verify(
@@ -59,8 +59,8 @@ async def verify(
 
     Args:
         read_states: asks systemd; replaced in tests.
-        progress: gets what a long run waits for.
-        deep: read every model's files, also those that look untouched.
+        progress: called with what a long run is waiting for.
+        deep: read every model's files, also those that look unchanged.
         faults: really stop backends, one route after the other, to see its fallbacks answer.
         proc: where the proc file system is mounted.
     """
@@ -70,7 +70,7 @@ async def verify(
             generation, client, runtime_folder(generation.scope), read_states, progress=progress, proc=proc
         )
         run = _Run(context, await _wait_for_services(context))
-        # Before all that is asked through the front: it needs a moment to see that an instance answers again.
+        # Before any request through the front: it needs a moment to notice that an instance answers again.
         made = await run.look_at_the_front()
         tasks = run.begin_tasks()
         checks = await run.unit_and_gateway_checks()
@@ -79,7 +79,7 @@ async def verify(
         checks += await run.host_checks(tasks, routes, deep=deep)
         made += await asyncio.gather(*tasks, *checks, *routes)
         if faults:
-            # Not before all else has been looked at as it is.
+            # Only after everything else has been checked undisturbed.
             made += await inject_faults(context)
     return await concluded(generation, made, beginning, proc=proc)
 
@@ -90,8 +90,8 @@ async def _wait_for_services(context: VerificationContext) -> Settled:
 
 @dataclass(frozen=True)
 class _Run:
-    """The phases that follow once the services have had their time to start. They give the checks to be awaited, those
-    that others wait for already begun."""
+    """The phases that follow once the services have had their time to start. They return the checks to be awaited;
+    those that others wait for have already begun."""
 
     context: VerificationContext
     settled: Settled
@@ -149,7 +149,7 @@ class _Run:
 
 
 def _begun(checks: Iterable[Coroutine[Any, Any, Check]]) -> list[asyncio.Task[Check]]:
-    """Checks that others wait for."""
+    """Starts checks that others wait for."""
     return [asyncio.create_task(check) for check in checks]
 
 
@@ -164,7 +164,7 @@ class Beginning:
 async def concluded(
     generation: Generation, checks: Sequence[Check], beginning: Beginning, *, proc: Path = PROC
 ) -> Verdict:
-    """The verdict of the checks that were made, each that does not pass with its likely causes."""
+    """The verdict of the checks that were made, with likely causes for each that does not pass."""
     return Verdict(
         host=socket.gethostname(),
         time=beginning.time_of_day,
@@ -178,7 +178,7 @@ async def concluded(
 
 
 def _boot_id(proc: Path) -> str:
-    """As systemd gives it to the unit, else as the kernel does."""
+    """The boot id that systemd gives to the unit, else the kernel's."""
     with contextlib.suppress(KeyError, ValueError):
         return str(uuid.UUID(os.environ["BOOT_ID"]))
     try:

@@ -1,4 +1,4 @@
-"""Questions to a gateway that is tried out beside the one that runs: does it offer what is declared, and answer?"""
+"""Queries a staged gateway, beside the running one: does it offer what is declared, and answer?"""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from roles.verify.run import Beginning, concluded
 
 
 async def verify_staged(generation: Generation, url: str, stale: Collection[str]) -> Verdict:
-    """Asks the gateway at `url` on behalf of a generation that the host does not run yet.
+    """Queries the gateway at `url` for a generation that the host does not run yet.
 
     Each deployment is asked by its id, so that no fallback answers for it.
 
     Args:
-        stale: units that do not run yet what the generation wants: the deployments that need them are not asked.
+        stale: units that do not run what the generation wants yet: deployments that need them are not asked.
     """
     assert generation.gateway is not None, "nothing to try out"
     beginning = Beginning()
@@ -35,7 +35,7 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
         askable = list(_askable(generation, stale))
         checks = gateway_checks(context)
         if generation.cache and generation.cache.service.unit not in stale:
-            # Each by the one deployment that is known to run what it should.
+            # Through the one deployment that is known to run the right version.
             alone = [replace(route, name=each.id, deployments=(each,)) for route, each in askable]
             checks.append(cache_check(generation.cache, alone, context))
         checks += [_patiently(_ask(route, each, context)) for route, each in askable]
@@ -49,7 +49,7 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
 
 
 def _without_front(gateway: Gateway, url: str) -> Gateway:
-    """As it is tried out: it is asked by the key that its front would send, and no deployment cools down yet."""
+    """The staged gateway: asked with the key that its front would send; no deployment cools down yet."""
     return replace(
         gateway,
         url=url,
@@ -64,7 +64,7 @@ _Make = Callable[[], Coroutine[Any, Any, Check]]
 
 
 async def _patiently(make: _Make) -> Check:
-    """A gateway that has just started is slow, and gives up what it is slow with: once that is no fault."""
+    """A gateway that has just started is slow, and may time out: one failure is tolerated."""
     first = await make()
     return first if first.ok else await make()
 
@@ -80,11 +80,11 @@ def _fail(edge: _Edge, context: VerificationContext) -> _Make:
 
 @dataclass(frozen=True)
 class _Edge:
-    """From one route to that which is asked first when it fails.
+    """From one route to the one that is tried first when it fails.
 
     Attributes:
-        kind: of failure, as a check's id ends.
-        parameter: by which a request asks LiteLLM to fail so.
+        kind: of failure, as at the end of a check's id.
+        parameter: makes LiteLLM fail this way when a request contains it.
     """
 
     route: str
@@ -107,14 +107,14 @@ def _edges(generation: Generation) -> Iterator[_Edge]:
 
 
 def _needed(generation: Generation, deployments: Collection[Deployment]) -> set[str]:
-    """The units without which those deployments do not answer."""
+    """The units that those deployments need to answer."""
     names = {deployment.provider for deployment in deployments}
     providers = [provider for provider in generation.providers if provider.name in names]
     return {unit for provider in providers for unit in (provider.service.unit, *provider.tasks)}
 
 
 def _askable(generation: Generation, stale: Collection[str]) -> Iterator[tuple[Route, Deployment]]:
-    """Each deployment once, though several routes may share it."""
+    """Each deployment once, even if several routes share it."""
     asked = set()
     for route in generation.routes:
         for deployment in route.deployments:

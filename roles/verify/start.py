@@ -1,8 +1,8 @@
 """Starts the verifier: `python -I -S -B …/roles/verify/start.py --config FOLDER`.
 
-So started, Python takes nothing from the working folder, the caller's environment or a home, and reads no `.pth` and no
-`sitecustomize`: lines of those run as code, here root's. What is imported is its standard library, the packages of its
-own environment, and the sources beside this file.
+With these options Python takes nothing from the working folder, the caller's environment or a home. It reads no `.pth`
+and no `sitecustomize`: they run as code, here as root. Only its standard library, the packages of its own environment,
+and the sources beside this file are imported.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    # Where the links lead now: a deploy may switch them while this runs.
+    # The resolved path: a deploy may switch the links while this runs.
     sources = Path(__file__).resolve().parents[2]
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     packages = Path(sys.executable).parent.resolve().parent / "lib" / version / "site-packages"

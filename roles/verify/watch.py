@@ -1,4 +1,4 @@
-"""What a verification by the timer leaves behind: a line of metrics for others to fetch, and word of a change."""
+"""What a verification by the timer publishes: metrics to fetch, and a message when the status changes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _TRIES = 3
 _TIMEOUT = 10.0
 """Seconds for one try."""
 _MOST_CHECKS = 20
-"""Checks that are named to the webhook; of more the number alone."""
+"""Checks that are named to the webhook; of further ones only the number."""
 
 
 _TURN = "turn"
-"""In the state folder: whoever changes something on the host holds a lock of the kernel's on it, which ends with the
-process. A folder that somebody has left there says nothing."""
+"""In the state folder: a process that changes something on the host has a kernel lock on it, which ends with the
+process. A folder of that name is ignored."""
 _LONGEST_WAIT = 600.0
-"""Seconds for which the steps of a deploy may hold up a verdict that does not hold, all together."""
+"""Seconds, in all, for which steps of a deploy may delay a verdict that does not pass."""
 _VERIFICATIONS = 3
 _PAUSE = 1.0
 
@@ -35,8 +35,8 @@ class NotTold(Exception):
 
 
 def settled(verify: Callable[[], Verdict], state: Path) -> Verdict:
-    """A verdict of a host at rest. One that does not hold, while a step of a deploy restarts what it is about, says
-    nothing: it is made again when that step has ended, up to two times.
+    """A verdict while no deploy is changing the host. If it does not pass while a deploy step restarts units, it is not
+    meaningful: the verification is repeated when that step has ended, up to two times.
 
     Args:
         state: the host's state folder.
@@ -55,13 +55,13 @@ def settled(verify: Callable[[], Verdict], state: Path) -> Verdict:
 
 
 def _is_held(turn: Path) -> bool:
-    """Whether a process is at work on the host, for a deploy."""
+    """Whether a process of a deploy is working on the host."""
     try:
         descriptor = os.open(turn, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        # Let go of at once. A step that begins just then waits for a moment.
+        # Released at once. A step that begins just then waits for a moment.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -71,7 +71,7 @@ def _is_held(turn: Path) -> bool:
 
 
 def _written(turn: Path) -> int:
-    """When a step last began: nanoseconds."""
+    """When a step last began, in nanoseconds."""
     try:
         return turn.stat().st_mtime_ns
     except OSError:
@@ -79,16 +79,16 @@ def _written(turn: Path) -> int:
 
 
 def has_changed(verdict: Verdict, earlier: Sequence[Verdict]) -> bool:
-    """Whether the host holds now and did not before, or the other way round. One that nobody knows yet is to hold."""
+    """Whether the status changed between passing and not passing. Without earlier verdicts, passing is expected."""
     held = earlier[-1].status == "pass" if earlier else True
     return (verdict.status == "pass") != held
 
 
 def tell(verdict: Verdict, url: str) -> None:
-    """Tell the webhook.
+    """Sends the verdict to the webhook.
 
     Raises:
-        NotTold: it did not take it.
+        NotTold: it was not accepted.
     """
     problem = ""
     for _ in range(_TRIES):
@@ -115,7 +115,7 @@ def _told(verdict: Verdict) -> dict[str, Any]:
         "status": verdict.status,
         "time": verdict.time,
         "generation": verdict.generation,
-        # Chat services show a key of this name as it is.
+        # Chat services show the key of this name as it is.
         "text": verdict.summary,
         "checks": [
             {"id": check.id, "seen": check.seen, "cause": check.causes[0].cause if check.causes else None}

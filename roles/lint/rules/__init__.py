@@ -18,11 +18,11 @@ GROUPS: Mapping[str, ModuleType] = {
     "Environment and keys": environment,
     "Settings that hurt": settings,
 }
-"""Title → the module that holds the rules, in the order of the docs."""
+"""Title → the module with its rules, in the order of the docs."""
 
 
 def rules_of(module: ModuleType) -> tuple[Rule, ...]:
-    """The rules that a module makes, in its order."""
+    """The rules of a module, in its order."""
     return tuple(value for value in vars(module).values() if isinstance(value, Rule))
 
 

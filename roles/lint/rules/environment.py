@@ -1,4 +1,4 @@
-"""Rules about `os.environ/NAME` and the master key. Names of variables are told, values never."""
+"""Rules about `os.environ/NAME` and the master key. Findings show names of variables, never values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _words(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Every word of a document that is a value, with its path."""
+    """Every string value of a document, with its path."""
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
@@ -30,7 +30,7 @@ def _words(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
 
 
 def _is_resolved_later(path: Path) -> bool:
-    """Places whose references LiteLLM resolves by other code, in lists and within words too."""
+    """Whether other code of LiteLLM resolves the references there, in lists and within strings too."""
     return path[:2] in _RESOLVED_LATER or str(path[-1]).endswith("_ref")
 
 
@@ -41,7 +41,7 @@ def _is_resolved_later(path: Path) -> bool:
 )
 def environment_unset(config: Config) -> Iterator[Found]:
     """`os.environ/NAME` of a variable that LiteLLM's process does not have (where the environment is given)."""
-    # With a secret manager a name may lead there.
+    # With a secret manager, a name may refer to an entry of it.
     if config.environment is None or config.setting("general_settings", "key_management_system"):
         return
     own = config.section("environment_variables")

@@ -1,4 +1,4 @@
-"""Rules about keys that LiteLLM does not read: it starts with them as without."""
+"""Rules about keys that LiteLLM does not read: it starts, and ignores them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _unknown(config: Config) -> Iterator[tuple[Path, str, Collection[str]]]:
 
 
 def _home(path: Path, key: str, known: Known) -> str:
-    """The section that a key belongs to, if it is another one: "`general_settings`"."""
+    """The section that a key belongs to, if it is another one, e.g. "`general_settings`"."""
     if path[0] == "model_list":
         homes = [part for part in ("litellm_params", "model_info") if key in getattr(known, part)]
         return f"`{homes[0]}`" if homes else ""
@@ -95,7 +95,7 @@ def misplaced_key(config: Config) -> Iterator[Found]:
 
 
 def _is_refused(path: Path, key: str) -> bool:
-    """The two keys about whose place LiteLLM complains (load_config)."""
+    """Whether it is one of the two keys that LiteLLM reports when misplaced (load_config)."""
     return path[0] == "router_settings" and key in ("health_check_interval", "health_check_concurrency")
 
 

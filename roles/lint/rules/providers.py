@@ -1,4 +1,4 @@
-"""Rules about providers: the word before the slash, the address, the key."""
+"""Rules about providers: the prefix before the slash, the address, the key."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _MISTAKEN: Mapping[str, str] = {
     "google": "gemini",
     "claude": "anthropic",
 }
-"""Words that people write → the provider that they mean."""
+"""Prefixes that people write by mistake → the provider that they mean."""
 
 _BASE_VARIABLES: Mapping[str, str] = {"hosted_vllm": "HOSTED_VLLM_API_BASE", "lm_studio": "LM_STUDIO_API_BASE"}
-"""Servers of one's own, without a default address → the variable that LiteLLM looks into."""
+"""Self-hosted servers without a default address → the variable that LiteLLM reads."""
 _OLLAMA = ("ollama", "ollama_chat")
 _OPENAI_CLIENTS = ("openai", "custom_openai", "text-completion-openai")
-"""Providers whose requests go through OpenAI's client, which wants a key."""
+"""Providers whose requests use OpenAI's client, which requires a key."""
 _OF_ONES_OWN = ("openai", "custom_openai", "hosted_vllm", "lm_studio", "text-completion-openai", *_OLLAMA)
 
 _ENDPOINT = re.compile(r"/(chat/completions|completions|embeddings|responses)/?$")

@@ -1,4 +1,4 @@
-"""Rules about the file itself: can it be read, and read as a whole?"""
+"""Rules about the file itself: can it be read, and read completely?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from roles.lint.known import parse_version
 from roles.lint.rule import Found, rule
 
 UNREADABLE = frozenset({"yaml-syntax", "empty-file", "not-a-mapping"})
-"""After one of these there is nothing to look at."""
+"""After one of these there is nothing left to check."""
 
 _COMPROMISED = ((1, 82, 7), (1, 82, 8))
 _OLDEST_SAFE = (1, 84, 0)

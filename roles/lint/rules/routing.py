@@ -1,4 +1,4 @@
-"""Rules about routing: fallbacks and aliases that lead nowhere, or elsewhere than they seem to."""
+"""Rules about routing: fallbacks and aliases without a target, or with another one than it seems."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fallback_source_missing(config: Config) -> Iterator[Found]:
 
 
 def _is_asked_for(name: str, config: Config) -> bool:
-    """Fallbacks are looked up by the name that was asked for, and by that name without its provider."""
+    """Whether its fallbacks are used: LiteLLM looks them up by the requested name, with and without its provider."""
     stripped = (public.partition("/")[2] for public in config.public_names)
     return (
         name in config.public_names or config.serves(name) or name in stripped or any("*" in n for n in config.groups)
@@ -91,7 +91,7 @@ def fallback_cycle(config: Config) -> Iterator[Found]:
 
 
 def _cycle(start: str, edges: Mapping[str, Sequence[str]]) -> list[str]:
-    """A way from a name back to itself, over at least one other name."""
+    """A path from a name back to itself, over at least one other name."""
     pending, seen = [[start]], {start}
     while pending:
         way = pending.pop()
@@ -114,7 +114,7 @@ def fallback_twice(config: Config) -> Iterator[Found]:
     first: dict[tuple[str, str, str], Chain] = {}
     for chain in config.chains:
         name = (chain.section, chain.kind, chain.source)
-        # Of several "*" the last one counts.
+        # Of several "*", the last one counts.
         if name in first:
             counts = "last" if chain.source == "*" else "first"
             line = config.document.place(first[name].path).line
@@ -232,7 +232,7 @@ def _targets_of(config: Config, kind: str) -> Iterator[tuple[Chain, str, Path]]:
 
 
 def _contexts(name: str, config: Config) -> list[int]:
-    """The sizes that the deployments of a name declare; none where one of them declares none."""
+    """The context sizes that the deployments of a name declare; none if one of them declares none."""
     sizes = [model.context for model in config.groups.get(_route(name, config), ())]
     return [size for size in sizes if size is not None] if None not in sizes else []
 

@@ -1,4 +1,4 @@
-"""Rules about settings that are legal, and hurt."""
+"""Rules about settings that are valid but cause trouble."""
 
 from __future__ import annotations
 

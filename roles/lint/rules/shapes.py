@@ -1,4 +1,4 @@
-"""Rules about shapes: a list where LiteLLM wants a mapping, a word where it wants a list."""
+"""Rules about shapes: a list where LiteLLM expects a mapping, a string where it expects a list."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def fallbacks_shape(config: Config) -> Iterator[Found]:
 
 
 def _fallbacks_shape(value: object, path: Path, *, checked: bool) -> Iterator[Found]:
-    """`checked`: LiteLLM looks at the shape when it starts; else it ignores what is wrong."""
+    """`checked`: LiteLLM checks the shape when it starts; otherwise it ignores what is wrong."""
     outcome = _STOPS if checked else "LiteLLM ignores it in silence"
     if not isinstance(value, list):
         yield Found(path, f"`{path[-1]}` must be a list, not {kind(value)}: {outcome}")
@@ -147,7 +147,7 @@ def alias_shape(config: Config) -> Iterator[Found]:
 def callbacks_shape(config: Config) -> Iterator[Found]:
     """A list of callbacks is a single word."""
     callbacks = config.setting("litellm_settings", "callbacks")
-    # One dotted path of a Python object is the one word that works.
+    # The dotted path of a Python object is the only single string that works.
     if isinstance(callbacks, str) and "." not in callbacks:
         yield Found(("litellm_settings", "callbacks"), f"`callbacks` must be a list, not a word: {_STOPS}")
     for key in _CALLBACKS:

@@ -1,4 +1,4 @@
-"""Rules about values of a wrong type. LiteLLM says nothing: it drops the deployment, or each request fails."""
+"""Rules about values of a wrong type. LiteLLM reports nothing: it drops the deployment, or each request fails."""
 
 from __future__ import annotations
 

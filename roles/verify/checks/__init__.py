@@ -1,1 +1,1 @@
-"""What is checked: each module holds some checks, and says what is seen where one fails."""
+"""The checks: each module contains some, and reports what is seen when one fails."""

@@ -1,5 +1,8 @@
-"""The check that a service runs from the files that are installed: an upgrade puts others in the place of those that
-its processes have loaded, and they go on with the old ones, holes and all, until they are started again."""
+"""The check that a service runs from the installed files.
+
+An upgrade replaces files that its processes have loaded. They keep using the old ones, security holes included, until
+they are restarted.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.verdict.quoting import read_foreign
 
 _REPLACED = re.compile(r"^\S+ ..x. \S+ \S+ \d+ +(/.*) \(deleted\)$", re.MULTILINE)
-"""In `/proc/<pid>/maps`, a file whose code a process has loaded, its program among them, and which has no name any
-more: it was removed, or another was put in its place."""
+"""In `/proc/<pid>/maps`: a file whose code a process has loaded (its program too) and that has no name any more. It was
+removed, or another one replaced it."""
 _OWN = re.compile("^/(memfd:|dev/|SYSV|tmp/|var/|run/)|/[.]cache/")
-"""Where programs keep code that they made themselves."""
+"""Where programs keep code that they generated themselves."""
 _MOST_NAMES = 3
 
 
@@ -26,7 +29,7 @@ def binary_check(service: Service, processes: Collection[int] | CannotCheck, pro
     """The check of one service, to be awaited.
 
     Args:
-        processes: those that belong to it, or why that is not known.
+        processes: those that belong to it, or why they are not known.
     """
     claim = Claim(f"unit/{service.unit}/binary", service.unit, "runs what is installed", "no file replaced since")
     return claim.check(asyncio.to_thread(_runs_what_is_installed, processes, proc))

@@ -1,6 +1,6 @@
-"""The check of the gateway's cache: what was answered once, is answered from there, and lies in Redis.
+"""The check of the gateway's cache: a repeated request is answered from it, and the answer is in Redis.
 
-LiteLLM 1.106.2 keeps answers in its own memory too: an answer from the cache alone says nothing about Redis.
+LiteLLM 1.106.2 keeps answers in its own memory too: a cached answer alone does not show that Redis works.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from roles.verify.probe.redis import RedisRefuses, ask_redis
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, CoolingDown
 
 _TIMEOUT = 30.0
-"""Seconds. The cache is asked without any backend."""
+"""Seconds. A cached answer needs no backend."""
 _LOOK_TIMEOUT = 5.0
 """Seconds."""
 _IS_THERE = "the key"
-"""What Redis has where it has the one key that it is asked for."""
+"""What is seen when Redis has the key."""
 _NOTHING = "nothing"
 _UNHEALTHY = re.compile("Unhealthy|WRONGPASS|NOAUTH")
-"""So LiteLLM 1.106.2, and Redis in its words, say that the cache cannot be used."""
+"""How LiteLLM 1.106.2, and Redis in its own words, report that the cache cannot be used."""
 _HIT = "x-litellm-cache-key"
-"""A header that LiteLLM 1.106.2 gives to answers from its cache alone."""
+"""A header that LiteLLM 1.106.2 sends only with answers from its cache."""
 _PAUSES = (0.1, 0.4, 1.5)
-"""Seconds before each time that the question is asked again: LiteLLM keeps an answer just after it has given it."""
+"""Seconds before each repetition of the question: LiteLLM keeps an answer just after it has sent it."""
 _KEPT_SECONDS = 60
 """The verifier's own answers need not be kept for long."""
 
 
 def cache_check(cache: Cache, routes: Sequence[Route], context: VerificationContext) -> Coroutine[Any, Any, Check]:
-    """The check, to be awaited. A gateway whose routes have no words to keep is asked for its cache's health alone.
+    """The check, to be awaited. If no route generates text that can be kept, only the cache's health is checked.
 
-    Of the cache's health an instance is asked: clients do not get it.
+    An instance is asked for the cache's health: clients cannot ask for it.
 
     Args:
         routes: those that may be asked.
@@ -59,7 +59,7 @@ def cache_check(cache: Cache, routes: Sequence[Route], context: VerificationCont
 
 
 async def _kept(cache: Cache, routes: Sequence[Route], context: VerificationContext) -> str:
-    """Asks what nobody has asked before, of the first route that answers, and then the same again."""
+    """Asks a new question of the first route that answers, and then the same one again."""
     await _health(context)
     api, prompt = context.api, f"{uuid.uuid4()}?"
     for route in routes:
@@ -94,7 +94,7 @@ async def _ask(route: Route, prompt: str, api: Api) -> Reply:
 
 
 async def _look_up(cache: Cache, key: str) -> str:
-    """What Redis has of a key."""
+    """What Redis has under a key."""
     url, password = cache.service.ready_url, cache.password()
     try:
         found = await ask_redis(url, lambda redis: redis.exists(key), _LOOK_TIMEOUT, password)
@@ -106,8 +106,8 @@ async def _look_up(cache: Cache, key: str) -> str:
 
 
 async def _health(context: VerificationContext) -> str:
-    """The gateway writes something there: with a wrong password, or to one that is frozen, it cannot. Whether what it
-    writes stays there it does not say."""
+    """The gateway writes to the cache: it cannot with a wrong password, or if Redis is frozen. It does not report
+    whether that stays there."""
     reply = await context.instance_api.get("/cache/ping", _TIMEOUT)
     if reply.status == httpx.codes.SERVICE_UNAVAILABLE or _UNHEALTHY.search(reply.text):
         raise CheckFailed("cache-unhealthy", reply.brief)

@@ -1,10 +1,10 @@
-"""Checks of the graphics cards: their driver is one, and each engine works on the cards that are its own.
+"""Checks of the GPUs: the driver's kernel part and library agree, and each engine uses its own cards.
 
-What the host has is asked of the generation's own `bin/gpu`, by which its units wait for their cards too.
+The facts about the host come from the generation's own `bin/gpu`, which its units also use to wait for their cards.
 
-That a process holds some memory of a card verifies little: a CUDA context, which llama.cpp makes also where it then
-computes on the processor, takes 543 MB of an H100. So where the generation says which weights must be on the cards, the
-process has to hold as much. With a model that is smaller than what such a process holds anyway this tells nothing.
+Some memory of a card in use by a process shows little: a CUDA context takes 543 MB of an H100, and llama.cpp creates
+one even if it then computes on the processor. So if the generation lists the weights that must be on the cards, the
+process must use at least as much. For a model that is smaller than such a context, this shows nothing.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.verdict.sizes import size
 
 _LONGEST_ANSWER = 120.0
-"""Seconds: `bin/gpu` asks the driver up to three times, and with many cards each takes ten."""
+"""Seconds: `bin/gpu` asks the driver up to three times, and with many cards each time takes ten."""
 _LONGEST_LIST = 10.0
 _IDLE_CARD = 64 << 20
-"""Bytes that are in use on a card that nobody computes on: a display's at most."""
+"""Bytes in use on a card without a computing process: at most what a display needs."""
 
 _LOOKS, _PAUSE = 5, 3.0
-"""How often, and after how many seconds, what changes its models is looked at again."""
+"""How often, and after how many seconds, an engine that swaps its models is checked again."""
 
 Facts = Mapping[str, Any]
 """What `bin/gpu facts` prints."""
 
 
 _Look = Callable[[], Awaitable[Facts]]
-"""Gives what the host has of cards."""
+"""Returns the host's facts about its cards."""
 
 
 class _TooLittle(CheckFailed):
-    """It has less memory than its model needs."""
+    """It uses less memory than its model needs."""
 
 
 def card_checks(context: VerificationContext, asked: Sequence[Awaitable[Check]]) -> list[Coroutine[Any, Any, Check]]:
-    """The checks of a host with cards, to be awaited; none on a host whose providers use none.
+    """The checks of a host with cards, to be awaited; none on a host whose providers use no cards.
 
     Args:
-        asked: the checks that make engines load their models: what they hold is looked at after those.
+        asked: the checks that make engines load their models: memory is measured after those.
     """
     generation = context.generation
     users = [(provider, provider.gpus) for provider in generation.providers if provider.gpus]
@@ -112,7 +112,7 @@ def _memory_check(
             try:
                 return await _memory(provider, gpus, look, context)
             except _TooLittle:
-                # It may be about to load another of its models, for somebody else.
+                # It may be about to load another of its models, for another client.
                 await asyncio.sleep(_PAUSE)
         return await _memory(provider, gpus, looks[-1], context)
 
@@ -138,7 +138,7 @@ async def _memory(provider: Provider, gpus: Gpus, look: _Look, context: Verifica
     idle = [card for card in wanted if card not in users]
     if users and idle and gpus.uuids and provider.traits.fills_cards:
         raise CheckFailed("gpu-unused", f"no memory of {_names(idle)}")
-    # The others take as many of their cards as a model needs.
+    # The other engines use as many of their cards as a model needs.
     if users:
         sizes = [each for card in users for each in _sizes(card, processes)]
         needed = await asyncio.to_thread(_needed, provider.weights, wanted)
@@ -154,14 +154,14 @@ async def _memory(provider: Provider, gpus: Gpus, look: _Look, context: Verifica
     if loaded and not await _has_loaded(provider, loaded, context.client):
         return "no model is in memory, as nobody asked for one lately"
     if all(not card["processes"] and _used(card) > _IDLE_CARD for card in wanted):
-        # WSL, and containers with process numbers of their own.
+        # WSL, and containers with their own process IDs.
         return f"the driver does not tell whose memory it is; {'; '.join(map(_in_use, wanted))}"
     message = f"no memory of {_names(wanted)}: it computes on the processor, or nothing is loaded"
     raise CheckFailed("gpu-unused", message)
 
 
 def _held(card: Mapping[str, Any], processes: Collection[int]) -> str:
-    """What these processes hold of the card, for people; empty = nothing."""
+    """How much of the card's memory these processes use, for people; empty = none."""
     sizes = _sizes(card, processes)
     if not sizes:
         return ""
@@ -169,14 +169,14 @@ def _held(card: Mapping[str, Any], processes: Collection[int]) -> str:
 
 
 def _sizes(card: Mapping[str, Any], processes: Collection[int]) -> list[int | None]:
-    """Bytes that each of these processes holds of the card; none = the driver does not tell how many."""
+    """Bytes of the card's memory that each of these processes uses; None = the driver does not report how many."""
     return [process["memory"] for process in card["processes"] if process["pid"] in processes]
 
 
 def _needed(weights: Sequence[CardWeights], cards: Sequence[Mapping[str, Any]]) -> int:
-    """Bytes of these cards that the provider must hold at least; 0 = that is not known.
+    """The least bytes of these cards that the provider must use; 0 = not known.
 
-    One of the models is loaded at a time, and nobody knows which: the smallest counts.
+    One of the models is loaded at a time, and which one is not known: the smallest counts.
     """
     free = [card["memory_free"] for card in cards]
     room = None if None in free else sum(free)
@@ -187,8 +187,8 @@ def _needed_by(weights: CardWeights, room: int | None) -> int:
     try:
         needed = layers_size(weights.file, weights.layers)
     except (OSError, ValueError):
-        return 0  # what is wrong with the file is for its own check to say
-    # Where fewer layers than all were loaded for lack of room, there is still none for all of them.
+        return 0  # another check reports what is wrong with the file
+    # If not all layers were loaded because memory was short, there is still too little free for all of them.
     lacks_room = weights.if_free and (room is None or room < needed)
     return 0 if lacks_room else needed
 
@@ -211,7 +211,7 @@ def _names(cards: Sequence[Mapping[str, Any]]) -> str:
 
 
 async def _has_loaded(provider: Provider, loaded: ModelList, client: httpx.AsyncClient) -> bool:
-    """Whether it has any model in memory."""
+    """Whether it has a model in memory."""
     address = httpx.URL(provider.service.ready_url)
     try:
         reply = await client.get(address.copy_with(path=loaded.path), timeout=_LONGEST_LIST)

@@ -1,6 +1,6 @@
-"""The check of the clock: it is not before what it has seen, and a time service that is to set it does.
+"""The check of the clock: it is not behind the generation's files, and an enabled time service has set it.
 
-A host without a time service (a container, an air gap) may be right all the same: that is told, and no fault.
+A host without a time service (a container, an air gap) may still be right: that is reported, but is not a failure.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from roles.verify.probe.commands import output_of
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 
 _PATIENCE = 900.0
-"""Seconds after boot in which a time service may still look for its servers."""
+"""Seconds after boot in which a time service may still be looking for its servers."""
 _LONGEST_ANSWER = 20.0
 _MARGIN = 60.0
-"""Seconds by which a clock may have been set back for its own good."""
+"""Seconds by which a clock may have been set back to correct it."""
 
 
 def clock_check(written: Path, proc: Path) -> Coroutine[Any, Any, Check]:

@@ -1,7 +1,7 @@
-"""Telling a backend that is broken from one that the gateway merely lets rest.
+"""Distinguishes a broken backend from one that the gateway only cools down.
 
-LiteLLM passes over a deployment for its cool-down after a failure, although it may be well again: say, since clients
-asked while it was restarted. For so long its route is answered by a fallback or with 429, and that is no fault.
+After a failure LiteLLM skips a deployment for its cooldown, although it may be well again: for example if clients sent
+requests while it restarted. Until then its route is answered by a fallback or with 429, which is not a failure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from roles.verify.verdict.claim import CoolingDown
 
 _MARGIN = 3.0
-"""Seconds beyond the cool-down: the failure that began it may come from a request that was under way."""
+"""Seconds beyond the cooldown: the failure that began it may come from a request that was still in progress."""
 _PAUSE = 1.0
 
 
@@ -22,8 +22,7 @@ async def outlast_cooldown(
 ) -> str:
     """What `ask` sees, asked again while the backend itself `is_well`, until `cooldown` seconds after it first was.
 
-    The first answer may have been long in coming, and begun the cool-down itself: a gateway that has just started is
-    slow.
+    The first answer may have taken long, and started the cooldown itself: a gateway that has just started is slow.
 
     Raises:
         CheckFailed: what `ask` saw last.
@@ -35,6 +34,6 @@ async def outlast_cooldown(
         except CoolingDown:
             if (deadline and time.monotonic() > deadline) or not await is_well():
                 raise
-            # Not sooner: where a limit of requests is used up, that it is well may be seen in the next minute only.
+            # Not sooner: after a used-up request limit, that it is well may be visible only in the next minute.
             deadline = deadline or time.monotonic() + cooldown + _MARGIN
         await asyncio.sleep(_PAUSE)

@@ -13,12 +13,12 @@ from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.verdict.sizes import size
 
 _BYTES, _SHARE = 2e9, 0.05
-"""What must be free: so many bytes, or on a small file system that part of it."""
+"""What must be free: this many bytes, or on a small file system this share of it."""
 _SHARE_OF_FILES = 0.01
 
 
 def disk_check(folders: Sequence[Path]) -> Coroutine[Any, Any, Check]:
-    """The check, to be awaited. `folders` on one file system are told once."""
+    """The check, to be awaited. `folders` on the same file system are reported once."""
     claim = Claim("host/disk", "host", "has disk left", f"{size(_BYTES)} or {_SHARE:.0%} free")
     return claim.check(asyncio.to_thread(_disks, folders))
 
@@ -32,7 +32,7 @@ def _disks(folders: Sequence[Path]) -> str:
     for folder, found in room:
         total, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
         told = f"{folder}: {size(free)} of {size(total)} free"
-        # Some file systems (btrfs) make room for files as they go, and say that there is none for 0.
+        # Some file systems (btrfs) allocate inodes on demand, and report 0 of them.
         if found.f_favail < _SHARE_OF_FILES * found.f_files:
             lacking.append(f"{told}, room for {found.f_favail} more files (`df -i`)")
         elif free < min(_BYTES, _SHARE * total):
@@ -45,7 +45,7 @@ def _disks(folders: Sequence[Path]) -> str:
 
 
 def _one_a_file_system(folders: Sequence[Path]) -> Collection[Path]:
-    """One that is not there yet will be made where its parent is."""
+    """A folder that does not exist yet will be created in its parent."""
     found: dict[int, Path] = {}
     for folder in folders:
         there = next(path for path in (folder, *folder.parents) if path.exists())

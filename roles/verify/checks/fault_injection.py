@@ -1,5 +1,4 @@
-"""Fault injection: backends are really stopped, one route after the other, and its fallbacks must answer. Clients
-notice."""
+"""Fault injection: really stops backends, one route after the other. Their fallbacks must answer. Clients notice."""
 
 from __future__ import annotations
 
@@ -16,13 +15,13 @@ from roles.verify.probe.commands import output_of
 from roles.verify.verdict.claim import CannotCheck, Claim
 
 _STOP_SECONDS = 120.0
-"""Seconds that stopping or starting units may take, model servers with large models among them."""
+"""Seconds that stopping or starting units may take, including model servers with large models."""
 
 
 async def inject_faults(context: VerificationContext) -> list[Check]:
-    """The checks of all edges from a route to its fallbacks, each with the backends before it stopped.
+    """The checks of every edge from a route to a fallback, each with the backends before it stopped.
 
-    What was stopped is started again and waited for, whatever happens.
+    Whatever happens, what was stopped is started again and waited for.
     """
     generation, checks = context.generation, []
     for route, place, target in _edges(generation):
@@ -30,7 +29,7 @@ async def inject_faults(context: VerificationContext) -> list[Check]:
         before = [route, *(_route(generation, name) for name in route.fallbacks[: place - 1])]
         stopped = _providers(generation, before)
         if {provider.name for provider in _providers(generation, [target])} & {each.name for each in stopped}:
-            # Stopping one stops the other.
+            # Stopping one also stops the other.
             continue
         units = [provider.service.unit for provider in stopped]
         context.progress(f"{route.name} is to fall back to {target.name}: stopping {', '.join(units)}")
@@ -48,7 +47,7 @@ async def inject_faults(context: VerificationContext) -> list[Check]:
 
 
 def _edges(generation: Generation) -> Iterator[tuple[Route, int, Route]]:
-    """A route, the place of a fallback in its list (from 1), and that fallback."""
+    """A route, the position of a fallback in its list (from 1), and that fallback."""
     for route in generation.routes:
         for place, name in enumerate(route.fallbacks, 1):
             yield route, place, _route(generation, name)

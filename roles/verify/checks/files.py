@@ -1,4 +1,4 @@
-"""Whether the files of the generation are still those that were written: their digest is the name of their folder."""
+"""Whether the generation's files are still as written: their digest is the name of their folder."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from roles.verify.verdict.quoting import escaped
 _DIGITS = 16
 """Hexadecimal digits of a digest in a folder's name."""
 _WRITING_SECONDS = 60
-"""How far apart the files of a generation are written. Later changes were made by somebody else."""
+"""How far apart the files of a generation are written. Later changes were made by someone else."""
 
 
 def files_check(folder: Path) -> Coroutine[Any, Any, Check]:
-    """The check that nobody edited, added or removed a file, or changed its mode.
+    """The check that no file was edited, added or removed, and no mode changed.
 
     Args:
-        folder: of the generation, below its own name.
+        folder: the generation's, named by its digest.
     """
     claim = Claim("generation/files", "generation", "is as it was written", f"digest {folder.name}")
     return claim.check(asyncio.to_thread(_compare, folder))

@@ -1,4 +1,4 @@
-"""The check of the front: that no instance of the gateway is left without requests, as by a run that was killed."""
+"""The check of the front: every gateway instance gets requests. A run that was killed may have left one without."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.verdict.quoting import decoded
 
 _PATIENCE = 10.0
-"""Seconds in which HAProxy, which asks once a second, has seen that an instance answers again."""
+"""Seconds until HAProxy, which asks once a second, has noticed that an instance answers again."""
 _PAUSE = 0.5
 _LONGEST_ANSWER = 10.0
 """Seconds. HAProxy answers from memory."""
 
 
 async def front_check(front: Front, context: VerificationContext) -> Check:
-    """Whether HAProxy gives each instance requests."""
+    """Whether HAProxy sends requests to each instance."""
     expected = ", ".join(f"{server} UP" for server in front.servers)
     return await Claim("gateway/servers", "gateway", "gives each instance requests", expected).check(
         _servers(front, context.runtime / front.socket)
@@ -34,10 +34,10 @@ async def _servers(front: Front, socket: Path) -> str:
     while True:
         statuses = await _statuses(front, socket)
         seen = ", ".join(f"{server} {statuses.get(server, 'missing')}" for server in front.servers)
-        # "UP 1/2" is one that has missed a health check and still gets requests.
+        # "UP 1/2" is a server that has missed a health check and still gets requests.
         if all(statuses.get(server, "").startswith("UP") for server in front.servers):
             return seen
-        # One that was taken out of work stays so until somebody gives it work again.
+        # A server in state drain or maint stays so until it is set to ready again.
         if time.monotonic() > deadline:
             raise CheckFailed("instance-unused", seen)
         await asyncio.sleep(_PAUSE)

@@ -1,4 +1,4 @@
-"""Checks of the gateway itself: it offers what is declared, to nobody without the key."""
+"""Checks of the gateway itself: it offers what is declared, and refuses requests without the key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WRONG_KEY = "sk-no-such-key-of-the-verifier"
 _REFUSED = (400, 401, 403)
 """LiteLLM 1.106.2 without a database: 401 without a key, 400 "No connected db" for a wrong one; other releases 401."""
 _TIMEOUT = 30.0
-"""Seconds. A refusal and a list come without any backend; the first answers of a worker take 0.3-1.7 s."""
+"""Seconds. A refusal and a list need no backend; the first answers of a worker take 0.3-1.7 s."""
 _SUBJECT = "gateway"
 
 _MODELS = Claim("gateway/models", _SUBJECT, "offers the declared models", "exactly the declared names")
@@ -40,7 +40,7 @@ def gateway_checks(context: VerificationContext) -> list[Coroutine[Any, Any, Che
 
 
 def canary_check(canary: Canary, context: VerificationContext) -> Coroutine[Any, Any, Check]:
-    """The check that a request to a dead deployment goes on to its fallback. It disturbs nobody."""
+    """The check that a request to a dead deployment goes on to its fallback. It does not affect clients."""
     (target,) = [route for route in context.generation.routes if route.name == canary.route]
     return fallback_check("gateway/fallback", _SUBJECT, canary.name, target, context)
 
@@ -65,7 +65,7 @@ async def _models(context: VerificationContext) -> str:
 
 
 async def _refused(api: Api, routes: Sequence[Route]) -> str:
-    """Both the list and a chat: they are guarded apart."""
+    """Both the list and a chat: each has its own access check."""
     chat = {
         "model": routes[0].name if routes else "any",
         "messages": [{"role": "user", "content": "Hello"}],

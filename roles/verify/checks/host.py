@@ -1,4 +1,4 @@
-"""The checks of the host itself, and of what its services take of it."""
+"""The checks of the host itself, and of the resources that its services use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from roles.verify.probe.processes import processes_of
 from roles.verify.verdict.claim import CannotCheck, or_reason
 
 _SHARED = tuple(map(Path, ("/tmp", "/var/tmp", "/dev/shm", "/var/log")))
-"""Where services, the engines' workers and the journal write too."""
+"""Folders that services, the engines' workers and the journal write to as well."""
 
 
 async def host_checks(

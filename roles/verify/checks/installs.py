@@ -1,7 +1,7 @@
-"""The checks that programs and environments are what was installed.
+"""The checks that programs and environments are still as installed.
 
-When an install was made, what is seen of its files was written down (size, time, mode), and their digests. Each run
-looks at all of them, which takes some ten microseconds a file; with `--deep` it reads them too.
+Each install recorded the size, time and mode of its files, and their digests. Each run compares the former for all
+files, which takes some ten microseconds a file; with `--deep` it reads the files too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.verdict.quoting import escaped
 
 _MODELS = "models"
-"""Where all models are installed, which have checks of their own."""
+"""Where all models are installed; they have their own checks."""
 _MOST_NAMES = 3
 
 

@@ -1,7 +1,7 @@
-"""The check of a service's memory: nothing was killed for lack of it, and its bound is not near.
+"""The check of a service's memory: nothing was killed for lack of it, and usage is not near the limit.
 
-What counts against the bound is what the kernel cannot take back: a server that maps its model's file fills its bound
-with pages of that file, and is well.
+Only memory that the kernel cannot reclaim counts: a server that maps its model's file fills its limit with pages of
+that file, and is well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from roles.verify.verdict.sizes import size
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 _NEAR = 0.95
-"""Part of the bound from which on the next request may be the one that ends the service."""
+"""Share of the limit above which the next request may be the one that ends the service."""
 _RECLAIMABLE = ("active_file", "inactive_file", "slab_reclaimable")
 _RESIDENT = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB$", re.MULTILINE)
 
@@ -38,8 +38,8 @@ def memory_check(
     """The check of one service, to be awaited.
 
     Args:
-        processes: those that belong to it, or why that is not known.
-        control_groups: where the hierarchy of control groups is mounted.
+        processes: those that belong to it, or why they are not known.
+        control_groups: where the cgroup hierarchy is mounted.
     """
     unit = service.unit
     claim = Claim(f"unit/{unit}/memory", unit, "has memory left", f"no process killed, under {_NEAR:.0%} of its bound")
@@ -75,7 +75,7 @@ def _memory(
 
 
 def _not_counted(state: UnitState, processes: Collection[int], proc: Path) -> str:
-    """Without the memory controller (cgroup v1, many containers) the kernel does not count what a unit takes."""
+    """Without the memory controller (cgroup v1, many containers) the kernel does not account a unit's memory."""
     taken = 0
     for process in processes:
         try:
@@ -87,7 +87,7 @@ def _not_counted(state: UnitState, processes: Collection[int], proc: Path) -> st
 
 
 def _figures(file: Path) -> dict[str, int]:
-    """From lines of a name and a number."""
+    """Parses lines of a name and a number."""
     pairs = (line.split() for line in file.read_text().splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
 

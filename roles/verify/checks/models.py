@@ -1,7 +1,7 @@
-"""Checks of the models: that their files are those that were installed, and that servers have what was brought.
+"""Checks of the models: their files are as installed, and servers have the models that were fetched for them.
 
-A model's mark says what its files held and looked like when they were installed. Where one looks as it did then, it is
-taken for the same; where it does not, or everything is to be looked at, it is read, which takes a second or more a GB.
+A model's install record has the content digests and the metadata of its files. A file is read only if its metadata
+differs, or with `deep`: reading takes a second or more a GB.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def model_checks(generation: Generation, *, deep: bool) -> list[Coroutine[Any, A
     """The checks of the installed models, to be awaited.
 
     Args:
-        deep: read every file, also one that looks untouched.
+        deep: read every file, also one that looks unchanged.
     """
     checks = []
     for link in sorted((generation.folder / "install").glob("*")):
@@ -87,7 +87,7 @@ def _compare(folder: Path, path: str, wanted: Mapping[str, Any], deep: bool) -> 
 
 
 def _digest(file: Path, kind: str, length: int) -> str:
-    """`sha256` of its bytes, or `git-blob`, the SHA-1 by which git and the Hub name the content of small files."""
+    """`sha256` of its bytes, or `git-blob`, the SHA-1 that git and the Hub use for the content of small files."""
     with file.open("rb") as content:
         if kind == "sha256":
             return hashlib.file_digest(content, "sha256").hexdigest()
@@ -98,10 +98,10 @@ def _digest(file: Path, kind: str, length: int) -> str:
 def kept_model_checks(
     context: VerificationContext, brought: Sequence[Awaitable[Check]]
 ) -> Iterator[Coroutine[Any, Any, Check]]:
-    """The checks of the models that servers keep by themselves, to be awaited.
+    """The checks of the models that servers store by themselves, to be awaited.
 
     Args:
-        brought: the checks of the tasks: what they bring is looked at after them.
+        brought: the checks of the tasks that fetch models: this runs after them.
     """
     generation = context.generation
     done_files = {task.unit: context.runtime / task.done_file for task in generation.tasks}
@@ -130,7 +130,7 @@ async def _brought(
         raise CheckFailed("model-missing", "the server does not have it")
     wanted = model.digest
     for record in records:
-        # Absent where the task has failed, which its own check reports, or is of an earlier version.
+        # Absent if the task has failed, which its own check reports, or comes from an earlier version.
         if wanted is None and record.exists():
             wanted = _recorded(record).get(model.name)
     if wanted is not None and digest != wanted:
@@ -139,7 +139,7 @@ async def _brought(
 
 
 def _recorded(record: Path) -> Mapping[str, Any]:
-    """What the task has noted, which runs as another user."""
+    """What the task, which runs as another user, has recorded."""
     try:
         found: dict[str, Any] = dict(json.loads(read_foreign(record)))
     except (OSError, ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""The check that the processes of the stack listen where it is declared, and nowhere else."""
+"""The check that the stack's processes listen where it is declared, and nowhere else."""
 
 from __future__ import annotations
 
@@ -38,8 +38,7 @@ async def _listens_nowhere_else(generation: Generation, proc: Path) -> str:
 
 
 def _undeclared(generation: Generation, proc: Path) -> dict[Listener, str | None]:
-    """Each listening socket of the stack's units that is not declared → what is to be told of one that may be; none =
-    it may not be."""
+    """Each undeclared listening socket of the stack's units → the note to report if it is allowed; None = it is not."""
     return dict(_judged(generation, proc))
 
 

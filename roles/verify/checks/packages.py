@@ -1,4 +1,4 @@
-"""The check that the Debian packages that the stack runs from are installed."""
+"""The check that the Debian packages that the stack needs are installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def packages_check(packages: Sequence[str]) -> Coroutine[Any, Any, Check]:
 
 
 async def _installed(packages: Sequence[str]) -> str:
-    # All that there are: asked for one that it does not know, it fails.
+    # Lists all packages: dpkg-query fails when asked for an unknown one.
     output = await output_of("dpkg-query", _QUERY, _LONGEST_ANSWER)
     found = dict(line.split(" ", 1) for line in output.splitlines() if " " in line)
     missing = [f"{name} is {found.get(name, 'not-installed')}" for name in packages if found.get(name) != "installed"]

@@ -1,7 +1,7 @@
-"""The check that a service does not keep dying: one that systemd started again once and that runs since is well.
+"""The check that a service does not keep dying: one automatic restart, after which it keeps running, is fine.
 
-systemd counts the restarts that it made by itself since somebody started the unit. When each of them was, and why, only
-the journal tells; where it is kept from this user, the count stands for the last hour too.
+systemd counts its automatic restarts since the last explicit start. When each happened, and why, is only in the
+journal. If this user cannot read it, the count is used for the last hour too.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.verdict.sizes import ago
 
 WINDOW = 3600.0
-"""Seconds. Restarts before that are told and are no fault any more: what was wrong has passed."""
+"""Seconds. Earlier restarts are reported but no longer a failure: the problem has passed."""
 _TOO_MANY = 2
-"""Restarts within the window. A single one is what `Restart=` is for: it costs seconds, and nobody can fix it."""
+"""Restarts within the window. A single one is what `Restart=` is for: it costs seconds, and there is nothing to fix."""
 _FATAL = "Fatal Python error: "
-"""How Python's fault handler begins."""
+"""The first words of a report of Python's fault handler."""
 _BACKTRACE_LINES = 8
 _LONGEST_ANSWER = 20.0
-"""Seconds for a question to the journal."""
+"""Seconds for a query of the journal."""
 
 _SCHEDULED = "5eb03494b6584870a536b337290809b3"
 _EXITED = "98e322203f7a4ed290d09fe03c09fe15"
 _FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
-"""The journal's names of what systemd says: a restart is scheduled; a process has exited; the unit has failed.
+"""Message IDs of systemd in the journal: a restart is scheduled; a process has exited; the unit has failed.
 Source: sd-messages.h of systemd 252."""
 
 
@@ -64,8 +64,8 @@ async def _restarts(unit: str, settled: Settled, scope: Scope) -> str:
 
 @dataclass(frozen=True)
 class _Journal:
-    """What the journal says of a unit in the window: how often it was started again, what ended it last, and whether
-    that was a defect of its own."""
+    """What the journal has about a unit in the window: the number of restarts, the cause of the last exit, and whether
+    that was a crash."""
 
     restarts: int = 0
     cause: str = ""
@@ -75,7 +75,7 @@ class _Journal:
 async def _ask_journal(unit: str, scope: Scope) -> _Journal:
     field = "UNIT" if scope == "system" else "USER_UNIT"
     names = [f"MESSAGE_ID={name}" for name in (_SCHEDULED, _EXITED, _FAILED)]
-    # Anybody may log such lines; these fields the journal sets itself.
+    # Any process may log such lines; the journal sets these fields itself.
     sender = "_PID=1" if scope == "system" else f"_UID={os.getuid()}"
     command = ["journalctl", "--no-pager", "--quiet", "--boot", f"--since=-{WINDOW:.0f}s", "--output=json"]
     try:
@@ -96,7 +96,7 @@ async def _ask_journal(unit: str, scope: Scope) -> _Journal:
 
 
 def _ended(code: str, status: str) -> tuple[str, bool]:
-    """How a process has ended, and whether by a defect of its own."""
+    """How a process exited, and whether it crashed."""
     if code not in ("killed", "dumped"):
         return f": {code}, status {status}", False
     signal = signal_name(status)
@@ -104,7 +104,7 @@ def _ended(code: str, status: str) -> tuple[str, bool]:
 
 
 async def _last_words(unit: str, scope: Scope) -> str:
-    """Where a process was that crashed, as Python's fault handler writes it into the log; empty where none did."""
+    """Where a crashed process was, from what Python's fault handler wrote into the log; empty if it did not."""
     flag = "--user-unit" if scope == "user" else "--unit"
     command = ["journalctl", "--no-pager", "--quiet", "--boot", f"--since=-{WINDOW:.0f}s", "--output=cat"]
     try:
@@ -117,7 +117,7 @@ async def _last_words(unit: str, scope: Scope) -> str:
 
 
 def _entries(output: str) -> Iterator[dict[str, Any]]:
-    """The journal's entries, a JSON object a line; what is none tells nothing."""
+    """The journal's entries, one JSON object a line; other lines are skipped."""
     for line in output.split("\n"):
         with contextlib.suppress(ValueError):
             entry = json.loads(line)

@@ -1,5 +1,4 @@
-"""Checks of the routes: every public name does what it is declared to do, and the answer comes from the backend that it
-should."""
+"""Checks of the routes: every public name does what it is declared to do, and the right backend answers."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ _SHOWN_WORDS = 60
 
 _ASKED_AT_ONCE = 4
 _FALSE_ALARM = 1e-9
-"""How likely a well shared route may be told as one that is not."""
+"""Highest probability that a route that shares its requests correctly is reported as one that does not."""
 
 _TOOL = "report_weather"
 _CITY = "Paris"
@@ -51,7 +50,7 @@ _TOOLS = {
                 "description": "Tells what the weather is like in a city",
                 "parameters": {
                     "type": "object",
-                    # A choice of one keeps what is to be written short, also for a model that has nothing to say.
+                    # A single choice keeps the answer short, also for a model that has nothing to say.
                     "properties": {"city": {"type": "string", "enum": [_CITY]}},
                     "required": ["city"],
                 },
@@ -75,7 +74,7 @@ def route_checks(route: Route, context: VerificationContext) -> list[Coroutine[A
     """The checks of one route, by its name and by each alias, to be awaited."""
     checks = [check for name in route.names for check in _name_checks(route, name, context)]
     if len(route.deployments) > 1:
-        # One that never answers may hide behind the others for ever.
+        # Otherwise the others may hide one that never answers.
         checks += [deployment_check(route, each, context, "alone") for each in route.deployments]
     return checks
 
@@ -107,7 +106,7 @@ def _name_checks(route: Route, name: str, context: VerificationContext) -> list[
 def deployment_check(
     route: Route, deployment: Deployment, context: VerificationContext, kind: str
 ) -> Coroutine[Any, Any, Check]:
-    """The check that one deployment answers, asked by its id: past cool-downs, without fallbacks.
+    """The check that one deployment answers, asked by its id: this bypasses cooldowns and fallbacks.
 
     Args:
         kind: the end of the check's id.
@@ -119,11 +118,11 @@ def deployment_check(
 
 
 async def balance_check(route: Route, context: VerificationContext, others: Sequence[asyncio.Task[Check]]) -> Check:
-    """The check that each of those that share a route's requests gets some, asked by the route's name.
+    """The check that each deployment that shares a route's requests gets some, asked by the route's name.
 
     Args:
-        others: the other checks of routes, which are waited for: many short requests would make their answers slower,
-            and a deployment that does not answer by itself gets no share either.
+        others: the other checks of routes, which are waited for: many short requests would slow down their answers, and
+            a deployment that does not answer by its id gets no share either.
     """
     if others:
         await asyncio.wait(others)
@@ -158,10 +157,10 @@ def fallback_check(
     """The check that a request goes on to a fallback.
 
     Args:
-        name: that is asked for, of a route whose deployments fail.
-        target: the route that has to answer.
-        fallbacks: how many of them the gateway has to ask.
-        more: what else the request says.
+        name: the requested name, of a route whose deployments fail.
+        target: the route that must answer.
+        fallbacks: how many of them the gateway must try.
+        more: further fields of the request.
     """
     ids = " or ".join(deployment.id for deployment in target.deployments)
     claim = Claim(id, subject, f"falls back to {target.name}", f"an answer from {ids}, fallbacks: {fallbacks}")
@@ -175,18 +174,18 @@ def fallback_check(
 
 
 async def warm_up(context: VerificationContext, times: int) -> None:
-    """Ask something, so often, and take whatever comes: the first requests that a gateway gets take it seconds."""
+    """Sends this many requests and accepts any answer: the first ones to a gateway take seconds."""
     for route in [*context.generation.routes[:1]] * times:
         with contextlib.suppress(CheckFailed, CannotCheck):
             await ask_plainly(route, route.deployments[0].id, context)
 
 
 async def _shared_out(route: Route, context: VerificationContext) -> str:
-    """Asks until each has answered, and so often that chance alone can hardly have left one out."""
+    """Asks until each has answered, or until chance alone can hardly explain that one has not."""
     smallest = min(each.weight for each in route.sharers) / sum(each.weight for each in route.sharers)
     enough = math.ceil(math.log(_FALSE_ALARM) / math.log(1 - smallest))
     wanted, seen = {each.id for each in route.sharers}, Counter[str]()
-    taken = 0.0  # a minute that a limit had to be waited out for is none of it
+    taken = 0.0  # the wait for the next minute of a rate limit does not count
     while seen.total() < enough and not wanted <= set(seen):
         if taken > route.probe.timeout:
             message = f"no end within {route.probe.timeout:g} s, after {seen.total()} requests"
@@ -200,7 +199,7 @@ async def _shared_out(route: Route, context: VerificationContext) -> str:
 
 
 async def _shortest(route: Route, context: VerificationContext) -> Reply:
-    """An answer as short as can be had: only who gives it counts."""
+    """The shortest possible answer: only who gives it matters."""
     reply = await _post(replace(route, probe=replace(route.probe, max_tokens=1)), route.name, context)
     reply.require_ok()
     return reply
@@ -210,7 +209,7 @@ _Ask = Callable[[Route, str, VerificationContext], Awaitable[str]]
 
 
 async def _backend_is_well(ask: _Ask, route: Route, context: VerificationContext) -> bool:
-    """Whether a deployment of the route answers when it is asked by its id: past cool-downs, without fallbacks."""
+    """Whether a deployment of the route answers, asked by its id: this bypasses cooldowns and fallbacks."""
     for deployment in route.deployments:
         try:
             await ask(route, deployment.id, context)
@@ -226,10 +225,10 @@ async def ask_plainly(
     """What the answer to the probe says.
 
     Args:
-        route: whose probe is asked, and who has to answer it.
-        name: by which it is asked.
-        fallbacks: how many the gateway has to go on to.
-        more: what else the request says.
+        route: the route whose probe is sent, and which must answer it.
+        name: the requested name.
+        fallbacks: how many the gateway must try.
+        more: further fields of the request.
     """
     reply = await _post(route, name, context, **more)
     seen, problems = _READERS[route.mode](reply, route.probe)
@@ -241,7 +240,7 @@ async def _streamed_chat(route: Route, name: str, context: VerificationContext) 
     reply = await context.api.stream(path, body, route.probe.timeout)
     answer, problems = streamed_answer(reply)
     if not problems:
-        # Of a stream that was cut, missing words are a consequence.
+        # If a stream was cut, missing words are a consequence.
         problems = _word_problems(answer, route.probe)
     return _concluded(_shown(answer), problems, _origin_problems(reply.headers, route))
 
@@ -300,7 +299,7 @@ _READERS: Mapping[Mode, Callable[[Reply, Probe], tuple[str, list[Problem]]]] = {
 
 
 async def _post(route: Route, name: str, context: VerificationContext, **more: object) -> Reply:
-    """The answer to the probe; `more` is what else the request says."""
+    """The answer to the probe; `more` are further fields of the request."""
     path, body = _request(route, name)
     return await context.api.post(path, {**body, **more}, route.probe.timeout)
 
@@ -309,12 +308,12 @@ def _request(route: Route, name: str) -> tuple[str, dict[str, object]]:
     path, body = example_request(route)
     if MODES[route.mode].generates:
         body["temperature"] = 0
-    # A cached answer verifies no backend.
+    # A cached answer does not show that a backend works.
     return f"/v1{path}", {**body, "model": name, "cache": {"no-cache": True}}
 
 
 def _concluded(seen: str, problems: Sequence[Problem], origin_problems: Sequence[Problem]) -> str:
-    """What was seen, where nothing is wrong with it. Where another backend has answered, that explains the rest."""
+    """What was seen, if nothing is wrong with it. If another backend has answered, that explains the other problems."""
     message = "; ".join(map(str, [*problems, *origin_problems]))
     if origin_problems:
         raise CoolingDown(origin_problems[0].code, message)
@@ -342,11 +341,11 @@ def _word_problems(answer: Answer, probe: Probe) -> list[Problem]:
 
 
 def _origin_problems(headers: httpx.Headers, route: Route, wanted_fallbacks: int = 0) -> list[Problem]:
-    """By its headers LiteLLM says who answered: also when it asked a fallback and says nothing in the body."""
+    """LiteLLM names in its headers who answered, even if a fallback did and the body does not say so."""
     wrong: list[str] = []
     bases = {deployment.id: deployment.api_base for deployment in route.deployments}
     origin = headers.get("x-litellm-model-id")
-    # The front keeps it from clients: a gateway that is tried out gives it.
+    # The front removes it for clients: a staged gateway sends it.
     base = headers.get("x-litellm-model-api-base")
     fallbacks = headers.get("x-litellm-attempted-fallbacks", "0")
     if origin is None:

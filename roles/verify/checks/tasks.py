@@ -1,4 +1,4 @@
-"""Checks of the tasks: units that do something and end, such as bringing models."""
+"""Checks of the tasks: units that do something and end, such as fetching models."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LONGEST_ANSWER = 10.0
 """Seconds."""
 _HOLDS = "finds what it has brought about as it left it"
 _PAUSE = 0.5
-"""Seconds between two looks at a task that is at work."""
+"""Seconds between two checks of a task that is running."""
 
 
 def task_checks(task: Task, context: VerificationContext) -> list[Coroutine[Any, Any, Check]]:
-    """The checks of one task, to be awaited. A task that is at work is waited for."""
+    """The checks of one task, to be awaited. A running task is waited for."""
     unit = task.unit
 
     def claim(name: str, text: str, expected: str) -> Claim:
@@ -37,7 +37,7 @@ def task_checks(task: Task, context: VerificationContext) -> list[Coroutine[Any,
 
 
 def timer_checks(unit: str, context: VerificationContext) -> list[Coroutine[Any, Any, Check]]:
-    """The checks of the timer by which the host verifies itself."""
+    """The checks of the timer that runs the verification on the host."""
     return [
         Claim(f"unit/{unit}/enabled", unit, "starts at boot", "enabled").check(_enabled(unit, context)),
         Claim(f"unit/{unit}/active", unit, "runs", "active").check(_active(unit, context)),
@@ -75,7 +75,7 @@ async def _holds(task: Task, context: VerificationContext) -> str:
         printed = await output_of(command, list(task.holds), _LONGEST_ANSWER)
         wanted = held.read_text()
     except CommandFailed as failed:
-        # So nft says that there is no such table.
+        # nft's message when there is no such table.
         if "No such file" in failed.errors:
             raise CheckFailed("task-undone", str(failed)) from None
         raise

@@ -1,4 +1,4 @@
-"""Checks of the units: that the process that should run is the process that runs, and answers where it should."""
+"""Checks of the units: the right process runs, and answers at the declared address."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from roles.verify.verdict.codes import Code
 from roles.verify.verdict.quoting import quoted
 
 _PAUSE = 0.5
-"""Seconds between two looks at services that are not ready yet."""
+"""Seconds between two checks of services that are not ready yet."""
 _REPORT_EVERY = 10.0
-"""Seconds between two words about a wait."""
+"""Seconds between two progress messages about a wait."""
 _READY_ANSWER = 5.0
 """Seconds that one answer of a `ready_url` may take."""
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """What the last request to a `ready_url` gave, and how many seconds after the first look.
+    """The result of the last request to a `ready_url`, and how many seconds after the first one it came.
 
     Attributes:
         code: why it is not ready; None = it is.
@@ -49,7 +49,7 @@ class Readiness:
 
 @dataclass(frozen=True)
 class Settled:
-    """The units after all of them had their time to start.
+    """The units after all of them have had their time to start.
 
     Attributes:
         states: by unit; or why systemd could not be asked.
@@ -70,8 +70,8 @@ class Settled:
 class _Patience:
     """How long each service is waited for: its start time-out, from when it became active.
 
-    A service that is yet to become active counts from the first look. The moment is fixed once known: a service that
-    dies and is started again and again is not waited for for ever.
+    For a service that is not active yet, it counts from the first look. The moment is fixed once known, so the wait for
+    a service that keeps dying and restarting ends.
     """
 
     def __init__(self) -> None:
@@ -88,7 +88,7 @@ class _Patience:
 
 
 async def settle(services: Sequence[Service], context: VerificationContext) -> Settled:
-    """Waits until every service is ready, or its time to start is over, or it does not run at all."""
+    """Waits until every service is ready, or its time to start is over, or it is not running at all."""
     began = time.monotonic()
     patience = _Patience()
     readiness: dict[str, Readiness] = {}
@@ -118,7 +118,7 @@ async def settle(services: Sequence[Service], context: VerificationContext) -> S
 
 
 async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[Code | None, str]:
-    """Why it is not ready, none where it is, and what was seen."""
+    """Why it is not ready (None = it is), and what was seen."""
     if service.ready_url.startswith("redis://"):
         return await _ask_redis(service.ready_url)
     try:
@@ -135,7 +135,7 @@ async def _ask_ready(client: httpx.AsyncClient, service: Service) -> tuple[Code 
 
 
 async def _ask_redis(url: str) -> tuple[Code | None, str]:
-    """A Redis is ready that says PONG, or that it wants a password first."""
+    """A Redis is ready if it answers PONG, or that it requires a password."""
     try:
         ready = await ask_redis(url, lambda redis: redis.ping(), _READY_ANSWER)
     except RedisRefuses as refusal:
@@ -172,7 +172,7 @@ async def _enabled(service: Service, settled: Settled) -> str:
 
 
 def require_active(state: UnitState) -> str:
-    """The state for people, of a unit that runs. Raises `CheckFailed` for another."""
+    """The state of a running unit, for people. Raises `CheckFailed` for any other."""
     if state.active != "active":
         raise CheckFailed(_inactive_code(state), str(state))
     return str(state)
@@ -194,7 +194,7 @@ def require_enabled(state: UnitState) -> str:
 
 
 async def _ready_check(claim: Claim, readiness: Readiness) -> Check:
-    """The wait is over by now: its outcome and its length are taken over."""
+    """The wait is already over: its result and its length are used."""
 
     async def outcome() -> str:
         if readiness.code is not None:

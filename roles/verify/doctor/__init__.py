@@ -1,8 +1,8 @@
 """Why a check fails: the likely causes in order, each with the command that shows more.
 
-A failure is known by its code and by what the check is about, never by the words of its message. The signs are a table
-of the documentation too (`docs/troubleshooting.md`, by `make golden`). Each that a host without a card can have is
-provoked on a lab host, and must lead to its row (`tests/lab/faults.py`).
+A failure is identified by its code and by what the check is about, never by the words of its message. The signs are
+also a table of the documentation (`docs/troubleshooting.md`, by `make golden`). Each one that is possible on a host
+without a card is provoked on a lab host, and must lead to its row (`tests/lab/faults.py`).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from roles.verify.generation import Generation
 __all__ = ["SIGNS", "Place", "Sign", "explained"]
 
 SIGNS: Mapping[str, Sign] = {**INSTALLED, **UNITS, **HOST, **GATEWAY, **ROUTES}
-"""By name, in the order in which they are tried: the first that matches counts."""
+"""By name, in the order in which they are tried: the first match counts."""
 
 
 def explained(checks: Sequence[Check], generation: Generation) -> tuple[Check, ...]:
-    """The checks, each that does not pass with its likely causes."""
+    """The checks, with likely causes for each that does not pass."""
     broken = {check.subject for check in checks if check.group == "unit" and not check.ok}
     place = Place(generation.scope, str(generation.config), str(generation.state), tuple(map(str, generation.disks)))
     return tuple(check if check.ok else _explained(check, generation, broken, place) for check in checks)
@@ -43,7 +43,7 @@ def _explained(check: Check, generation: Generation, broken: Collection[str], pl
 
 
 def _units(check: Check, generation: Generation) -> list[str]:
-    """The units that a check is about: of a route, those of its deployments."""
+    """The units that a check is about; for a route, those of its deployments."""
     if check.id == "gateway/cache" and generation.cache:
         return [generation.cache.service.unit]
     if check.group != "route":

@@ -1,4 +1,4 @@
-"""Signs of routes: who answers, when, and what."""
+"""Signs of routes: which backend answers, how fast, and what."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failure is known by, and what is said of it, in the words of the host's scope."""
+"""How a failure is identified, and its description with the commands for the host's scope."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ KERNEL_MEMORY_LOG = "{as_root}journalctl -k -g oom"
 
 @dataclass(frozen=True)
 class Place:
-    """A host as commands name its parts.
+    """The names of a host's parts in commands.
 
     Attributes:
-        config: the folder of the configuration, by its lasting name.
+        config: the folder of the configuration, by its permanent name.
         state: the folder with the generated secrets.
         disks: folders on whose file systems the stack writes.
     """
@@ -36,7 +36,7 @@ class Place:
     disks: tuple[str, ...] = ()
 
     def words(self, unit: str) -> Mapping[str, str]:
-        """What stands in causes for the braces."""
+        """The values for the braces in causes."""
         user = self.scope == "user"
         return {
             "unit": unit,
@@ -45,9 +45,9 @@ class Place:
             "disks": " ".join(self.disks),
             "systemctl": "systemctl --user" if user else "systemctl",
             "journalctl": "journalctl --user" if user else "journalctl",
-            # In the system's journal a crash of a user's unit has the name of that user's manager.
+            # In the system journal, a crash of a user unit has the name of that user's service manager.
             "coredump": f"coredumpctl info COREDUMP_USER_UNIT={unit}" if user else f"coredumpctl info {unit}",
-            # What the user of a user scope cannot see.
+            # What the user of a user scope may not see.
             "as_root": "sudo " if user else "",
         }
 
@@ -57,9 +57,9 @@ class Sign:
     """One row of the table.
 
     Attributes:
-        checks: patterns of the ids of the checks that may fail so, with `*` for any words.
-        codes: of the failure; empty = whatever it is, where a unit that the check is about is not well.
-        title: how people call it.
+        checks: patterns of the ids of the checks that may fail this way; `*` matches any text.
+        codes: of the failure; empty = any, if a unit that the check is about is not well.
+        title: its usual name.
         causes: the likeliest first, with the names of `Place.words` in braces.
     """
 
@@ -73,6 +73,6 @@ class Sign:
         return known and any(fnmatchcase(check.id, pattern) for pattern in self.checks)
 
     def causes_at(self, place: Place, unit: str) -> tuple[Cause, ...]:
-        """The causes as that host is spoken to about that unit."""
+        """The causes, with that host's commands for that unit."""
         words = place.words(unit)
         return tuple(Cause(each.cause.format(**words), each.look.format(**words)) for each in self.causes)

@@ -1,4 +1,4 @@
-"""Signs of units: their processes, ports, memory and cards, and what tasks have done."""
+"""Signs of units: their processes, ports, memory and cards, and the results of tasks."""
 
 from __future__ import annotations
 

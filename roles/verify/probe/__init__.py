@@ -1,1 +1,1 @@
-"""How a host is seen: its gateway's API, systemd, sockets, processes and files. Nothing here judges."""
+"""How the state of a host is read: its gateway's API, systemd, sockets, processes and files. Nothing here judges."""

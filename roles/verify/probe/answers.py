@@ -12,7 +12,7 @@ from roles.verify.verdict.quoting import quoted
 
 _END = "[DONE]"
 _FEWEST_EVENTS = 2
-"""An answer that comes in one piece was not streamed."""
+"""An answer in one piece was not streamed."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def completion_answer(reply: Reply) -> Answer:
 
 
 def embedding_size(reply: Reply) -> int:
-    """How many numbers the vector has."""
+    """The dimension of the vector."""
     try:
         vector = reply.json()["data"][0]["embedding"]
     except (LookupError, TypeError):
@@ -56,7 +56,7 @@ def embedding_size(reply: Reply) -> int:
 
 
 def best_document(reply: Reply) -> int:
-    """Which of the documents a reranker puts first."""
+    """The number of the document that a reranker puts first."""
     try:
         best = reply.json()["results"][0]["index"]
     except (LookupError, TypeError):
@@ -67,7 +67,7 @@ def best_document(reply: Reply) -> int:
 
 
 def streamed_answer(reply: StreamReply) -> tuple[Answer, list[Problem]]:
-    """What came, and what is wrong with how it came: a broken stream may well hold good words."""
+    """The answer, and what is wrong with how it was sent: a broken stream may still contain good words."""
     reply.require_ok()
     problems: list[Problem] = []
     wrong: list[str] = []
@@ -101,7 +101,7 @@ def _delta(chunk: str) -> Answer:
         words = quoted(json.dumps(content["error"], ensure_ascii=False))
         raise CheckFailed(error_code(words) or "broken-stream", f"an error in the stream: {words}")
     if isinstance(content, dict) and content.get("choices") == []:
-        # The last chunk may give the usage alone.
+        # The last chunk may contain only the usage.
         return Answer("")
     return _answer(content, "delta", quoted(chunk))
 

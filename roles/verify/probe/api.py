@@ -17,25 +17,25 @@ from roles.verify.verdict.codes import Code
 from roles.verify.verdict.quoting import quoted
 
 _PASSING = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.REQUEST_TIMEOUT)
-"""So LiteLLM answers when every deployment of a name is in its cool-down, and when it has waited for one for as long as
-it may: one that has just started is slow enough itself to do so."""
+"""LiteLLM's answers when every deployment of a name is in its cooldown, and when it has waited for one for as long as
+it may: one that has just started may be slow enough to cause that."""
 
 _NO_SUCH_KEY = "No connected db"
-"""So LiteLLM 1.106.2 words a refusal of a key, with status 400: it has no database to look it up in."""
+"""From LiteLLM 1.106.2's refusal of a key, with status 400: it has no database to look it up in."""
 _UNREACHABLE = re.compile("[Cc]onnection error|Cannot connect|APIConnectionError")
 _TIMED_OUT = re.compile("Timeout|timed out")
-"""So LiteLLM 1.106.2 and the clients in it word what they could not do to a backend."""
+"""From messages of LiteLLM 1.106.2 and its HTTP clients about a backend that did not answer in time."""
 
 _OVER_LIMIT = re.compile(r"[RT]PM limit=", re.IGNORECASE)
-"""So LiteLLM 1.106.2 words a refusal by a deployment's own `rpm` or `tpm`, which it counts by the clock's minute."""
+"""From LiteLLM 1.106.2's refusal by a deployment's own `rpm` or `tpm`, which it counts per clock minute."""
 _LIMIT_SECONDS = 60.0
 _LIMIT_PAUSE = 2.0
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer. `text` never holds the key; `seconds` are those from the request to the answer's end, without any
-    that were waited before it was sent."""
+    """A whole answer. `text` never contains the key; `seconds` are those from the request to the answer's end, without
+    any wait before it was sent."""
 
     status: int
     headers: httpx.Headers
@@ -44,7 +44,7 @@ class Reply:
 
     @property
     def brief(self) -> str:
-        """Status and the gist of the body, for people: of an error the message alone."""
+        """Status and the main part of the body, for people: for an error only the message."""
         return f"{self.status} {quoted(self._gist)}"
 
     @property
@@ -56,12 +56,12 @@ class Reply:
 
     @property
     def over_limit(self) -> bool:
-        """It was refused for no other reason than that it was asked as often as allowed: by others, or the verifier."""
+        """It was refused only because the rate limit is used up, by other clients or by the verifier."""
         return self.status == httpx.codes.TOO_MANY_REQUESTS and bool(_OVER_LIMIT.search(self.text))
 
     @property
     def error_code(self) -> Code:
-        """What kind of failure an answer is that is no good one: by its status, and by LiteLLM's own words."""
+        """What kind of failure a bad answer is: by its status, and by LiteLLM's own words."""
         words = quoted(self._gist)
         if self.status == httpx.codes.SERVICE_UNAVAILABLE:
             return "gateway-unavailable"
@@ -79,7 +79,7 @@ class Reply:
         """The body of a good answer.
 
         Raises:
-            CheckFailed: for any status but 200, and when the body is no JSON.
+            CheckFailed: for any status but 200, and if the body is not JSON.
         """
         self.require_ok()
         try:
@@ -94,7 +94,7 @@ class StreamReply(Reply):
 
     Attributes:
         events: the `data:` of each server-sent event, in order. Empty unless the status is 200.
-        broken: why the stream ended before its time; None when it ended in order.
+        broken: why the stream ended early; None = it ended normally.
     """
 
     events: tuple[str, ...] = ()
@@ -102,15 +102,15 @@ class StreamReply(Reply):
 
 
 _MOST_AT_ONCE = 16
-"""Requests to the gateway under way at a time. It takes some 10 ms of a processor for each: with many more a small host
-would be slow by being looked at."""
+"""Concurrent requests to the gateway. Each takes it some 10 ms of a processor: with many more, the verification itself
+would slow down a small host."""
 
 
 class Api:
-    """Sends requests to the gateway, with a key or without. So many at a time; others wait for their turn.
+    """Sends requests to the gateway, with or without a key. The number of concurrent ones is limited; others wait.
 
-    Every method raises `CheckFailed` when no answer comes within `timeout` seconds in all. What is refused because its
-    deployment has been asked as often as its limit allows within this minute is asked again in the next.
+    Every method raises `CheckFailed` if no answer comes within `timeout` seconds in all. A request that is refused
+    because its deployment's limit for this minute is used up is sent again in the next one.
     """
 
     def __init__(self, client: httpx.AsyncClient, url: str, key: str | None) -> None:
@@ -127,7 +127,7 @@ class Api:
         return await _within_limits(lambda: self._whole(self._post_request(path, body), timeout))
 
     async def stream(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
-        """Like `post`, reading server-sent events. Once it has begun, a stream that breaks off is an answer too."""
+        """Like `post`, reading server-sent events. A stream that breaks off after it has begun is an answer too."""
         return await _within_limits(lambda: self._streamed(path, {**body, "stream": True}, timeout))
 
     async def _streamed(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
@@ -170,7 +170,7 @@ class Api:
         return self._client.build_request("POST", self._url + path, headers=self._headers, json=body)
 
     def _without_key(self, text: str) -> str:
-        """Before anything is cut: half a key is a leak too."""
+        """Applied before a text is cut: half a key is a leak too."""
         return text.replace(self._key, "[the key]") if self._key else text
 
 
@@ -178,7 +178,7 @@ _AnyReply = TypeVar("_AnyReply", bound=Reply)
 
 
 async def _within_limits(ask: Callable[[], Awaitable[_AnyReply]]) -> _AnyReply:
-    """What is answered, at the latest in the next minute of the gateway's clock."""
+    """The answer, after waiting for the next minute of the gateway's clock if a limit is used up."""
     deadline = time.monotonic() + _LIMIT_SECONDS + _LIMIT_PAUSE
     while (reply := await ask()).over_limit and time.monotonic() < deadline:
         await asyncio.sleep(_LIMIT_PAUSE)
@@ -198,7 +198,7 @@ def _failed(error: Exception, timeout: float) -> CheckFailed:
 
 
 def error_code(words: str) -> Code | None:
-    """What kind of failure LiteLLM's message of an error is about; None = none that is known."""
+    """The kind of failure that an error message of LiteLLM is about; None = not a known one."""
     if _UNREACHABLE.search(words):
         return "backend-unreachable"
     if _TIMED_OUT.search(words):

@@ -1,4 +1,4 @@
-"""Running a command on the host and taking what it prints: the one place that does."""
+"""Runs a command on the host and returns its output. Nothing else in the verifier runs commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class CommandFailed(CannotCheck):
     """A command has ended with another exit status than 0.
 
     Attributes:
-        errors: what it has printed on its standard error.
+        errors: its standard error.
     """
 
     def __init__(self, message: str, errors: str) -> None:
@@ -24,10 +24,10 @@ class CommandFailed(CannotCheck):
 async def output_of(
     name: str, command: list[str], longest_answer: float, environment: Mapping[str, str] | None = None
 ) -> str:
-    """What a command prints on its standard output.
+    """The standard output of a command.
 
     Args:
-        name: what people call it, e.g. `systemctl show`.
+        name: for messages, e.g. `systemctl show`.
         longest_answer: seconds.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What to ask a route by hand: a request that it should answer, for who reads a report."""
+"""An example request for a route, to be sent by hand by the reader of a report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from roles.verify.generation import Route
 
 
 def example_request(route: Route) -> tuple[str, dict[str, Any]]:
-    """The path below `/v1`, and the body. An answer that the gateway has kept will do, unlike in a verification."""
+    """The path below `/v1`, and the body. A cached answer is acceptable, unlike in a verification."""
     probe, mode = route.probe, MODES[route.mode]
     longest = {"max_tokens": probe.max_tokens} if mode.generates else {}
     return mode.path, {"model": route.name, **mode.body(probe.prompt, probe.documents), **longest}

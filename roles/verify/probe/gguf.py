@@ -1,6 +1,6 @@
-"""What a GGUF file says of itself: how many bytes its model's layers have.
+"""Reads from a GGUF file how many bytes its model's layers have.
 
-The form is that of ggml's `docs/gguf.md`. The file is somebody else's: whatever it says, reading it ends soon.
+The format is that of ggml's `docs/gguf.md`. The file comes from outside: whatever it contains, reading it ends soon.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import BinaryIO
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _LONGEST_HEADER = 64 << 20
-"""Bytes, of which the largest vocabularies take a third."""
+"""Bytes. The largest vocabularies take a third of them."""
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _TEXT, _LIST = 8, 9
 _ALIGNMENT = 32
@@ -23,16 +23,16 @@ _LAYER = re.compile(rb"blk\.(\d{1,9})\.")
 
 
 def layers_size(file: Path, last: int | None) -> int:
-    """Bytes of the weights of a model's layers. Embeddings of tokens, which llama.cpp keeps in main memory wherever the
-    rest is, do not count, nor do layers that only draft, which it leaves out unless asked.
+    """Bytes of the weights of a model's layers. Token embeddings, which llama.cpp always keeps in main memory, do not
+    count. Nor do draft layers, which it leaves out unless asked.
 
     Args:
-        file: a GGUF file. Of a model in several files, the first: the others do not count.
-        last: only so many layers, the last ones; the output counts as one, as for llama.cpp. None = all.
+        file: a GGUF file. For a model in several files, the first: the others do not count.
+        last: only this many layers, the last ones; the output counts as one, as for llama.cpp. None = all.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no GGUF file, or not whole.
+        ValueError: it is not a GGUF file, or is incomplete.
     """
     with file.open("rb") as opened:
         size = os.fstat(opened.fileno()).st_size
@@ -50,8 +50,8 @@ def layers_size(file: Path, last: int | None) -> int:
 
 @dataclass(frozen=True)
 class _Header:
-    """`tensors`: name and place of each below `end`, in the order of their places. `drafting`: how many of the layers
-    only draft."""
+    """`tensors`: each one's name and offset below `end`, in the order of the offsets. `drafting`: the number of draft
+    layers."""
 
     layers: int
     drafting: int
@@ -60,7 +60,7 @@ class _Header:
 
 
 class _Reader:
-    """Reads one value after the other, up to the largest header that there may be."""
+    """Reads values one after the other, up to the longest header that is accepted."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -74,7 +74,7 @@ class _Reader:
         return found
 
     def number(self, form: str) -> int:
-        """Of that format of `struct`; a fraction is cut off."""
+        """A value of that `struct` format; 0 for a floating-point one."""
         code = f"<{form}"
         (value,) = struct.unpack(code, self.take(struct.calcsize(code)))
         return int(value) if form not in "fd" else 0
@@ -83,7 +83,7 @@ class _Reader:
         return self.take(self.number("Q"))
 
     def value(self, kind: int) -> int | bytes | None:
-        """Of that type of GGUF's; none for a list, which is passed over."""
+        """A value of that GGUF type; None for a list, which is skipped."""
         if kind == _TEXT:
             return self.text()
         if kind != _LIST:

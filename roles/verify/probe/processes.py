@@ -1,4 +1,4 @@
-"""Which processes belong to which unit, by their control groups in /proc."""
+"""Which processes belong to which unit, by their cgroups in /proc."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from roles.verify.verdict.quoting import read_foreign
 def units_of(process: Path) -> tuple[str, ...]:
     """The units that a process (a folder of /proc) belongs to, innermost last.
 
-    Only what a manager of ours made counts: below a unit that is given to somebody, as each user's manager is, that
-    somebody names the groups, and may name one like a unit of the stack.
+    Only cgroups made by a service manager of ours count. Below a delegated unit, such as each user's manager, its owner
+    names the cgroups, and may use the name of a unit of the stack.
 
     Raises:
         OSError: it has ended.
     """
-    # One line a hierarchy (several under cgroup v1), each `id:controllers:/path/of/groups`.
+    # One line per hierarchy (several under cgroup v1), each `id:controllers:/path/of/groups`.
     lines = (line.split(":", 2) for line in read_foreign(process / "cgroup").split("\n"))
     return tuple(dict.fromkeys(unit for parts in lines if len(parts) == 3 for unit in _managed(parts[2])))
 
 
 def _managed(path: str) -> Iterator[str]:
-    """The unit of the system's manager, and where that is our own manager the unit of ours."""
+    """The unit of the system's manager; if that is our own user manager, also the unit in it."""
     units = [part for part in path.split("/") if part.endswith((".service", ".scope"))]
     return iter(units[:2] if units[:1] == [f"user@{os.getuid()}.service"] else units[:1])
 
 
 def processes_of(units: Collection[str], proc: Path = Path("/proc")) -> Mapping[str, frozenset[int]]:
-    """Unit → the numbers of its processes, for each of `units`."""
+    """Unit → its process IDs, for each of `units`."""
     found: dict[str, set[int]] = {unit: set() for unit in units}
     for process in proc.glob("[0-9]*"):
         try:

@@ -1,4 +1,4 @@
-"""What the verifier asks a Redis itself."""
+"""The verifier's own queries of a Redis."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class RedisRefuses(Exception):
-    """Redis answers that it will not. The message is as on its wire: `-NOAUTH Authentication required.`
+    """Redis answers with an error. The message is as on the wire: `-NOAUTH Authentication required.`
 
     Attributes:
         code: the first word, e.g. `NOAUTH`.
@@ -29,7 +29,7 @@ class RedisRefuses(Exception):
 
 
 async def ask_redis(url: str, ask: Callable[[Redis], Awaitable[T]], timeout: float, password: str | None = None) -> T:
-    """What `ask` gets of the client, over a connection of its own, each command sent once.
+    """What `ask` gets from the client, over a connection of its own; each command is sent once.
 
     Args:
         url: redis://<address>:<port>
@@ -39,7 +39,7 @@ async def ask_redis(url: str, ask: Callable[[Redis], Awaitable[T]], timeout: flo
         RedisRefuses: it answers with an error.
         CheckFailed: it does not answer.
     """
-    # The import takes 0.1 s of a processor, and most hosts have no Redis.
+    # The import takes 0.1 s of processor time, and most hosts have no Redis.
     import redis
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
@@ -60,7 +60,7 @@ async def ask_redis(url: str, ask: Callable[[Redis], Awaitable[T]], timeout: flo
         code: Code = "answer-timeout" if connected else "connect-timeout"
         raise CheckFailed(code, f"{connected or 'no connection, and '}no answer within {timeout:.0f} s") from None
     except redis.RedisError as error:
-        # The library takes the code off those that it knows.
+        # The library strips the codes that it knows.
         if error.status_code or isinstance(error, redis.ResponseError):
             raise RedisRefuses(" ".join(filter(None, (error.status_code, str(error))))) from None
         ended = connected and isinstance(error, redis.ConnectionError)

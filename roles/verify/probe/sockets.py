@@ -1,7 +1,7 @@
-"""Who listens on a TCP port: read from /proc, so it needs no tool on the host.
+"""Who listens on a TCP port. Read from /proc, so no tool is needed on the host.
 
-A process owns a socket when one of its descriptors leads to it: `/proc/net/tcp` gives a listening socket's inode,
-`/proc/<pid>/fd` the inodes that a process holds, `/proc/<pid>/cgroup` the unit that the process belongs to.
+A process has a socket when one of its descriptors leads to it: `/proc/net/tcp` gives a listening socket's inode,
+`/proc/<pid>/fd` the inodes that a process has open, `/proc/<pid>/cgroup` the unit that the process belongs to.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from roles.verify.verdict.quoting import escaped, read_foreign
 _LISTEN = "0A"
 """TCP_LISTEN as `/proc/net/tcp` writes it. Source: include/net/tcp_states.h of Linux."""
 _INODE = 9
-"""The column of a socket's inode there."""
+"""The column of a socket's inode in that file."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that holds a socket. `units` are the names on its cgroup path, innermost last."""
+    """A process that has a socket open. `units` are the names in its cgroup path, innermost last."""
 
     pid: int
     command: str
@@ -36,7 +36,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class Listener:
-    """A listening socket. `holders` is empty when this user may not see who holds it."""
+    """A listening socket. `holders` is empty if this user may not see its processes."""
 
     address: str
     port: int
@@ -50,7 +50,7 @@ class Listener:
 
 
 def listeners(ports: Collection[int] | None, proc: Path = Path("/proc")) -> tuple[Listener, ...]:
-    """All listening sockets on `ports`, whatever their address; none given = on any port."""
+    """All listening sockets on `ports`, at any address; None = on any port."""
     found = [
         (address, port, inode)
         for table in ("tcp", "tcp6")
@@ -89,10 +89,10 @@ def _address(digits: str) -> str:
 
 def _sockets_of(process: Path) -> set[str]:
     inodes = set()
-    # The process may have ended meanwhile, or belong to another user: its sockets stay without a holder.
+    # The process may have ended, or belong to another user: then its sockets have no holder.
     with contextlib.suppress(OSError):
         for descriptor in (process / "fd").iterdir():
-            # A busy process closes some while they are looked at.
+            # A busy process closes some while they are read.
             with contextlib.suppress(OSError):
                 target = str(descriptor.readlink())
                 if target.startswith("socket:["):
@@ -109,13 +109,13 @@ def _holder(process: Path) -> Holder:
 
 
 def is_at(listener: Listener, bind: str) -> bool:
-    """Whether it is what a server opens that is told to listen on `bind`."""
-    # Go programs (Ollama) that are told 0.0.0.0 open one socket on [::] for both families.
+    """Whether it is what a server opens that is configured to listen on `bind`."""
+    # Go programs (Ollama) configured with 0.0.0.0 open one socket on [::] for both families.
     return listener.address == bind or (bind == "0.0.0.0" and listener.address == "::")
 
 
 def described(found: Sequence[Listener]) -> str:
-    """Listening sockets and who holds them, for people."""
+    """Listening sockets and their processes, for people."""
     return "; ".join(
         f"{listener}, {' and '.join(map(str, listener.holders)) or 'nobody that this user may see'}"
         for listener in found

@@ -1,4 +1,4 @@
-"""What systemd says about units."""
+"""The state of units, as systemd reports it."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ _PROPERTIES = (
     "MemoryMax",
 )
 CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
-"""Signals that a process gets for a defect of its own."""
+"""Signals that end a process because of a defect of its own."""
 _KILLED, _DUMPED = "2", "3"
-"""What `ExecMainCode` is of a process that a signal has ended: CLD_KILLED, CLD_DUMPED of waitid(2)."""
+"""The value of `ExecMainCode` for a process that a signal has ended: CLD_KILLED, CLD_DUMPED of waitid(2)."""
 _LONGEST_ANSWER = 20.0
-"""Seconds. A systemd that takes longer than that (it reloads, it hangs) is not there for us."""
+"""Seconds. A systemd that takes longer (it reloads, it hangs) counts as not available."""
 
 
 @dataclass(frozen=True)
 class UnitState:
-    """A unit as systemd sees it.
+    """A unit as systemd reports it.
 
     Attributes:
         active, sub: e.g. `active` and `running`, `activating` and `auto-restart`.
-        result: why it stopped last, e.g. `exit-code`; `success` else.
-        signal: what ended its main process last; empty = no signal did, or it runs.
-        enabled: systemd's `UnitFileState`; empty when there is no such unit file.
-        main_pid: 0 when no process runs.
+        result: why it last stopped, e.g. `exit-code`; `success` otherwise.
+        signal: what last ended its main process; empty = not a signal, or it is running.
+        enabled: systemd's `UnitFileState`; empty if there is no such unit file.
+        main_pid: 0 when no process is running.
         active_since: when it last became active, on the clock of `time.monotonic`; 0 = never in this boot.
-        has_job: systemd has yet to start or stop it, as right after boot.
-        restarts: how often systemd has started it again by itself since somebody started it last.
+        has_job: systemd has a start or stop job queued for it, as right after boot.
+        restarts: how often systemd has restarted it automatically since its last explicit start.
         began: when its last start began, on the same clock.
-        control_group: its path below the hierarchy of control groups; empty when no process of it runs.
-        memory_max: bytes that its processes may take; none = no bound is declared.
+        control_group: its path below the cgroup hierarchy; empty when no process of it is running.
+        memory_max: bytes that its processes may use; None = no limit is declared.
     """
 
     name: str
@@ -77,12 +77,12 @@ class UnitState:
 
     @property
     def has_crashed(self) -> bool:
-        """A defect of its own has ended its main process last."""
+        """A defect of its own last ended its main process."""
         return self.result not in ("success", "") and self.signal in CRASHES
 
     @property
     def may_become_ready(self) -> bool:
-        """It runs or is about to: waiting for it makes sense."""
+        """It is running or about to start: waiting for it makes sense."""
         return self.has_job or self.active in ("active", "activating", "reloading")
 
 
@@ -90,7 +90,7 @@ async def read_unit_states(units: Sequence[str], scope: Scope) -> dict[str, Unit
     """The states of all `units`, in one call.
 
     Raises:
-        CannotCheck: when systemd cannot be asked.
+        CannotCheck: systemd cannot be asked.
     """
     command = ["systemctl", *(["--user"] if scope == "user" else []), "show", "--no-pager"]
     command += [f"--property={','.join(_PROPERTIES)}", "--", *units]
@@ -99,7 +99,7 @@ async def read_unit_states(units: Sequence[str], scope: Scope) -> dict[str, Unit
 
 
 def parse_show(output: str) -> dict[str, UnitState]:
-    """Unit name → state, from what `systemctl show` prints: a paragraph of `Property=value` lines a unit."""
+    """Unit name → state, from the output of `systemctl show`: one paragraph of `Property=value` lines per unit."""
     states = {}
     for paragraph in output.strip().split("\n\n"):
         properties = dict(line.split("=", 1) for line in paragraph.splitlines() if "=" in line)
@@ -134,7 +134,7 @@ def _state(properties: Mapping[str, str]) -> UnitState:
 
 
 def signal_name(number: str) -> str:
-    """`11` → `SIGSEGV`; of what is no signal's number the number."""
+    """`11` → `SIGSEGV`; the number itself if it is not a signal's."""
     try:
         return Signals(int(number)).name
     except ValueError:
@@ -142,6 +142,6 @@ def signal_name(number: str) -> str:
 
 
 def _number(properties: Mapping[str, str], name: str) -> int:
-    """0 for a property that is missing, or has no figure: `infinity`, `[not set]`."""
+    """0 for a property that is missing or not a number: `infinity`, `[not set]`."""
     value = properties.get(name, "")
     return int(value) if value.isdecimal() else 0

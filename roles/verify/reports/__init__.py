@@ -1,4 +1,4 @@
-"""The forms of a verdict: pure functions of it and of earlier ones, the oldest of which comes first."""
+"""The output formats of a verdict: pure functions of it and of earlier ones, oldest first."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ EARLIER = 30
 @dataclass(frozen=True)
 class Form:
     """Attributes:
-    file: what a file of that form is called.
-    what: what it is, for people.
-    write: its text, which ends with a newline.
+    file: the name of a file of that format.
+    what: its description, for people.
+    write: returns its text, which ends with a newline.
     """
 
     file: str

@@ -1,4 +1,4 @@
-"""How to ask the endpoint from a shell or from Python, to be copied from a report. The key is in none of it."""
+"""How to query the endpoint from a shell or from Python, to be copied from a report. It never contains the key."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _IN_PYTHON = {
     "completion": ("completions", "choices[0].text"),
     "embedding": ("embeddings", "data[0].embedding"),
 }
-"""Mode → what the OpenAI client has for it: which of its parts asks, and where in the answer the model's words are."""
+"""Mode → the OpenAI client's method for it, and the path to the model's words in its answer."""
 
 
 def curl(endpoint: Endpoint, route: DeployedRoute) -> str:
-    """A command line for a shell on the host, of a user that may read the key.
+    """A command line for a shell on the host, for a user that may read the key.
 
-    The key goes from its file to curl through a pipe: in an argument it would show in the list of processes.
+    The key goes from its file to curl through a pipe: as an argument it would be visible in the process list.
     """
     file, variable = shlex.quote(endpoint.key_file), endpoint.key_variable
     return (
@@ -36,7 +36,7 @@ def key_export(endpoint: Endpoint) -> str:
 
 
 def openai_client(endpoint: Endpoint, routes: Sequence[DeployedRoute]) -> str:
-    """A Python program that asks the first of the routes that OpenAI's client has a method for."""
+    """A Python program that queries the first route that OpenAI's client has a method for."""
     route = next((route for route in routes if route.mode in _IN_PYTHON), None)
     if route is None:
         return ""

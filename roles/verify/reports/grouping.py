@@ -1,4 +1,4 @@
-"""The checks of a verdict in the order in which a reader wants them: by part and subject, the worst first."""
+"""The checks of a verdict in reading order: by part and subject, the worst first."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def rank(check: Check) -> int:
 
 
 def worst(checks: Sequence[Check]) -> Status:
-    """The status of what the checks are about."""
+    """The status of the subject of the checks."""
     return min(checks, key=rank).status
 
 
 def groups(verdict: Verdict) -> list[tuple[str, list[Check]]]:
-    """Title → checks, for each part of the verdict that has any: known ones in a fixed order, then any other."""
+    """Title → checks, for each part of the verdict that has any: known ones in a fixed order, then the others."""
     found = dict.fromkeys([*_TITLES, *(check.group for check in verdict.checks)])
     parts = {group: [check for check in verdict.checks if check.group == group] for group in found}
     return [(_TITLES.get(group, group.capitalize()), checks) for group, checks in parts.items() if checks]

@@ -1,4 +1,4 @@
-"""A verdict as `status.html`: one file that needs nothing else, no script and no network."""
+"""A verdict as `status.html`: one file that works alone, without scripts or network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roles.verify.reports.templates import environment
 from roles.verify.verdict.quoting import printable
 
 _WIDTH, _HEIGHT = 72.0, 18.0
-"""Units of a trend line's own drawing, which the page scales."""
+"""Size of a trend line in its own units; the page scales it."""
 
 
 def html(verdict: Verdict, earlier: Sequence[Verdict] = ()) -> str:
@@ -30,12 +30,12 @@ def _template() -> Template:
 
 
 def _put(value: object) -> object:
-    """Escaping is Jinja2's; characters that HTML forbids, or that turn the text around, go here."""
+    """Jinja2 does the escaping. This drops characters that HTML forbids or that change the direction of the text."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _points(seconds: Sequence[float]) -> str:
-    """The points of a line through values, the first at the left, with 0 at its foot and some air above the largest."""
+    """The points of a line through values, from the left, with 0 at the bottom and some space above the largest."""
     top, step = max([*seconds, 0.001]) * 1.3, _WIDTH / (len(seconds) - 1)
     return " ".join(
         f"{number * step:.1f},{_HEIGHT - value / top * _HEIGHT:.1f}" for number, value in enumerate(seconds)

@@ -1,7 +1,7 @@
 """A verdict as JUnit XML: a suite for each part, a test case for each check.
 
-Source of the form: `junit-10.xsd` of Jenkins' xUnit plugin. A check that could not be made is an error there: a run
-that verifies nothing must not look green.
+Source of the format: `junit-10.xsd` of Jenkins' xUnit plugin. A check that could not be made is an error: a run that
+verifies nothing must not look green.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from roles.verify.verdict.quoting import printable
 _ELEMENTS: dict[Status, str] = {"fail": "failure", "unknown": "error"}
 
 _UNCODED = "unknown"
-"""The type of what could not be checked for a reason that has no code, and of all that a verdict without codes has."""
+"""The type of a result without a code: of a check that could not be made, or of a verdict without codes."""
 
 
 def junit(verdict: Verdict) -> str:
@@ -57,7 +57,7 @@ def _case(check: Check) -> ElementTree.Element:
         "testcase",
         {
             "name": printable(f"{check.subject} {check.claim}"),
-            # CI servers make a tree of what stands between dots, which names of models and units are full of.
+            # CI servers split it at dots into a tree, and names of models and units are full of dots.
             "classname": f"ai-backend.{check.group}",
             "time": _seconds(check.seconds),
         },

@@ -1,4 +1,4 @@
-"""A verdict as `status.md`: the status page that people kept by hand, with real values and their time."""
+"""A verdict as `status.md`: replaces the manual status page, with real values and their time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roles.verify.reports.templates import environment
 from roles.verify.verdict.quoting import printable
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~$&#]")
-"""What Markdown, with GitHub's extensions, takes for something else within a line."""
+"""Characters with a meaning in Markdown and GitHub's extensions within a line."""
 _WITHIN_A_WORD = re.compile(r"(?<=[A-Za-z0-9])\\_(?=[A-Za-z0-9])")
 
 
@@ -31,7 +31,7 @@ def _template() -> Template:
 
 
 class _Made(str):
-    """Markdown that was made of a value already."""
+    """A value that is Markdown already."""
 
 
 def _put(value: object) -> object:
@@ -41,13 +41,13 @@ def _put(value: object) -> object:
 
 
 def _escaped(text: str) -> str:
-    """On one line, and taken literally. An underscore within a word is no emphasis, so names stay readable."""
+    """On one line, and literal. An underscore within a word is not emphasis, so names stay readable."""
     line = printable(" ".join(text.split()))
     return _WITHIN_A_WORD.sub("_", _SPECIAL.sub(r"\\\g<0>", line))
 
 
 def _code(text: str) -> _Made:
-    """A name as a code span, in which a table still wants its bars escaped."""
+    """A name as a code span; in a table its bars must still be escaped."""
     line = printable(" ".join(text.split()))
     if not line or "`" in line:
         return _Made(_escaped(line))
@@ -59,7 +59,7 @@ def _codes(texts: Sequence[str]) -> _Made:
 
 
 def _block(text: str, language: str) -> _Made:
-    """A block of code, between fences that nothing in it can end."""
+    """A block of code, between fences longer than any in the text."""
     code = printable(text)
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", code)), 3)
     return _Made(f"{fence}{language}\n{code}\n{fence}")

@@ -1,4 +1,4 @@
-"""What the status pages show, whatever their form."""
+"""The content of the status pages, for every format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARKS: dict[Status, str] = {"pass": "✓", "fail": "✗", "unknown": "?"}
 
 @dataclass(frozen=True)
 class ServiceRow:
-    """A unit: how it does, and what of it is worth saying."""
+    """A unit: its status, and the details worth showing."""
 
     unit: str
     role: str
@@ -36,9 +36,9 @@ class ProviderRow:
 class RouteRow:
     """Attributes:
     status: the worst of the checks by its name and its aliases; None = it was not asked.
-    seconds: how long the first of those took; None = it does not hold, or was not asked.
-    trend: the same in earlier runs and this one, the oldest first.
-    curl: a command line that asks it.
+    seconds: how long the first of those took; None = it does not pass, or was not asked.
+    trend: the same in earlier runs and this one, oldest first.
+    curl: a command line that queries it.
     """
 
     route: DeployedRoute
@@ -50,7 +50,7 @@ class RouteRow:
 
 @dataclass(frozen=True)
 class RunMark:
-    """A run in the history of the last ones."""
+    """A run in the history of the last runs."""
 
     time: str
     status: Status
@@ -58,7 +58,7 @@ class RunMark:
 
 
 Subject: TypeAlias = tuple[str, Status, tuple[Check, ...]]
-"""What some checks are about, the worst of their statuses, and they themselves, the worst first."""
+"""The subject of some checks, the worst of their statuses, and the checks, the worst first."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ class Part:
 @dataclass(frozen=True)
 class Page:
     """Attributes:
-    attention: the checks that do not hold, `wrong` in number.
+    attention: the checks that do not pass, `wrong` in number.
     changed: since the last run; None = there was none.
-    runs: the last runs with this one, the oldest first.
-    configuration: what is set, and how.
-    key_export, openai_client: how to ask from Python; empty where nothing can be asked so.
+    runs: the last runs including this one, oldest first.
+    configuration: the settings and their values.
+    key_export, openai_client: how to query from Python; empty if nothing can be queried that way.
     """
 
     verdict: Verdict
@@ -102,7 +102,7 @@ class Page:
 
 
 def page_of(verdict: Verdict, earlier: Sequence[Verdict]) -> Page:
-    """The page of a verdict; the oldest of the `earlier` ones comes first."""
+    """The page of a verdict; `earlier` is oldest first."""
     deployed = verdict.deployment
     endpoint = deployed.endpoint if deployed else None
     routes = deployed.routes if deployed else ()
@@ -137,7 +137,7 @@ def page_of(verdict: Verdict, earlier: Sequence[Verdict]) -> Page:
 
 
 def shown_time(time: str) -> str:
-    """An ISO 8601 time as people read it; another, as a damaged history may have one, as it is."""
+    """An ISO 8601 time as people read it; any other text, as in a damaged history, is returned unchanged."""
     try:
         return datetime.fromisoformat(time).strftime("%Y-%m-%d %H:%M:%S UTC")
     except ValueError:

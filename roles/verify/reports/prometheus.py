@@ -1,6 +1,6 @@
 """A verdict as Prometheus metrics, for the textfile collector of its node exporter.
 
-Source of the form: "Exposition formats" and "Metric and label naming" in Prometheus' documentation.
+Source of the format: "Exposition formats" and "Metric and label naming" in Prometheus' documentation.
 """
 
 from __future__ import annotations

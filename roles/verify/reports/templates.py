@@ -1,4 +1,4 @@
-"""The templates of the pages, which lie beside this file. What is put into them is made harmless without being told."""
+"""The templates of the pages, in this folder. Values are made safe automatically."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from roles.verify.reports.page import MARKS, WORDS, shown_time
 
 
 def environment(*, escape_html: bool, put: Callable[[object], object]) -> Environment:
-    """Jinja2 for one form.
+    """Jinja2 for one format.
 
     Args:
-        put: makes a value fit to stand in a page of that form.
+        put: makes a value safe for a page of that format.
     """
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),

@@ -1,5 +1,7 @@
-"""A verdict for people: one table, the failed checks first in each of its parts, what does not hold once more below it,
-where a terminal that has scrolled still shows it, and one line to sum it up."""
+"""A verdict for people: one table with the failed checks first in each of its parts, then a summary line.
+
+What does not pass is repeated below the table, where a terminal that has scrolled still shows it.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ _STYLES: Mapping[Status, str] = {"pass": "green", "fail": "bold red", "unknown":
 
 
 def print_report(verdict: Verdict, console: Console, earlier: Sequence[Verdict] = ()) -> None:
-    """Prints the table, what changed since the last of the `earlier` verdicts (the oldest of them comes first), what
-    does not hold, and the summary. Colours only where the console is a terminal."""
+    """Prints the table, the changes since the last of the `earlier` verdicts (oldest first), what does not pass, and
+    the summary. Colours only if the console is a terminal."""
     table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
     table.add_column("check", ratio=3, overflow="fold")
     table.add_column("expected", ratio=3, overflow="fold")
@@ -53,7 +55,7 @@ def _print_changes(verdict: Verdict, console: Console, earlier: Sequence[Verdict
 
 
 def _line(text: str) -> str:
-    """On one line: what stands alone must not look like several."""
+    """On one line: a single entry must not look like several."""
     return printable(" ".join(text.split()))
 
 
@@ -68,7 +70,7 @@ def _add_group(table: Table, title: str, checks: Sequence[Check]) -> None:
             table.add_row(
                 Text(f"  {_line(check.claim)}"),
                 Text(printable(check.expected)),
-                # Text, not markup: a model may well answer in square brackets.
+                # Text, not markup: a model may answer in square brackets.
                 Text(printable(check.seen), style="" if check.ok else style),
                 f"{check.seconds:.1f}",
                 Text(_MARKS[check.status], style=style),

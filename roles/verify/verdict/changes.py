@@ -1,4 +1,4 @@
-"""What changed from one verdict to the next: what began to fail, what holds again, what got slow."""
+"""What changed from one verdict to the next: what began to fail, what passes again, what got slow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from roles.contract.verdict import Check, Verdict
 
 SLOWER = 2.0
-"""How many times as long as before an answer must take to be told."""
+"""How many times as long as before an answer must take to be reported."""
 
 FLOOR = 1.0
 """Seconds. Below it a doubling is chance."""
@@ -19,11 +19,11 @@ class Changes:
     """Attributes:
     since: when the earlier run began: ISO 8601, UTC.
     context: what else is different: another generation, another boot.
-    failing: checks that did not fail and do now, and those that held and could not be made this time.
-    holding: checks that hold again.
+    failing: checks that did not fail and do now, and those that passed and could not be made this time.
+    holding: checks that pass again.
     new: checks that were not made before.
-    gone: checks that are made no more.
-    slower: requests that hold and take far longer, each with the seconds that it took before.
+    gone: checks that are no longer made.
+    slower: requests that pass but take far longer, each with the seconds that it took before.
     """
 
     since: str
@@ -35,7 +35,7 @@ class Changes:
     slower: tuple[tuple[Check, float], ...]
 
     def lines(self) -> list[str]:
-        """For people, the worst first; empty where nothing changed."""
+        """For people, the worst first; empty if nothing changed."""
         return list(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _is_worse(old: Check, check: Check) -> bool:
 
 
 def _is_slower(old: Check, check: Check) -> bool:
-    # How long the other checks take says nothing about the service.
+    # The duration of other checks shows nothing about the service.
     asks = check.group == "route" and bool(old.ok and check.ok)
     return asks and check.seconds >= FLOOR and check.seconds > SLOWER * old.seconds
 

@@ -1,4 +1,4 @@
-"""How a claim becomes a check: it is tried, timed, and every way to fail gets a code and a message."""
+"""How a claim becomes a check: it is tried and timed, and every way to fail gets a code and a message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CannotCheck(Exception):
     """The claim could not be tried; the message says why. It makes a check unknown, not failed.
 
     Args:
-        code: of what the doctor can explain; None = the message says all that is known.
+        code: for what the doctor can explain; None = the message says all that is known.
     """
 
     def __init__(self, message: str, *, code: Code | None = None) -> None:
@@ -42,7 +42,7 @@ class CheckFailed(Exception):
 
 
 class CoolingDown(CheckFailed):
-    """The claim is not true, maybe only for now: the gateway passed over the backend that should have answered."""
+    """The claim is not true, maybe only for now: the gateway skipped the backend that should have answered."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class Claim:
     expected: str
 
     async def check(self, attempt: Awaitable[str]) -> Check:
-        """The check that `attempt` makes of it.
+        """The check that results from `attempt`.
 
         Args:
-            attempt: gives what was seen when the claim is true, else raises `CheckFailed` or `CannotCheck`.
+            attempt: returns what was seen if the claim is true, else raises `CheckFailed` or `CannotCheck`.
         """
         began = time.monotonic()
         ok: bool | None
@@ -82,7 +82,7 @@ class Claim:
             seen, ok, code = str(reason), None, reason.code
         except Exception as error:
             seen, ok = unforeseen(error), None
-        # What was seen may hold whatever a file, a process or a server calls itself.
+        # What was seen may contain any name that a file, a process or a server has.
         return Check(
             id=self.id,
             subject=self.subject,
@@ -96,7 +96,7 @@ class Claim:
 
 
 async def or_reason(attempt: Awaitable[T]) -> T | CannotCheck:
-    """What several checks need to know, or why that cannot be had: it is for each of them to say so."""
+    """What several checks need, or why it is not available: each of them then reports that."""
     try:
         return await attempt
     except CannotCheck as reason:
@@ -106,8 +106,8 @@ async def or_reason(attempt: Awaitable[T]) -> T | CannotCheck:
 
 
 def unforeseen(error: Exception) -> str:
-    """A defect of the verifier, or something on the host that nobody thought of. It costs the check that met it and no
-    other; the message says where it was met."""
+    """A defect of the verifier, or an unexpected state of the host. It affects only the check that met it; the message
+    says where."""
     place = traceback.extract_tb(error.__traceback__)[-1:]
     where = f" ({Path(place[0].filename).name}:{place[0].lineno})" if place else ""
     return f"cannot check: {type(error).__name__}: {error}{where}"

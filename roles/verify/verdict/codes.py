@@ -1,6 +1,6 @@
-"""What a check that does not pass is called: one code for each kind of failure.
+"""The codes of checks that do not pass: one for each kind of failure.
 
-A code is stable: the doctor, reports and other programs go by it, and never by the words of a message.
+A code is stable: the doctor, reports and other programs use it, never the words of a message.
 """
 
 from __future__ import annotations

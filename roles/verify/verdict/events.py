@@ -1,4 +1,4 @@
-"""What became of the host's generations, from the history that its deploys write."""
+"""What happened to the host's generations, from the history that its deploys write."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ HISTORY = "history.jsonl"
 
 
 def read_events(state: Path) -> tuple[Event, ...]:
-    """The last of them, but for lines that are torn, or somebody else's. What is not there tells nothing."""
+    """The last of them, without lines that are incomplete or foreign. Empty if there is no history."""
     file, found = state / HISTORY, []
     with contextlib.suppress(OSError):
-        # No more than a regular file: reading another, as a pipe, may never end.
+        # Regular files only: reading another one, such as a pipe, may never end.
         for line in (file.read_bytes() if file.is_file() else b"").split(b"\n"):
             with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError):
                 found.append(_event(json.loads(line.strip(b"\0").decode())))
@@ -25,7 +25,7 @@ def read_events(state: Path) -> tuple[Event, ...]:
 
 
 def _event(line: dict[str, Any]) -> Event:
-    """Of a verdict its summary is the detail, of all else the reason, and how long it took."""
+    """The detail of a verdict is its summary; that of other events is the reason and the duration."""
     told = [
         f"{line['verdict']}: {line.get('summary', '')}" if "verdict" in line else "",
         f"away from {line['from']}" if line.get("from") else "",
@@ -34,6 +34,6 @@ def _event(line: dict[str, Any]) -> Event:
     ]
     texts = [line[key] for key in ("time", "event", "generation", "who")]
     texts.append("; ".join(text for text in told if text))
-    # Raises where one is no text, or half of a surrogate pair, which nobody can print.
+    # Raises if one is not text, or contains half of a surrogate pair, which cannot be printed.
     "".join(texts).encode()
     return Event(*texts)

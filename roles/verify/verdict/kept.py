@@ -1,4 +1,4 @@
-"""Kept verdicts: one file a run in a folder of the host, no more than a bound, the oldest dropped first."""
+"""Kept verdicts: one file per run in a folder of the host, up to a limit; the oldest are dropped first."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ VERDICTS = "verdicts"
 """The folder, below the state folder."""
 
 KEPT_VERDICTS = 100
-"""A verdict is some 10 kB: 1 MB, and three months of a verification a day."""
+"""A verdict is some 10 kB: 1 MB, or three months of daily verification."""
 
 _ABANDONED = 3600
-"""Seconds after which the unfinished file of another run is one of a run that was killed; also of one whose clock was
-ahead."""
+"""Seconds after which another run's unfinished file counts as left by a killed run; also if its time is in the future
+by as much."""
 
 
 def keep(verdict: Verdict, state: Path) -> None:
-    """Write a verdict down, whole or not at all, and drop those beyond the bound.
+    """Writes a verdict, whole or not at all, and drops those beyond the limit.
 
     Raises:
-        OSError: it could not be written, as on a full disk or by a user who may not. What was kept before is still
-            there.
+        OSError: it could not be written: the disk is full, or the user may not. Verdicts kept before are still there.
     """
     folder = state / VERDICTS
     folder.mkdir(mode=0o755, exist_ok=True)
     write_whole(f"{verdict.to_json()}\n", folder / next_name(folder, verdict.time))
     for old in in_order(folder)[:-KEPT_VERDICTS]:
-        with contextlib.suppress(OSError):  # somebody else's folder, maybe
+        with contextlib.suppress(OSError):  # the folder may belong to another user
             old.unlink()
     for left in folder.glob(".*.json*"):
         with contextlib.suppress(OSError):
@@ -42,7 +41,7 @@ def keep(verdict: Verdict, state: Path) -> None:
 
 
 def read_kept(state: Path, last: int) -> tuple[Verdict, ...]:
-    """The last verdicts that were kept, the oldest first, but for those that cannot be read or have another schema."""
+    """The last kept verdicts, oldest first, without those that cannot be read or have another schema."""
     verdicts: list[Verdict] = []
     for file in reversed(in_order(state / VERDICTS)):
         if len(verdicts) == last:

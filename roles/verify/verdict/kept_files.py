@@ -1,10 +1,9 @@
 """The files of kept verdicts, in the order in which they were written.
 
 A file's name begins with a number, one more than the highest before it: a clock may have been ahead once, and what was
-written then must not be the last for ever. Names of the version before begin with a date; they come first.
+written then must not stay the last for ever. Names of the version before begin with a date; they come first.
 
-Stands alone (imports nothing of ours), as its text is the command of a fact too, which prints the last verdicts, one a
-line.
+Imports nothing of this project: its text is also the command of a fact, which prints the last verdicts, one a line.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ import sys
 from pathlib import Path
 
 _NUMBERED = re.compile(r"(0[0-9]{11})-")
-"""Enough for a verification a second in 3,000 years. More digits, or a first one that is not 0: not our name."""
+"""Enough for a verification a second in 3,000 years. More digits, or a first digit other than 0: not our name."""
 
 
 def in_order(folder: Path) -> list[Path]:
-    """The oldest first. Nothing where there is no such folder, or who asks may not see it."""
+    """The oldest first. Empty if there is no such folder, or the user may not read it."""
     try:
         paths = [path for path in folder.iterdir() if path.suffix == ".json" and not path.name.startswith(".")]
     except OSError:
@@ -29,7 +28,7 @@ def in_order(folder: Path) -> list[Path]:
 
 
 def next_name(folder: Path, time: str) -> str:
-    """For a verdict of that time, which is in the name for people only. Two runs at once differ in the rest."""
+    """For a verdict of that time, which is in the name for people only. The suffix tells concurrent runs apart."""
     number = max(map(_number, in_order(folder)), default=0) + 1
     shown = time.partition("+")[0].replace(":", "")
     return f"{number:012}-{shown}Z-{secrets.token_hex(2)}.json"
@@ -41,7 +40,7 @@ def _number(path: Path) -> int:
 
 
 def text_of(path: Path) -> str:
-    """What is in a kept file.
+    """The content of a kept file.
 
     Raises:
         OSError, ValueError: it cannot be read.

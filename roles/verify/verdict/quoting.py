@@ -1,7 +1,7 @@
-"""Foreign text (answers of models, errors of servers, names of processes and files) read and made fit for a report.
+"""Foreign text (answers of models, errors of servers, names of processes and files) read and made safe for a report.
 
-Whoever may run a process on the host chooses its name, its arguments and its control group, in any bytes: reading them
-never fails for what they are.
+A user that runs a process on the host chooses its name, arguments and cgroup, in any bytes: reading them never fails
+because of their content.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ LONGEST = 200
 
 
 def quoted(text: str, limit: int = LONGEST) -> str:
-    """The beginning of `text` on one line, in quotes. Control characters, which could drive a terminal, are dropped."""
+    """The beginning of `text` on one line, in quotes, without control characters, which could control a terminal."""
     shown = printable(" ".join(text.split()))
     if len(shown) > limit:
         shown = shown[:limit].rstrip() + "…"
@@ -21,17 +21,17 @@ def quoted(text: str, limit: int = LONGEST) -> str:
 
 
 def printable(text: str) -> str:
-    """Without the characters that could drive a terminal, turn the direction of what follows, or break an XML file."""
+    """Without the characters that could control a terminal, change the text's direction, or break an XML file."""
     return "".join(character for character in text if character.isprintable() or character == "\n")
 
 
 def decoded(data: bytes) -> str:
-    """Foreign bytes as text; those that are no UTF-8 as their escapes."""
+    """Foreign bytes as text; bytes that are not UTF-8 become escapes."""
     return data.decode(errors="backslashreplace")
 
 
 def read_foreign(file: Path) -> str:
-    """A file whose content others choose.
+    """The content of a file that others write.
 
     Raises:
         OSError: it cannot be read.
@@ -40,7 +40,7 @@ def read_foreign(file: Path) -> str:
 
 
 def escaped(text: str, keep: str = "") -> str:
-    """The whole of a foreign text, each character that is not printable as its escape, but for those to `keep`."""
+    """The whole of a foreign text, with escapes for characters that are not printable, except for those to `keep`."""
     return "".join(
         character if character.isprintable() or character in keep else character.encode("unicode_escape").decode()
         for character in text

@@ -12,14 +12,14 @@ from pydantic import TypeAdapter, ValidationError
 from roles.contract.verdict import SCHEMA, Verdict
 
 OLDEST = 2
-"""The oldest version of the form that is still read: what was added since has a default."""
+"""The oldest version of the format that is still read: fields added since have defaults."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class _Form:
-    """What each version of the form has."""
+    """The fields that every version of the format has."""
 
     schema: int
 
@@ -28,7 +28,7 @@ def read_verdict(text: str) -> Verdict:
     """The verdict that `to_json` wrote, of this version or an earlier one.
 
     Raises:
-        ValueError: it is none, or of a version that this program cannot read; in one line.
+        ValueError: it is not a verdict, or of a version that this program cannot read; the message has one line.
     """
     form, whole = _readers()
     found = _read(form, text).schema

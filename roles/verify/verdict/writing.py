@@ -1,4 +1,4 @@
-"""Files that others read at any moment: the old one or the new one, never half of it."""
+"""Files that others may read at any moment: they see the old one or the new one, never half of it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def write_whole(text: str, file: Path) -> None:
-    """Write a file that all may read, whatever the umask. What it holds, and then its name, is on the disk afterwards.
+    """Writes a file that all may read, whatever the umask. Its content, and then its name, are on the disk afterwards.
 
     A run that is killed meanwhile leaves an unfinished file beside it, whose name begins with a dot.
 
     Raises:
-        OSError: it could not be written, as on a full disk or by a user who may not; the old one is still there.
+        OSError: it could not be written: the disk is full, or the user may not. The old one is still there.
     """
     unfinished = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
@@ -30,7 +30,7 @@ def write_whole(text: str, file: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Puts the names in it on the disk."""
+    """Syncs the names in it to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
