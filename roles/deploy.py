@@ -1,4 +1,4 @@
-"""What the files in `deploys/` call: the whole job, and its parts, for the host that pyinfra is at."""
+"""What the files in `deploys/` call: the whole job, and its parts, for pyinfra's current host."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def full() -> None:
 
 
 def prepare() -> None:
-    """Install packages and make installs and models, as `full` would, and stop there: nothing that runs changes."""
+    """Install packages and make installs and models, as `full` would, then stop: what is running stays unchanged."""
     _target().check()
     acquire_lock(name="Take the deploy lock", to="prepare")
     prepare_system(name="Prepare the system")
@@ -64,11 +64,12 @@ def prepare() -> None:
 
 
 def verify() -> None:
-    """Verify the host as it is, and say what changed since it was last verified.
+    """Verify the host as it is, and report what changed since it was last verified.
 
-    Changes nothing, but adds to the host's kept verdicts. `--data report=FOLDER` writes the verdict in all its forms
-    there, in a folder of the host's name. With `--data verify=faults` it does change something, and clients notice:
-    backends are stopped, one route after the other, to see that its fallbacks answer, and started again.
+    Changes nothing, except that it adds to the host's kept verdicts. `--data report=FOLDER` writes the verdict in all
+    its forms there, in a folder of the host's name. `--data verify=faults` (fault injection) does change something, and
+    clients notice. It stops backends, one route after the other, to see that the fallbacks answer, and starts them
+    again.
     """
     _target()
     more = host.data.get("verify")
@@ -78,7 +79,7 @@ def verify() -> None:
 
 
 def reboot() -> None:
-    """Reboot the hosts, one after the other or (`--data at_once=yes`) all at once; tell how soon each route answers;
+    """Reboot the hosts, one after the other or (`--data at_once=yes`) all at once; report how soon each route answers;
     verify them."""
     _target()
     one_by_one = host.data.get("at_once") is None
@@ -86,7 +87,7 @@ def reboot() -> None:
 
 
 def preflight() -> None:
-    """Say what a deploy would do to the host, or what is in its way. Changes nothing."""
+    """Report what a deploy would do to the host, or what prevents it. Changes nothing."""
     target = _target()
     target.check()
     pending = target.pending
@@ -114,7 +115,7 @@ def preflight() -> None:
 
 
 def rollback() -> None:
-    """Go back to the generation that held before, or to the one that `--data generation=…` names, and verify it."""
+    """Go back to the last generation that passed, or to the one in `--data generation=…`, and verify it."""
     target = _target()
     to = _history(target).choose(host.data.get("generation"))
     acquire_lock(name="Take the deploy lock", to="go back")
@@ -124,7 +125,7 @@ def rollback() -> None:
 
 
 def history() -> None:
-    """List the generations that the host keeps, the newest first. Changes nothing."""
+    """List the generations that the host keeps, newest first. Changes nothing."""
     found = _history(_target())
     for generation in found.generations:
         for line in _entry(generation, found.before(generation)):
@@ -165,10 +166,10 @@ def unlock() -> None:
 
 
 def _target() -> Target:
-    """The host's target, made once the whole inventory is known to be sound.
+    """The host's target, made once the whole inventory is known to be valid.
 
     Raises:
-        DeployError: some host of the inventory cannot be deployed as declared. No host has got a command yet.
+        DeployError: a host of the inventory cannot be deployed as declared. No host has received a command yet.
     """
     guard_terminal()
     plans = {each.name: _plan(each) for each in state.inventory}
@@ -201,7 +202,7 @@ def _plan(each: Host) -> HostPlan:
 
 
 def _lint(plan: HostPlan) -> None:
-    """Raises `OptionsError` where LiteLLM would take what was rendered for it, and not work as declared."""
+    """Raises `OptionsError` if LiteLLM would not do with the rendered configuration what the inventory declares."""
     variables = {name for unit in plan.units if LITELLM_CONFIG in unit.reads for name in unit.environment}
     variables |= LITELLM_VARIABLES | {name for secret in plan.generated_secrets for name in secret.names}
     findings = lint(
@@ -218,11 +219,11 @@ def _lint(plan: HostPlan) -> None:
 
 
 _CHOSEN = frozenset({"fallback-smaller-context"})
-"""Rules of the lint whose warnings an inventory can have reasons for. All others hold for whatever is rendered."""
+"""Rules of the lint whose warnings an inventory may have reasons for. All others are errors in any configuration."""
 
 
 class _ReleaseLockOnFailure(BaseStateCallback):
-    """A failed run gives the lock back at once, so that the next one need not take it over."""
+    """A failed run releases the lock at once, so that the next one need not take it over."""
 
     @staticmethod
     def operation_host_error(

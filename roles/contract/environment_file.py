@@ -19,12 +19,12 @@ _ESCAPED = re.compile(r'(["\\`$])')
 
 
 def environment_text(variables: Mapping[str, str]) -> str:
-    """The text of an environment file, a variable a line."""
+    """The text of an environment file, one variable per line."""
     return "".join(f'{name}="{_ESCAPED.sub(_WITH_BACKSLASH, value)}"\n' for name, value in variables.items())
 
 
 def parse_environment(text: str) -> dict[str, str]:
-    """Variable → value. Comments, and lines that are no assignment, are left out, as systemd does."""
+    """Variable → value. Comments, and lines that are not assignments, are skipped, as systemd does."""
     variables = {}
     for match in _ASSIGNMENT.finditer(text):
         quoted = match["quoted"]
@@ -33,6 +33,6 @@ def parse_environment(text: str) -> dict[str, str]:
 
 
 def parse_environment_block(block: bytes) -> dict[str, str]:
-    """Variable → value, from `/proc/<pid>/environ`: what a process was started with, ended by NUL bytes."""
+    """Variable → value, from `/proc/<pid>/environ`: the environment of a process at its start, split at NUL bytes."""
     entries = block.decode(errors="backslashreplace").split("\0")
     return dict(entry.split("=", 1) for entry in entries if "=" in entry)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Scope: TypeAlias = Literal["system", "user"]
-"""Whose systemd runs the units."""
+"""Which systemd manager runs the units."""
 
 PlatformKey: TypeAlias = Literal["machine", "os", "python", "cpu", "gpu"]
 """What installs depend on: see `HostState.platform`."""
@@ -15,16 +15,16 @@ PlatformKey: TypeAlias = Literal["machine", "os", "python", "cpu", "gpu"]
 UnitKind: TypeAlias = Literal["server", "task", "timer", "triggered"]
 
 ACTIVATION = "activation.json"
-"""Path, below the generation, of what its activation needs to know: it can be activated again without its plan."""
+"""Path, below the generation, of what its activation needs: it can be activated again without its plan."""
 
 INSTALL_MARK = ".install.json"
 """Written last into an install: a folder without it is the remains of a run that died, and is made anew."""
 
 INSTALL_FILES = ".files.json"
-"""Beside the mark: path → what is seen of the file, and its SHA-256. The mark has the digest of what is seen of all."""
+"""Beside the mark: path → the look of the file, and its SHA-256. The mark has the digest over the look of all."""
 
 DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
-"""In the environment of a unit's process: the digest of all that it was started from."""
+"""In the environment of a unit's process: the digest of everything that it was started from."""
 
 HOST_EVENTS = ("refused", "activated", "failed", "verified", "rolled back")
 """Kinds of entries in a host's history."""
@@ -32,13 +32,13 @@ HOST_EVENTS = ("refused", "activated", "failed", "verified", "rolled back")
 
 @dataclass(frozen=True)
 class Drain:
-    """How a unit is relieved of its work before it is restarted: HAProxy gives new requests to others meanwhile,
-    or answers 503 where there are none.
+    """How a unit's requests are drained before a restart: HAProxy sends new requests to others meanwhile, or answers
+    503 if there are none.
 
     Attributes:
         socket: HAProxy's runtime socket, below the folder for runtime files of the systemd manager.
         backend: HAProxy's name of the group of servers.
-        server: its name of this one.
+        server: HAProxy's name of this one.
         timeout: seconds that the requests under way may take to end; those that take longer are cut.
     """
 
@@ -50,11 +50,11 @@ class Drain:
 
 @dataclass(frozen=True)
 class Spare:
-    """A server that the front could have, and whether the generation has it.
+    """A server that the front could have, and whether the generation uses it.
 
     Attributes:
         server: HAProxy's name of it.
-        unit: what runs it.
+        unit: the unit that runs it.
         used: whether it gets requests.
     """
 
@@ -65,16 +65,16 @@ class Spare:
 
 @dataclass(frozen=True)
 class Live:
-    """What HAProxy is given anew while it runs, through its runtime socket: a change of it restarts nothing.
+    """What HAProxy gets at run time, through its runtime socket: a change of it restarts nothing.
 
     Attributes:
         socket: its runtime socket, below the folder for runtime files of the systemd manager.
         keys: its list of the digests of the clients' keys, likewise.
-        key_files: environment files that may hold the key; the last that does counts.
-        key_variable: the variable that holds it there.
+        key_files: environment files that may contain the key; the last one that does counts.
+        key_variable: the key's variable in them.
         backend: its name of the group of servers.
         servers: all servers that it may have.
-        drain_timeout: seconds that the requests under way of one that it has no more may take to end.
+        drain_timeout: seconds that the requests under way of a removed server may take to end.
     """
 
     socket: str
@@ -92,9 +92,9 @@ class GeneratedVariable:
 
     Attributes:
         variable: the value's name.
-        also: its second name, by which another process that reads the file knows it.
+        also: its second name, for another process that reads the file.
         inherited_from: units of the version before,
-        inherited_as: and the variable of their processes whose value it takes over where one of them runs.
+        inherited_as: and the variable of their processes whose value is taken over if one of them is running.
     """
 
     path: str
@@ -111,13 +111,13 @@ class GeneratedVariable:
 
 @dataclass(frozen=True, kw_only=True)
 class ActivatedUnit:
-    """A unit, in the order of the plan: what its process must carry, and how it is stopped and waited for.
+    """A unit, in the order of the plan: the digest of its process, and how it is stopped and waited for.
 
     Attributes:
         done_file: below the runtime folder: a task writes its digest there once it has done its work.
         timeout: seconds until it must be ready.
         stop_timeout: seconds that its stop may take.
-        holds: the command that prints what a task has brought about.
+        holds: the command that prints a task's effect.
         last: it comes after all others.
     """
 
@@ -149,8 +149,8 @@ class InstallMark:
     Attributes:
         title: what it is, for people.
         made: ISO 8601, UTC.
-        files: of a model, what the verifier compares each file with.
-        tree: of others, the digest of what is seen of all files; versions before wrote none.
+        files: for a model, what the verifier compares each file with.
+        tree: for others, the digest over the look of all files; earlier versions did not write one.
     """
 
     title: str

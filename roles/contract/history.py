@@ -1,4 +1,4 @@
-"""The generations that a host keeps, and its history: what is read of them."""
+"""The generations that a host keeps, and its history, as a deploy reads them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from roles.contract.requests import Request
 
 @dataclass(frozen=True, kw_only=True)
 class ReadHistory(Request):
-    """Print the generations that are kept, and the history, as JSON."""
+    """Print the kept generations and the history, as JSON."""
 
     program = "generations.kept"
 
@@ -22,13 +22,13 @@ class ReadHistory(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationContents:
-    """What a generation holds.
+    """A generation's contents.
 
     Attributes:
-        written: when: ISO 8601, UTC.
+        written: time of writing: ISO 8601, UTC.
         files: path → SHA-256.
         installs: name → folder and title.
-        missing_installs: those that are gone: name and folder.
+        missing_installs: those that no longer exist: name and folder.
     """
 
     name: str
@@ -41,9 +41,9 @@ class GenerationContents:
 @dataclass(frozen=True, kw_only=True)
 class KeptGenerations:
     """Attributes:
-    active: name of the one that the host runs.
-    texts: SHA-256 → text of the files that anybody may read.
-    events: what happened, the oldest first; each with `time`, `event`, `generation`, `who` and more.
+    active: name of the generation that the host runs.
+    texts: SHA-256 → text of the world-readable files.
+    events: what happened, oldest first; each with `time`, `event`, `generation`, `who` and more.
     """
 
     active: str | None

@@ -1,7 +1,7 @@
-"""The look of an install's files: what is seen of each without reading it, and the digest of all.
+"""The look of an install's files: the attributes of each that are seen without reading it, and a digest over all.
 
-It is written down when an install is made. Whoever compares must see the same, so how it is taken is part of the
-format.
+It is recorded when an install is made. All programs that compare it must see the same, so the way of taking it is part
+of the format.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
 
 
 def look_of(folder: Path) -> dict[str, str]:
-    """Path → size, time in nanoseconds and mode of a file, or where a link leads; in the order of the names."""
+    """Path → size, time in nanoseconds and mode of a file, or the target of a link; sorted by name."""
     return dict(_seen(folder, ""))
 
 

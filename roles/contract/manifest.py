@@ -1,7 +1,7 @@
-"""The manifest: what a generation says of itself for the verifier, in two files.
+"""The manifest: a generation's description of itself for the verifier, in two files.
 
-`roles.plan.manifest` writes them, `roles.verify.generation` reads them. Keys of the files are names of fields here; a
-field with a default may be missing in a file.
+`roles.plan.manifest` writes them, `roles.verify.generation` reads them. The keys in the files are the names of the
+fields here; a field with a default may be missing in a file.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Literal, TypeAlias
 from roles.contract.modes import Mode
 
 PROVIDERS_FILE = "providers.yaml"
-"""Path, below the generation, of who serves what, and where: `Providers`."""
+"""Path, below the generation, of the servers and their addresses: `Providers`."""
 MODELS_FILE = "model-mappings.yaml"
 """Path, below the generation, of the public names: `Models`."""
 DIGESTS_FILE = "digests.json"
-"""Where a task that brings models leaves their digests, beside its done file: name → digest."""
+"""Where a task that brings models writes their digests, beside its done file: name → digest."""
 
 Scope: TypeAlias = Literal["system", "user"]
 
@@ -26,7 +26,7 @@ class Server:
     """A unit and the address that it must own.
 
     Attributes:
-        ready_url: gives status 200, or as `redis://` answers a PING, once the server can answer.
+        ready_url: gives status 200, or as `redis://` answers a PING, once the server is ready.
         start_timeout: seconds that it may take from its start until then.
     """
 
@@ -45,7 +45,7 @@ class ModelList:
         path: asked with GET, without a key.
         items: the key of the list.
         name, digest: keys of an item.
-        default_tag: a name without a tag means the one with this; empty = names have no tags.
+        default_tag: the tag of a name without one; empty = names have no tags.
     """
 
     path: str
@@ -57,14 +57,14 @@ class ModelList:
 
 @dataclass(frozen=True)
 class Traits:
-    """How a kind of server behaves, where the verifier must know it. The plan of its room declares it.
+    """How a kind of server behaves, as far as the verifier must know it. The plan of its room declares it.
 
     Attributes:
-        talks_to_itself: its processes listen on loopback ports of their own, for each other.
-        listens_elsewhere: why it may listen on all addresses on ports of its own, for reports; empty = it may not.
+        talks_to_itself: its processes listen on further loopback ports, for each other.
+        listens_elsewhere: why it may listen on all addresses on further ports, for reports; empty = it may not.
         fills_cards: it puts a part of its model on each of its cards.
-        loaded_models: it loads models on demand, and lists here those that are in memory; none = it has its models in
-            memory as long as it runs.
+        loaded_models: it loads models on demand, and lists those in memory here; none = its models are in memory as
+            long as it runs.
         kept_models: it keeps models of its own, outside of installs, and lists them here; none = it keeps none.
     """
 
@@ -76,7 +76,7 @@ class Traits:
 
 
 PLAIN = Traits()
-"""A server that listens where it is declared and nowhere else, and has what it serves in memory as long as it runs."""
+"""A server that listens only where it is declared, and whose models are in memory as long as it runs."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,12 @@ class Gpus:
 
 @dataclass(frozen=True)
 class CardWeights:
-    """A model whose layers are to be in the memory of cards.
+    """A model whose layers must be in the memory of cards.
 
     Attributes:
         file: its GGUF file on the host.
-        layers: so many of them, the last ones, and the output counts as one; none = all.
-        if_free: as many as fit: where there is no room, fewer are as they should be.
+        layers: how many of them, counted from the last, with the output as one; none = all.
+        if_free: as many as fit: if there is no room, fewer are fine too.
     """
 
     file: str
@@ -116,7 +116,7 @@ class NamedServer(Server):
 
     Attributes:
         kind: what it runs, e.g. `vllm`, for reports.
-        tasks: the units without which it does not serve all that it should.
+        tasks: the units without which it does not serve everything that it should.
     """
 
     name: str
@@ -130,11 +130,11 @@ class Provider(NamedServer):
     """A model server.
 
     Attributes:
-        api_base: where the gateway asks it.
-        models: the names that requests to it may carry.
+        api_base: address for the gateway.
+        models: the model names that its requests may use.
         kept_models: the models that it must keep.
         gpus: none = it computes on the processor.
-        weights: the models of which it has one in the memory of its cards; empty = that is not known.
+        weights: the models of which one is in the memory of its cards; empty = unknown.
     """
 
     api_base: str
@@ -149,10 +149,10 @@ class Task:
     """A unit that does something after each start of the host or of its service, and ends.
 
     Attributes:
-        done_file: where it leaves its digest once it has done its work, below the runtime folder of its manager.
-        start_timeout: seconds that it is waited for.
-        effect_command: prints what it has brought about, which must be what it has left beside its `done_file`; empty =
-            that cannot be asked.
+        done_file: where it writes its digest once it is done, below the runtime folder of its manager.
+        start_timeout: seconds to wait for it.
+        effect_command: prints its effect, which must equal what it wrote beside its `done_file`; empty = the effect
+            cannot be checked.
     """
 
     unit: str
@@ -163,12 +163,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Front:
-    """How HAProxy, in front of the gateway's instances, is asked which of them get requests.
+    """How to ask HAProxy, in front of the gateway's instances, which of them get requests.
 
     Attributes:
         socket: its runtime socket, below the runtime folder of the systemd manager.
         backend: its name of the group of instances.
-        servers: its names of them.
+        servers: its names of the instances.
     """
 
     socket: str
@@ -189,11 +189,11 @@ class Gateway(Server):
     """The endpoint that clients talk to, and the processes behind it.
 
     Attributes:
-        key_file, key_variable: where the key stands that clients send: a path below the generation, or an absolute one
-            of a file that is none of its own. By the lasting link a generation would be asked with the key of another.
-        instance_key_file, instance_key_variable: where that stands which the instances ask for.
-        instance_url: one of the instances.
-        cooldown: seconds for which it passes over a backend after a failure.
+        key_file, key_variable: where the clients' key is: a path below the generation, or an absolute one of a file
+            outside of it. Through the lasting link, a generation would be tested with the key of another.
+        instance_key_file, instance_key_variable: where the key is that the instances require.
+        instance_url: the URL of one of the instances.
+        cooldown: seconds for which it skips a backend after a failure.
     """
 
     url: str
@@ -210,11 +210,11 @@ class Gateway(Server):
 
 @dataclass(frozen=True, kw_only=True)
 class Cache(Server):
-    """What keeps the gateway's answers.
+    """The server that caches the gateway's answers.
 
     Attributes:
-        cooldown: seconds for which the gateway leaves it alone after failures.
-        password_file, password_variable: where its password stands; none = it wants none.
+        cooldown: seconds for which the gateway does not use it after failures.
+        password_file, password_variable: where its password is; none = it requires none.
     """
 
     cooldown: float
@@ -224,7 +224,7 @@ class Cache(Server):
 
 @dataclass(frozen=True, kw_only=True)
 class Providers:
-    """The file of who serves what, and where.
+    """The file of the servers and their addresses.
 
     Attributes:
         disks: folders on whose file systems the stack writes.
@@ -247,8 +247,8 @@ class Providers:
 
 @dataclass(frozen=True)
 class Deployment:
-    """One backend of a route: `id` and `api_base` are what the gateway's answers name as their origin. Those of the
-    lowest `order` share the requests; others wait for these to fail."""
+    """One backend of a route: the gateway's answers name `id` and `api_base` as their origin. Those of the lowest
+    `order` share the requests; others wait for these to fail."""
 
     id: str
     api_base: str
@@ -260,7 +260,7 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Probe:
-    """The question that verifies a route; `timeout` in seconds. A reranker puts the `documents` in order."""
+    """The question that verifies a route; `timeout` in seconds. A reranker sorts the `documents`."""
 
     prompt: str
     expects: str | None
@@ -271,11 +271,11 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A public name and who may answer it.
+    """A public name and its deployments.
 
     Attributes:
-        balance: requests are shared out among the deployments of the lowest order by their weights alone.
-        fallbacks: names of the routes that are asked, in order, when all of the deployments fail.
+        balance: requests are distributed over the deployments of the lowest order by their weights alone.
+        fallbacks: names of the routes to try, in order, when all of the deployments fail.
         context_window_fallbacks: the same when a request is too long for them.
         content_policy_fallbacks: the same when they refuse a request for its content.
     """
@@ -295,6 +295,6 @@ class Model:
 
 @dataclass(frozen=True)
 class Models:
-    """The file of the public names: who answers them, what they fall back to, and how each is verified."""
+    """The file of the public names: their deployments, their fallbacks, and how each is verified."""
 
     models: tuple[Model, ...]

@@ -1,4 +1,4 @@
-"""The modes of a route: what it can be asked for, declared once. Options, plan, gateway and verifier read this."""
+"""The modes of a route: the kinds of requests, declared once. Options, plan, gateway and verifier use this."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class ModeTraits:
 
     Attributes:
         path: where a request of this mode goes, below `/v1`.
-        body: what a request says besides its model, from a prompt and documents.
+        body: the request without its model, from a prompt and documents.
         prefix: LiteLLM's provider prefix for an OpenAI-compatible server.
         claim: what a route of this mode does, in reports.
         answer: what a good answer is, likewise.
-        generates: the answer is text that the model makes up: it has a `max_tokens`, and a temperature.
-        calls_tools: it can be promised to call tools and to answer by a JSON schema.
-        prompt: what the verifier asks unless the inventory says otherwise.
-        documents: what is to be put in order, in any order but the right one; empty = this mode takes none.
-        expects: words that must be in the answer to that; none = any words will do.
+        generates: the answer is generated text: requests have a `max_tokens` and a temperature.
+        calls_tools: a route may declare that it calls tools and answers by a JSON schema.
+        prompt: the verifier's question unless the inventory gives one.
+        documents: what to sort, in any order but the right one; empty = this mode takes none.
+        expects: words that the answer to that must contain; none = any words will do.
     """
 
     path: str
@@ -68,12 +68,12 @@ MODES: Mapping[Mode, ModeTraits] = {
     "rerank": ModeTraits(
         path="/rerank",
         body=lambda prompt, documents: {"query": prompt, "documents": list(documents)},
-        # `openai/` has no reranking; `hosted_vllm/` asks for `/v1/rerank`, whosever it is.
+        # `openai/` has no reranking; `hosted_vllm/` requests `/v1/rerank`, for any server.
         prefix="hosted_vllm",
         claim="puts the best document first",
         answer="a document",
         prompt="What is the capital of France?",
-        # A reranker that does nothing leaves the best at the end.
+        # A reranker that does nothing leaves the best one last.
         documents=(
             "Bread is made of flour, water and salt.",
             "The sea is blue.",

@@ -1,6 +1,6 @@
-"""What the programs that run on a host are asked, and what those that give an answer print.
+"""Requests to the programs that run on a host, and the output of those that answer.
 
-A program is named by its request: `roles.host.programs.<program>` has a `main(request)` that takes it.
+A request names its program: `roles.host.programs.<program>` has a `main(request)` that takes it.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from roles.contract.generation import GeneratedVariable, Scope
 
 Holder: TypeAlias = Mapping[str, str]
-"""Who holds the deploy lock: `id`, `who`, `since`, and what tells whether that run is still there."""
+"""The holder of the deploy lock: `id`, `who`, `since`, and what identifies its process to see whether it still runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What every program is asked."""
+    """A request to any program."""
 
     program: ClassVar[str]
 
     @property
     def state_folder(self) -> str | None:
-        """The layout's state folder, where the program must have the host to itself; none = it changes nothing that
-        another one looks at."""
+        """The layout's state folder, if the program must be alone on the host; none = it changes nothing that another
+        program looks at."""
         return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeRequest(Request):
-    """What a program that changes the host is asked: one at a time, while its run holds the deploy lock."""
+    """A request to a program that changes the host: one at a time, while its run holds the deploy lock."""
 
     state: str
 
@@ -57,7 +57,7 @@ class AcquireLock(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseLock(Request):
-    """Give the deploy lock back, if it has that id; none = whoever holds it."""
+    """Release the deploy lock, if it has that id; none = any lock."""
 
     program = "deploy_lock"
 
@@ -67,13 +67,13 @@ class ReleaseLock(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareSystem(ChangeRequest):
-    """Install packages, make users and folders.
+    """Install packages, create users and folders.
 
     Attributes:
-        packages: those that are missing.
-        keep_off: units that come with them and are not to start.
-        build_user: who builds; none = who runs the program.
-        users: system users that units run as, and that are missing.
+        packages: the missing ones.
+        keep_off: units that come with them and must not start.
+        build_user: the user for builds; none = the user of the program.
+        users: missing system users that units run as.
         cache: the layout's.
         folders: path and mode of each.
         lingering: let the user's services run without a login.
@@ -92,7 +92,7 @@ class PrepareSystem(ChangeRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class UvTool:
-    """The uv that makes environments: the folder that it is in, and its hash-locked requirements."""
+    """The uv that makes environments: its folder, and its hash-locked requirements."""
 
     folder: str
     requirements: str
@@ -103,11 +103,11 @@ class MakeInstall(ChangeRequest):
     """Make one install.
 
     Attributes:
-        folder: where it goes.
+        folder: its target.
         recipe: how its kind is made, with the folders of the installs that it needs.
-        token: for a repository that asks for one.
+        token: for a repository that requires one.
         cache: the layout's.
-        build_user: who builds; none = who runs the program.
+        build_user: the user for builds; none = the user of the program.
     """
 
     program = "installers.install"
@@ -127,8 +127,8 @@ class UnpackArchive(Request):
     """Unpack an archive below a folder.
 
     Attributes:
-        into: a folder below that one, made where it is missing.
-        strip: how many leading folders of the archive's paths are dropped.
+        into: a folder below that one, created if missing.
+        strip: number of leading folders to drop from the archive's paths.
     """
 
     program = "installers.archive"
@@ -141,7 +141,7 @@ class UnpackArchive(Request):
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """A piece of a file: where it begins, the size of the whole file, and its bytes in base64."""
+    """A piece of a file: its offset, the size of the whole file, and its bytes in base64."""
 
     offset: int
     size: int
@@ -150,7 +150,7 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class ReceiveFile(ChangeRequest):
-    """Append a piece to a file, and print how many bytes are there; none = just that."""
+    """Append a piece to a file, and print how many bytes are there; none = only print."""
 
     program = "installers.receive"
 
@@ -178,7 +178,7 @@ class WriteGeneration(ChangeRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class StageGateway(ChangeRequest):
-    """Try out a generation's gateway beside the one that runs.
+    """Try out a generation's gateway beside the running one.
 
     Attributes:
         folder: the generation's.
@@ -186,10 +186,10 @@ class StageGateway(ChangeRequest):
         text: its file, with two placeholders.
         environment: name of the install with the verifier's packages,
         verifier: and of the one with its sources.
-        ready_path: answers with 200 once the gateway can.
+        ready_path: gives status 200 once the gateway is ready.
         ports: the first and the last of those that it may listen on.
         timeout: seconds until it must answer.
-        stale: units that do not run yet as the generation says.
+        stale: units that do not yet run what the generation says.
     """
 
     program = "generations.stage"
@@ -211,16 +211,16 @@ class StageGateway(ChangeRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class Activation(ChangeRequest):
-    """What every activation needs to know, besides what lies in the generation's folder.
+    """What every activation needs besides the generation's folder.
 
     Attributes:
         config: the link to the generation that runs.
         generations: the folder of all.
         units_folder: systemd's, for this scope.
         wanted_by: the target that starts the units at boot.
-        found: the generation that the run found to be the current one.
-        who: whose run it is.
-        outdated: units to start again though they run what is wanted.
+        found: the generation that was current when the run began.
+        who: who runs it.
+        outdated: units to restart although they run what is wanted.
     """
 
     scope: Scope
@@ -235,7 +235,7 @@ class Activation(ChangeRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class GoForward(Activation):
-    """Activate the generation in a folder; `by_hand`: somebody chose an earlier one."""
+    """Activate the generation in a folder; `by_hand`: a person chose an earlier one."""
 
     program = "generations.forward"
 
@@ -245,7 +245,7 @@ class GoForward(Activation):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a verification found, in short."""
+    """The result of a verification, in short."""
 
     status: Literal["pass", "fail", "unknown"]
     summary: str
@@ -271,7 +271,7 @@ class GoBack(Activation):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordVerdict(ChangeRequest):
-    """Write into the history what the verification of a generation found."""
+    """Record the result of a generation's verification in the history."""
 
     program = "generations.record"
 
@@ -292,7 +292,7 @@ class Prune(ChangeRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class Reach(Request):
-    """Print, as JSON, which of the addresses and ports take connections from the host."""
+    """Print, as JSON, which of the addresses and ports accept connections from the host."""
 
     program = "reach"
 

@@ -1,4 +1,4 @@
-"""What a deploy reads of a host, at once and without changing anything."""
+"""What a deploy reads of a host, in one step without changing anything."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from roles.contract.requests import Holder, Request
 
 @dataclass(frozen=True, kw_only=True)
 class ReadState(Request):
-    """Print all that a deploy must know of a host, as JSON: a `HostState`.
+    """Print everything that a deploy must know of a host, as JSON: a `HostState`.
 
     Attributes:
         disk_folders: those whose free space matters.
-        marked_folders: those below which complete installs lie.
-        packages: Debian packages that should be there.
+        marked_folders: those that contain complete installs.
+        packages: Debian packages that should be installed.
         users: system users, likewise.
-        build_user: who builds; none = nobody but who runs the program.
+        build_user: the user for builds; none = the user of the program.
         gpus: look for graphics cards, which takes half a second or more.
-        units: name → the file that says that it is done, below the runtime folder; none = it has a process.
-        holds: name → the command that prints what that one has brought about.
+        units: name → the file that marks it as done, below the runtime folder; none = it has a process.
+        holds: name → the command that prints that task's effect.
         secrets: paths of those that are made on the host.
         ports: those of the plan.
     """
@@ -52,10 +52,10 @@ class UnitState:
     """A unit as systemd and the kernel show it.
 
     Attributes:
-        needs_reload: its file is not the one that systemd has read.
-        running_digest: what its process carries, or a task carried that has done its work; empty when it does not run,
+        needs_reload: systemd has not read its current file yet.
+        running_digest: the digest in its process, or the one that a finished task ran with; empty if it is not running,
             or cannot be seen.
-        outdated: its processes have loaded files that an upgrade has put others in the place of.
+        outdated: its processes have loaded files that an upgrade has replaced.
     """
 
     needs_reload: bool
@@ -66,7 +66,7 @@ class UnitState:
 
 @dataclass(frozen=True, kw_only=True)
 class CardsState:
-    """The host's graphics cards, if they were asked for.
+    """The host's graphics cards, if the request asks for them.
 
     Attributes:
         cards: UUID → name.
@@ -80,7 +80,7 @@ class CardsState:
 
 @dataclass(frozen=True, kw_only=True)
 class DiskState:
-    """The file system that a folder lies on, or will lie on: its device number, and the bytes that are free there."""
+    """The file system of a folder, also of one that does not exist yet: its device number, and its free bytes."""
 
     device: int
     free: int
@@ -88,7 +88,7 @@ class DiskState:
 
 @dataclass(frozen=True, kw_only=True)
 class HostState:
-    """A host as it was when it was read.
+    """A host's state when it was read.
 
     Attributes:
         platform: machine (`x86_64`), os (`debian-12`), python (`3.11.2`), cpu (digest of its flags),
@@ -96,15 +96,15 @@ class HostState:
         disks: folder → its file system.
         systemd: version of the manager that would run the units; none = it does not answer.
         verified: the current generation has passed its verification, once.
-        last_event: the last entry of the host's history that is no verdict.
+        last_event: the last entry of the host's history that is not a verdict.
         files: path below the current generation → SHA-256 or link target, mode, owner's uid.
-        installs: folders of the installs that are complete.
+        installs: folders of the complete installs.
         damaged_installs: those of the current generation that do not look as they did when they were made.
-        used_installs: folders that some kept generation uses.
-        linked_units: units that lead into the configuration.
+        used_installs: folders that a kept generation uses.
+        linked_units: units that link into the configuration.
         wanted_links: those among them that start at boot.
-        lock: who holds the deploy lock; empty = a lock that does not say who, none = there is no lock.
-        ports: each port of the plan that somebody listens on → units or commands.
+        lock: the holder of the deploy lock; empty = a lock that names none, none = there is no lock.
+        ports: each port of the plan that is in use → its units or commands.
     """
 
     platform: Mapping[PlatformKey, str]

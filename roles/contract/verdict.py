@@ -1,6 +1,6 @@
-"""The verdict: what the verifier found on one host, as plain data, one record a check.
+"""The verdict: what the verifier found on one host, as plain data, one record per check.
 
-`docs/verdict.schema.json` is made of these types and their docstrings (`make golden`).
+`docs/verdict.schema.json` is generated from these types and their docstrings (`make golden`).
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ SCHEMA_NAME = f"urn:ai-unified-backend:verdict:{SCHEMA}"
 """The `$id` of `docs/verdict.schema.json`, which describes that form."""
 
 HOST = "host"
-"""Group of the checks that are about the host, and not about what is deployed on it."""
+"""Group of the checks of the host itself, and not of the deployment."""
 
 SHOWN_EVENTS = 10
-"""How many events a verdict has at most."""
+"""Most events in a verdict."""
 
 _UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""What JSON leaves as it is, and a terminal takes for an order."""
+"""Characters that JSON leaves unescaped, but that control a terminal."""
 
 _HALVES = re.compile("[\ud800-\udfff]")
-"""Halves of surrogate pairs, as Python reads names that are no UTF-8: in JSON, most readers refuse them."""
+"""Halves of surrogate pairs, as Python reads names that are not UTF-8: most readers refuse them in JSON."""
 
 _EXIT_STATUS: Mapping[Status, int] = {"pass": 0, "fail": 1, "unknown": 2}
 
 
 @dataclass(frozen=True)
 class Promise:
-    """What the schema promises of a value besides its Python type, in the words of JSON Schema.
+    """What the schema promises of a value besides its Python type, in the terms of JSON Schema.
 
-    It is for who reads the JSON. The verifier's own reader takes any value of the type: what a later version adds to a
-    list of words is not misread.
+    It is for readers of the JSON. The verifier's own reader accepts any value of the type: so a word that a later
+    version adds to a list is not misread.
     """
 
     words: Mapping[str, object]
 
     def __get_pydantic_json_schema__(self, schema: Any, make: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Adds them where pydantic describes a field of a type that is annotated with this."""
+        """Adds them when pydantic describes a field whose type is annotated with this."""
         return {**make(schema), **self.words}
 
 
@@ -58,22 +58,22 @@ Time: TypeAlias = Annotated[str, Promise({"format": "date-time"})]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where clients ask."""
+    """Where clients send requests."""
 
     url: str
     """Base URL of the OpenAI interface, from the host itself."""
     urls: tuple[str, ...]
-    """The same from other machines, one for each address of the host; none = it is asked from the host only."""
+    """The same from other machines, one per address of the host; none = only the host itself can reach it."""
     unit: str
     """The unit that owns its port."""
     instances: tuple[str, ...]
-    """The gateways behind that unit, if it is none itself."""
+    """The gateways behind that unit, if it is not a gateway itself."""
     key_file: str
-    """The environment file, on the host, that holds the key, which every request must carry."""
+    """The environment file, on the host, with the key that every request must carry."""
     key_variable: str
-    """The key's name there."""
+    """The key's variable in it."""
     cooldown: Seconds
-    """Seconds for which the gateway passes over a backend after a failure."""
+    """Seconds for which the gateway skips a backend after a failure."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class DeployedProvider:
     """e.g. `vllm`."""
     unit: str
     api_base: str
-    """Where the gateway asks it."""
+    """Its address for the gateway."""
     models: tuple[str, ...]
-    """The names that requests to it may carry."""
+    """The model names that its requests may use."""
 
 
 @dataclass(frozen=True)
@@ -98,29 +98,29 @@ class DeployedRoute:
     aliases: tuple[str, ...]
     """Other names for it."""
     mode: Annotated[str, Promise({"enum": list(MODES)})]
-    """What it is asked for."""
+    """The kind of its requests."""
     deployments: tuple[str, ...]
-    """Who may answer, as the gateway's answers name them."""
+    """The deployments that may answer, as the gateway's answers name them."""
     fallbacks: tuple[str, ...]
-    """The public names that are asked where none of those answers, in order."""
+    """The public names to try if none of those answers, in order."""
     path: str
-    """Where to ask it, below the endpoint's URL, e.g. `/chat/completions`."""
+    """Where to send requests, below the endpoint's URL, e.g. `/chat/completions`."""
     body: Mapping[str, Any]
     """A request that it should answer."""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What is deployed: all that a reader needs to find the endpoint and ask it."""
+    """What is deployed: everything that a reader needs to find the endpoint and use it."""
 
     scope: Annotated[str, Promise({"enum": ["system", "user"]})]
     """Which systemd manager runs it."""
     config: str
     """The link to the current generation."""
     endpoint: Endpoint | None
-    """Where clients ask; null on a host that runs providers only."""
+    """Where clients send requests; null on a host that runs providers only."""
     cache: str | None
-    """The unit that keeps the gateway's answers; null = they are not kept."""
+    """The unit that caches the gateway's answers; null = they are not cached."""
     providers: tuple[DeployedProvider, ...]
     """The model servers."""
     routes: tuple[DeployedRoute, ...]
@@ -131,17 +131,17 @@ class Deployed:
 
 @dataclass(frozen=True)
 class Event:
-    """What became of a generation, from the history that the host's deploys write."""
+    """An event of a generation, from the history that the host's deploys write."""
 
     time: Time
     """ISO 8601, UTC."""
     event: Annotated[str, Promise({"enum": ["refused", "activated", "failed", "verified", "rolled back"]})]
-    """What it came to."""
+    """The kind of event."""
     generation: str
     who: str
-    """Whose run it was: user@machine."""
+    """Who ran it: user@machine."""
     detail: str
-    """What it found, or why it came to that, for people."""
+    """What was found, or the reason, for people."""
 
 
 @dataclass(frozen=True)
@@ -164,20 +164,20 @@ class Check:
     subject: str
     """What it is about, e.g. `litellm@a.service`."""
     claim: str
-    """What should hold, e.g. `owns its port`."""
+    """What should be true, e.g. `owns its port`."""
     expected: str
     """What was expected, for people."""
     seen: str
     """What was seen, specific enough to act on."""
     ok: bool | None
-    """Whether the claim holds; null = it could not be checked, and `seen` says why."""
+    """Whether the claim is true; null = it could not be checked, and `seen` says why."""
     seconds: Seconds
     """How long the check took."""
     causes: tuple[Cause, ...] = ()
-    """Of a check that does not pass, the likeliest first."""
+    """For a check that does not pass, the likeliest first."""
     code: str | None = None
-    """What kind of failure it is, e.g. `port-silent`; null = it passes, or could not be made for a reason that has
-    none. Another version may know others."""
+    """The kind of failure, e.g. `port-silent`; null = the check passes, or could not be made for a reason that has no
+    code. Another version may have other codes."""
 
     @property
     def group(self) -> str:
@@ -201,17 +201,17 @@ class Verdict:
     time: Time
     """When the run began: ISO 8601, UTC."""
     boot_id: str
-    """The kernel's name for this boot, which differs after a reboot; `unknown` where it cannot be read."""
+    """The kernel's id of this boot, which differs after a reboot; `unknown` if it cannot be read."""
     generation: str
-    """The generation that was found deployed."""
+    """The deployed generation."""
     seconds: Seconds
-    """How long the whole run took, waiting for services included."""
+    """How long the whole run took, including the wait for services."""
     checks: tuple[Check, ...]
-    """One record a check. Their ids are unique, and the same from run to run."""
+    """One record per check. Their ids are unique, and the same from run to run."""
     deployment: Deployed | None = None
-    """What the checks are about; null where it was not described."""
+    """What the checks are about; null if it was not described."""
     events: Annotated[tuple[Event, ...], Promise({"maxItems": SHOWN_EVENTS})] = ()
-    """What last became of the host's generations, the oldest first."""
+    """The last events of the host's generations, oldest first."""
     schema: Annotated[int, Promise({"const": SCHEMA})] = SCHEMA
     """Version of this form."""
 
@@ -224,8 +224,8 @@ class Verdict:
         return "unknown" if found["unknown"] or not self.checks else "pass"
 
     def of_the_stack(self) -> Verdict:
-        """The same without the checks of the host itself: a full disk or a wrong clock is nothing that an older
-        configuration would fix."""
+        """The same without the checks of the host itself: an older configuration would not fix a full disk or a wrong
+        clock."""
         return replace(self, checks=tuple(check for check in self.checks if check.group != HOST))
 
     @property
@@ -244,7 +244,7 @@ class Verdict:
 
     @property
     def outcome(self) -> str:
-        """How many checks hold, e.g. `2 of 18 checks fail`."""
+        """How many checks pass, e.g. `2 of 18 checks fail`."""
         found, total = self.count, len(self.checks)
         parts = [f"{found['fail']} of {total} checks fail"] if found["fail"] else []
         if found["unknown"]:
@@ -252,9 +252,10 @@ class Verdict:
         return ", ".join(parts) or f"{found['pass']} of {total} checks hold"
 
     def to_json(self) -> str:
-        """One JSON object on one line. `status` is in it for readers that do not want to count."""
+        """One JSON object on one line. It includes `status`, for readers that do not want to count."""
         document = {"$schema": SCHEMA_NAME, **asdict(self), "status": self.status}
         text = json.dumps(document, ensure_ascii=False)
-        # What drives a terminal is escaped: it is the same JSON. Half of a pair becomes the text of its escape.
+        # Characters that control a terminal are escaped: the JSON stays the same. Half of a pair becomes its escape's
+        # text.
         text = _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
         return _HALVES.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text)

@@ -1,7 +1,7 @@
-"""How a shape travels: a dataclass as JSON, and the same dataclass from it, on the other side of a border.
+"""How a shape travels: a dataclass as JSON, and the same dataclass read from it on the other side of a border.
 
-A misspelled, missing or mistyped key is an error where it is read, with its place. Of another version's files keys may
-be unknown, and then do not matter: see `strict`.
+A misspelled, missing or mistyped key is an error where it is read, with its place. Files of another version may have
+unknown keys, which are then ignored: see `strict`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ T = TypeVar("T")
 
 
 class WireError(ValueError):
-    """What came is not of the shape: the message names the place and what is wrong there."""
+    """The data does not have the shape: the message names the place and what is wrong there."""
 
 
 def written(value: Any) -> Any:
-    """A dataclass, with all that it holds, as plain JSON data. What is no dataclass stays as it is."""
+    """A dataclass, with everything in it, as plain JSON data. Other values stay as they are."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: written(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -39,7 +39,7 @@ def read(shape: type[T], value: object, *, strict: bool = True) -> T:
         strict: refuse keys that the shape does not have.
 
     Raises:
-        WireError: it is not of that shape.
+        WireError: it does not have that shape.
     """
     found: T = _read(shape, value, shape.__name__, strict)
     return found
@@ -65,7 +65,7 @@ def _read(shape: Any, value: Any, place: str, strict: bool) -> Any:
         return {key: _read(arguments[1], item, f"{place}.{key}", strict) for key, item in value.items()}
     if shape is float and type(value) is int:
         return value
-    # `True` is an `int` to Python, and none to anybody who declares a number.
+    # In Python `True` is an `int`, but a declared number does not mean that.
     if type(value) is not shape:
         raise WireError(f"{place} is {value!r}, not {getattr(shape, '__name__', shape)}")
     return value

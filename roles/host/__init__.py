@@ -1,4 +1,4 @@
-"""The only room that talks to hosts: one fact that reads everything, and the operations on it."""
+"""The only room that talks to hosts: one fact that reads everything, and the operations on hosts."""
 
 from roles.host.changes import changes
 from roles.host.connection import NoteStep

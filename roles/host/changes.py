@@ -1,4 +1,4 @@
-"""What is different between two generations, a line for each thing that a person would have changed. Pure."""
+"""The differences between two generations: one line for each thing that a person would have changed. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from roles.host.history import KeptGeneration
 from roles.plan import ACTIVATION, DIGEST_VARIABLE
 
 _DERIVED = frozenset({"api_base", "ready_url", "model_list"})
-"""Keys that follow from something that is told elsewhere."""
+"""Keys whose values follow from something that is shown elsewhere."""
 _IDENTITY = ("name", "model_name", "id", "unit")
 _LONGEST = 60
 
 
 def changes(before: KeptGeneration, after: KeptGeneration) -> list[str]:
-    """From one generation to another: units, their options, secrets, installs, routes and settings."""
+    """The changes from one generation to another: units, their options, secrets, installs, routes and settings."""
     told = []
     for path in sorted({*before.files, *after.files}):
         if before.files.get(path) == after.files.get(path) or path == ACTIVATION:
@@ -44,7 +44,7 @@ def _file_changes(path: str, before: KeptGeneration, after: KeptGeneration) -> I
 
 
 def _values(folder: str, path: str, text: str | None) -> dict[str, str]:
-    """What a file says, item by item; empty where that cannot be told, as of one that somebody edited."""
+    """The items in a file; empty where they cannot be read, as in a file that was edited by hand."""
     if text is None:
         return {}
     if folder == "units":
@@ -67,7 +67,7 @@ def _install_changes(name: str, old: tuple[str, str] | None, new: tuple[str, str
 
 
 def _unit_lines(text: str) -> dict[str, str]:
-    """Option of the command line, variable or directive → its value; what repeats is told apart by "again"."""
+    """Option of the command line, variable or directive → its value; repeated ones get "again" appended."""
     found: dict[str, str] = {}
     for line in text.splitlines():
         content = line.strip().removesuffix("\\").strip()
@@ -83,7 +83,7 @@ def _unit_lines(text: str) -> dict[str, str]:
 
 
 def _flat(place: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Each leaf of a YAML document by its place; items of a list by their name, where they have one."""
+    """Each leaf of a YAML document by its path. List items go by their name, where they have one."""
     match value:
         case dict():
             for key, item in value.items():

@@ -1,7 +1,7 @@
-"""The SSH connection to a host: quick, and given up when nobody is at its other end any more.
+"""The SSH connection to a host: without delays, and closed when the other end no longer answers.
 
-TCP itself waits for ever where nothing is under way, and what a frozen host's kernel acknowledges shows nothing. So
-the host's SSH server is asked something every few seconds, and something must come: an answer, or a command's output.
+TCP itself waits forever on an idle connection, and acknowledgements from a frozen host's kernel prove nothing. So the
+host's SSH server gets a request every few seconds. Something must arrive: an answer, or a command's output.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from pyinfra.api.state import BaseStateCallback
 from pyinfra.connectors.ssh import SSHConnector
 
 LONGEST_SILENCE = 60
-"""Seconds, where the host's data has no `ssh_silence`."""
+"""Seconds, if the host's data has no `ssh_silence`."""
 _QUESTION = "keepalive@ai-backend"
-"""No SSH server knows it: each says so, and that is an answer."""
+"""A request that no SSH server knows: each one says so, and that is an answer."""
 _LOOKS = 4
-"""How often it is looked, within the longest silence, whether something has come."""
+"""How often within the longest silence the watch checks whether something has arrived."""
 _STEP_KEY = "ai_backend_step"
 
 
 class NoteStep(BaseStateCallback):
-    """Remembers what each host is at, to be told when its connection is lost."""
+    """Remembers the current step of each host, to name it when the connection is lost."""
 
     @staticmethod
     def operation_host_start(state: State, host: Host, op_hash: str) -> None:
@@ -34,39 +34,39 @@ class NoteStep(BaseStateCallback):
 
 
 def tend(host: Host) -> None:
-    """Make the host's connection quick, and watch it until it ends. Nothing to do where it is none of SSH.
+    """Turn off delays on the host's connection, and watch it until it ends. Does nothing for connections without SSH.
 
     Raises:
-        DeployError: the host's `ssh_silence` is no number of seconds.
+        DeployError: the host's `ssh_silence` is not a number of seconds.
     """
     silence = _seconds(host.name, host.data.get("ssh_silence", LONGEST_SILENCE))
     transport = _transport(host)
     if transport is None:
         return
     if isinstance(transport.sock, socket):
-        # paramiko leaves Nagle's algorithm on, which holds each opening of a channel up by some 40 ms.
+        # paramiko leaves Nagle's algorithm on, which delays each opening of a channel by some 40 ms.
         transport.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
     _tell_ends_as_errors(transport)
-    # The host itself: what pyinfra calls `host` is nobody in another greenlet.
+    # Pass the host itself: pyinfra's `host` is not set in another greenlet.
     gevent.spawn(_watch, host.state.inventory.get_host(host.name), transport, silence)
 
 
 def end(host: Host) -> None:
-    """End the host's connection before it breaks, as by a reboot: that is no loss to be told."""
+    """End the host's connection before it breaks, as before a reboot, so that it is not reported as lost."""
     if transport := _transport(host):
         transport.close()
 
 
 def _watch(host: Host, transport: Transport, silence: float) -> None:
-    """Close the connection when no message of any kind has come for `silence` seconds.
+    """Close the connection when no message of any kind has arrived for `silence` seconds.
 
-    After an outage the two directions come back at different times, as each side's TCP doubles its pauses by itself:
-    then output comes, and the question is still under way. So what counts is not the answer alone.
+    After an outage the two directions come back at different times, as each side's TCP doubles its own pauses. Output
+    may then arrive while the request is still under way. So any message counts, not the answer alone.
     """
     arrivals = _Arrivals(transport)
     gevent.spawn(_ask, transport, silence / _LOOKS)
     quiet = seen = 0
-    # Looks are counted, not seconds: while this process itself was held up, nothing could come.
+    # Count checks, not seconds: while this process itself was suspended, nothing could arrive.
     while transport.is_active() and quiet < _LOOKS:
         gevent.sleep(silence / _LOOKS)
         quiet = quiet + 1 if arrivals.count == seen else 0
@@ -83,8 +83,8 @@ def _watch(host: Host, transport: Transport, silence: float) -> None:
 
 
 def _ask(transport: Transport, pause: float) -> None:
-    # Not ended by a time limit: half a message would be left in the stream. Where the connection breaks in a question,
-    # who waits for a command's end says so.
+    # No time limit: it would leave half a message in the stream. If the connection breaks during a request, the code
+    # that waits for a command's end reports it.
     with contextlib.suppress(EOFError, OSError, SSHException):
         while transport.is_active():
             transport.global_request(_QUESTION)
@@ -92,7 +92,7 @@ def _ask(transport: Transport, pause: float) -> None:
 
 
 class _Arrivals:
-    """Counts the messages that a connection's other side sends."""
+    """Counts the messages from the other side of a connection."""
 
     def __init__(self, transport: Transport) -> None:
         self.count = 0
@@ -106,7 +106,7 @@ class _Arrivals:
 
 
 def _tell_ends_as_errors(transport: Transport) -> None:
-    """pyinfra ends a run in order where SSH fails, and in a traceback where a connection is at its end."""
+    """Raise an ended connection as an SSH error: pyinfra handles those, and shows a traceback for anything else."""
     taken = transport.get_exception
 
     def exception() -> Exception | None:

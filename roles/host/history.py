@@ -1,4 +1,4 @@
-"""The generations that a host keeps, and where to go back to: who activated them, when, and how they verified."""
+"""The generations that a host keeps, and where to go back to: who activated them, when, and with which result."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class KeptGeneration:
     """A generation whose folder is still on the host.
 
     Attributes:
-        time: when a deploy last tried to activate it, or else when it was written: ISO 8601, UTC.
-        who: whose deploy that was; empty = none that is remembered.
-        outcome: how it last verified or failed to come up, for people; empty = its verification is still to come.
-        held: it passed a verification, once.
+        time: when a deploy last tried to activate it, otherwise when it was written: ISO 8601, UTC.
+        who: who ran that deploy; empty = not recorded.
+        outcome: result of its last verification or failed activation, for people; empty = not verified yet.
+        held: it has passed a verification.
         files: path → SHA-256.
-        texts: path → text of the files that anybody may read.
+        texts: path → text of the world-readable files.
         installs: name → folder and title.
-        missing_installs: those that are gone: name and folder.
+        missing_installs: those that no longer exist: name and folder.
     """
 
     name: str
@@ -45,8 +45,8 @@ class KeptGeneration:
 @dataclass(frozen=True)
 class History:
     """Attributes:
-    generations: those that are kept, the newest first.
-    events: what happened, the oldest first; each with `time`, `event`, `generation`, `who` and more.
+    generations: the kept ones, newest first.
+    events: what happened, oldest first; each with `time`, `event`, `generation`, `who` and more.
     """
 
     generations: tuple[KeptGeneration, ...]
@@ -54,7 +54,7 @@ class History:
 
     @classmethod
     def of(cls, read: KeptGenerations) -> History:
-        """From what the host says of them."""
+        """From the host's answer."""
         events = read.events
         kept = [_generation(each, read, events) for each in read.generations]
         order = deploy_order(events)
@@ -65,10 +65,10 @@ class History:
         """The generation to go back to.
 
         Args:
-            wanted: its name or how that begins; none = the one that held before the active one.
+            wanted: its name or the start of it; none = the last one before the active one that passed.
 
         Raises:
-            DeployError: there is no such one, or it cannot be activated any more.
+            DeployError: there is none, or it can no longer be activated.
         """
         chosen = self._named(wanted) if wanted else self._before_the_active()
         if chosen.missing_installs:
@@ -79,7 +79,7 @@ class History:
         return chosen
 
     def before(self, generation: KeptGeneration) -> KeptGeneration | None:
-        """What it was a change of: the one that held before it, or else any before it."""
+        """The generation that it changed: the last one before it that passed, otherwise any one before it."""
         older = self.generations[self.generations.index(generation) + 1 :]
         return next((each for each in older if each.held), older[0] if older else None)
 
@@ -109,7 +109,7 @@ def _generation(
     entry: GenerationContents, read: KeptGenerations, events: Sequence[Mapping[str, Any]]
 ) -> KeptGeneration:
     own = [event for event in events if event["generation"] == entry.name]
-    # Going back to it does not make it newer than what the host was taken back from.
+    # Going back to a generation does not make it newer than the one that was left for it.
     deploys = [event for event in own if event["event"] in DEPLOYS]
     outcomes = [_outcome(event) for event in own if event["event"] in ("refused", "verified", "failed")]
     return KeptGeneration(

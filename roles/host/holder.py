@@ -1,4 +1,4 @@
-"""Who holds a host's deploy lock: a process of a control machine, known so that no other is taken for it."""
+"""The holder of a host's deploy lock: a process of a control machine, identified without risk of confusion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def who_runs_this() -> str:
 
 
 def this_process() -> dict[str, str]:
-    """What the lock of this run says of its holder, with an id of its own."""
+    """How this run identifies itself in the lock, with an id of its own."""
     return {
         "id": uuid.uuid4().hex,
         "who": who_runs_this(),
@@ -28,9 +28,10 @@ def this_process() -> dict[str, str]:
 
 
 def is_gone(holder: Mapping[str, str]) -> bool:
-    """Whether a lock's holder was a process of this person and machine, and is no more.
+    """Whether a lock's holder was a process of this person and machine that no longer runs.
 
-    What the lock does not say, as one of the version before, or this machine does not tell, is not compared.
+    A field is not compared if the lock lacks it, as one from the version before, or if this machine does not provide
+    it.
     """
     here = {"who": who_runs_this(), **_identity(holder.get("pid", ""))}
 
@@ -43,11 +44,11 @@ def is_gone(holder: Mapping[str, str]) -> bool:
 
 
 def _identity(pid: str) -> dict[str, str]:
-    """Of this machine, of its boot, and of one of its processes when it began: numbers of processes come again."""
+    """Identify this machine, its boot, and the start of one of its processes, as process ids are reused."""
     machine = _read("/etc/machine-id")
-    # systemd asks that the id itself be told to nobody.
+    # systemd asks not to expose the machine id itself.
     told = hashlib.sha256(f"ai-backend {machine}".encode()).hexdigest()[:16] if machine else ""
-    # The command, which comes first in brackets, may have spaces in it.
+    # The command comes first, in brackets, and may contain spaces.
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split() if pid.isdecimal() else []
     return {
         "machine": told,

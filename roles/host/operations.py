@@ -1,7 +1,7 @@
-"""The operations of a deploy. Each asks the target what is pending and yields commands for just that.
+"""The operations of a deploy. Each one compares the target with the plan and yields commands for the difference only.
 
-Few and coarse on purpose: each costs a round trip when it has something to do and none when it has not, and an
-operation is known to pyinfra by its line number only, so one that takes a list cannot be confused with another.
+They are few and coarse on purpose. Each costs a round trip if it has something to do, and none otherwise. pyinfra
+knows an operation by its line number only, so one operation that takes a list cannot be confused with another.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def acquire_lock(
 ) -> Generator[PyinfraCommand, None, None]:
     """Take the host's deploy lock, if there is anything to do.
 
-    A lock left behind by a run of the same person on the same machine whose process is gone is taken over; so is one
-    that does not say who holds it. Such a lock is something to do by itself: it holds up others' deploys and alarms.
+    A lock is taken over if it was left behind by a run of the same person on the same machine whose process is gone, or
+    if it names no holder. Such a lock counts as something to do: it blocks the deploys of others and suppresses alarms.
 
     Args:
-        to: what for. Pruning needs it too: the installs of a deploy that is under way, and has not written its
-            generation yet, would look unused.
+        to: the purpose. Pruning needs the lock too: the installs of a running deploy that has not written its
+            generation yet would look unused.
     """
     target = Target.of(host)
     match to:
@@ -73,13 +73,13 @@ def acquire_lock(
 
 
 def release_command(target: Target, lock_id: str | None) -> HostProgram:
-    """Releases the lock if it has that id; none = whoever holds it."""
+    """Release the lock if it has that id; none = any lock."""
     return HostProgram(ReleaseLock(folder=lock_folder(target.plan.layout), id=lock_id))
 
 
 @operation()
 def release_lock() -> Generator[PyinfraCommand, None, None]:
-    """Give the host's deploy lock back, if this run holds it."""
+    """Release the host's deploy lock, if this run holds it."""
     target = Target.of(host)
     if target.lock_id is None:
         host.noop("no lock held")
@@ -102,7 +102,7 @@ def break_lock() -> Generator[PyinfraCommand, None, None]:
 
 @operation()
 def prepare_system() -> Generator[PyinfraCommand, None, None]:
-    """Install missing packages, make users and the folders for installs, turn lingering on."""
+    """Install missing packages, create users and the folders for installs, enable lingering."""
     target = Target.of(host)
     pending, layout = target.pending, target.plan.layout
     if not pending.prepare:
@@ -115,7 +115,7 @@ def prepare_system() -> Generator[PyinfraCommand, None, None]:
 
 @operation()
 def make_installs() -> Generator[PyinfraCommand, None, None]:
-    """Make every environment, build and model that is not there yet, beside those that run."""
+    """Make every missing environment, build and model, beside those in use."""
     target = Target.of(host)
     layout, missing = target.plan.layout, target.pending.installs
     if not missing:
@@ -153,7 +153,7 @@ def write_generation() -> Generator[PyinfraCommand, None, None]:
 
 @operation()
 def stage_gateway() -> Generator[PyinfraCommand, None, None]:
-    """Try out the new gateway beside the one that answers, before anything is switched."""
+    """Try out the new gateway beside the running one, before anything is switched."""
     target = Target.of(host)
     layout, generation, staging = target.plan.layout, target.generation, target.plan.staging
     if staging is None or not target.pending.stage:
@@ -185,9 +185,9 @@ def stage_gateway() -> Generator[PyinfraCommand, None, None]:
 
 @operation()
 def activate_generation() -> Generator[PyinfraCommand, None, None]:
-    """Switch to the generation, restart exactly the units that run something else, and wait for their answers.
+    """Switch to the generation, restart exactly the units that run something else, and wait until they are ready.
 
-    Where it does not come up, the generation that held before is activated again, and the operation fails all the same.
+    If it does not come up, the generation that worked before is activated again, and the operation still fails.
     """
     target = Target.of(host)
     reasons = target.pending.activate
@@ -201,7 +201,7 @@ def activate_generation() -> Generator[PyinfraCommand, None, None]:
 
 @operation()
 def go_back(*, to: KeptGeneration) -> Generator[PyinfraCommand, None, None]:
-    """Switch to a generation that is kept, likewise."""
+    """Switch to a kept generation in the same way."""
     target = Target.of(host)
     if to.name == target.state.generation == target.state.activated:
         host.noop(f"generation {to.name} is active")
@@ -225,7 +225,7 @@ def _go_to(target: Target, generation: str, *, by_hand: bool) -> Generator[Pyinf
 
 
 class ActivationFields(TypedDict):
-    """Those of `roles.contract.requests.Activation` that are the same for every activation of a host."""
+    """The fields of `roles.contract.requests.Activation` that are the same for every activation of a host."""
 
     scope: Scope
     state: str
@@ -238,10 +238,10 @@ class ActivationFields(TypedDict):
 
 
 def activation(target: Target, found: str | None) -> ActivationFields:
-    """What every activation needs to know, besides what lies in the generation's folder.
+    """What every activation needs besides the generation's folder.
 
     Args:
-        found: the generation that the run found to be the current one.
+        found: the generation that was current when the run began.
     """
     layout = target.plan.layout
     return {
@@ -260,7 +260,7 @@ def activation(target: Target, found: str | None) -> ActivationFields:
 def remove_unused_installs() -> Generator[PyinfraCommand, None, None]:
     """Free the space of installs and models that neither a kept generation nor the inventory uses.
 
-    A server that keeps models of its own, as Ollama does, is told to remove those that are not declared.
+    Servers that keep models of their own, such as Ollama, are asked to remove those that are not declared.
     """
     target = Target.of(host)
     unused, commands = target.unused_installs, target.plan.prune_commands

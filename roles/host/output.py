@@ -1,7 +1,7 @@
-"""What hosts send, made fit for the terminal of the control machine: whoever has taken a host over is not to drive it.
+"""Output of hosts, made safe for the control machine's terminal: a compromised host must not control it.
 
-Every line that a host sends enters here, whatever shows it later: progress, errors, facts. What comes as JSON is
-decoded here too, as that turns what was escaped into what it was.
+Every line from a host passes through here, whatever shows it later: progress, errors, facts. JSON is decoded here
+too, as decoding restores the characters that were escaped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pyinfra.api.exceptions import FactProcessError, PyinfraError
 from pyinfra.connectors import util
 
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-"""What drives a terminal, turns the direction of what follows, or cannot be written. Tabs and ends of lines stay."""
+"""Characters that control a terminal, change the text direction, or cannot be written. Tabs and newlines stay."""
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 
 
@@ -27,15 +27,15 @@ NO_ANSWER = "the host's answer is not what was asked for: something else answers
 
 
 def escaped(text: str) -> str:
-    """In the way of JSON, so that JSON stays what it is."""
+    """Escape as JSON does, so that JSON stays valid."""
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def decoded(output: Iterable[str]) -> Any:
-    """The JSON that a host has sent, with nothing in its texts that drives a terminal.
+    """The JSON from a host, without characters in its strings that control a terminal.
 
     Raises:
-        FactProcessError: it is none.
+        FactProcessError: it is not JSON.
     """
     try:
         return _cleaned(json.loads("\n".join(output)))
@@ -56,10 +56,10 @@ def _cleaned(value: Any) -> Any:
 
 @cache
 def guard_terminal() -> None:
-    """Have pyinfra take in what hosts send by way of `escaped`, for the rest of this process."""
-    # What paramiko logs, tracebacks with words of the host in them, else goes to the terminal as it is.
+    """Make pyinfra pass all output of hosts through `escaped`, for the rest of this process."""
+    # paramiko logs tracebacks that quote the host; without a handler they would go to the terminal unescaped.
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
-    # How pyinfra ends a run whose last host has failed: it says so itself, and gevent would add a traceback.
+    # pyinfra ends a run this way when its last host has failed. It says so itself; gevent would add a traceback.
     hub = gevent.get_hub()
     hub.NOT_ERROR = (*hub.NOT_ERROR, PyinfraError)
     read_buffer: Callable[..., None] = util.read_buffer
@@ -72,7 +72,7 @@ def guard_terminal() -> None:
 
 def _lines(io: Iterable[str | bytes]) -> Iterator[str]:
     if isinstance(io, ChannelFile):
-        # paramiko would decode them strictly, and one foreign byte would end all reading.
+        # paramiko would decode strictly, and a single invalid byte would end all reading.
         io = io.channel.makefile_stderr("rb") if isinstance(io, ChannelStderrFile) else io.channel.makefile("rb")
     for line in io:
         text = line if isinstance(line, str) else line.decode(errors="replace")

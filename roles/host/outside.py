@@ -1,4 +1,4 @@
-"""Checks from elsewhere: ports that are to be closed to other machines are, as seen from here and from another host."""
+"""Checks from other machines: ports that must be closed to them are closed, seen from here and from another host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SEEN = {OPEN: "takes connections", REFUSED: "refused", SILENT: f"no answer with
 
 @dataclass(frozen=True)
 class _Port:
-    """A port of the stack at the address by which other machines know its host."""
+    """A port of the stack, at the address by which other machines know its host."""
 
     unit: str
     address: str
@@ -31,7 +31,7 @@ class _Port:
 
 
 class ReachedFrom(FactBase[Reached]):
-    """What a host of the inventory reaches. Asked with `_stdin=StandardInput(Reach(addresses=…))`."""
+    """What a host of the inventory can reach. Asked with `_stdin=StandardInput(Reach(addresses=…))`."""
 
     def command(self) -> StringCommand:
         return program_command(Reach.program)
@@ -51,9 +51,9 @@ class Addresses(FactBase[list[str]]):
 
 
 def outside_checks(host: Host, plan: HostPlan) -> tuple[Check, ...]:
-    """The ports of a host, as seen from the control machine and from another host of the inventory, if there is one.
+    """Check the host's ports from the control machine and, if there is one, from another host of the inventory.
 
-    None where that is not another machine: on the control machine itself, and through a tunnel to it.
+    Empty if that is not another machine: on the control machine itself, and through a tunnel to it.
     """
     address = _address_of(host)
     if address is None:
@@ -73,12 +73,12 @@ def outside_checks(host: Host, plan: HostPlan) -> tuple[Check, ...]:
 
 
 def _address_of(host: Host) -> str | None:
-    """The address that the host's connection goes to; none where nobody else would reach it there."""
+    """The address that the host's connection goes to; none if other machines would not reach the host there."""
     connector = host.connector
     if not isinstance(connector, SSHConnector) or connector.client is None:
         return None
     transport = connector.client.get_transport()
-    # Through a jump host the connection is no socket of this machine.
+    # Through a jump host, the connection is not a socket of this machine.
     if transport is None or not isinstance(transport.sock, socket.socket):
         return None
     address: str = transport.sock.getpeername()[0]
@@ -93,7 +93,7 @@ def _ports(plan: HostPlan, address: str) -> Iterator[_Port]:
 
 
 def _another(host: Host) -> Host | None:
-    """The next host of the inventory that this run has a connection to."""
+    """The next host of the inventory that this run is connected to."""
     hosts = list(host.state.inventory)
     begin = hosts.index(host) + 1
     for other in (*hosts[begin:], *hosts[: begin - 1]):
@@ -103,7 +103,7 @@ def _another(host: Host) -> Host | None:
 
 
 def _checks(host: Host, ports: Sequence[_Port], found: Sequence[str], other: str, began: float) -> list[Check]:
-    """What was found by another host of the inventory; `other` is empty where it was the control machine."""
+    """The checks for what another host of the inventory found; `other` is empty for the control machine."""
     seconds = round(time.monotonic() - began, 3)
     here = other or f"the control machine {socket.gethostname()}"
     checks = []
@@ -125,8 +125,8 @@ def _checks(host: Host, ports: Sequence[_Port], found: Sequence[str], other: str
 
 
 def _judged(host: Host, port: _Port, state: str) -> tuple[bool, str]:
-    """Whether it is as it should be, and what was seen. A port that is open for others may be behind a firewall that
-    lets only some of them through: that is told, and no fault."""
+    """Whether it is as it should be, and what was seen. A port that is open to others may be behind a firewall that
+    lets only some of them through: the check says so and passes."""
     seen = _SEEN.get(state, state)
     if state == OPEN:
         if not port.closed:

@@ -1,4 +1,4 @@
-"""What must be done on a host: the difference between what is wanted and what is there. Pure."""
+"""What must be done on a host: the difference between the wanted and the actual state. Pure."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class Pending:
     packages: tuple[str, ...]
     build_user: str | None
     users: tuple[str, ...]
-    """Those that units run as."""
+    """The users that units run as."""
     linger: bool
-    """Whether the user's manager must be told to run without a login."""
+    """Whether the user's manager must be enabled to run without a login."""
     installs: tuple[ResolvedInstall, ...]
     write_generation: bool
     stage: bool
-    """Whether the gateway is to be tried out before it takes the place of one that answers."""
+    """Whether to try out the gateway before it replaces a running one."""
     activate: tuple[str, ...]
-    """Why the generation must be activated; empty = it runs already."""
+    """Why the generation must be activated; empty = it already runs."""
     verify: bool
-    """Whether what is current never passed its verification on this host: the run that was to verify it died."""
+    """Whether the current generation never passed its verification on this host: the run that should verify it died."""
 
     @property
     def prepare(self) -> bool:
-        """Whether something must be there before installs are made; folders are made along with it."""
+        """Whether something must be there before installs are made; their folders are created in the same step."""
         return bool(self.packages or self.build_user or self.users or self.linger or self.installs)
 
     @property
@@ -75,7 +75,7 @@ def _must_be_staged(plan: HostPlan, generation: Generation, state: HostState) ->
     running = {name: unit.running_digest for name, unit in state.units.items() if unit.running_digest}
     changed = any(running.get(name) != generation.unit_digests[name] for name in plan.staging.gateways)
     declared = {unit.name for unit in plan.units}
-    # One that is declared no more may be the gateway too: with another number of instances it has other names.
+    # A gateway unit may be undeclared now: with another number of instances the names change.
     answering = any(name in plan.staging.gateways or name not in declared for name in running)
     return changed and answering
 
@@ -109,7 +109,7 @@ def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostStat
 
 
 def _went_back(generation: Generation, state: HostState) -> str:
-    """Says so when the host was taken back from the very generation that is wanted: it is tried once more."""
+    """Reports that the host went back from exactly the wanted generation: it is tried once more."""
     last = state.last_event
     if last is None or last["event"] != "rolled back" or last.get("from") != generation.digest:
         return ""
@@ -123,7 +123,7 @@ def unused_installs(generation: Generation, state: HostState) -> tuple[str, ...]
 
 
 def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:
-    """What a deploy cannot fix by itself, each with how to fix it. Empty = go."""
+    """What a deploy cannot fix by itself, each with its fix. Empty = the deploy can start."""
     problems = []
     layout = plan.layout
     if state.systemd is None:
@@ -167,7 +167,7 @@ def _gpu_problems(plan: HostPlan, state: HostState) -> list[str]:
 
 
 def _disks_too_small(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:
-    """Folders whose file system has less room than the missing installs take. Folders of one file system share it."""
+    """Folders whose file system has less room than the missing installs take. Folders on one file system share it."""
     missing = [install.install for install in pending_steps(plan, generation, state).installs]
     needs = {
         plan.layout.installs: sum(install.disk for install in missing),

@@ -1,7 +1,7 @@
 """A pyinfra command that runs one of `roles.host.programs` on the host.
 
-The program's text and its request travel on standard input: nothing of them shows in a process list, a log or a shell
-history, and they may hold secrets and be of any size.
+The program's text and its request travel on standard input. So they appear in no process list, log or shell history.
+They may contain secrets and may have any size.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ T = TypeVar("T")
 PACKAGE = "roles.host.programs"
 
 CALLERS_PATH = "AI_BACKEND_CALLERS_PATH"
-"""Variable with the PATH that the connection came with: a builder's compilers may lie there."""
+"""Variable with the connection's original PATH, which may lead to a builder's compilers."""
 
 CLEAN = (
     "unset LD_AUDIT LD_LIBRARY_PATH LD_PRELOAD PYTHONHOME PYTHONPATH PYTHONSTARTUP; "
     f'export {CALLERS_PATH}="$PATH" PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin;'
 )
-"""What every command on a host begins with. It may run as root with the environment of another user, as through sudo:
-no library, module or program that one of their folders holds is to be taken for the system's."""
+"""The start of every command on a host. The command may run as root with another user's environment, as through sudo.
+It must not load a library, module or program from that user's folders instead of the system's."""
 
 PYTHON = "/usr/bin/python3"
-"""The host's own. With `-I` and `-S` it takes nothing from the working folder, a home or a `.pth` file."""
+"""The host's own Python. With `-I` and `-S` it uses neither the working folder, nor a home, nor a `.pth` file."""
 
 _NO_PYTHON, _OLD_PYTHON = "no-python", "old-python"
 _OLDEST_PYTHON = (3, 11)
@@ -91,12 +91,12 @@ except OSError as error:
 
 _LOCK_KEY = "ai_backend_lock"
 _SENT_PACKAGES = ("roles.contract", PACKAGE)
-"""What travels along, with all below it."""
+"""The packages that are sent, with everything below them."""
 
 
 @cache
 def _sources() -> tuple[Mapping[str, str], Sequence[str]]:
-    """The text of each module that travels along, by its full name, and which of them are packages."""
+    """The text of each module that is sent, by its full name, and which of them are packages."""
     modules, packages = {"roles": "", "roles.host": ""}, ["roles", "roles.host"]
 
     def collect(folder: Traversable, package: str) -> None:
@@ -114,7 +114,7 @@ def _sources() -> tuple[Mapping[str, str], Sequence[str]]:
 
 
 def held_lock(host: Host) -> str | None:
-    """The deploy lock that this run holds on a host, without which none of its steps does anything there."""
+    """This run's deploy lock on a host. Without it none of the run's steps changes anything there."""
     found: str | None = host.connector_data.get(_LOCK_KEY)
     return found
 
@@ -127,7 +127,7 @@ def payload(request: Request, lock_id: str | None = None) -> str:
     """What the bootstrap reads from standard input.
 
     Args:
-        lock_id: the deploy lock that its run holds; none = it needs none.
+        lock_id: the deploy lock that its run holds; none = the program needs none.
     """
     modules, packages = _sources()
     return json.dumps(
@@ -147,7 +147,7 @@ def payload(request: Request, lock_id: str | None = None) -> str:
 
 
 class StandardInput:
-    """What a fact's program reads. pyinfra shows the arguments of facts: this one by its program alone."""
+    """A fact's program on standard input. pyinfra prints the arguments of facts: this one shows only its program."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -163,16 +163,16 @@ class StandardInput:
 
 
 def program_command(program: str) -> StringCommand:
-    """The command that runs the program that comes on standard input; its name shows in a process list."""
+    """The command that runs the program on its standard input; the program's name appears in the process list."""
     no_python = f"{_NO_PYTHON}; exit 0; }};"
     return StringCommand(f"test -x {PYTHON} || {{ echo", no_python, python_command(_BOOTSTRAP, program))
 
 
 def answer(shape: type[T], output: Sequence[str]) -> T:
-    """What a program has printed on its last line, as JSON.
+    """The last line of a program's output, read as JSON.
 
     Raises:
-        FactProcessError: the host cannot run programs of ours, or that is not of the shape.
+        FactProcessError: the host cannot run our programs, or the JSON does not have the shape.
     """
     last = output[-1] if output else ""
     if last == _NO_PYTHON:
@@ -192,7 +192,7 @@ def python_command(text: str, *arguments: str) -> StringCommand:
 
 
 class HostProgram(PyinfraCommand):
-    """Runs the program that a request names on the host; its progress is shown while it runs."""
+    """Runs a request's program on the host and shows its progress meanwhile."""
 
     def __init__(self, request: Request) -> None:
         super().__init__()
@@ -212,7 +212,7 @@ def run_program(
     """Run a program on the host while an operation is executed.
 
     Args:
-        show: print what it says.
+        show: print its output.
     """
     return host.run_shell_command(
         program_command(request.program),

@@ -1,4 +1,4 @@
-"""Rebooting a host, and what it is like afterwards: how soon each route answers, and the verification."""
+"""Rebooting a host, and the checks afterwards: how soon each route answers, and the verification."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ LONGEST_REBOOT = 600
 """Seconds from the order to reboot to the first login. Servers with much memory check it for minutes."""
 _PAUSE = 1.0
 _READ_BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
-# Detached, or the channel's end would be waited for until the connection breaks.
+# Detached: otherwise pyinfra would wait for the channel's end until the connection breaks.
 _REBOOT = "( sleep 1; systemctl reboot ) </dev/null >/dev/null 2>&1 &"
 _MAY_REBOOT = "test $(id -u) = 0"
 
 
 @operation(is_idempotent=False)
 def reboot_host(*, one_by_one: bool) -> Generator[PyinfraCommand, None, None]:
-    """Reboot, wait for another boot id, tell how soon each route answers, and verify the host.
+    """Reboot, wait for another boot id, report how soon each route answers, and verify the host.
 
     Args:
-        one_by_one: other hosts go first, and this one is left alone where one of them did not come back well.
+        one_by_one: other hosts go first; this one is not rebooted if one of them did not come back well.
     """
     target = Target.of(host)
     yield Reboot(one_by_one=one_by_one)
@@ -46,7 +46,7 @@ def reboot_host(*, one_by_one: bool) -> Generator[PyinfraCommand, None, None]:
 
 
 class Reboot(PyinfraCommand):
-    """Reboots the host and comes back once it runs with another boot id."""
+    """Reboots the host and returns once it has another boot id."""
 
     def __init__(self, *, one_by_one: bool) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Reboot(PyinfraCommand):
         said(_REBOOT)
         while time.monotonic() - began < LONGEST_REBOOT:
             time.sleep(_PAUSE)
-            # What pyinfra keeps for sudo lay on a host that is gone.
+            # pyinfra's file for sudo did not survive the reboot.
             clear_askpass_cache(host)
             end(host)
             host.disconnect()
@@ -94,7 +94,7 @@ class Reboot(PyinfraCommand):
 
 
 def _try(said: Any) -> str | None:
-    """The boot id; None = the connection broke, as a host that goes down still lets some in."""
+    """The boot id; None = the connection broke: a host that goes down still accepts some logins."""
     try:
         found: str | None = said(_READ_BOOT_ID)
     except (OSError, EOFError, SSHException):
@@ -103,7 +103,7 @@ def _try(said: Any) -> str | None:
 
 
 class FirstAnswers(PyinfraCommand):
-    """Tells, route by route, how long after the boot it gave its first good answer."""
+    """Reports for each route how long after the boot it gave its first good answer."""
 
     def __init__(self, verifier: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the programs that prepare a host and install something are asked: also by who needs the two without a deploy."""
+"""Requests for the programs that prepare a host and make installs; also used without a deploy."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def system_request(
     """For the program `system`.
 
     Args:
-        packages: those that are missing.
-        keep_off: units that come with them and are not to start.
-        users: system users that units run as, and that are missing.
-        linger: turn lingering on for the user.
+        packages: the missing ones.
+        keep_off: units that come with them and must not start.
+        users: missing system users that units run as.
+        linger: enable lingering for the user.
     """
     return PrepareSystem(
         state=layout.state,

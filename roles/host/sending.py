@@ -1,4 +1,4 @@
-"""Sending a large file from the control machine to a host, over any connection of pyinfra's: resumed after a cut."""
+"""Sending a large file from the control machine to a host, over any connection of pyinfra: resumed after a cut."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from pyinfra.api.arguments import ConnectorArguments
 
 PIECE = 16 << 20
-"""Bytes that travel at a time: what a cut may cost, and what the sender holds in memory."""
+"""Bytes per piece: the most that a cut costs, and what the sender keeps in memory."""
 _SAY_SECONDS = 1
 
 
 class SendFile(PyinfraCommand):
-    """Brings a file of the control machine into the folder of its install, where the install then checks it."""
+    """Sends a file of the control machine into the folder of its install, which then checks it."""
 
     def __init__(self, path: str, install: ResolvedInstall, state_folder: str) -> None:
         super().__init__()

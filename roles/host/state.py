@@ -1,4 +1,4 @@
-"""What a host is and runs: one fact, one round trip."""
+"""A host's state and what it runs: one fact, one round trip."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from roles.host.program import answer, program_command
 from roles.plan import HostPlan, TaskUnit
 
 BUILD_USER = "ai-backend-build"
-"""Who compiles and installs packages in system scope: third-party build scripts run with no other right."""
+"""The user that compiles and installs packages in system scope: third-party build scripts get no other rights."""
 
 
 def state_request(plan: HostPlan) -> ReadState:
-    """What is read of a host for a plan."""
+    """What to read of a host for a plan."""
     layout = plan.layout
     system = layout.scope == "system"
     return ReadState(
@@ -37,7 +37,7 @@ def state_request(plan: HostPlan) -> ReadState:
 
 
 class StackState(FactBase[HostState]):
-    """The host's state as far as a plan is concerned. Reads only.
+    """The host's state as far as a plan needs it. Reads only.
 
     Asked with `_stdin=StandardInput(state_request(plan))`.
     """

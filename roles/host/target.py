@@ -1,4 +1,4 @@
-"""One host of a run: its plan, its state as last read, and what is still to do there."""
+"""One host of a run: its plan, its state as last read, and the remaining steps."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _KEY = "ai_backend_target"
 
 
 class Target:
-    """What operations share about one host. pyinfra keeps no facts: this does, until something was changed."""
+    """What operations share about one host. pyinfra does not keep facts: this keeps them until something changes."""
 
     def __init__(self, host: Host, plan: HostPlan) -> None:
         self.host = host
         self.plan = plan
         self.found: str | None = None
-        """The generation that was the current one when this run began to activate another, or the same."""
+        """The generation that was current when this run began an activation, even of the same generation."""
         self.activated: str | None = None
         """The generation that this run has activated."""
         self._state: HostState | None = None
@@ -42,13 +42,13 @@ class Target:
         return _KEY in host.connector_data
 
     def attach(self) -> None:
-        """Make it the host's target, and look after its connection."""
+        """Attach it to the host, and watch the host's connection."""
         self.host.connector_data[_KEY] = self
         tend(self.host)
 
     @property
     def lock_id(self) -> str | None:
-        """The lock that this run holds on the host."""
+        """This run's lock on the host."""
         return held_lock(self.host)
 
     @lock_id.setter
@@ -79,7 +79,7 @@ class Target:
         return unused_installs(self.generation, self.state)
 
     def changed(self) -> None:
-        """Something was changed on the host: what was read of it is no longer true."""
+        """Something changed on the host: the facts read before are no longer valid."""
         self._state = self._generation = None
 
     def check(self) -> None:
@@ -98,7 +98,7 @@ class Target:
             raise DeployError(f"{self.host.name} cannot be deployed to:\n" + "\n".join(f"    - {p}" for p in problems))
 
     def uv_tool(self) -> UvTool:
-        """The uv that makes environments there, in a folder named by its requirements and the host's Python."""
+        """The uv that makes environments there; its folder is named by its requirements and the host's Python."""
         requirements = read_lock("host", "uv")
         key = hashlib.sha256(f"{requirements}{self.state.platform['python']}".encode()).hexdigest()[:16]
         return UvTool(folder=f"{self.plan.layout.installs}/uv/{key}", requirements=requirements)

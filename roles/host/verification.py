@@ -1,4 +1,4 @@
-"""Verification, on the control machine's side: ask the host's verifier, show its verdict, fail on all but a pass."""
+"""Verification on the control machine: run the host's verifier, show its verdict, fail on anything but a pass."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from roles.host.target import Target
 from roles.verify import EARLIER, FORMS, VERDICTS, Verdict, print_report, read_verdict
 
 _LOG_WIDTH = 140
-"""Columns of the table where it goes to a file or a pipe."""
+"""Columns of the table if it goes to a file or a pipe."""
 
 _NO_VERDICT = "the verifier gave no verdict"
 
 
 class HostVerdict(FactBase[Verdict]):
-    """What the host's own verifier finds: it asks the endpoint, systemd and /proc. It keeps the verdict there, and
+    """The result of the host's own verifier. It asks the endpoint, systemd and /proc. It keeps the verdict there, and
     changes nothing else."""
 
     def command(self, verifier: str, faults: bool) -> StringCommand:
-        """`verifier`: path of the generation's `bin/verify`. `faults`: backends are really stopped for it."""
+        """`verifier`: path of the generation's `bin/verify`. `faults`: fault injection, which really stops backends."""
         return StringCommand(QuoteString(verifier), "--json", "--keep", *(["--faults"] if faults else []))
 
     def process(self, output: list[str]) -> Verdict:
@@ -47,7 +47,7 @@ class HostVerdict(FactBase[Verdict]):
 
 
 class KeptVerdicts(FactBase[tuple[Verdict, ...]]):
-    """The last verdicts that the host keeps, the oldest first. Reads only."""
+    """The last verdicts that the host keeps, oldest first. Reads only."""
 
     def command(self, state: str) -> StringCommand:
         """`state`: the layout's state folder."""
@@ -57,14 +57,14 @@ class KeptVerdicts(FactBase[tuple[Verdict, ...]]):
     def process(self, output: list[str]) -> tuple[Verdict, ...]:
         verdicts = []
         for line in output:
-            # One of another version's schema tells this one nothing.
+            # A verdict in another version's schema is of no use here.
             with contextlib.suppress(ValueError, FactProcessError):
                 verdicts.append(read_verdict(json.dumps(decoded([line]))))
         return tuple(verdicts)
 
 
 class Refusal(PyinfraCommand):
-    """A command that fails with a reason: how an operation says that what it checked does not hold."""
+    """A command that fails with a reason: how an operation reports that its check fails."""
 
     def __init__(self, reason: str) -> None:
         super().__init__()
@@ -85,10 +85,10 @@ def verify_routes(
     """Run the verifier on the host and print its table. A pass changes nothing; anything else fails the operation.
 
     Args:
-        deploying: the run is to leave a host that holds. A verdict on what it has activated is written down there, and
-            where that does not hold the generation that held before is activated again. Else it is a look at the host,
-            which also says what changed since the last one.
-        faults: really stop backends to see fallbacks answer: clients notice.
+        deploying: the run must leave a working host. The verdict on what it activated is recorded there. If it fails,
+            the generation that worked before is activated again. Otherwise the run only verifies the host, and also
+            reports what changed since the last verdict.
+        faults: fault injection: really stop backends to see fallbacks answer. Clients notice.
         report: folder on this machine for the verdict in all its forms, in a folder of the host's name.
     """
     if not host.state.is_executing:
@@ -96,15 +96,15 @@ def verify_routes(
     target = Target.of(host)
     earlier: tuple[Verdict, ...] = ()
     if not deploying:
-        # Before the verifier runs, which keeps what it finds.
+        # Before the verifier runs, as it keeps its verdict.
         earlier = host.get_fact(KeptVerdicts, state=target.plan.layout.state) or ()
     verdict = host.get_fact(
         HostVerdict,
         verifier=f"{target.plan.layout.config}/bin/verify",
         faults=faults,
-        # 1: something does not hold; 2: something could not be checked. Both come with a verdict.
+        # 1: a check fails; 2: a check could not be made. Both come with a verdict.
         _success_exit_codes=[0, 1, 2],
-        # What is no verdict is reported below. pyinfra would end the run in the middle of this, with a traceback.
+        # Output without a verdict is reported below. pyinfra would end the run here, with a traceback.
         _ignore_errors=True,
     )
     if verdict is not None:
@@ -120,11 +120,11 @@ def verify_routes(
             yield Refusal(f"the report cannot be written: {error.filename or report}: {error.strerror}")
             return
     summary = verdict.summary if verdict else f"{_NO_VERDICT}: is the stack deployed, and by this version?"
-    # What held before, and was not touched by this run, leaves nothing to be written down and nothing to go back from.
+    # If the generation passed before and this run did not touch it, nothing is recorded and nothing is undone.
     if deploying and (target.activated or not target.state.verified):
         yield _consequence(target, verdict.of_the_stack() if verdict else None)
         if verdict is not None and verdict.status != "pass":
-            # It is kept all the same: something about the host itself is wrong.
+            # The generation stays all the same: the problem is in the host itself.
             yield Refusal(summary)
     elif verdict is not None and verdict.status == "pass":
         host.noop(summary)
@@ -133,7 +133,7 @@ def verify_routes(
 
 
 def _folder_name(host: Host) -> str:
-    """A host's name that leads nowhere else, as `@docker/image` would."""
+    """A host's name that is safe as a folder name: `@docker/image` would lead elsewhere."""
     return host.name.replace("/", "-").lstrip(".") or "host"
 
 
@@ -145,7 +145,7 @@ def _write_report(verdict: Verdict, earlier: Sequence[Verdict], folder: Path) ->
 
 
 def _consequence(target: Target, verdict: Verdict | None) -> HostProgram:
-    """What a deploy makes of the verdict on what it has activated: it is written down, or the host goes back."""
+    """What a deploy does after the verdict on its generation: record it, or go back."""
     generation = target.activated or target.state.generation
     assert generation is not None, "a run that verifies has activated a generation, or found one active"
     outcome = _for_history(verdict)
@@ -172,7 +172,7 @@ def _for_history(verdict: Verdict | None) -> Outcome:
 
 
 def _reason(verdict: Verdict | None) -> str:
-    """Why a generation does not hold, with the checks that fail: for who reads the last lines only."""
+    """Why a generation fails, with the failed checks: for people who read the last lines only."""
     if verdict is None:
         return _NO_VERDICT
     wrong = [f"    {check.id}: {check.seen}" for check in verdict.checks if not check.ok]

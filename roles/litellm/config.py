@@ -1,4 +1,4 @@
-"""`litellm-unified.yaml`: what LiteLLM runs with."""
+"""`litellm-unified.yaml`: LiteLLM's configuration."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from roles.options import Cache, OptionsError, Route
 from roles.plan import DeploymentPlan, GatewayContext, Json, RoutePlan, ServicePlan
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
-"""Holds the key that clients send. The front alone has it."""
+"""Contains the key that clients send. Only the front has it."""
 INSTANCE_KEY_VARIABLE = "INSTANCE_KEY"
-"""Holds the key that LiteLLM's processes ask for: the front puts it in the place of the client's."""
+"""Contains the key that LiteLLM's processes require: the front replaces the client's key by it."""
 
 CANARY = "ai-backend-canary"
-"""A model whose only deployment is dead. The verifier asks for it: that it is answered shows that fallbacks work, and
-no real backend has to fail for that."""
+"""A model whose only deployment is dead. The verifier sends it a request: an answer shows that fallbacks work, and no
+real backend has to fail for that."""
 _DEAD = "http://127.0.0.1:9/v1"
-"""Nobody listens on the port of the old `discard` service, and connections are refused at once."""
+"""The port of the old `discard` service, where nothing listens: connections are refused at once."""
 
 CACHE_NAMESPACE_VARIABLE = "CACHE_NAMESPACE"
-"""What the names of all that a gateway keeps in the cache begin with."""
+"""Prefix of the names of everything that a gateway keeps in the cache."""
 _CACHE_SECONDS = 0.2
-"""How long the gateway waits for the cache, twice. One that hangs costs each request some of that for 5 seconds, as
-long as LiteLLM's circuit breaker takes to leave it out, and after that one request in `CACHE_COOLDOWN`. LiteLLM's own
-default is 5 s."""
+"""How long the gateway waits for the cache, twice. A cache that hangs delays every request for up to that long, for 5
+seconds, until LiteLLM's circuit breaker opens, and after that one request per `CACHE_COOLDOWN`. LiteLLM's own default
+is 5 s."""
 CACHE_COOLDOWN_VARIABLE = "REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT"
 CACHE_COOLDOWN = 10
-"""Seconds for which a cache that has failed is left alone. LiteLLM's own default is a minute; with so short a time-out
-to try it is cheap."""
+"""Seconds for which a failed cache is not used. LiteLLM's own default is a minute; with so short a time-out a retry is
+cheap."""
 
 
 def staged_config(config: dict[str, Json]) -> dict[str, Json]:
-    """The same for a gateway that is tried out: there a request may ask to be made to fail. Nobody may ask that of the
-    one that clients talk to."""
+    """The configuration for a gateway that is tried out: there a request may ask to fail. The gateway that clients use
+    does not allow that."""
     general = {**_mapping(config["general_settings"]), "dangerously_allow_mock_testing_request_params": True}
     return {**config, "general_settings": general}
 
@@ -47,7 +47,7 @@ def canary_target(gateway: LiteLLM, routes: Sequence[RoutePlan]) -> RoutePlan | 
     """The route that the canary falls back to.
 
     Raises:
-        OptionsError: somebody else has its name.
+        OptionsError: something else has its name.
     """
     if not gateway.canary:
         return None
@@ -57,7 +57,7 @@ def canary_target(gateway: LiteLLM, routes: Sequence[RoutePlan]) -> RoutePlan | 
 
 
 def litellm_config(gateway: LiteLLM, context: GatewayContext) -> dict[str, Json]:
-    """`litellm-unified.yaml`: what LiteLLM runs with."""
+    """`litellm-unified.yaml`: LiteLLM's configuration."""
     routes = context.routes
     canary = canary_target(gateway, routes)
     router_settings: dict[str, Json] = {
@@ -73,7 +73,7 @@ def litellm_config(gateway: LiteLLM, context: GatewayContext) -> dict[str, Json]
         # Without it a request that fails at one deployment is not tried at the next of the same order.
         router_settings["enable_weighted_failover"] = True
     if any(deployment.rpm or deployment.tpm for deployment in options):
-        # Without it they are shares of the requests, no limits.
+        # Without it `rpm` and `tpm` are shares of the requests, not limits.
         router_settings["optional_pre_call_checks"] = ["enforce_model_rate_limits"]
     if any(deployment.tags for deployment in options):
         router_settings["enable_tag_filtering"] = True
@@ -94,15 +94,15 @@ def litellm_config(gateway: LiteLLM, context: GatewayContext) -> dict[str, Json]
 
 _CANARY_ENTRY: Json = {
     "model_name": CANARY,
-    # It does not rest, so that it fails anew each time.
+    # It has no cooldown, so that it fails again each time.
     "litellm_params": {"model": "openai/none", "api_base": _DEAD, "api_key": "none", "timeout": 5, "cooldown_time": 0},
     "model_info": {"id": CANARY, "mode": "chat", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
 }
 
 
 def _fallbacks(routes: Sequence[RoutePlan], canary: RoutePlan | None) -> dict[str, Json]:
-    """The lists of fallbacks. Where there is none for a kind of failure LiteLLM takes `fallbacks`, and where there is
-    one it looks nowhere else, for any route."""
+    """The lists of fallbacks. If there is no list for a kind of failure, LiteLLM uses `fallbacks`. If there is one, it
+    uses only that list, for every route."""
     usual = _fallback_list(routes, lambda route: route.fallbacks)
     special = {
         "context_window_fallbacks": _fallback_list(routes, lambda route: route.context_window_fallbacks),
@@ -116,12 +116,12 @@ def _fallbacks(routes: Sequence[RoutePlan], canary: RoutePlan | None) -> dict[st
 
 
 def _fallback_list(routes: Sequence[RoutePlan], targets: Callable[[RoutePlan], Sequence[str]]) -> list[Json]:
-    # LiteLLM looks fallbacks up by the name that was asked for: an alias does not inherit those of its route.
+    # LiteLLM looks fallbacks up by the requested name: an alias does not inherit those of its route.
     return [{name: list(targets(route))} for route in routes if targets(route) for name in route.names]
 
 
 def _cache(cache: Cache, plan: ServicePlan) -> dict[str, Json]:
-    """The cache of answers. Through it gateways share the router's state too, without any further setting."""
+    """The cache of answers. Gateways also share the router's state through it, without any further setting."""
     parameters: dict[str, Json] = {
         "type": "redis",
         "host": cache.reachable_at,
@@ -131,8 +131,9 @@ def _cache(cache: Cache, plan: ServicePlan) -> dict[str, Json]:
         "mode": "default_on" if cache.responses == "always" else "default_off",
         "socket_timeout": _CACHE_SECONDS,
         "socket_connect_timeout": _CACHE_SECONDS,
-        # By this redis-py tries all that fails once more, on a new connection. A Redis that was restarted has closed
-        # those that LiteLLM keeps, and each would fail once: five in a row, and Redis is left alone, again and again.
+        # Makes redis-py retry everything that fails once more, on a new connection. A restarted Redis has closed the
+        # connections that LiteLLM keeps, and each would fail once: five failures in a row, and Redis is not used for a
+        # while, repeatedly.
         "retry_on_timeout": True,
     }
     if plan.login:
@@ -146,7 +147,7 @@ def _entries(route: RoutePlan) -> list[Json]:
         {
             "model_name": route.name,
             "litellm_params": _parameters(route, deployment)
-            # To rest one that nobody can stand in for would turn one failed answer into many.
+            # A cooldown of a deployment without a substitute would turn one failed answer into many.
             | ({"cooldown_time": 0} if alone else {}),
             "model_info": {"id": deployment.id, "mode": route.options.mode, **_model_info(route.options)},
         }
@@ -161,7 +162,7 @@ def _parameters(route: RoutePlan, deployment: DeploymentPlan) -> dict[str, Json]
     if backend.login:
         parameters["api_key"] = f"os.environ/{backend.login.client_variable}"
     elif prefix == "openai":
-        # LiteLLM refuses to call an OpenAI-compatible server without some key, also one that asks for none.
+        # LiteLLM refuses to call an OpenAI-compatible server without a key, even one that requires none.
         parameters["api_key"] = "none"
     if len(route.deployments) > 1:
         parameters |= {"weight": options.weight, "order": options.order}
@@ -173,8 +174,8 @@ def _parameters(route: RoutePlan, deployment: DeploymentPlan) -> dict[str, Json]
 
 
 def _model_info(route: Route) -> dict[str, Json]:
-    """What clients are told of a model. It costs nothing: unless that is said, LiteLLM looks its name up in a list of
-    what others take for theirs."""
+    """What is published to clients about a model. Its price is 0: unless that is set, LiteLLM looks its name up in a
+    price list of other vendors."""
     told: dict[str, Json] = {
         "max_input_tokens": route.context_size,
         "supports_function_calling": route.tools,

@@ -1,10 +1,10 @@
-"""The front: HAProxy in front of the gateway's instances. It lets in who has the key, to what a client needs, within
-bounds; and one instance can be replaced while the other answers.
+"""The front: HAProxy in front of the gateway's instances. It admits clients that have the key, to the paths that they
+need, within limits. One instance can be replaced while the other answers.
 
-HAProxy, since it is well kept and in Debian; since it takes a server out of work through its runtime socket, without a
-reload; since it never sends a request twice; and since it passes streams on as they come. What its configuration
-depends on hardly ever changes: a change restarts it, which cuts what is under way. The clients' key and the number of
-instances are no part of it: they are told through the socket.
+Why HAProxy: it is well maintained and in Debian. Its runtime socket takes a server out of use without a reload. It
+never sends a request twice. It passes streams on as they arrive. What its configuration depends on hardly ever changes,
+as a change restarts it, which cuts the requests under way. So the clients' key and the number of instances are not part
+of it: they are set through the socket.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FRONT_UNIT = "ai-backend-front.service"
 READY_PATH = "/ai-backend-front"
 """HAProxy answers it by itself."""
 SERVERS = {name.removeprefix("litellm@").removesuffix(".service"): name for name in GATEWAY_INSTANCES}
-"""HAProxy's name of each instance → its unit: all that there may be."""
+"""HAProxy's name of each instance → its unit: the most that there may be."""
 
 _HERE = resources.files("roles") / "litellm"
 _CONFIG = "front.cfg"
@@ -50,17 +50,17 @@ _INSTANCES_VARIABLE = "INSTANCES"
 _BACKEND = "gateways"
 _START_SECONDS = 30
 _LONGEST_SILENCE = 3600
-"""Seconds. LiteLLM bounds each request by its `request_timeout`; the front only must not be the first to give up."""
+"""Seconds. LiteLLM limits each request by its `request_timeout`; the front only must not time out first."""
 _MEMORY = "10%"
-"""Of the host's. It takes 15 MB, and some 35 kB more for each request under way."""
+"""Of the host's memory. HAProxy takes 15 MB, and some 35 kB more for each request under way."""
 _MOST_CONNECTIONS = 8192
 _LOGGED_REFUSALS = 5
-"""Of one source within a minute. What else it is refused for in that time is told to it alone."""
+"""Logged refusals per source within a minute. Further ones in that time go to the client only."""
 
 _KEY_HEADERS = ("X-LiteLLM-API-Key", "API-Key", "X-API-Key", "X-Goog-API-Key", "Ocp-Apim-Subscription-Key")
-"""Where clients' software puts the key, besides `Authorization: Bearer`: all that LiteLLM 1.106.2 looks at."""
+"""Headers in which client software sends the key, besides `Authorization: Bearer`: all that LiteLLM 1.106.2 reads."""
 _MODEL = "[A-Za-z0-9]([A-Za-z0-9._:@+-]|%3A|%40|%2B)*"
-"""One part of a model's name, as it may stand in a path: nothing in it can mean another path."""
+"""One part of a model's name, as it may appear in a path: nothing in it can mean another path."""
 _API = (
     *(mode.path for mode in MODES.values()),
     "/responses",
@@ -73,11 +73,11 @@ _ASKED = (
     "/v1/messages",
     "/v1/messages/count_tokens",
 )
-"""What clients of the routes' modes send requests to."""
+"""The paths for the routes' modes."""
 
 
 def drain_of(gateway: LiteLLM, server: str) -> Drain:
-    """How the instance behind that server is relieved of its work."""
+    """How the requests of that server's instance are drained."""
     return Drain(socket=_SOCKET, backend=_BACKEND, server=server, timeout=gateway.longest_drain)
 
 
@@ -85,8 +85,8 @@ def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_
     """HAProxy on the endpoint's address, with the instances behind it.
 
     Args:
-        instance_key_file: the environment file with the key that the instances ask for.
-        client_key_file: the one with the clients' key where that is made on the host.
+        instance_key_file: the environment file with the key that the instances require.
+        client_key_file: the environment file with the clients' key if that is made on the host.
     """
     live_environment: dict[str, EnvValue] = {_INSTANCES_VARIABLE: str(gateway.instances)}
     if isinstance(gateway.master_key, GivenSecret):
@@ -148,11 +148,11 @@ def _config(gateway: LiteLLM) -> str:
         longest_silence=max(_LONGEST_SILENCE, 2 * gateway.request_timeout),
         most_connections=_MOST_CONNECTIONS,
         most_bytes=int(gateway.max_body[:-1]) << 10 * (1 + "KMGT".index(gateway.max_body[-1])),
-        # What the host asks itself comes from the address that it asks.
+        # The host's own requests to the endpoint come from the endpoint's address.
         trusted=list(dict.fromkeys(["127.0.0.0/8", gateway.reachable_at, *gateway.trusted_networks])),
         logged_refusals=min(_LOGGED_REFUSALS, gateway.refusals_per_source),
         key_fetches=["http_auth_bearer", *(f"req.fhdr({header})" for header in _KEY_HEADERS)],
-        # LiteLLM looks at the last for pages that are not let through.
+        # LiteLLM checks the last one for pages that the front does not pass on.
         key_headers=[*_KEY_HEADERS, "litellm_user_api_key"],
         model_pattern=f"({_MODEL})",
         asked_paths=_ASKED,
@@ -177,5 +177,5 @@ def _with_live(unit: ServerUnit, gateway: LiteLLM, key_files: tuple[str, ...]) -
 
 
 def front_of(gateway: LiteLLM) -> Front:
-    """How the front is asked which instances get requests."""
+    """How to ask the front which instances get requests."""
     return Front(socket=_SOCKET, backend=_BACKEND, servers=tuple(SERVERS)[: gateway.instances])

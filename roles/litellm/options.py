@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 from roles.options import BindAddress, Gateway, GeneratedSecret, Many, MemorySize, Name, Network, Port, Seconds, Secret
 
 _UNSET_ALLOWED_FAILS = 3
-"""What LiteLLM 1.106.2 has where nothing is set, and takes for that also where it is set."""
+"""The default of LiteLLM 1.106.2. It treats this value as unset, even if it is set."""
 
 
 def _can_be_told_from_unset(fails: int) -> int:
@@ -38,50 +38,51 @@ class LiteLLM(Gateway):
         "simple-shuffle"
     )
     """Which of a route's deployments gets a request: by `weight`, the one with the fewest requests under way, the
-    fastest, or the one with the fewest tokens within a minute. `weight` counts with the first alone, and only with it
-    does a request go on to the next deployment when one fails; with the others set `retries=1` for that."""
+    fastest, or the one with the fewest tokens within a minute. `weight` only counts with the first strategy. Only with
+    that does a failed request go on to the next deployment; with the others set `retries=1` for that."""
     drop_params: bool = True
-    """Leave out what a request asks for and a provider does not know; off = such a request is refused."""
+    """Leave out request parameters that a provider does not know; off = such a request is refused."""
     retries: Annotated[int, Field(ge=0)] = 0
-    """Further tries on the same public name before its fallbacks are asked. LiteLLM's default of 2 makes a dead
-    provider cost seconds on every request."""
+    """Further tries on the same public name before its fallbacks. LiteLLM's default of 2 makes a dead provider cost
+    seconds on every request."""
     allowed_fails: Annotated[int, Field(ge=0), AfterValidator(_can_be_told_from_unset)] = 0
-    """Failures within a minute that a deployment may have before it rests. With 0 a dead one costs one request's
-    time-out, and the next are answered by others at once. One that nobody can stand in for never rests."""
+    """Failures within a minute that a deployment may have before its cooldown. With 0 a dead one costs one request's
+    time-out, and others answer the next requests at once. A deployment without a substitute has no cooldown."""
     cooldown: Seconds = 30
-    """Seconds that a failing deployment rests."""
+    """Seconds that the cooldown of a failing deployment lasts."""
     start_timeout: Seconds = 180
     """Seconds that it may take from start to its first answer (6-18 on an idle machine, more under load)."""
     canary: bool = True
-    """Offer a model `ai-backend-canary` whose only deployment is dead: asking for it shows that fallbacks work, at any
-    time, without touching a real one. Clients see it in the list of models; off = that is not verified."""
+    """Offer a model `ai-backend-canary` whose only deployment is dead: a request for it shows at any time that
+    fallbacks work, without touching a real one. Clients see it in the list of models; off = fallbacks are not verified
+    that way."""
     instances: Literal[1, 2] = 2
     """Processes of LiteLLM behind HAProxy. Two are replaced one after the other: a change loses no request. One saves
-    some 330 MB of memory, and nobody answers while it is replaced."""
+    some 330 MB of memory, but requests are refused while it is replaced."""
     first_instance_port: Port | None = None
     """First of the two loopback ports for instances; none = the one after `port`."""
     drain_timeout: Seconds | None = None
-    """Seconds that the requests under way may take to end when an instance is replaced or stopped; those that take
-    longer are cut. None = `request_timeout`."""
+    """Seconds that the requests under way may take to end when an instance is replaced or stopped; longer ones are cut.
+    None = `request_timeout`."""
 
     max_body: MemorySize = "32M"
-    """Bytes that a request may have; a larger one is refused before the gateway sees it. LiteLLM keeps a request in its
-    memory several times over. Pictures travel in it, by a third longer than their files."""
+    """Most bytes in a request; larger ones are refused before the gateway sees them. LiteLLM keeps a request in its
+    memory several times over. Images are part of it, a third larger than their files."""
     connections_per_source: Annotated[int, Field(ge=1, le=4000)] = 512
-    """Connections that one address may have at a time; further ones are closed without a word."""
+    """Most connections from one address at a time; further ones are closed without an answer."""
     connection_rate: Annotated[int, Field(ge=1)] = 100
-    """New connections a second, on average over ten seconds, that one address may open; beyond it requests are answered
-    429. Clients that keep their connections open need few."""
+    """Most new connections a second from one address, on average over ten seconds; beyond that, requests get 429.
+    Clients that keep their connections open need few."""
     refusals_per_source: Annotated[int, Field(ge=1)] = 60
-    """Requests without a valid key within a minute that one address is told so; beyond it they are answered 429. Those
-    with a valid key are answered all the same."""
+    """Most requests without a valid key that one address may send within a minute; beyond that, such requests get 429.
+    Requests with a valid key are still answered."""
     trusted_networks: Many[Network] = ()
-    """Networks to which the three bounds above do not apply, such as that of a proxy in front of the endpoint. Loopback
+    """Networks to which the three limits above do not apply, such as that of a proxy in front of the endpoint. Loopback
     is always one."""
 
     @property
     def all_instance_ports(self) -> tuple[Port, ...]:
-        """The loopback ports of as many instances as there may be."""
+        """The loopback ports of the most instances that there may be."""
         first = self.first_instance_port or self.port + 1
         return (first, first + 1)
 

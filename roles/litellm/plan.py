@@ -56,20 +56,21 @@ STAGED_CONFIG = "litellm-staged.yaml"
 
 _READY_PATH = "/health/liveliness"
 _MEMORY = "25%"
-"""Of the host's: an instance takes 350 MB, and what it is sent must not take it from the model servers."""
+"""Of the host's memory: an instance takes 350 MB, and large requests must not take memory from the model servers."""
 _STAGED_UNIT = "ai-backend-staged.service"
 _LONGEST_QUESTIONS = 1800
-"""Seconds after its start for which a staged gateway may be asked."""
+"""Seconds after its start for which a staged gateway may get requests."""
 
 _PROCESS_ENVIRONMENT = {
-    # No `.env` from the working folder, no list of prices from the network: nothing but what the generation holds.
+    # No `.env` from the working folder, no price list from the network: only what the generation contains.
     "LITELLM_MODE": "PRODUCTION",
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    # No connection to a backend is used twice: llama.cpp closes each after 100 requests or 5 idle seconds, the Python
-    # servers after the latter, and a request that LiteLLM sends at that moment is lost ("Server disconnected", "Cannot
-    # write to closing transport") and counts as a failure of the backend. Under load that made healthy backends rest.
+    # No connection to a backend is reused. llama.cpp closes a connection after 100 requests or 5 idle seconds, the
+    # Python servers after 5 idle seconds. A request that LiteLLM sends at that moment is lost ("Server disconnected",
+    # "Cannot write to closing transport") and counts as a failure of the backend. Under load that put healthy backends
+    # into cooldown.
     "AIOHTTP_KEEPALIVE_TIMEOUT": "0",
-    # These pages ask for no key.
+    # These pages require no key.
     "NO_DOCS": "True",
     "NO_REDOC": "True",
     "NO_OPENAPI": "True",
@@ -89,12 +90,12 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
         disk=720 * MEGABYTE,
         work_disk=600 * MEGABYTE,
     )
-    # LiteLLM takes only keys that begin with "sk-".
+    # LiteLLM accepts only keys that begin with "sk-".
     instance_key = GeneratedVariable(
         path=f"{layout.secrets}/instance-key.env",
         variable=INSTANCE_KEY_VARIABLE,
         prefix="sk-",
-        # Those of the version before know the clients' key: they are asked by it until they are replaced.
+        # Instances of the version before use the clients' key: it stays valid for them until they are replaced.
         inherited_from=(*GATEWAY_INSTANCES, "litellm.service"),
         inherited_as=MASTER_KEY_VARIABLE,
     )
@@ -105,7 +106,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
     secrets: dict[str, EnvValue] = {}
     environment_files = [instance_key.path]
     asked = {deployment.backend.provider for route in context.routes for deployment in route.deployments}
-    # A server that no route leads to, as one that is being tried, is none of the gateway's and restarts nothing of it.
+    # A server without a route, such as one that is being tried, does not belong to the gateway and restarts none of it.
     logins = [backend.login for backend in context.backends if backend.provider in asked]
     logins += [context.cache[1].login] if context.cache else []
     for login in filter(None, logins):
@@ -186,7 +187,7 @@ class _Process:
             endpoint=Endpoint(bind, port, f"http://{address}:{port}{_READY_PATH}"),
             stop_timeout=self.gateway.longest_drain,
             user=GATEWAY_USER,
-            # Its pages for administrators ask for no key. Clients talk to the front, which does not pass them on.
+            # Its administration pages require no key. Clients use the front, which does not pass those pages on.
             callers=(FRONT_USER,) if self.gateway.instance_ports else None,
         )
 
@@ -204,14 +205,14 @@ class _Process:
         """The unit file of the process.
 
         Args:
-            layout: where it finds its generation.
-            config: what it is configured with there.
-            cache_namespace: whom it shares with what it keeps in the cache.
-            longest_run: seconds after which systemd stops it; none = it runs for ever.
+            layout: the layout of its generation.
+            config: its configuration file there.
+            cache_namespace: the gateways with the same one share what they keep in the cache.
+            longest_run: seconds after which systemd stops it; none = no limit.
         """
         command = [
             f"{layout.install(self.environment.name)}/bin/python",
-            # Should it crash, its log has where each of its threads was.
+            # If it crashes, its log shows where each of its threads was.
             "-I", "-u", "-X", "faulthandler",
             f"{layout.config}/{_START}",
             "--config", f"{layout.config}/{config}",
@@ -229,7 +230,7 @@ class _Process:
             secrets=self.secrets,
             memory_max=self.gateway.memory_max or _MEMORY,
             user=GATEWAY_USER,
-            # LiteLLM ends once the requests under way have ended, and takes no new ones meanwhile.
+            # LiteLLM stops once the requests under way have ended, and accepts no new ones meanwhile.
             stop_seconds=self.gateway.longest_drain,
             environment_files=self.environment_files,
             longest_run=longest_run,
@@ -238,7 +239,7 @@ class _Process:
 
 
 def _staging(process: _Process, gateways: Sequence[str]) -> Staging:
-    """A gateway with the sandbox, the secrets and the configuration of the real one, out of the new generation's own
+    """A gateway with the sandbox, the secrets and the configuration of the real one, from the new generation's own
     folder and on a loopback port."""
     start_timeout = process.gateway.start_timeout
     return Staging(
@@ -249,7 +250,7 @@ def _staging(process: _Process, gateways: Sequence[str]) -> Staging:
             "litellm/litellm-staged.service.j2",
             "127.0.0.1",
             STAGED_PORT,
-            # What it puts to rest, because its new configuration is wrong, is not to rest for those that answer.
+            # Cooldowns from a wrong new configuration must not affect the running gateways.
             cache_namespace="staged",
             config=STAGED_CONFIG,
             longest_run=start_timeout + _LONGEST_QUESTIONS,

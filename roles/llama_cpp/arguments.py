@@ -1,4 +1,4 @@
-"""The options of llama.cpp's servers in the servers' own words."""
+"""The options of llama.cpp's servers, under the servers' own names."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from roles.plan import Json, Layout, model_install
 CACHE_TYPES = {
     "f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30,
 }  # fmt: skip
-"""ggml's numbers of tensor types, which the Python server wants. Source: `enum ggml_type` in ggml.h."""
+"""ggml's numbers of tensor types, which the Python server expects. Source: `enum ggml_type` in ggml.h."""
 
 
 def valued_options(server: LlamaServer, layout: Layout) -> dict[str, object]:
-    """The options with a value, those that differ from llama-server's own defaults."""
+    """The options with a value that differs from llama-server's own default."""
     drafts = server.spec_type or ("draft-simple" if server.draft_model else None)
     return {
         "--threads": server.threads,
@@ -46,7 +46,7 @@ def valued_options(server: LlamaServer, layout: Layout) -> dict[str, object]:
         "--reasoning-format": server.reasoning_format if server.reasoning_format != "auto" else None,
         "--reasoning-budget": server.reasoning_budget,
         "--model-draft": model_path(server.draft_model, layout) if server.draft_model else None,
-        # A draft model that nobody asks for by its type is loaded and not used.
+        # Without a type, a draft model is loaded but not used.
         "--spec-type": drafts,
         "--spec-draft-n-max": server.draft_max,
         "--spec-draft-n-min": server.draft_min,
@@ -70,14 +70,14 @@ def switches(server: LlamaServer) -> dict[str, bool]:
 
 
 def model_settings(model: PythonServerModel, server: LlamaCppPython, layout: Layout) -> dict[str, Json]:
-    """A model's settings as llama-cpp-python calls them."""
+    """A model's settings under llama-cpp-python's names."""
     all_layers = -1 if server.cards else 0
     settings: dict[str, Json] = {
         "model": model_path(model.model, layout),
         "model_alias": model.served_name,
         "n_ctx": model.context_size,
         "n_gpu_layers": all_layers if model.gpu_layers is None else model.gpu_layers,
-        # Its own default is to lock, which then fails with a warning.
+        # The server's own default is to lock, which then fails with a warning.
         "use_mlock": model.mlock,
         "n_threads": model.threads,
         "n_batch": model.batch_size,
@@ -95,7 +95,7 @@ def model_settings(model: PythonServerModel, server: LlamaCppPython, layout: Lay
 
 
 def arguments(options: Mapping[str, object]) -> list[str]:
-    """Options and their values; those without one are left out, and a list is several values."""
+    """Options and their values; those without a value are left out, and a list becomes several values."""
     given: list[str] = []
     for option, value in options.items():
         if isinstance(value, list):
@@ -106,7 +106,7 @@ def arguments(options: Mapping[str, object]) -> list[str]:
 
 
 def shown(value: Json) -> object:
-    """A setting as the Python server takes it on its command line."""
+    """A setting in the form of the Python server's command line."""
     if isinstance(value, bool):
         return str(value).lower()
     return json.dumps(value) if isinstance(value, dict) else value
@@ -117,5 +117,5 @@ def _figure(value: float | None) -> str | None:
 
 
 def model_path(source: GgufSource, layout: Layout) -> str:
-    """Where a model's file lies on the host."""
+    """Path of a model's file on the host."""
     return f"{layout.install(model_install(source).name)}/{source.filename}"

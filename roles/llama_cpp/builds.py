@@ -1,4 +1,4 @@
-"""Options of what llama.cpp is run from: a build, a release, or a wheel; and which cards each can use."""
+"""Options of llama.cpp's installs: a build, a release, or a wheel; and which cards each can use."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from roles.options import Gpus, Many, Name, Options, RelativePath, SourceTree, T
 Backend = Literal["cpu", "cuda", "vulkan", "hip"]
 
 CMAKE_SWITCHES: Mapping[Backend, str] = {"cuda": "GGML_CUDA", "vulkan": "GGML_VULKAN", "hip": "GGML_HIP"}
-"""The CMake option that turns a backend on."""
+"""The CMake option that enables a backend."""
 
 DEVICES: Mapping[Backend, str] = {"cuda": "CUDA", "vulkan": "Vulkan", "hip": "ROCm"}
-"""What llama.cpp calls a backend, and its devices before their number."""
+"""llama.cpp's name of a backend, which also is the prefix of its devices' names."""
 
 OTHER_BUILD = 'give the build `backend="cuda"`, "hip" or "vulkan"'
-"""What to do about a CPU build that is to do what only others can."""
+"""The advice when a CPU build gets options that only other builds support."""
 
 _VENDORS: Mapping[Backend, Literal["nvidia", "amd"]] = {"cuda": "nvidia", "hip": "amd"}
 _OWN_CMAKE_OPTIONS = {
@@ -38,13 +38,13 @@ class LlamaCppBuild(Options):
     source: SourceTree
     """The source tree."""
     backend: Backend = "cpu"
-    """What it computes on. The CUDA toolkit and ROCm are the administrator's to install."""
+    """What it computes on. The administrator installs the CUDA toolkit or ROCm."""
     native: bool = True
     """Compile for exactly this host's processor. Off: for any processor of its kind."""
     cuda_architectures: Many[Annotated[str, Field(pattern=r"^[0-9]+[af]?(-real|-virtual)?$")]] = ()
-    """Compute capabilities that a CUDA build is for, e.g. `86`; none = those of the host's cards."""
+    """Compute capabilities for a CUDA build, e.g. `86`; none = those of the host's cards."""
     hip_targets: Many[Annotated[str, Field(pattern=r"^gfx[0-9a-f]+(-[a-z]+)*$")]] = ()
-    """Targets that a HIP build is for, e.g. `gfx1100`; none = those of the host's cards."""
+    """Targets for a HIP build, e.g. `gfx1100`; none = those of the host's cards."""
     cmake_options: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = Field(
         default_factory=dict
     )
@@ -66,7 +66,7 @@ class LlamaCppBuild(Options):
 
 
 class LlamaCppRelease(UrlFile):
-    """A released llama.cpp: a tar archive of programs and libraries. Its processor and C library must fit the host."""
+    """A released llama.cpp: a tar archive of programs and libraries. It must fit the host's processor and C library."""
 
     name: Name = "llama-cpp"
     """Name of the release; give two different ones on one host different names."""
@@ -89,12 +89,12 @@ class LlamaCppRelease(UrlFile):
 
 
 class PythonWheel(Options):
-    """llama-cpp-python as a wheel that carries its own llama.cpp, e.g. from the project's index of CUDA wheels."""
+    """llama-cpp-python as a wheel with its own llama.cpp, e.g. from the project's index of CUDA wheels."""
 
     name: Name = "llama-cpp-python"
     """Name of the environment; give two different ones on one host different names."""
     version: Annotated[str, Field(pattern=r"^[0-9][0-9a-z.+]*$")]
-    """The version that the environment must then hold."""
+    """The version that the environment must then contain."""
     backend: Backend = "cpu"
     """What it computes on."""
     requirements: TextFile
@@ -108,7 +108,7 @@ class PythonWheel(Options):
 
 
 def check_cards(backend: Backend, gpus: Gpus | None) -> None:
-    """Whether what is installed can use the cards that the inventory gives it.
+    """Check that the installed build can use the cards that the inventory assigns.
 
     Raises:
         ValueError: it cannot.
@@ -136,7 +136,7 @@ def implied_cards(backend: Backend, gpus: Gpus | None) -> Gpus | None:
 
 
 def device_names(backend: Backend, gpus: Gpus | None) -> tuple[str, ...]:
-    """What llama.cpp calls the devices that a server must see at least."""
+    """llama.cpp's names of the devices that a server must see at least."""
     if gpus is None:
         return ()
     return tuple(f"{DEVICES[backend]}{number}" for number in range(max(1, len(gpus.uuids))))

@@ -23,38 +23,38 @@ from roles.plan import (
 
 _BUILD_PACKAGES = ("ccache", "cmake", "g++", "ninja-build", "python3-venv")
 _VULKAN_BUILD_PACKAGES = ("glslc", "libvulkan-dev", "spirv-headers")
-# What the programs of the project's own archives are linked with; `openssl` brings its library under any name.
+# Libraries that the programs of the project's own archives link to; `openssl` brings its library under any name.
 _RELEASE_PACKAGES = ("libgomp1", "openssl")
 _CMAKE_OPTIONS = {
-    # Rebuilds need no network and no Node.js: the web page that llama-server can carry is left out.
+    # Rebuilds need no network and no Node.js: llama-server's optional web page is left out.
     "LLAMA_BUILD_TESTS": "OFF",
     "LLAMA_BUILD_EXAMPLES": "OFF",
     "LLAMA_BUILD_UI": "OFF",
     "LLAMA_USE_PREBUILT_UI": "OFF",
     "LLAMA_CURL": "OFF",
     "CMAKE_BUILD_TYPE": "Release",
-    # The programs are copied out of the build tree: they must find their libraries beside themselves.
+    # The programs are copied out of the build tree: they must find their libraries in their own folder.
     "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
     "CMAKE_INSTALL_RPATH": "$ORIGIN",
 }
 _TARGETS: Mapping[Backend, str] = {"cuda": "CMAKE_CUDA_ARCHITECTURES", "hip": "GPU_TARGETS"}
-"""The CMake option that says which cards a build is for. Vulkan compiles on the card."""
+"""The CMake option for a build's cards. Vulkan compiles on the card."""
 _SERVER_MODULE = "import llama_cpp.server.app"
 
 
 def native_install(build: LlamaCppBuild | LlamaCppRelease) -> Install:
-    """What a native server runs from."""
+    """The install that a native server runs from."""
     return _release(build) if isinstance(build, LlamaCppRelease) else _build(build)
 
 
 def programs_folder(build: LlamaCppBuild | LlamaCppRelease, layout: Layout) -> str:
-    """Where its programs and libraries lie on the host."""
+    """The folder of its programs and libraries on the host."""
     below = build.subdirectory if isinstance(build, LlamaCppRelease) else "bin"
     return f"{layout.install(build.name)}/{below}" if below else layout.install(build.name)
 
 
 def packages(build: LlamaCppBuild | LlamaCppRelease | PythonWheel, cards: Gpus | None) -> tuple[str, ...]:
-    """The Debian packages that making and running it needs."""
+    """The Debian packages needed to make and run it."""
     match build:
         case LlamaCppBuild():
             needed = [*_BUILD_PACKAGES, *(_VULKAN_BUILD_PACKAGES if build.backend == "vulkan" else [])]
@@ -94,7 +94,7 @@ def _build(build: LlamaCppBuild) -> Install:
             backend=_wanted(build.backend, "bin"),
         ),
         platform=tuple(platform),
-        # Those of a build for cards were not measured.
+        # The sizes of builds for cards were not measured.
         disk=(300 if on_cards else 20) * MEGABYTE,
         work_disk=(1500 if on_cards else 400) * MEGABYTE,
     )
@@ -135,7 +135,7 @@ def _bindings(build: LlamaCppBuild) -> Install:
         disk=100 * MEGABYTE,
         work_disk=250 * MEGABYTE,
         build_requirements=read_lock("llama_cpp", "build"),
-        # The bindings only: the libraries are those of the native build.
+        # The bindings only: the libraries come from the native build.
         environment={"CMAKE_ARGS": "-DLLAMA_BUILD=OFF", "LLAMA_CPP_LIB_PATH": f"@{build.name}@/bin"},
         needs=(build.name,),
         first_try=_SERVER_MODULE,
@@ -151,7 +151,7 @@ def _wheel(wheel: PythonWheel) -> Install:
         indexes=Indexes(wheel.index_url, tuple(wheel.extra_index_urls), tuple(wheel.find_links)),
         disk=(800 if wheel.backend != "cpu" else 200) * MEGABYTE,
         work_disk=(800 if wheel.backend != "cpu" else 200) * MEGABYTE,
-        # A source package of the same version would be built for whatever compiler is there.
+        # Otherwise uv might build a source package of the same version with any compiler that is there.
         environment={"UV_NO_BUILD": "1"},
         first_try=_SERVER_MODULE,
         backend=_wanted(wheel.backend, "lib/python3.*/site-packages/llama_cpp/lib"),
@@ -159,7 +159,7 @@ def _wheel(wheel: PythonWheel) -> Install:
 
 
 def _wanted(backend: Backend, libraries: str) -> BackendCheck | None:
-    """The backend that the finished install is asked for; every one has that for the processor."""
+    """The backend to check in the finished install; the one for the processor is in every install."""
     return BackendCheck(DEVICES[backend], libraries) if backend in DEVICES else None
 
 

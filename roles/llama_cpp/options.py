@@ -1,6 +1,6 @@
 """Options of llama.cpp's two servers: the native one and the Python one.
 
-Where llama-server has an option, its name here is llama-server's own, but for a few that have a plainer one.
+llama-server's options have the same names here, except a few with plainer names.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _HELD_ARGUMENTS = {
     "--api-key": "api_key", "--host": "bind", "--port": "port", "-m": "model", "--model": "model",
     "-a": "served_name", "--alias": "served_name",
 }  # fmt: skip
-"""Arguments that would undo what the rest of the plan counts on; a key would moreover show in the process list."""
+"""Arguments that would undo what the rest of the plan relies on; a key would also show in the process list."""
 
 
 class LlamaServer(KeyedProvider):
@@ -48,23 +48,23 @@ class LlamaServer(KeyedProvider):
     served_name: ModelName
     """The model's name in requests to this server."""
     mmproj: GgufSource | None = None
-    """Projector of a model that takes images or sound too."""
+    """Projector of a model that also accepts images or sound."""
     lora: Many[GgufSource] = ()
     """LoRA adapters to apply."""
     context_size: Annotated[int, Field(ge=0)] = 0
-    """Tokens of context over all slots; 0 = what the model was trained with."""
+    """Tokens of context over all slots; 0 = as the model was trained."""
     parallel: Annotated[int, Field(ge=1)] = 1
-    """Requests that are answered at the same time; each gets its share of the context."""
+    """Requests to answer at the same time; each gets its share of the context."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """Processor threads for generation; none = llama.cpp's choice."""
     threads_batch: Annotated[int, Field(ge=1)] | None = None
     """Processor threads for prompts; none = as `threads`."""
     batch_size: Annotated[int, Field(ge=1)] | None = None
-    """Tokens of a prompt that are taken together; none = llama.cpp's choice."""
+    """Tokens of a prompt to process together; none = llama.cpp's choice."""
     ubatch_size: Annotated[int, Field(ge=1)] | None = None
-    """Tokens that are computed together; bounds the length of a text to embed. None = llama.cpp's choice."""
+    """Tokens to compute together; limits the length of a text to embed. None = llama.cpp's choice."""
     gpu_layers: Layers | None = None
-    """Layers that are kept in GPU memory; none = as many as fit."""
+    """Layers to keep in GPU memory; none = as many as fit."""
     n_cpu_moe: Layers | None = None
     """Layers whose mixture-of-experts weights stay in main memory."""
     device: Many[Annotated[str, Field(pattern=r"^[A-Za-z]+[0-9]+$")]] = ()
@@ -74,9 +74,9 @@ class LlamaServer(KeyedProvider):
     tensor_split: Many[Annotated[float, Field(ge=0)]] = ()
     """Share of the model for each card, e.g. `[3.0, 1.0]`; none = by free memory."""
     main_gpu: Annotated[int, Field(ge=0)] | None = None
-    """Number of the card that does what is not split; none = the first."""
+    """Number of the card for what is not split; none = the first."""
     flash_attention: Literal["auto", "on", "off"] = "auto"
-    """Whether flash attention is used."""
+    """Whether to use flash attention."""
     cache_type_k: CacheType | None = None
     """Type of the keys in the KV cache; none = `f16`."""
     cache_type_v: CacheType | None = None
@@ -84,7 +84,7 @@ class LlamaServer(KeyedProvider):
     kv_unified: bool | None = None
     """Whether the slots share one KV cache, so that one may use what the others leave; none = llama.cpp's choice."""
     cache_ram: Annotated[int, Field(ge=-1)] | None = None
-    """MiB of main memory for prompts that were seen before; 0 = no such cache, -1 = no bound. None = 8192."""
+    """MiB of main memory for caching prompts; 0 = no such cache, -1 = no limit. None = 8192."""
     context_shift: bool = False
     """Drop the oldest tokens when the context is full, and go on; off: the answer ends there."""
     load_mode: Literal["auto", "none", "mmap", "mlock", "mmap+mlock", "dio"] = "auto"
@@ -92,13 +92,13 @@ class LlamaServer(KeyedProvider):
     numa: Literal["distribute", "isolate", "numactl"] | None = None
     """How threads are spread over the memory nodes of a NUMA host; none = not at all."""
     rope_scaling: Literal["none", "linear", "yarn"] | None = None
-    """How the context is stretched beyond what the model was trained with; none = as the model says."""
+    """How the context is extended beyond the model's training; none = as the model says."""
     rope_scale: Annotated[float, Field(gt=0)] | None = None
-    """Factor by which it is stretched."""
+    """Factor of that extension."""
     rope_freq_base: Annotated[float, Field(gt=0)] | None = None
     """Base frequency of the position encoding; none = as the model says."""
     yarn_orig_ctx: Annotated[int, Field(ge=1)] | None = None
-    """Tokens of context that the model was trained with, for YaRN; none = as the model says."""
+    """Tokens of context in the model's training, for YaRN; none = as the model says."""
     embeddings: bool = False
     """Serve embeddings and nothing else; for embedding models."""
     pooling: Literal["none", "mean", "cls", "last", "rank"] | None = None
@@ -106,7 +106,7 @@ class LlamaServer(KeyedProvider):
     reranking: bool = False
     """Serve `/v1/rerank`; for reranking models."""
     jinja: bool | None = None
-    """Whether the chat template is run by the Jinja engine, which tool calls need; none = llama.cpp's choice."""
+    """Whether the Jinja engine renders the chat template, which tool calls need; none = llama.cpp's choice."""
     chat_template: TextFile | None = None
     """Jinja template to use instead of the model's own."""
     chat_template_kwargs: Mapping[str, JsonValue] = Field(default_factory=dict)
@@ -114,21 +114,21 @@ class LlamaServer(KeyedProvider):
     reasoning_format: Literal["auto", "none", "deepseek", "deepseek-legacy"] = "auto"
     """Where a reasoning model's thoughts go: `none` leaves them in the answer's text."""
     reasoning_budget: Annotated[int, Field(ge=-1)] | None = None
-    """Tokens that it may think for; 0 = it does not, -1 and none = no bound."""
+    """Tokens for thinking; 0 = it does not think, -1 and none = no limit."""
     draft_model: GgufSource | None = None
     """Small model of the same vocabulary that drafts tokens for the large one to check."""
     draft_max: Annotated[int, Field(ge=1)] | None = None
-    """Most tokens that are drafted at once; none = llama.cpp's choice."""
+    """Most tokens to draft at once; none = llama.cpp's choice."""
     draft_min: Annotated[int, Field(ge=0)] | None = None
-    """Fewest tokens for which a draft is used; none = llama.cpp's choice."""
+    """Fewest tokens for using a draft; none = llama.cpp's choice."""
     draft_gpu_layers: Layers | None = None
-    """Layers of the draft model that are kept in GPU memory; none = as many as fit."""
+    """Layers of the draft model to keep in GPU memory; none = as many as fit."""
     spec_type: SpecType | None = None
     """How tokens are drafted; none = not at all, or `draft-simple` with a `draft_model`."""
     metrics: bool = False
-    """Serve figures for Prometheus at `/metrics`."""
+    """Serve Prometheus metrics at `/metrics`."""
     slots: bool = True
-    """Serve what the slots do at `/slots`."""
+    """Serve the state of the slots at `/slots`."""
     extra_arguments: Many[str] = ()
     """Further command line arguments, as llama-server spells them."""
     start_timeout: Seconds = 300
@@ -185,19 +185,19 @@ class LlamaServer(KeyedProvider):
 
 class _PythonModelOptions(Options):
     context_size: Annotated[int, Field(ge=0)] = 2048
-    """Tokens of context; 0 = what the model was trained with."""
+    """Tokens of context; 0 = as the model was trained."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """Processor threads for generation; none = half of the cores."""
     batch_size: Annotated[int, Field(ge=1)] | None = None
-    """Tokens of a prompt that are taken together; none = 512."""
+    """Tokens of a prompt to process together; none = 512."""
     gpu_layers: Annotated[int, Field(ge=-1)] | None = None
-    """Layers that are kept in GPU memory; -1 and none = all, with a GPU build."""
+    """Layers to keep in GPU memory; -1 and none = all, with a GPU build."""
     tensor_split: Many[Annotated[float, Field(ge=0)]] = ()
     """Share of the model for each card, e.g. `[3.0, 1.0]`; none = by free memory."""
     main_gpu: Annotated[int, Field(ge=0)] | None = None
-    """Number of the card that does what is not split; none = the first."""
+    """Number of the card for what is not split; none = the first."""
     flash_attention: bool = False
-    """Whether flash attention is used."""
+    """Whether to use flash attention."""
     cache_type_k: CacheType | None = None
     """Type of the keys in the KV cache; none = `f16`."""
     cache_type_v: CacheType | None = None
@@ -207,11 +207,11 @@ class _PythonModelOptions(Options):
     embedding: bool = False
     """Serve embeddings too; for embedding models."""
     chat_format: str | None = None
-    """Name of a chat format of llama-cpp-python's; none = the template that the GGUF file carries."""
+    """Name of a chat format of llama-cpp-python; none = the template in the GGUF file."""
     chat_template_kwargs: Mapping[str, JsonValue] = Field(default_factory=dict)
     """Values for the chat template, e.g. `{"enable_thinking": False}`."""
     mmproj: GgufSource | None = None
-    """Projector of a model that takes images too; `chat_format` says how it is used, e.g. `mtmd`."""
+    """Projector of a model that also accepts images; `chat_format` says how to use it, e.g. `mtmd`."""
 
     @model_validator(mode="after")
     def _model_options_fit_together(self) -> _PythonModelOptions:
@@ -236,14 +236,14 @@ class PythonServerModel(_PythonModelOptions):
 class LlamaCppPython(KeyedProvider, _PythonModelOptions):
     """The OpenAI-compatible server of llama-cpp-python.
 
-    It serves one request at a time. With several `models` one of them is in memory: a request for another one loads
-    that in its place.
+    It serves one request at a time. With several `models` only one is in memory: a request for another one loads that
+    instead.
     """
 
     build: LlamaCppBuild | PythonWheel
-    """The llama.cpp that it loads: the build that serves natively, or one that comes with a wheel."""
+    """The llama.cpp that it loads: the build that serves natively, or one in a wheel."""
     model: GgufSource | None = None
-    """The GGUF file to serve, where it is the only one."""
+    """The GGUF file to serve, if it is the only one."""
     served_name: ModelName | None = None
     """The model's name in requests to this server."""
     models: Many[PythonServerModel] = ()

@@ -31,22 +31,22 @@ _NATIVE = Dialect(
     key_variable="LLAMA_API_KEY",
 )
 _PYTHON = Dialect(
-    # The list of models asks for the key; the page that describes the API does not.
+    # The list of models requires the key; the page that describes the API does not.
     kind="llama-cpp-python",
     prefixes=openai_prefixes("chat", "completion", "embedding"),
     api_path="/v1",
     ready_path="/openapi.json",
-    # Read from there with a config file too.
+    # Read from the environment even with a config file.
     key_variable="API_KEY",
 )
 _COUNTED: tuple[Backend, ...] = ("cuda", "hip")
-"""Backends whose memory the driver counts for each process. Of Vulkan's nobody has looked at it."""
+"""Backends whose memory the driver counts for each process. For Vulkan this was not tested."""
 _PLACING = {
     "-ngl", "--gpu-layers", "--n-gpu-layers", "-cmoe", "--cpu-moe", "-ncmoe", "--n-cpu-moe", "-ot", "--override-tensor",
     "-dev", "--device", "--rpc", "-fit", "--fit", "-fitt", "--fit-target", "-fitc", "--fit-ctx", "--override-kv",
     "--sleep-idle-seconds",
 }  # fmt: skip
-"""Arguments that may put weights elsewhere than the options say, or, the last one, take them out of memory."""
+"""Arguments that may put weights elsewhere than the options say, or (the last one) unload them."""
 
 
 def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
@@ -85,12 +85,12 @@ def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
 
 
 def plan_python(server: LlamaCppPython, context: HostContext) -> ServicePlan:
-    """`llama-cpp-python@<name>.service`: its own environment, and the native build's libraries or its own."""
+    """`llama-cpp-python@<name>.service`: its own environment, with the native build's libraries or its own."""
     layout = context.layout
     settings: dict[str, Json] = {
         "host": server.bind,
         "port": server.port,
-        # By default a new request cuts the answer short that is being streamed to somebody else.
+        # By default a new request cuts off an answer that is being streamed to another client.
         "interrupt_requests": False,
     }
     models = [model_settings(model, server, layout) for model in server.declared]
@@ -114,7 +114,7 @@ def plan_python(server: LlamaCppPython, context: HostContext) -> ServicePlan:
         _PYTHON,
         unit=f"llama-cpp-python@{server.name}.service",
         template="llama_cpp/llama-cpp-python.service.j2",
-        # Should it crash, its log has where each of its threads was.
+        # If it crashes, its log shows where each of its threads was.
         command=[
             f"{layout.install(environment.name)}/bin/python",
             *("-I", "-u", "-X", "faulthandler", "-m", "llama_cpp.server"),
@@ -140,7 +140,7 @@ def _server_weights(server: LlamaServer, layout: Layout) -> list[CardWeights]:
 
 
 def _python_weights(server: LlamaCppPython, layout: Layout) -> list[CardWeights]:
-    """Any of them may be the one that is loaded. This server does not look for room: what does not fit ends it."""
+    """Any of them may be the loaded one. This server does not check for room: a model that does not fit ends it."""
     models = server.declared
     if server.build.backend not in _COUNTED or any(model.gpu_layers == 0 for model in models):
         return []
@@ -155,5 +155,5 @@ def _once(installs: Sequence[Install]) -> list[Install]:
 
 
 def _card_order(cards: Gpus | None) -> dict[str, str]:
-    """Cards are numbered as nvidia-smi numbers them, not by speed."""
+    """Number the cards as nvidia-smi does, not by speed."""
     return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"} if cards and cards.vendor == "nvidia" else {}

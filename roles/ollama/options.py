@@ -1,4 +1,4 @@
-"""Options of Ollama. Where Ollama has a variable for one, the option has its name without `OLLAMA_`."""
+"""Options of Ollama. Options for one of Ollama's variables have its name without `OLLAMA_`."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class OllamaRelease(Options):
     version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)+(-rc[0-9]+)?$")]
     """Exact version, without `v`."""
     machine: Literal["x86_64", "aarch64"] = "x86_64"
-    """The host's processor, as `uname -m` says it."""
+    """The host's processor, as printed by `uname -m`."""
     sha256: Sha256 | None = None
-    """Digest of the archive; none = what the release's own list of digests says when it is fetched."""
+    """Digest of the archive; none = as in the release's own list of digests when it is fetched."""
     rocm: bool = False
     """Install the add-on for AMD cards too."""
     rocm_sha256: Sha256 | None = None
     """Digest of the add-on's archive; none = likewise."""
     url: Url | None = None
-    """Folder in which the archives lie; none = the vendor's page of that release."""
+    """Folder of the archives; none = the vendor's page of that release."""
     suffix: Literal[".tar.zst", ".tgz"] = ".tar.zst"
-    """How the archives are packed; releases before 0.14 are `.tgz`."""
+    """Format of the archives; releases before 0.14 are `.tgz`."""
 
     @model_validator(mode="after")
     def _add_on_fits(self) -> OllamaRelease:
@@ -50,18 +50,18 @@ class OllamaRelease(Options):
 
 
 class OllamaModel(Options):
-    """A model that an Ollama server holds: pulled from a registry, or made from a GGUF file."""
+    """A model on an Ollama server: pulled from a registry, or made from a GGUF file."""
 
     name: ModelName
-    """Name as Ollama spells it. A registry other than the vendor's stands before it: `hub.lan:5000/team/name:tag`."""
+    """Name in Ollama's spelling. A registry other than the vendor's is its prefix: `hub.lan:5000/team/name:tag`."""
     digest: Sha256 | None = None
-    """Digest of the model, as `/api/tags` shows it; none = whatever the name leads to when it is first pulled."""
+    """Digest of the model, as `/api/tags` shows it; none = whatever the name refers to when it is first pulled."""
     insecure: bool = False
     """The registry speaks plain HTTP."""
     gguf: GgufSource | None = None
     """The GGUF file to make it from; none = it is pulled."""
     template: TextFile | None = None
-    """Prompt template (Go's text/template) of a model that is made; none = the one that the GGUF file carries."""
+    """Prompt template (Go's text/template) of a model that is made; none = the one in the GGUF file."""
     system: str | None = None
     """System message of a model that is made."""
     parameters: Mapping[str, Parameter] = Field(default_factory=dict)
@@ -81,7 +81,7 @@ class OllamaModel(Options):
 
 
 class Ollama(Provider):
-    """An Ollama server and the models that it holds."""
+    """An Ollama server and its models."""
 
     name: Name = "ollama"
     """Name of this instance."""
@@ -90,23 +90,23 @@ class Ollama(Provider):
     release: OllamaRelease
     """The Ollama to run."""
     models: Annotated[Many[OllamaModel | ModelName], Field(min_length=1)]
-    """The models to hold: by name, or with more to say as `OllamaModel`."""
+    """The models to serve: by name, or as `OllamaModel` with further options."""
     keep_alive: Annotated[str, Field(pattern=r"^(-1|[0-9]+[smh])$")] = "5m"
-    """How long a model stays loaded after its last request; -1 = for ever."""
+    """How long a model stays loaded after its last request; -1 = forever."""
     num_parallel: Annotated[int, Field(ge=1)] | None = None
     """Requests that one model answers at the same time; none = Ollama's choice."""
     max_loaded_models: Annotated[int, Field(ge=1)] | None = None
-    """Models that are loaded at the same time; none = Ollama's choice."""
+    """Most models loaded at the same time; none = Ollama's choice."""
     max_queue: Annotated[int, Field(ge=1)] = 512
-    """Requests that may wait; further ones are refused with 503."""
+    """Most requests in the queue; further ones are refused with 503."""
     context_length: Annotated[int, Field(ge=1)] | None = None
-    """Tokens of context unless a request says otherwise; none = Ollama's choice."""
+    """Tokens of context unless a request sets another number; none = Ollama's choice."""
     flash_attention: bool | None = None
-    """Whether flash attention is used; none = Ollama's choice."""
+    """Whether to use flash attention; none = Ollama's choice."""
     kv_cache_type: Literal["f16", "q8_0", "q4_0"] | None = None
     """Type of the KV cache; other than `f16` needs `flash_attention`. None = Ollama's choice."""
     origins: Many[str] = ()
-    """Web pages, beyond those of this host, that may call it from a browser."""
+    """Web origins, besides those of this host, that may call it from a browser."""
     start_timeout: Seconds = 60
     """Seconds that it may take from start to its first answer."""
     load_timeout: Seconds = 300

@@ -28,15 +28,15 @@ from roles.plan import (
 )
 
 TRAITS = Traits(
-    # The server, to the process of each model.
+    # The server connects to the process of each model.
     talks_to_itself=True,
     loaded_models=ModelList("/api/ps"),
     kept_models=ModelList("/api/tags", default_tag="latest"),
 )
 _DIALECT = Dialect(
     kind="ollama",
-    # `ollama/` would use /api/generate with a home-made prompt: tools and chat template lost. Over `/v1` an answer
-    # that breaks off in the middle looks whole. `ollama_chat/` does not know embeddings.
+    # `ollama/` would use /api/generate with a prompt of its own, without tools and chat template. Over `/v1` an answer
+    # that breaks off in the middle looks complete. `ollama_chat/` has no embeddings.
     prefixes={"chat": "ollama_chat", "completion": "ollama_chat", "embedding": "ollama"},
     api_path="",
     ready_path="/api/version",
@@ -46,7 +46,7 @@ _LOADER = "bin/load-ollama-models"
 
 
 def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
-    """`ollama.service` and `ollama-models.service`, with an instance name where it is not called `ollama`."""
+    """`ollama.service` and `ollama-models.service`, with an instance name unless it is called `ollama`."""
     layout = context.layout
     instance = "" if ollama.name == "ollama" else f"@{ollama.name}"
     release = _release(ollama.release, ollama.name)
@@ -66,7 +66,7 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
             **_settings(ollama),
         },
         installs=(release,),
-        # Its registry.
+        # It connects to its registry.
         reaches_out=True,
         kept_models=[KeptModel(model.name, model.digest) for model in ollama.declared],
         packages=("zstd",) if ollama.release.suffix == ".tar.zst" else (),
@@ -101,7 +101,7 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
     return replace(
         server,
         prune_commands=((*load, "--prune"),),
-        # It knows no login: whoever reaches it may also remove its models.
+        # It has no login: anyone who reaches it can also remove its models.
         units=(*(replace(unit, callers=(GATEWAY_USER, LOADER_USER)) for unit in server.servers), loader),
         installs=(*server.installs, *{install.name: install for install in made.values()}.values()),
         files={
@@ -113,7 +113,7 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
 
 
 def _settings(ollama: Ollama) -> dict[str, str]:
-    """Ollama takes an unparsable number or boolean for something else in silence: all are typed and rendered here."""
+    """All settings are typed and rendered here: Ollama silently misreads a number or boolean that it cannot parse."""
     switches: Mapping[str, bool | None] = {"OLLAMA_FLASH_ATTENTION": ollama.flash_attention}
     values: Mapping[str, object] = {
         "OLLAMA_KEEP_ALIVE": ollama.keep_alive,
@@ -123,7 +123,7 @@ def _settings(ollama: Ollama) -> dict[str, str]:
         "OLLAMA_CONTEXT_LENGTH": ollama.context_length,
         "OLLAMA_KV_CACHE_TYPE": ollama.kv_cache_type,
         "OLLAMA_ORIGINS": ",".join(ollama.origins) or None,
-        # It calls home at its start else.
+        # Otherwise it contacts the vendor at its start.
         "OLLAMA_NO_CLOUD": 1,
     }
     given = {name: str(value) for name, value in values.items() if value is not None}
@@ -140,14 +140,14 @@ def _release(release: OllamaRelease, name: str) -> Install:
             says=release.version,
         ),
         platform=("machine",),
-        # As its documentation and users tell: 1.8 GB packed, with the libraries for CUDA. Not measured here.
+        # According to its documentation and users: 1.8 GB packed, with the libraries for CUDA. Not measured here.
         disk=4500 * MEGABYTE,
         work_disk=2000 * MEGABYTE,
     )
 
 
 def _wanted(model: OllamaModel, paths: Mapping[str, str]) -> Json:
-    """A model as the loader is told of it."""
+    """A model's entry in the loader's request."""
     source: dict[str, Json] = {"digest": model.digest, "insecure": model.insecure}
     if model.gguf:
         parameters = {

@@ -1,4 +1,4 @@
-"""What an inventory declares. Typed, closed, checked as a whole; it reads nothing but secrets and texts."""
+"""What an inventory declares. Typed, closed, checked as a whole; it reads only secrets and texts."""
 
 from roles.contract.modes import Mode
 from roles.options.base import Many, Options

@@ -1,4 +1,4 @@
-"""The base of everything that an inventory declares: typed, closed, and clear about mistakes."""
+"""The base of everything that an inventory declares: typed, closed, with clear messages about mistakes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 class Options(BaseModel):
-    """A group of options: keyword arguments only, no unknown one, no silent conversion, immutable.
+    """A group of options: keyword arguments only, no unknown ones, no silent conversion, immutable.
 
     Raises:
-        OptionsError: names the group, the option, what was given and the nearest right name, and the inventory's line.
+        OptionsError: names the group, the option, the given value, the nearest right name, and the inventory's line.
     """
 
     model_config = ConfigDict(
@@ -39,7 +39,7 @@ class Options(BaseModel):
 def _explain(group: type[Options], given: dict[str, Any], error: ValidationError) -> str:
     name = given.get("name")
     subject = f'{group.__name__}(name="{name}")' if isinstance(name, str) else group.__name__
-    # An option that takes one of several groups gives a detail for each of them: they are told as one.
+    # An option that takes one of several groups gives a detail for each of them: they are reported as one.
     problems = "; ".join(dict.fromkeys(_problem(group, detail) for detail in error.errors()))
     line = calling_line()
     return f"{line + ': ' if line else ''}{subject}: {problems}"
@@ -66,12 +66,12 @@ def _problem(group: type[Options], detail: ErrorDetails) -> str:
 
 
 def _expected(group: type[Options], option: str) -> str:
-    """The groups of options that an option takes, by name: `UrlFile or HubFile`."""
+    """The groups that an option accepts, by name: `UrlFile or HubFile`."""
     return " or ".join(kind.__name__ for kind in dict.fromkeys(_kinds(group.model_fields[option].annotation)))
 
 
 def _kinds(annotation: Any) -> Iterator[type]:
-    """The types that an inventory can give; of one that has no option itself, its subtypes."""
+    """The types that an inventory can give; for a type without options of its own, its subtypes."""
     if get_origin(annotation) is Annotated:
         yield from _kinds(get_args(annotation)[0])
     elif arguments := get_args(annotation):

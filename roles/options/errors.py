@@ -1,4 +1,4 @@
-"""The one error that a mistake in an inventory ends in."""
+"""The one error for every mistake in an inventory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 class OptionsError(SystemExit):
-    """What an inventory declares cannot be: the message names what, where and how to fix it.
+    """The inventory declares something invalid: the message names what, where and how to fix it.
 
-    A `SystemExit`, because pyinfra executes inventory files and prints any other exception (but its own, which
-    the options do not import) as a traceback. Uncaught, it prints its message on stderr and exits with status 1.
+    A `SystemExit`, because pyinfra executes inventory files and prints any other exception as a traceback (except its
+    own, which the options do not import). Uncaught, it prints its message on stderr and exits with status 1.
     """
 
     def __init__(self, message: str) -> None:
@@ -26,7 +26,7 @@ class OptionsError(SystemExit):
 def calling_line() -> str:
     """`file:line` of the innermost frame outside this package and its libraries: the inventory's own line.
 
-    Empty where there is none (an interactive session).
+    Empty if there is none (an interactive session).
     """
     frame = sys._getframe(1)
     while frame is not None:

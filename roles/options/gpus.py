@@ -10,15 +10,15 @@ from roles.options.base import Many, Options
 from roles.options.values import Seconds
 
 GpuUuid = Annotated[str, StringConstraints(pattern=r"^(GPU|MIG)-[0-9a-f-]{8,40}$")]
-"""A card as `nvidia-smi -L` (or `rocminfo`) names it. Unlike its number it stays the same over reboots and rebuilds."""
+"""A card as `nvidia-smi -L` (or `rocminfo`) names it. Unlike its number, it survives reboots and rebuilds."""
 
 
 class Gpus(Options):
-    """The cards of one server. Its unit gets their device files and waits for them when it starts."""
+    """The cards of one server. Its unit gets their device files and waits for them at its start."""
 
     vendor: Literal["nvidia", "amd"] = "nvidia"
-    """Whose driver runs them."""
+    """The vendor of their driver."""
     uuids: Many[GpuUuid] = ()
     """The cards, by UUID (`nvidia-smi -L`); none = all of the host."""
     wait: Annotated[Seconds, Field(le=3600)] = 120
-    """Seconds that a start waits for the driver, the cards, and the memory that it wants of them."""
+    """Seconds that a start waits for the driver, the cards, and the memory that it needs on them."""

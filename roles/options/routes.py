@@ -1,4 +1,4 @@
-"""Routes: which public model name is answered by which provider."""
+"""Routes: which provider answers which public model name."""
 
 from __future__ import annotations
 
@@ -23,63 +23,63 @@ class Deployment(Options):
     order: Annotated[int, Field(ge=1)] = 1
     """Deployments of a higher order are used only while all of the lower ones fail."""
     rpm: Annotated[int, Field(ge=1)] | None = None
-    """Requests that it may get within a minute; further ones go to the others, or are refused with 429. Each
-    verification asks a few times too, and waits for the next minute where they are used up."""
+    """Most requests within a minute; further ones go to the other deployments, or are refused with 429. Each
+    verification sends a few requests too; if they are used up, it waits for the next minute."""
     tpm: Annotated[int, Field(ge=1)] | None = None
-    """Tokens that it may be asked to take and give within a minute, likewise."""
+    """Most tokens, of requests and answers, within a minute, likewise."""
     max_parallel_requests: Annotated[int, Field(ge=1)] | None = None
-    """Requests that it may be answering at the same time, likewise: nothing waits for a free place."""
+    """Most requests at the same time, likewise: requests do not queue for a free place."""
     timeout: Seconds | None = None
-    """Seconds that an answer of it may take; none = the gateway's `request_timeout`."""
+    """Seconds that one of its answers may take; none = the gateway's `request_timeout`."""
     stream_timeout: Seconds | None = None
-    """Seconds that a streamed answer of it may pause, at its beginning or later; none = as `timeout`."""
+    """Seconds that one of its streamed answers may pause, at its beginning or later; none = as `timeout`."""
     tags: Many[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]] = ()
-    """It answers requests that carry one of these tags; with `default` also those that carry none."""
+    """It answers requests with one of these tags; with `default` also requests without tags."""
 
 
 class Probe(Options):
-    """The question that the verifier asks a route."""
+    """The verifier's question to a route."""
 
     prompt: str = PROMPT
-    """What is asked; of a reranker, what the documents are compared with."""
+    """The question; for a reranker, what the documents are compared with."""
     documents: Many[str] = ()
-    """What a reranker is to put in order, in any order but the right one; for no other mode."""
+    """Documents for a reranker to sort, in any order but the right one; not for other modes."""
     expects: str | None = None
-    """Words that the answer (of a reranker, the best document) must hold, upper and lower case alike; none = any words
-    will do."""
+    """Words that the answer (of a reranker, the best document) must contain, ignoring case; none = any words will
+    do."""
     max_tokens: Annotated[int, Field(ge=1)] = 64
-    """Longest answer, in tokens. Reasoning models need room to think before they speak."""
+    """Longest answer, in tokens. Reasoning models need room to think before they answer."""
     timeout: Seconds = 120
     """Seconds that one answer may take."""
 
 
 class Route(Options):
-    """A public model name and what answers it."""
+    """A public model name and its deployments."""
 
     name: ModelName
-    """The name that clients ask for."""
+    """The model name in clients' requests."""
     deployments: Annotated[Many[Deployment], Field(min_length=1)]
-    """Who answers, in order."""
+    """The deployments that answer, in order."""
     fallbacks: Many[ModelName] = ()
-    """Public names that are asked, in order, when every deployment of this one fails; none = the gateway's
+    """Public names to try, in order, when every deployment of this one fails; none = the gateway's
     `default_fallbacks`."""
     context_window_fallbacks: Many[ModelName] = ()
-    """Public names that are asked, in order, when a request is too long for this one; none = `fallbacks`."""
+    """Public names to try, in order, when a request is too long for this one; none = `fallbacks`."""
     content_policy_fallbacks: Many[ModelName] = ()
-    """Public names that are asked, in order, when this one refuses a request for its content; none = `fallbacks`."""
+    """Public names to try, in order, when this one refuses a request for its content; none = `fallbacks`."""
     mode: Mode = "chat"
-    """What kind of requests it answers."""
+    """The kind of requests that it answers."""
     context_size: Annotated[int, Field(ge=1)] | None = None
-    """Tokens that a request to it may have, as clients are told; none = they are not told."""
+    """Most tokens of a request, as published to clients; none = not published."""
     tools: bool | None = None
-    """Whether it can call tools, as clients are told; none = they are not told. What is promised is verified."""
+    """Whether it can call tools, as published to clients; none = not published. What is published is verified."""
     structured_outputs: bool | None = None
-    """Whether it answers by a JSON schema where a request asks for that, as clients are told; none = they are not told.
-    What is promised is verified."""
+    """Whether it answers by a JSON schema if a request asks for that, as published to clients; none = not published.
+    What is published is verified."""
     vision: bool | None = None
-    """Whether it takes images, as clients are told; none = they are not told."""
+    """Whether it accepts images, as published to clients; none = not published."""
     probe: Probe | None = None
-    """How the verifier verifies it; none = by a question that fits its mode."""
+    """The verifier's question; none = one that fits its mode."""
 
     @property
     def asked(self) -> Probe:

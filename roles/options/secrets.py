@@ -1,4 +1,4 @@
-"""Secrets: declared by where they come from, never by what they are."""
+"""Secrets: declared by their source, never by their value."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from roles.options.base import Options
 from roles.options.errors import OptionsError
 
 MINIMUM_LENGTH = 16
-"""Characters. A generation's name is a digest over its bytes and readable by every user of the host: a secret
-must be too long to be guessed from it."""
+"""Characters. A generation's name is a digest over its bytes, and every user of the host can read it: a secret must
+be too long to be guessed from it."""
 
 
 class Secret(Options):
-    """Something that only the host's 0600 files and the process that needs it may hold."""
+    """A value that only the host's 0600 files and the process that needs it may contain."""
 
     def source(self) -> str:
-        """Where the value comes from, for messages and printed plans. Never the value."""
+        """The source of the value, for messages and printed plans. Never the value."""
         raise NotImplementedError
 
 
 class GivenSecret(Secret):
-    """One whose value the control machine can read."""
+    """A secret whose value the control machine can read."""
 
     def reveal(self) -> str:
         """The value, read now on the control machine.
 
         Raises:
-            OptionsError: it is missing, too short, or holds a line break.
+            OptionsError: it is missing, too short, or contains a line break.
         """
         raise NotImplementedError
 
@@ -68,7 +68,7 @@ class FileSecret(GivenSecret):
     """Read from a file of the control machine (its first line): `FileSecret("~/.secrets/master-key")`."""
 
     path: str
-    """Path of the file; `~` is the home of who runs pyinfra."""
+    """Path of the file; `~` is the home of the user who runs pyinfra."""
 
     def __init__(self, path: str) -> None:
         Options.__init__(self, path=path)

@@ -34,12 +34,12 @@ class Service(Options):
 
     @property
     def is_local(self) -> bool:
-        """Whether the processes of its own host alone reach it."""
+        """Whether only processes on its own host can reach it."""
         return IPv4Address(self.bind).is_loopback
 
     @property
     def addresses(self) -> tuple[tuple[BindAddress, Port], ...]:
-        """All that its processes listen on."""
+        """All addresses and ports that its processes listen on."""
         return ((self.bind, self.port),)
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class Provider(Service):
 
     @property
     def cards(self) -> Gpus | None:
-        """The cards that it means to use, whether the inventory names them or what is installed implies them."""
+        """The cards that it uses, whether the inventory names them or the installed build implies them."""
         return self.gpus
 
     def served(self) -> tuple[ModelName, ...]:
@@ -62,12 +62,12 @@ class Provider(Service):
         raise NotImplementedError
 
     def gpu_memory_share(self) -> float | None:
-        """The share of each card's memory that it takes for itself at its start; none = it takes what it needs."""
+        """The share of each card's memory that it reserves at its start; none = it takes what it needs."""
         return None
 
 
 class KeyedProvider(Provider):
-    """A provider that can ask for a key. Ollama cannot."""
+    """A provider that can require a key. Ollama cannot."""
 
     api_key: SerializeAsAny[Secret] = GeneratedSecret()
     """The key that requests to it must carry; the gateway sends it. None given = made on the host, once."""
@@ -77,17 +77,17 @@ class Gateway(Service):
     """The one endpoint in front of all providers."""
 
     default_fallbacks: Many[ModelName] = ()
-    """Public names that are asked, in order, when a route fails that names no `fallbacks` of its own; those of another
-    mode than the route's are left out."""
+    """Public names to try, in order, when a route without `fallbacks` of its own fails; names of another mode than the
+    route's are left out."""
 
 
 class Cache(Service):
-    """What the gateway remembers answers in, and shares with other gateways: who rests, and who has had how much."""
+    """The gateway's cache for answers; gateways also share their state in it: cooldowns and used-up limits."""
 
     password: SerializeAsAny[Secret] = GeneratedSecret()
     """The password that requests to it must carry; none given = made on the host, once."""
     responses: Literal["always", "on-request"] = "always"
-    """Whether an answer is remembered and given again to the same request: unless the request says
-    `"cache": {"no-cache": true}`, or only if it says `"cache": {"use-cache": true}`."""
+    """Whether a repeated request gets the cached answer: unless the request says `"cache": {"no-cache": true}`, or only
+    if it says `"cache": {"use-cache": true}`."""
     ttl: Seconds = 600
-    """Seconds that an answer is remembered."""
+    """Seconds that an answer is cached."""

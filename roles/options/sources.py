@@ -1,4 +1,4 @@
-"""Where files, source trees and models come from. Every one is pinned by what it holds."""
+"""Sources of files, source trees and models. Each is pinned by its content."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def _stays_below(path: str) -> str:
 RelativePath = Annotated[str, AfterValidator(_stays_below)]
 
 _LONGEST_NAME = 240
-"""Bytes. What Linux takes, with room for what marks a file that has not come whole."""
+"""Bytes. The longest name in Linux, less room for the suffix of an incomplete file."""
 
 
 def _names_a_file(address: str) -> str:
-    """Its last part is what the file is called on the host."""
+    """Its last part is the file's name on the host."""
     name = address.split("?", 1)[0].rsplit("/", 1)[-1]
     if name in ("", ".", "..") or not name.isprintable() or "\\" in name or len(name.encode()) > _LONGEST_NAME:
         raise ValueError(f"{address[:_LONGEST_NAME]!r} does not end in the name of a file")
@@ -37,7 +37,7 @@ FileUrl = Annotated[Url, AfterValidator(_names_a_file)]
 
 
 class UrlFile(Options):
-    """A file by address and digest."""
+    """A file, by address and digest."""
 
     url: FileUrl
     """Address of the file."""
@@ -53,7 +53,7 @@ class LocalFile(Options):
     """A file of the control machine, sent to the host once, by digest."""
 
     path: Annotated[str, AfterValidator(_names_a_file)]
-    """Path of the file; `~` is the home of who runs pyinfra."""
+    """Path of the file; `~` is the home of the user who runs pyinfra."""
     sha256: Sha256
     """Digest of its bytes, as `sha256sum` prints it."""
 
@@ -63,10 +63,10 @@ class LocalFile(Options):
 
 
 class TextFile(Options):
-    """A text of the control machine that becomes part of what is deployed: a template, a list of packages."""
+    """A text of the control machine that becomes part of the deployment: a template, a list of packages."""
 
     path: str
-    """Path of the file; `~` is the home of who runs pyinfra."""
+    """Path of the file; `~` is the home of the user who runs pyinfra."""
 
     def __init__(self, path: str) -> None:
         Options.__init__(self, path=path)
@@ -75,7 +75,7 @@ class TextFile(Options):
         """Its content, read now.
 
         Raises:
-            OptionsError: it cannot be read, or is no text.
+            OptionsError: it cannot be read, or is not text.
         """
         try:
             return Path(self.path).expanduser().read_text()
@@ -85,14 +85,14 @@ class TextFile(Options):
 
 
 class UrlArchive(UrlFile):
-    """A source tree in a tar archive by address and digest."""
+    """A source tree in a tar archive, by address and digest."""
 
     subdirectory: RelativePath | None = None
     """Folder of the source tree below the archive's single top folder; none = the top folder itself."""
 
 
 class PythonSdist(Options):
-    """A source tree that a Python source distribution carries, from the host's configured package index."""
+    """A source tree in a Python source distribution, from the host's configured package index."""
 
     package: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     """Name of the package."""
@@ -108,7 +108,7 @@ class _OnHub(Options):
     repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     """`organisation/model`."""
     revision: Revision
-    """Commit, branch or tag. A branch or tag is resolved when the model is fetched, and stays what it was then."""
+    """Commit, branch or tag. A branch or tag is resolved when the model is fetched, and then stays at that commit."""
     token: SerializeAsAny[GivenSecret] | None = None
     """Access token, for gated repositories."""
     endpoint: Url = "https://huggingface.co"
@@ -121,7 +121,7 @@ class HubFile(_OnHub):
     file: Annotated[RelativePath, AfterValidator(_names_a_file)]
     """Path of the file in the repository."""
     sha256: Sha256 | None = None
-    """Digest of the file, as the Hub shows it for large files; none = what the Hub says of that revision."""
+    """Digest of the file, as the Hub shows it for large files; none = the Hub's digest for that revision."""
 
     @property
     def filename(self) -> str:
@@ -132,7 +132,7 @@ class HubModel(_OnHub):
     """A whole model repository on a Hugging Face Hub (or mirror)."""
 
     files: Annotated[Many[str], Field(min_length=1)] = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
-    """The files wanted, as shell patterns over their paths."""
+    """The wanted files, as shell patterns over their paths."""
 
 
 GgufSource = UrlFile | HubFile | LocalFile

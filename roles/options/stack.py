@@ -18,7 +18,7 @@ class SystemScope(Options):
 
 
 class UserScope(Options):
-    """Units of one user's own manager, files under that user's XDG folders: needs no root once lingering is on."""
+    """Units of one user's own manager, files under that user's XDG folders: needs no root once lingering is enabled."""
 
     user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
     """Login name; pyinfra connects as this user."""
@@ -42,12 +42,12 @@ class Stack(Options):
     aliases: dict[ModelName, ModelName] = Field(default_factory=dict)
     """Further public names: alias → public name or other alias."""
     cache: SerializeAsAny[Cache] | None = None
-    """What the gateway remembers answers in; none = it asks a provider each time, and shares nothing."""
+    """The gateway's cache; none = every request goes to a provider, and no state is shared."""
     services: Many[SerializeAsAny[Service]] = ()
-    """Further services beside those, such as an exporter of metrics: they run and are verified, and no route needs
+    """Further services beside those, such as an exporter of metrics: they run and are verified, but no route needs
     them."""
     scope: SystemScope | UserScope = SystemScope()
-    """Whose systemd runs it."""
+    """Which systemd manager runs it."""
     verification: Verification = Verification()
     """How the host verifies itself."""
 
@@ -69,19 +69,19 @@ class Stack(Options):
         return next(route for route in self.routes if route.name == self.public_name(name))
 
     def fallbacks_of(self, route: Route) -> tuple[ModelName, ...]:
-        """The routes that are asked when all deployments of one fail."""
+        """The routes to try when all deployments of one fail."""
         default = [name for name in self.gateway.default_fallbacks if self.route(name).mode == route.mode]
         names = [self.public_name(name) for name in route.fallbacks or default]
         return tuple(name for name in dict.fromkeys(names) if name != route.name)
 
     def context_window_fallbacks_of(self, route: Route) -> tuple[ModelName, ...]:
-        """The routes that are asked when a request is too long for one: none that says of itself that it is no longer
-        than that one."""
+        """The routes to try when a request is too long for one: without those whose declared context is no longer than
+        that one's."""
         names = route.context_window_fallbacks or self.fallbacks_of(route)
         return tuple(self.public_name(name) for name in names if not self._is_no_longer(self.route(name), route))
 
     def content_policy_fallbacks_of(self, route: Route) -> tuple[ModelName, ...]:
-        """The routes that are asked when one refuses a request for its content."""
+        """The routes to try when one refuses a request for its content."""
         return tuple(self.public_name(name) for name in route.content_policy_fallbacks or self.fallbacks_of(route))
 
     @staticmethod
@@ -231,7 +231,7 @@ class Stack(Options):
 
     @model_validator(mode="after")
     def _context_windows_grow(self) -> Stack:
-        """A request that was too long for a route is too long for it when it comes back."""
+        """A request that was too long for a route is still too long for it if a fallback leads back."""
 
         def follow(path: tuple[ModelName, ...]) -> None:
             for name in self.route(path[-1]).context_window_fallbacks:

@@ -1,4 +1,4 @@
-"""Compile: stack → host plan. Pure: no host and no secret is read, and of files our own templates and locks alone."""
+"""Compile: stack → host plan. Pure: it reads no host and no secret, and no files but our own templates and locks."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from roles.plan.model import Backend, Beside, DeploymentPlan, HostPlan, Install,
 from roles.plan.watch import WATCH_TIMER, watch_plan
 
 PACKAGES = "packages.yaml"
-"""Path, below the generation, of the list of the Debian packages that it runs from."""
+"""Path, below the generation, of the list of the Debian packages that it needs."""
 
 
 @dataclass(frozen=True)
 class HostContext:
-    """What any service may know of the host when it plans its part. Providers and caches know no more."""
+    """What any service may know of the host when it plans its part. Providers and caches get no more than this."""
 
     layout: Layout
 
 
 @dataclass(frozen=True)
 class GatewayContext(HostContext):
-    """What the gateway may know: all that it stands in front of.
+    """What the gateway may know: everything behind it.
 
     Attributes:
         routes: all of them.
         backends: the providers.
         aliases: alias → public name, flattened.
-        cache: what it remembers answers in, and that service's part of the plan.
+        cache: the service that caches its answers, and that service's part of the plan.
     """
 
     routes: tuple[RoutePlan, ...]
@@ -44,14 +44,14 @@ class GatewayContext(HostContext):
 
 @dataclass(frozen=True)
 class BesideContext(HostContext):
-    """What a service beside providers, cache and gateway may know: the servers of all of those."""
+    """What a service beside providers, cache and gateway may know: the servers of all of these."""
 
     servers: tuple[ServerUnit, ...]
 
 
 Planner = Callable[[Any, Any], ServicePlan]
-"""A service room's `plan(options, context)`. The context is a `HostContext`; for a gateway, and for a service beside
-the others, the one that is made for it."""
+"""A service room's `plan(options, context)`. The context is a `HostContext`, or a subclass of it for a gateway or for a
+service beside the others."""
 
 
 def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> HostPlan:
@@ -109,7 +109,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
                 beside=[each for service, part in services for each in _beside(service, part)],
                 routes=routes,
             ),
-            # For the verifier, which is to see that they are still there.
+            # For the verifier, which must check that they are still installed.
             PACKAGES: "".join(["packages:\n", *(f"- {package}\n" for package in packages)]),
         },
         units=units,
@@ -134,7 +134,7 @@ def _planner(service: Service, planners: Mapping[type[Service], Planner]) -> Pla
 
 
 def _merged_installs(parts: Sequence[ServicePlan]) -> tuple[Install, ...]:
-    """Every install once, each after the ones it needs. Services share an install by its name."""
+    """Every install once, each after the ones it needs. Services share an install by using its name."""
     merged: dict[str, Install] = {}
     for part in parts:
         for install in part.installs:
@@ -161,7 +161,7 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
         first = next(other for other in stack.routes if same in _models_at_providers(stack, other))
         deployments.append(
             DeploymentPlan(
-                # Of each id LiteLLM keeps one record: two routes to the same model would share it.
+                # LiteLLM keeps one record per id: two routes to the same model would share it.
                 id=same if route is first else f"{same}/{route.name}",
                 backend=backend,
                 model=model,
@@ -184,5 +184,5 @@ def _models_at_providers(stack: Stack, route: Route) -> list[str]:
 
 
 def _model_of(stack: Stack, deployment: Deployment) -> str:
-    # With several, the stack has made sure that one is named.
+    # If it serves several, the stack has made sure that one is named.
     return deployment.model or stack.provider(deployment.provider).served()[0]

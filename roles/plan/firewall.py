@@ -1,7 +1,7 @@
-"""What asks for no login is closed to the other users of the host: nftables looks at who opens a connection.
+"""Ports that require no login are closed to the host's other users: nftables matches on the connecting user.
 
-It is a table of our own, which takes nothing from whatever other rules there are and adds nothing to them but refusals.
-Only root can have one: in user scope there is none.
+The rules are in a table of our own. It changes no other rules, and adds nothing but refusals. Only root can create one:
+in user scope there is none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from roles.plan.unit_file import DIGEST_PLACEHOLDER, GATEWAY_INSTANCES
 GATEWAY_USER = "ai-backend-gateway"
 FRONT_USER = "ai-backend-front"
 LOADER_USER = "ai-backend-loader"
-"""Those who call what is closed to others. Of systemd's dynamic users none has a number before it runs."""
+"""The users that call what is closed to others. A dynamic user of systemd has no uid before its unit runs."""
 
 FIREWALL_UNIT = "ai-backend-firewall.service"
 _RULES = "firewall.nft"
@@ -27,7 +27,7 @@ _START_SECONDS = 30
 
 
 def firewall_plan(layout: Layout, servers: Sequence[ServerUnit]) -> ServicePlan | None:
-    """The rules, and the task that loads them before all that they close; none = in user scope."""
+    """The rules, and the task that loads them before the services that they close; none in user scope."""
     if layout.scope == "user":
         return None
     closed = [server for server in servers if server.callers is not None]
@@ -42,7 +42,7 @@ def firewall_plan(layout: Layout, servers: Sequence[ServerUnit]) -> ServicePlan 
             rules=_RULES,
             table=" ".join(_TABLE),
             listing=" ".join(listing),
-            # All instances that there may be: another number of them is no change of this unit.
+            # All instances that there may be: then a change of their number does not change this unit.
             closed_units=list(dict.fromkeys([*GATEWAY_INSTANCES, *(server.name for server in closed)])),
             runtime_folder=runtime_folder(FIREWALL_UNIT),
             digest_variable=DIGEST_VARIABLE,

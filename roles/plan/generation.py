@@ -1,13 +1,13 @@
-"""Resolve: host plan + what the host is + secrets → the exact bytes of a generation. Pure but for the secrets.
+"""Resolve: host plan + facts of the host + secrets → the exact bytes of a generation. Pure but for the secrets.
 
-Three kinds of digest come out of it, all SHA-256:
+It computes three kinds of digest, all SHA-256:
 
 - an install's: over its recipe, the platform facts it depends on, and the digests of the installs it needs. Its folder
   is named by it;
 - a unit's: over the unit file, its environment, the files it reads and the installs it runs from. The process carries
-  it in its environment, so what *runs* can be compared with what is wanted. It stands in the unit file and not in the
-  environment file: a process that systemd restarts by itself after the switch, but before systemd reads the unit files
-  again, takes the new environment file and the old command, and must show the old digest;
+  it in its environment, so the *running* state can be compared with the wanted one. It is in the unit file, not in the
+  environment file. systemd may restart a process by itself after the switch, but before it reads the unit files again.
+  Such a process gets the new environment file and the old command, and must show the old digest;
 - the generation's: over all of its files and links. Its folder is named by it.
 """
 
@@ -27,7 +27,7 @@ from roles.plan.recipes import Json
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
 
 _SHOWN_DIGITS = 16
-"""Hexadecimal digits of a digest in folder names: 64 bits, for a few hundred folders on one host."""
+"""Hexadecimal digits of a digest in folder names: 64 bits, for a few hundred folders per host."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RenderedFile:
 
 @dataclass(frozen=True)
 class ResolvedInstall:
-    """An install and the folder that it gets on this host."""
+    """An install and its folder on this host."""
 
     install: Install
     digest: str
@@ -73,9 +73,9 @@ def resolve(
     """The generation of a plan on a host.
 
     Args:
-        platform: what the host is: machine (`x86_64`), os (`debian-12`), python (`3.11.2`), cpu (digest of its flags),
+        platform: facts of the host: machine (`x86_64`), os (`debian-12`), python (`3.11.2`), cpu (digest of its flags),
             gpu (architectures of its cards as a compiler takes them, e.g. `86;89`).
-        reveal: how a secret's value is read.
+        reveal: reads a secret's value.
     """
     installs = _resolve_installs(plan, platform)
     files = {
@@ -110,7 +110,7 @@ def resolve(
 
 
 def _activation(units: Sequence[Unit], digests: Mapping[str, str]) -> bytes:
-    """The units in the order of the plan, each with what its process must carry, and how it is stopped and awaited."""
+    """The units in the order of the plan, each with its digest and with how it is stopped and waited for."""
     file = ActivationFile(units=tuple(_activated(unit, digests[unit.name]) for unit in units))
     return f"{json.dumps(written(file), indent=2)}\n".encode()
 
@@ -166,7 +166,7 @@ def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> di
 
 
 def _fill_in(value: Json, meanings: Mapping[str, str]) -> Json:
-    """Put what `@name@` means in its place, in every string of a value."""
+    """Replace `@name@` by its meaning in every string of a value."""
     if isinstance(value, str):
         for name, meaning in meanings.items():
             value = value.replace(f"@{name}@", meaning)

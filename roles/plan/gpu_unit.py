@@ -14,24 +14,24 @@ from roles.plan.unit_file import DIGEST_PLACEHOLDER, GPU_UNIT
 from roles.plan.verifier import PATH
 
 GPU_PROGRAM = "bin/gpu"
-"""Path below the generation of the program by which units wait for their cards, and people may ask about them."""
+"""Path below the generation of the program by which units wait for their cards. People may run it too."""
 
 
 def gpu_plan(layout: Layout, all_gpus: Sequence[Gpus]) -> ServicePlan | None:
-    """What a host needs on account of its cards; none = it uses none.
+    """What a host needs for its cards; none = it uses none.
 
-    A unit's device policy is settled when it starts: one that starts before the driver is loaded never sees the cards.
-    So a unit of its own waits for them. In user scope nobody has such a policy, and each service waits for itself.
+    systemd fixes a unit's device policy at its start: a unit that starts before the driver is loaded never sees the
+    cards. So a separate unit waits for them. User scope has no such policy, and each service waits for itself.
     """
     if not all_gpus:
         return None
     source = (files("roles") / "host" / "programs" / "gpu.py").read_text()
-    # Root may call it, and it looks for the driver's tools.
+    # Root may run it, and it looks for the driver's tools.
     program = {GPU_PROGRAM: f"#!/usr/bin/env -S PATH={PATH} /usr/bin/python3 -I -S\n{source}"}
     if layout.scope == "user":
         return ServicePlan(units=(), files=program)
     waits = list(dict.fromkeys(all_gpus))
-    # Each may take somewhat longer: see `LAST_LOOK_SECONDS` there.
+    # Each may take a little longer: see `LAST_LOOK_SECONDS` in the program.
     timeout = sum(gpus.wait + 30 for gpus in waits)
     unit = TaskUnit(
         name=GPU_UNIT,

@@ -1,4 +1,4 @@
-"""Where things lie on a host: the same tree in system scope and, under XDG folders, in user scope."""
+"""Paths on a host: the same tree in system scope and, under XDG folders, in user scope."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from roles.options import SystemScope, UserScope
 
 @dataclass(frozen=True)
 class Layout:
-    """Absolute paths of one host. Nothing else in the project spells one."""
+    """Absolute paths on one host. No other module spells one out."""
 
     scope: Literal["system", "user"]
     user: str
-    """Who owns the tree and runs the units' manager: `root`, or the user of a user scope."""
+    """The owner of the tree and of the units' manager: `root`, or the user of a user scope."""
     config: str
     """Symbolic link to the current generation."""
     generations: str
-    """One folder a generation. Beside `config`, thus on the root file system: systemd reads unit files before it
+    """One folder per generation. Beside `config`, thus on the root file system: systemd reads unit files before it
     mounts /var."""
     installs: str
     """`<kind>/<digest>`: environments, builds, releases."""
@@ -27,7 +27,7 @@ class Layout:
     cache: str
     """Package and compiler caches, build trees: may be removed at any time."""
     units: str
-    """Where the systemd manager looks for unit files."""
+    """The systemd manager's folder for unit files."""
 
     @property
     def models(self) -> str:
@@ -38,12 +38,12 @@ class Layout:
         return f"{self.state}/secrets"
 
     def secret_file(self, unit: str) -> str:
-        """Where a secret lies that is made on the host for a unit and those who call it."""
+        """Path of a secret that is made on the host for a unit and its callers."""
         return f"{self.secrets}/{unit.removesuffix('.service')}.env"
 
     @property
     def disks(self) -> tuple[str, ...]:
-        """The folders that may lie on file systems of their own, and must not fill up."""
+        """The folders that may be on file systems of their own, and must not fill up."""
         return (self.generations, self.installs, self.state, self.cache)
 
     @property
@@ -52,7 +52,7 @@ class Layout:
         return "multi-user.target" if self.scope == "system" else "default.target"
 
     def install(self, name: str) -> str:
-        """The install of that name in the current generation: a path that outlives its content."""
+        """Path of the install of that name in the current generation: it stays the same when the install changes."""
         return f"{self.config}/install/{name}"
 
     def install_root(self, kind: str) -> str:

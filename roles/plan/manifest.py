@@ -1,4 +1,4 @@
-"""The manifest: what the verifier needs to know of a host plan, made from its own units, backends and routes."""
+"""The manifest: what the verifier needs to know of a host plan, derived from its units, backends and routes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roles.plan.model import Backend, Beside, GatewayPlan, RoutePlan, ServerUnit
 from roles.plan.templates import render
 
 _AS_SYSTEMD = ("systemd-run", "--quiet", "--wait", "--pipe", "--collect")
-"""The verifier's unit may look at processes and files, and not at the kernel's rules: systemd runs what does."""
+"""The verifier's unit may read processes and files, but not the kernel's rules: systemd runs what reads those."""
 
 
 def manifest_files(
@@ -148,8 +148,8 @@ def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
 
 
 def _is_shared_out(route: RoutePlan) -> bool:
-    """Whether each request goes to any of the first deployments by their weights alone. Limits are not to be used up by
-    a verification of that."""
+    """Whether each request goes to one of the first deployments by their weights alone. A verification of that must not
+    use up limits."""
     options = [deployment.options for deployment in route.deployments]
     first = [each for each in options if each.order == min(other.order for other in options)]
     plain = not any(each.rpm or each.tpm or each.max_parallel_requests or each.tags for each in options)

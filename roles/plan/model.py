@@ -1,7 +1,7 @@
 """The host plan: everything that a stack means for one host, as plain data.
 
-A plan is made without a host and without secrets: it can be printed, compared and kept. What depends on the host
-(its Python, its processor) or is secret is filled in by `roles.plan.generation.resolve`.
+A plan is made without a host and without secrets: it can be printed, compared and stored.
+`roles.plan.generation.resolve` fills in what is secret or depends on the host (its Python, its processor).
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ EnvValue: TypeAlias = str | GivenSecret
 MEGABYTE = 10**6
 
 STOP_SECONDS = 60
-"""How long a unit's stop may take before systemd kills it, where nothing else is said."""
+"""How long a unit's stop may take before systemd kills it, unless set otherwise."""
 
 
 @dataclass(frozen=True)
 class Install:
-    """Something that is installed once into a folder named by its digest, beside what runs.
+    """Something that is installed once, into a folder named by its digest, beside what is running.
 
     Attributes:
-        name: what units call it: `<config>/install/<name>` leads to its folder.
-        title: what people read while it is made.
-        recipe: all that its content depends on; its type says which installer makes it.
+        name: its name in units: `<config>/install/<name>` links to its folder.
+        title: shown to people while it is made.
+        recipe: everything that its content depends on; its type says which installer makes it.
         needs: names of the installs that its recipe refers to.
         platform: facts of the host that its content depends on too.
         disk: bytes that it takes in the installs' folder, roughly, as measured on Debian 12.
@@ -57,7 +57,7 @@ class Install:
 @dataclass(frozen=True)
 class Endpoint:
     """Where a unit listens: the TCP port that it must own on address `bind`, and an address on its own host that gives
-    status 200 once it can answer, or a `redis://` one that answers a PING."""
+    status 200 once it is ready, or a `redis://` one that answers a PING."""
 
     bind: str
     port: int
@@ -66,7 +66,7 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """A systemd unit, and all that its process depends on: one of the four types below.
+    """A systemd unit, and everything that its process depends on: one of the four types below.
 
     Attributes:
         name: file name, e.g. `llama-server@native.service`.
@@ -74,9 +74,9 @@ class Unit:
         environment: the variables of its `environment_file`, which has mode 0600; empty = it has none.
         reads: files of the generation that the process reads when it starts.
         installs: names of the installs that it runs from.
-        start_timeout: seconds that a server may take to its first answer, and a task between two signs of progress.
+        start_timeout: seconds that a server may take until its first answer, and a task between two signs of progress.
         stop_timeout: seconds that its stop may take.
-        user: the system user that it runs as; none = one that systemd makes for as long as it runs.
+        user: the system user that it runs as; none = a dynamic one, which exists only while it runs.
     """
 
     kind: ClassVar[Literal["server", "task", "timer", "triggered"]]
@@ -103,15 +103,15 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerUnit(Unit):
-    """It runs for ever and answers at its endpoint.
+    """It runs permanently and answers at its endpoint.
 
     Attributes:
-        callers: the users, besides root, that may connect to it from this host, as it asks for no login; none = it asks
-            for one, whoever connects.
-        drain: how it is relieved of its work before it is restarted. Units with one are restarted one after the other.
-        live: how it is given a change of its `live_environment` while it runs.
-        live_environment: further variables of its `environment_file`, which it reads at its start too: a change of them
-            does not restart it.
+        callers: the users, besides root, that may connect to it from this host, as it requires no login; none = it
+            requires one from every caller.
+        drain: how its requests are drained before a restart. Units with one are restarted one after the other.
+        live: how a change of its `live_environment` is applied while it runs.
+        live_environment: further variables of its `environment_file`, which it also reads at its start: a change of
+            them does not restart it.
     """
 
     kind = "server"
@@ -129,11 +129,11 @@ class ServerUnit(Unit):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskUnit(Unit):
-    """It does something and ends, and stays active: it leaves the digest that it ran with in its `done_file`.
+    """It does something and ends, but stays active: it writes the digest that it ran with to its `done_file`.
 
     Attributes:
-        effect_command: prints what it has brought about. It leaves that beside its `done_file`, and has to do its work
-            again where the command prints something else; empty = nobody looks.
+        effect_command: prints its effect. The task writes that beside its `done_file`, and must run again if the
+            command prints something else; empty = the effect is not checked.
         last: it is restarted once all others run what they should.
     """
 
@@ -144,20 +144,20 @@ class TaskUnit(Unit):
 
     @property
     def done_file(self) -> str:
-        """Where it leaves its digest, below the folder for runtime files of its systemd manager."""
+        """Where it writes its digest, below its systemd manager's folder for runtime files."""
         return f"{runtime_folder(self.name)}/done"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TimerUnit(Unit):
-    """It starts another unit, again and again. It has no process, and so shows no digest."""
+    """It starts another unit at intervals. It has no process, and so shows no digest."""
 
     kind = "timer"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TriggeredUnit(Unit):
-    """A timer starts it and nobody else, and nobody waits for it."""
+    """Only a timer starts it, and no deploy waits for it."""
 
     kind = "triggered"
 
@@ -170,21 +170,21 @@ def runtime_folder(unit: str) -> str:
 STAGED_FOLDER = "@generation@"
 STAGED_PORT = "@port@"
 STAGED_PORTS = (61000, 61009)
-"""First and last of the ports on which a gateway is tried out: beyond those that the kernel gives to connections."""
+"""First and last of the ports for trying out a gateway: beyond those that the kernel gives to connections."""
 
 
 @dataclass(frozen=True)
 class Staging:
-    """A trial of the gateway beside the one that runs, before the host is switched to its generation.
+    """A trial of the gateway beside the running one, before the host is switched to its generation.
 
     Attributes:
         unit: name of the transient unit.
         text: its unit file, with `STAGED_FOLDER` for the new generation's folder and `STAGED_PORT` for a spare port.
-        environment: name of the install with the Python that asks it.
-        verifier: name of the install with what is run there.
-        ready_path: gives status 200 once it can answer.
+        environment: name of the install with the Python that sends the requests.
+        verifier: name of the install with the program that Python runs.
+        ready_path: gives status 200 once it is ready.
         start_timeout: seconds that it may take until then.
-        gateways: the units that it tries out: where they run what they should, there is nothing to try.
+        gateways: the units that it tries out: if they run what they should, no trial is needed.
     """
 
     unit: str
@@ -198,14 +198,14 @@ class Staging:
 
 @dataclass(frozen=True)
 class Login:
-    """The secret that a service asks its callers for: given by the inventory, or made on the host for both sides. The
-    two processes that need it know it by variables of their own names.
+    """The secret that a service requires from its callers: given by the inventory, or made on the host for both sides.
+    The two processes that need it know it by variables with names of their own.
 
     Attributes:
-        file: where it lies if it is made on the host. Its name must tell the unit, and so the variables: another kind
-            of server gets another file, and none is left that lacks one.
-        server_variable: by which the service takes it.
-        client_variable: by which the gateway takes it.
+        file: its path if it is made on the host. Its name must identify the unit, and so the variables: a different
+            kind of server then gets a different file, and no old file remains that lacks a variable.
+        server_variable: the service's name for it.
+        client_variable: the gateway's name for it.
     """
 
     secret: Secret
@@ -226,7 +226,7 @@ class Login:
         return tuple(variable.path for variable in self.generated)
 
     def given(self, variable: str) -> dict[str, EnvValue]:
-        """What goes into a process's own environment file, under that name."""
+        """The variables of a process's own environment file, under that name."""
         return {variable: self.secret} if isinstance(self.secret, GivenSecret) else {}
 
 
@@ -241,11 +241,11 @@ class Backend:
         kept_models: the models that it keeps outside of installs.
         tasks: the units without which it does not serve all of its models.
         gpus: the cards that it uses.
-        weights: the models of which it has one in the memory of its cards; empty = that is not known.
-        prefixes: LiteLLM's provider prefix for each mode that it has; for chats one that keeps tools and templates.
-        api_base: address as those prefixes want it, with or without `/v1`.
-        models: the names that requests to it may carry.
-        login: the key that requests to it must carry; none = it cannot ask for one.
+        weights: the models of which one is in the memory of its cards; empty = unknown.
+        prefixes: LiteLLM's provider prefix for each of its modes; for chats one that keeps tools and templates.
+        api_base: address as those prefixes expect it, with or without `/v1`.
+        models: the model names that its requests may use.
+        login: the key that requests to it must carry; none = it cannot require one.
     """
 
     provider: str
@@ -285,15 +285,15 @@ class GatewayPlan:
     Attributes:
         endpoint: the unit that clients talk to.
         instances: the units behind it.
-        url: base URL of the endpoint, as the host itself reaches it.
-        key_file: environment file with the key that clients send: below the generation, or absolute where it is none of
-            its files.
-        instance_key_file: that with the key that the instances ask for.
-        instance_url: one of the instances.
-        cooldown: seconds for which it passes over a backend after a failure.
-        cache_cooldown: seconds for which it leaves its cache alone after failures.
+        url: base URL of the endpoint, from the host itself.
+        key_file: environment file with the clients' key: below the generation, or absolute if it is not one of the
+            generation's files.
+        instance_key_file: that with the key that the instances require.
+        instance_url: the URL of one of the instances.
+        cooldown: seconds for which it skips a backend after a failure.
+        cache_cooldown: seconds for which it does not use its cache after failures.
         shares_by_weight: a request goes to any of a route's first deployments, by their weights.
-        front: how the endpoint is asked about the instances.
+        front: how to ask the endpoint about the instances.
     """
 
     endpoint: ServerUnit
@@ -319,26 +319,26 @@ class ServicePlan:
     installs: tuple[Install, ...] = ()
     packages: tuple[str, ...] = ()
     keep_off: tuple[str, ...] = ()
-    """Units that those packages bring, enable and start, and that must not run: ours run instead of them."""
+    """Units that those packages bring, enable and start, and that must not run: ours replace them."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Path below the generation → text."""
     generated_secrets: tuple[GeneratedVariable, ...] = ()
     backend: Backend | None = None
-    """What a provider is for the gateway."""
+    """How the gateway reaches a provider."""
     gateway: GatewayPlan | None = None
-    """What a gateway is for the verifier."""
+    """What the verifier needs to know of a gateway."""
     kind: str = ""
-    """What a service beside those is called in the manifest."""
+    """The manifest's name for any other service."""
     traits: Traits = PLAIN
-    """How such a service behaves; a backend has its own."""
+    """How such a service behaves; a backend has its own traits."""
     login: Login | None = None
-    """What a cache asks the gateway for; a backend has its own."""
+    """The secret that a cache requires from the gateway; a backend has its own."""
     gpus: Gpus | None = None
     """The cards that it uses."""
     staging: Staging | None = None
     """How the gateway is tried out."""
     prune_commands: tuple[tuple[str, ...], ...] = ()
-    """Commands that free what it keeps and nobody declares any more, and say what they freed."""
+    """Commands that free what it keeps but is no longer declared, and report what they freed."""
 
     @property
     def servers(self) -> tuple[ServerUnit, ...]:
@@ -351,7 +351,7 @@ class ServicePlan:
 
 @dataclass(frozen=True)
 class DeploymentPlan:
-    """One deployment of a route: `id` is LiteLLM's `model_info.id`, by which an answer tells who gave it."""
+    """One deployment of a route: `id` is LiteLLM's `model_info.id`, which identifies the origin of an answer."""
 
     id: str
     backend: Backend
@@ -361,7 +361,7 @@ class DeploymentPlan:
 
 @dataclass(frozen=True)
 class RoutePlan:
-    """A public name, resolved: who answers, what leads to it, where it falls back to."""
+    """A public name, resolved: its deployments, its aliases, its fallbacks."""
 
     name: str
     deployments: tuple[DeploymentPlan, ...]
@@ -389,7 +389,7 @@ class HostPlan:
     units: tuple[Unit, ...]
     generated_secrets: tuple[GeneratedVariable, ...]
     gpus: tuple[Gpus, ...]
-    """The cards that the host must have, one entry a service that uses any."""
+    """The cards that the host must have, one entry per service that uses any."""
     staging: Staging | None
     """How the gateway is tried out before the host is switched."""
     prune_commands: tuple[tuple[str, ...], ...]

@@ -1,4 +1,4 @@
-"""Models as part of a host plan: each in a folder of its own, shared by all that name the same."""
+"""Models as part of a host plan: each in its own folder, shared by all servers that name the same one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from roles.plan.recipes import HubModelRecipe, ModelRecipe, SentModelRecipe
 
 
 def model_install(source: GgufSource | HubModel) -> Install:
-    """The install of a model. Its name comes from its source, so that engines which serve the same model share it."""
+    """The install of a model. Its name comes from its source, so that engines share a model that both serve."""
     match source:
         case UrlFile():
             return Install(
@@ -43,5 +43,5 @@ def _from_hub(source: HubFile | HubModel, files: list[str], sha256: str | None) 
 
 
 def _name(shown: str, identity: str) -> str:
-    """A name that a person recognises, and that two different models never share."""
+    """A name that people recognise, and that two different models never share."""
     return f"model-{shown}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"

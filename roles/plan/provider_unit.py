@@ -1,4 +1,4 @@
-"""The unit of a provider, and the provider as the gateway reaches it: what all model servers have in common."""
+"""A provider's unit, and the provider as the gateway reaches it: what all model servers have in common."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from roles.plan.unit_file import unit_file
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a kind of model server is spoken to.
+    """How to talk to a kind of model server.
 
     Attributes:
         kind: its name in the manifest.
-        prefixes: LiteLLM's provider prefix for each mode that it has; for chats one that keeps tools and templates.
+        prefixes: LiteLLM's provider prefix for each of its modes; for chats one that keeps tools and templates.
         api_path: what follows the address in `api_base`.
-        ready_path: gives status 200, to anybody, once it can answer.
-        key_variable: the variable from which it takes the key that it asks for.
+        ready_path: gives status 200 once it is ready, without a key.
+        key_variable: the variable from which it reads the key that it requires.
         traits: how it behaves, for the verifier.
     """
 
@@ -56,17 +56,17 @@ def provider_plan(
     weights: Sequence[CardWeights] = (),
     kept_models: Sequence[KeptModel] = (),
 ) -> ServicePlan:
-    """The plan of a provider that is one unit.
+    """The plan of a provider that consists of one unit.
 
     Args:
         unit: name of its unit.
         template: the unit's template, below `templates`.
         command: the program and its arguments.
-        environment: variables that anybody may see.
+        environment: variables that are not secret.
         installs: what it runs from.
         packages: Debian packages that making or running it needs.
         stop_seconds: how long a stop may take before systemd kills it.
-        reaches_out: it fetches something from elsewhere while it runs.
+        reaches_out: it fetches something from other hosts while it runs.
         reads: files that the process reads from the generation: path → text.
         weights, kept_models: as in `Backend`.
     """
@@ -134,7 +134,7 @@ def _login(provider: Provider, context: HostContext, dialect: Dialect, unit: str
 
 
 def _card_packages(gpus: Gpus | None) -> tuple[str, ...]:
-    """Debian's udev makes the group `render` and gives it AMD's device files; without it the unit has no such group."""
+    """Debian's udev creates the group `render` and gives it AMD's device files; without it the unit lacks the group."""
     return ("udev",) if gpus and gpus.vendor == "amd" else ()
 
 

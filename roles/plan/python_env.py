@@ -17,7 +17,7 @@ def read_lock(room: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Indexes:
-    """Where the packages of an environment come from, if not from the package index that the host is set up with.
+    """Sources of an environment's packages, if not the package index that the host is configured with.
 
     Attributes:
         index: an index to use instead.
@@ -56,17 +56,17 @@ def python_env(
     """An environment with exactly what a lock pins.
 
     Args:
-        name: what units call it.
-        package: the package that it is made for, which must then be there in that version.
-        requirements: hash-locked requirements, all of them: nothing is resolved on the host.
+        name: its name in units.
+        package: the package that it is made for; afterwards it must be installed in that version.
+        requirements: hash-locked requirements, all of them: the host resolves nothing.
         disk: see `Install`.
         work_disk: see `Install`.
-        build_requirements: hash-locked requirements that source packages are built with; empty = no source package.
+        build_requirements: hash-locked requirements for building source packages; empty = no source package.
         indexes: where packages come from.
         environment: variables for the installation.
         needs: see `Install`.
-        first_try: Python that must run in the new environment before it counts.
-        backend: the backend of llama.cpp that it must bring.
+        first_try: Python code that must run in the new environment before it counts.
+        backend: the backend of llama.cpp that it must have.
     """
     imports = f"from importlib.metadata import version\nassert version('{package}') == '{version}'\n{first_try}"
     return Install(

@@ -1,4 +1,4 @@
-"""Recipes: all that the content of an install depends on, one type for each kind of install.
+"""Recipes: everything that the content of an install depends on, one type for each kind of install.
 
 In each string `@other@` stands for the folder of install `other`, and `@platform:gpu@` for that fact of the host.
 """
@@ -15,13 +15,13 @@ InstallKind: TypeAlias = Literal["python-env", "source-build", "release", "files
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an installer is given."""
+    """What an installer gets."""
 
     kind: ClassVar[InstallKind]
     """Which installer makes it."""
 
     def document(self) -> dict[str, Json]:
-        """As the installer reads it, and the digest of the install covers it: what is none by default is left out."""
+        """The form that the installer reads and the digest covers: without fields that are none by default."""
         return _fields(self)
 
 
@@ -43,7 +43,7 @@ def _json(value: Any) -> Json:
 
 @dataclass(frozen=True)
 class BackendCheck:
-    """What a finished install is asked for: that llama.cpp's backend `name` is among the `libraries`, a folder."""
+    """The check of a finished install: llama.cpp's backend `name` must be among the `libraries`, a folder."""
 
     name: str
     libraries: str
@@ -54,8 +54,8 @@ class PythonEnvRecipe(Recipe):
     """An environment of hash-locked packages.
 
     Attributes:
-        requirements: all of them: nothing is resolved on the host.
-        build_requirements: what source packages are built with; empty = no source package.
+        requirements: all of them: the host resolves nothing.
+        build_requirements: for building source packages; empty = no source package.
         indexes: where packages come from, as uv takes it on its command line.
         environment: variables for the installation.
         check: arguments with which the new Python must run before it counts.
@@ -73,11 +73,11 @@ class PythonEnvRecipe(Recipe):
 
 @dataclass(frozen=True)
 class SourceBuildRecipe(Recipe):
-    """Programs that are compiled.
+    """Programs that are compiled from source.
 
     Attributes:
         source: options of the source tree, with its `type`.
-        targets: what is built.
+        targets: what to build.
         output: folder of the programs, in the build tree and in the install.
         toolkit: the toolkit for cards that it needs.
     """
@@ -97,8 +97,8 @@ class Archive:
     """An archive to unpack.
 
     Attributes:
-        sha256: none = what the list of digests beside it says.
-        strip: folders at its top that are left out.
+        sha256: none = as in the list of digests beside it.
+        strip: number of leading folders to drop.
         into: folder of the install that it is unpacked to.
     """
 
@@ -113,7 +113,7 @@ class ReleaseRecipe(Recipe):
     """Programs that others have compiled.
 
     Attributes:
-        check: a program of it and its arguments, which must run before it counts.
+        check: one of its programs with arguments, which must run before the install counts.
         says: what that must print.
     """
 
@@ -127,7 +127,7 @@ class ReleaseRecipe(Recipe):
 
 @dataclass(frozen=True)
 class FilesRecipe(Recipe):
-    """Texts, by their paths."""
+    """Text files, by their paths."""
 
     kind = "files"
 
@@ -136,7 +136,7 @@ class FilesRecipe(Recipe):
 
 @dataclass(frozen=True)
 class ModelRecipe(Recipe):
-    """A model's file by address."""
+    """A model's file, by address."""
 
     kind = "model"
 
@@ -161,7 +161,7 @@ class HubModelRecipe(Recipe):
 
     Attributes:
         files: shell patterns over their paths.
-        sha256: digest of the file where it is one; none = what the Hub says.
+        sha256: digest of the file if it is a single one; none = as the Hub says.
     """
 
     kind = "hub-model"

@@ -1,4 +1,4 @@
-"""The rooms that are known: each service registers itself here, with what plans it, and all else is found from that."""
+"""The known rooms: each service registers itself here with its planners, and everything else is derived from that."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Room:
     """A service's room.
 
     Attributes:
-        name: of its folder, and of that of its templates.
-        planners: which function plans which of its types of service.
+        name: of its folder, and of its templates' folder.
+        planners: which function plans each of its service types.
     """
 
     name: str
@@ -28,11 +28,11 @@ _ROOMS: dict[str, Room] = {}
 
 
 def register(name: str, planners: Mapping[type[Service], Planner], templates: Path | None = None) -> Room:
-    """Make a room known: the one line by which its package becomes a part of the project.
+    """Make a room known: the one line by which its package becomes part of the project.
 
     Args:
         name: of its folder.
-        planners: which function plans which of its types of service.
+        planners: which function plans each of its service types.
         templates: the folder of its templates; none = `templates/<name>/` of the project.
 
     Raises:
@@ -46,10 +46,10 @@ def register(name: str, planners: Mapping[type[Service], Planner], templates: Pa
 
 
 def rooms() -> tuple[Room, ...]:
-    """All rooms that were imported so far, by name: who imported which first is no order."""
+    """All rooms imported so far, sorted by name: the order of imports does not matter."""
     return tuple(_ROOMS[name] for name in sorted(_ROOMS))
 
 
 def planners() -> dict[type[Service], Planner]:
-    """Which function plans which type of service, of all rooms."""
+    """Which function plans which type of service, for all rooms."""
     return {service: planner for room in rooms() for service, planner in room.planners.items()}

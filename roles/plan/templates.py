@@ -1,7 +1,7 @@
-"""Jinja2 over the project's `templates/` folder, wherever the project is installed and whatever the working folder.
+"""Jinja2 over the project's `templates/` folder, wherever the project is installed, in any working folder.
 
-What several share lies in it, a service's own in `templates/<room>/`. A room of elsewhere brings a folder of its own,
-whose templates are called alike: `<room>/<template>`.
+Shared templates are in that folder itself, a service's own in `templates/<room>/`. A room from outside the project
+brings its own folder; its templates have names of the same form: `<room>/<template>`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def systemd_assignment(name: str, value: str) -> str:
 
 
 def _command_line(arguments: Sequence[str]) -> str:
-    """A command over several lines: the program, then each option with its value on a line of its own."""
+    """A command over several lines: the program, then each option with its value on its own line."""
     program, *rest = [systemd_quote(argument) for argument in arguments]
     lines = [program]
     for argument in rest:
@@ -57,7 +57,7 @@ def _to_yaml(value: object) -> str:
 
 
 _OF_ROOMS: dict[str, BaseLoader] = {}
-"""Room of elsewhere → its templates."""
+"""Room from outside the project → its templates."""
 
 
 def add_templates(room: str, folder: Path) -> None:
@@ -82,5 +82,5 @@ def _environment() -> Environment:
 
 
 def render(template: str, **values: object) -> str:
-    """The text of `templates/<template>`; a value that the template names and nobody gave is an error."""
+    """The text of `templates/<template>`; a name in the template without a value is an error."""
     return _environment().get_template(template).render(**values)

@@ -11,13 +11,13 @@ from roles.plan.model import STOP_SECONDS, EnvValue
 from roles.plan.templates import render
 
 DIGEST_PLACEHOLDER = "@digest@"
-"""Stands in a unit's text for its digest, which is known only once all that it covers is."""
+"""Placeholder in a unit's text for its digest, which is known only once all that it covers is known."""
 
 GATEWAY_INSTANCES = ("litellm@a.service", "litellm@b.service")
-"""The gateway's processes behind its front: all that there may be."""
+"""The gateway's processes behind its front: the most that there may be."""
 
 GPU_UNIT = "ai-backend-gpu.service"
-"""The unit that gets the graphics cards ready, before all that use them."""
+"""The unit that prepares the graphics cards before the units that use them start."""
 
 
 def unit_file(
@@ -43,19 +43,19 @@ def unit_file(
 
     Args:
         unit: the unit's full name.
-        command: the program and its arguments, as the process is to get them.
-        environment: variables that anybody may see.
+        command: the program and its arguments, exactly as the process must get them.
+        environment: variables that are not secret.
         secrets: variables that go into the unit's 0600 environment file.
         environment_files: further ones, outside of the generation: secrets that are made on the host.
         gpus: the cards that it may use and waits for at its start.
-        gpu_memory_share: the share of each card's memory that it waits for too.
+        gpu_memory_share: the share of each card's memory that it also waits for.
         memory_max: bound on the memory of all its processes: a `MemorySize`, or a share of the host's as `25%`.
-        before_gateway: at boot it starts before the gateway. Said here and not there, so that a further provider is no
-            change of the gateway's unit.
+        before_gateway: at boot it starts before the gateway. This is set here and not there, so that a further provider
+            does not change the gateway's unit.
         stop_seconds: how long a stop may take before systemd kills it.
-        loopback_only: it neither answers nor asks anybody outside of this host.
-        user: the system user that it runs as in system scope; none = one that systemd makes for as long as it runs.
-        more: what the template itself asks for.
+        loopback_only: it neither accepts connections from other hosts nor opens any to them.
+        user: the system user that it runs as in system scope; none = a dynamic one, which exists only while it runs.
+        more: further values for the template itself.
     """
     return render(
         template,
@@ -74,7 +74,7 @@ def unit_file(
         stop_seconds=stop_seconds,
         loopback_only=loopback_only,
         user=user,
-        # All that there may be: another number of instances is no change of the providers' units.
+        # The most that there may be: then another number of instances does not change the providers' units.
         gateway_units=GATEWAY_INSTANCES if before_gateway else (),
         digest_placeholder=DIGEST_PLACEHOLDER,
         **more,

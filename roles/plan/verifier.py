@@ -1,7 +1,7 @@
 """The verifier as part of a host plan: its own sources and its own few packages, each an install.
 
-Root runs it every quarter of an hour. So it has not the gateway's environment, of more than a hundred packages, and it
-runs no code but its own: no `.pth` file, nothing from the caller's folder, environment or PATH.
+Root runs it every quarter of an hour. So it does not use the gateway's environment of more than a hundred packages. It
+runs only its own code: no `.pth` file, nothing from the caller's folder, environment or PATH.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ ENVIRONMENT = "verifier-env"
 """Names of the two installs."""
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"
-"""Where it finds `systemctl` and the driver's tools."""
+"""Where it looks for `systemctl` and the driver's tools."""
 
 _KEPT_VARIABLES = (
     "TERM", "COLUMNS", "LINES", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "XDG_RUNTIME_DIR",
 )  # fmt: skip
-"""What the caller's environment may tell it: how to print, and where a user's systemd is."""
+"""Variables that it takes from the caller's environment: how to print, and where a user's systemd is."""
 
 
 def verifier_installs() -> tuple[Install, ...]:
@@ -57,7 +57,7 @@ def _sources(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
 
 
 def verifier_arguments(layout: Layout) -> list[str]:
-    """The program and its first arguments, for who has a clean environment already."""
+    """The program and its first arguments, for callers that already have a clean environment."""
     python, start = f"{layout.install(ENVIRONMENT)}/bin/python", f"{layout.install(SOURCES)}/roles/verify/start.py"
     return [python, "-I", "-S", "-B", start, "--config", layout.config]
 

@@ -16,7 +16,7 @@ WATCH_UNIT = "ai-backend-verify.service"
 WATCH_TIMER = "ai-backend-verify.timer"
 WEBHOOK_VARIABLE = "AI_BACKEND_WEBHOOK"
 _LONGEST_RUN = 7200
-"""Seconds. A verification waits for services as long as they may take to start; large models take half an hour."""
+"""Seconds. A verification waits as long as services may take to start; large models take half an hour."""
 
 
 def metrics_file(verification: Verification, layout: Layout) -> str:
@@ -24,7 +24,7 @@ def metrics_file(verification: Verification, layout: Layout) -> str:
 
 
 def watch_plan(verification: Verification, layout: Layout, gpus: Sequence[Gpus]) -> ServicePlan:
-    """The verifier and its two units. All are of the host, and of no service."""
+    """The verifier and its two units. They belong to the host and not to a service."""
     secrets: Mapping[str, EnvValue] = {WEBHOOK_VARIABLE: verification.webhook} if verification.webhook else {}
     textfile = metrics_file(verification, layout)
     service = TriggeredUnit(
@@ -33,7 +33,7 @@ def watch_plan(verification: Verification, layout: Layout, gpus: Sequence[Gpus])
             f"host/{WATCH_UNIT}.j2",
             layout=layout,
             unit=WATCH_UNIT,
-            # Not by the command, which would drop the secret from its environment.
+            # Not through the command, which would drop the secret from its environment.
             command=[*verifier_arguments(layout), "--watch", "--textfile", textfile],
             path=PATH,
             vendors=sorted({each.vendor for each in gpus}),

@@ -1,4 +1,4 @@
-"""Redis: what the gateway remembers answers in, and shares with other gateways."""
+"""Redis: the gateway's cache, in which gateways also share their state."""
 
 from roles.plan import register
 from roles.redis.options import Redis

@@ -1,4 +1,4 @@
-"""Options of Redis. Where Redis has a setting for one, the option has its name."""
+"""Options of Redis. Options for one of Redis's settings have its name."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from roles.options import Cache, MemorySize, Name, Port, Seconds
 
 
 class Redis(Cache):
-    """A Redis server, Debian's, that keeps everything in memory and nothing on disk."""
+    """A Redis server, from Debian, that keeps everything in memory and nothing on disk."""
 
     name: Name = "redis"
     """Name of it in messages and reports."""
     port: Port = 6379
     """TCP port to listen on."""
     maxmemory: MemorySize = "256M"
-    """Memory for what it keeps; when that is full, what was not used for the longest time goes."""
+    """Memory for its data; when that is full, the least recently used entries are removed."""
     start_timeout: Seconds = 30
     """Seconds that it may take from start to its first answer."""

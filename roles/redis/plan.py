@@ -1,4 +1,4 @@
-"""Redis's part of a host plan: Debian's program under a unit of our own."""
+"""Redis's part of a host plan: Debian's program under our own unit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CONFIG = "redis/redis.conf"
 _START = "bin/start-redis"
 _PASSWORD_VARIABLE = "REDIS_PASSWORD"
 _GATEWAYS_VARIABLE = "CACHE_PASSWORD"
-"""LiteLLM takes a variable of the other name for a setting of its own."""
+"""LiteLLM would take a variable of the other name for one of its own settings."""
 
 
 def plan_redis(redis: Redis, context: HostContext) -> ServicePlan:

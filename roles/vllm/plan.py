@@ -19,9 +19,9 @@ from roles.plan import (
 from roles.vllm.options import Vllm, VllmPackage
 
 TRAITS = Traits(
-    # Its workers, by gloo and NCCL.
+    # Its workers connect to each other, by gloo and NCCL.
     talks_to_itself=True,
-    # With several cards PyTorch's store listens on all addresses, whatever it is configured with.
+    # With several cards PyTorch's store listens on all addresses, whatever its configuration.
     listens_elsewhere="PyTorch's own, to be kept behind a firewall",
     fills_cards=True,
 )
@@ -34,16 +34,16 @@ _DIALECT = Dialect(
     traits=TRAITS,
 )
 _GPU_PACKAGES = ("gcc", "libc6-dev", "python3-dev")
-"""Triton compiles launchers for its kernels, when the server starts."""
+"""Triton compiles launchers for its kernels when the server starts."""
 _GPU_ENVIRONMENT = {
-    # Cards are numbered as nvidia-smi numbers them, not by speed.
+    # Number the cards as nvidia-smi does, not by speed.
     "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     "NCCL_SOCKET_IFNAME": "lo",
 }
 _PATH = "/usr/local/cuda/bin:/usr/local/bin:/usr/bin:/bin"
 _SHUTDOWN_SECONDS = 20
 _CPU_PACKAGES = ("libnuma1",)
-"""vLLM's own kernels for processors link to it, and without it fail late and with another message."""
+"""vLLM's own kernels for processors link to it. Without it they fail late and with a misleading message."""
 
 
 def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
@@ -60,9 +60,10 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
         "--host", vllm.bind,
         "--port", str(vllm.port),
         "--served-model-name", vllm.model_name,
-        # A stop lets running requests end for so long. Without it one open stream holds the stop up to its time-out.
+        # On a stop, running requests get this long to end. Without it one open stream delays the stop up to its
+        # time-out.
         "--shutdown-timeout", str(_SHUTDOWN_SECONDS),
-        # These pages ask for no key.
+        # These pages require no key.
         "--disable-fastapi-docs",
         *_options(vllm),
         *(["--chat-template", f"{layout.config}/{template}"] if vllm.chat_template else []),
@@ -76,16 +77,16 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
         template="vllm/vllm.service.j2",
         command=command,
         environment={
-            # Models are fetched by the deploy, and nothing else is to leave the host.
+            # The deploy fetches the models, and nothing else may leave the host.
             "HF_HUB_OFFLINE": "1",
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",
-            # Should it crash, its log has where each of its threads was.
+            # If it crashes, its log shows where each of its threads was.
             "PYTHONFAULTHANDLER": "1",
             # Compiled kernels of vLLM, and in its home those of Triton and the driver.
             "HOME": cache,
             "VLLM_CACHE_ROOT": f"{cache}/vllm",
-            # Its processes talk to each other, and else over the host's own address, where anybody can reach them.
+            # Its processes talk to each other, otherwise over the host's own address, which anyone can reach.
             "GLOO_SOCKET_IFNAME": "lo",
             **(_GPU_ENVIRONMENT if vllm.gpus else {}),
             # It looks for compilers beside its Python.

@@ -1,7 +1,8 @@
-"""Names from outside, and folders by handle: what a server or an archive names never leads out of its own folder.
+"""Names from outside, and folders by handle: a name from a server or an archive never leads out of its own folder.
 
-Whatever is named by others (a Hub's list, an archive, an address, a list of digests) becomes a path only by `parts_of`.
-Root works in folders that others can write only through `Folder`, which follows no link whatever happens meanwhile.
+Every name from outside (a Hub's list, an archive, an address, a list of digests) becomes a path by `parts_of` only.
+In folders that others can write, root works through `Folder` only, which follows no link even if links change
+meanwhile.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
 from roles.host.programs.console import HostError
 
 REVISION_FILE = ".revision.json"
-"""Which commit the files are of: what a branch or tag led to when they were fetched."""
+"""The commit of the files: what a branch or tag led to when they were fetched."""
 PART = ".part"
-"""What the name of a file ends with until all of it has come."""
+"""Suffix of a file's name until the file is complete."""
 
 _LONGEST_PART, _LONGEST_PATH = 255, 4000
-"""Bytes. The longest name and, with room for the folder above, the longest path that Linux takes."""
+"""Bytes. The longest name, and the longest path (with room for the folder above) that Linux accepts."""
 _DEEPEST = 100
-"""Folders below each other."""
+"""Deepest nesting of folders."""
 _SHOWN = 120
 
 _SAFELY = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -35,25 +36,25 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | _SAFELY
 
 
 def shown(name: object) -> str:
-    """A name from outside for a message: on one line, of bounded length, without what drives a terminal."""
+    """A name from outside for a message: on one line, shortened, without characters that control a terminal."""
     text = ascii(name)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def one_line(words: object) -> str:
-    """What a server says, for a message: likewise, but without quotes."""
+    """Words of a server for a message: the same, but without quotes."""
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in str(words)).split())
     return text if len(text) <= 2 * _SHOWN else f"{text[: 2 * _SHOWN]}..."
 
 
 def parts_of(name: object, where: str) -> tuple[str, ...]:
-    """The relative path that a name from outside stands for.
+    """The relative path for a name from outside.
 
     Args:
-        where: what gave the name, for the message.
+        where: the origin of the name, for the message.
 
     Raises:
-        HostError: it could lead elsewhere, cannot be a name here, or is one that this project keeps to itself.
+        HostError: it could lead elsewhere, is not a valid name here, or is reserved by this project.
     """
     why = _fault(name)
     if why:
@@ -77,7 +78,7 @@ def _fault(name: object) -> str | None:
         return "one of its parts is empty"
     if "\\" in name:
         return "a backslash separates folders elsewhere"
-    # Cc, Cf: control and invisible characters, those that turn the direction of writing among them.
+    # Cc, Cf: control and invisible characters, including those that change the text direction.
     if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in name):
         return "it holds a control character"
     if max(map(len, encoded)) > _LONGEST_PART or len(name.encode()) > _LONGEST_PATH or len(parts) > _DEEPEST:
@@ -88,7 +89,7 @@ def _fault(name: object) -> str | None:
 
 
 class Listing:
-    """The names of one list: none twice, no two that some file system takes for one, none below what is no folder."""
+    """The names of one list: none twice, no two that some file system takes for one, none below a non-folder."""
 
     def __init__(self, where: str) -> None:
         self._where = where
@@ -97,10 +98,10 @@ class Listing:
         self._files: set[tuple[str, ...]] = set()
 
     def add(self, parts: tuple[str, ...], *, folder: bool = False) -> None:
-        """Take a name in.
+        """Add a name.
 
         Raises:
-            HostError: it collides with one that is there already.
+            HostError: it collides with an earlier one.
         """
         for length in range(1, len(parts) + 1):
             path = parts[:length]
@@ -121,10 +122,10 @@ class Listing:
 
 
 class Folder:
-    """A folder by handle. What is done below it follows no link and touches nothing that is elsewhere too."""
+    """A folder by handle. Work below it follows no link and touches no file that has a name elsewhere too."""
 
     def __init__(self, path: Path, descriptor: int | None = None) -> None:
-        """Open the folder at a path that nobody else can change."""
+        """Open the folder at a path that no other user can change."""
         self.path = path
         self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY) if descriptor is None else descriptor
 
@@ -139,7 +140,7 @@ class Folder:
 
     @contextlib.contextmanager
     def below(self, parts: Iterable[str], *, make: bool = False) -> Iterator[Folder]:
-        """The folder that the parts lead to, each of them a folder itself; `make` = make what is missing."""
+        """The folder at the end of the parts, each of them a folder itself; `make` = create the missing ones."""
         path, descriptor = self.path, os.dup(self._descriptor)
         try:
             for part in parts:
@@ -154,7 +155,7 @@ class Folder:
             os.close(descriptor)
 
     def size(self, name: str) -> int | None:
-        """Bytes of a regular file; none = there is nothing of that name."""
+        """Bytes of a regular file; none = nothing has that name."""
         try:
             found = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False)
         except FileNotFoundError:
@@ -166,19 +167,19 @@ class Folder:
         return os.fdopen(self._file(name, os.O_RDONLY), "rb")
 
     def append(self, name: str, *, anew: bool = False) -> BinaryIO:
-        """Open a file to write at its end, made where it is missing; `anew` = emptied first."""
+        """Open a file for appending, created if missing; `anew` = emptied first."""
         file = os.fdopen(self._file(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
         if anew:
             file.truncate(0)
         return file
 
     def write(self, name: str, mode: int = 0o644) -> BinaryIO:
-        """Make a file that is not there yet."""
+        """Create a file that does not exist yet."""
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, mode, dir_fd=self._descriptor)
         return os.fdopen(descriptor, "wb")
 
     def link(self, name: str, target: str) -> None:
-        """Make a symbolic link. Nothing here follows it."""
+        """Create a symbolic link. Nothing here follows it."""
         os.symlink(target, name, dir_fd=self._descriptor)
 
     def remove(self, name: str) -> None:
@@ -194,7 +195,7 @@ class Folder:
         os.rename(old, new, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
 
     def _file(self, name: str, flags: int) -> int:
-        # O_NONBLOCK: a pipe that somebody laid there would keep us waiting for its other end.
+        # O_NONBLOCK: opening a named pipe would otherwise block until its other end is opened.
         descriptor = self._open(name, flags | os.O_NONBLOCK | _SAFELY, self._descriptor, self.path / name)
         try:
             self._check(os.fstat(descriptor), name)

@@ -1,6 +1,7 @@
-"""Running what others have written: as the user who builds, in a unit of its own, writing to its own folder alone.
+"""Running third-party code: as the build user, in its own unit, with write access to its own folders only.
 
-The unit lies in memory and goes by itself. Its client, `systemd-run`, waits for it and keeps the host lock meanwhile.
+The unit is transient and disappears by itself. Its client, `systemd-run`, waits for it and keeps the host lock
+meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 _UNIT = "ai-backend-build-"
-"""How the names of the units begin."""
+"""Prefix of the units' names."""
 _FRAME = (
     "NoNewPrivileges=yes",
     "ProtectSystem=strict",
@@ -34,10 +35,10 @@ _FRAME = (
     "SystemCallArchitectures=native",
     "SystemCallFilter=@system-service",
     "SystemCallErrorNumber=EPERM",
-    # A compiler or an unpacked program that goes wild takes neither the servers' memory nor the host's processes.
+    # A runaway compiler or unpacked program takes neither the servers' memory nor all of the host's processes.
     "MemoryMax=80%",
     "TasksMax=8192",
-    # All that it started ends with it: nothing is left that could change what it made.
+    # All processes that it started end with it: none is left that could change its output.
     "KillMode=control-group",
     "TimeoutStopSec=10",
 )
@@ -55,18 +56,18 @@ except OSError as error:
 def confined_command(
     account: pwd.struct_passwd, writable: Iterable[Path], *, network: bool, devices: bool, folder: Path
 ) -> list[str]:
-    """What runs a command, sent to its standard input by `sent`, in a unit of its own.
+    """The command that runs another command in its own unit; `sent` passes that other command on standard input.
 
     Args:
         writable: the folders that it may write to.
-        network: without it there is not even the host's loopback.
-        devices: let it see the cards.
+        network: without it there is no network, not even the host's loopback.
+        devices: give it access to the cards.
     """
     frame = [
         *_FRAME,
         f"PrivateNetwork={'no' if network else 'yes'}",
         f"PrivateDevices={'no' if devices else 'yes'}",
-        # What is fetched may be declared to come from a folder of somebody's home.
+        # A download may be declared to come from a folder in a home.
         f"ProtectHome={'read-only' if network else 'yes'}",
         *(f"ReadWritePaths={path}" for path in writable),
     ]
@@ -80,10 +81,10 @@ def confined_command(
 
 
 def sent(command: Sequence[str], environment: Mapping[str, str]) -> bytes:
-    """The command and its variables. On the command line every user of the host could read them, of a unit too."""
+    """The command and its variables. A command line would expose them to every user of the host; so would a unit's."""
     return json.dumps({"command": list(command), "environment": dict(environment)}).encode()
 
 
 def stop_leftovers() -> None:
-    """Stop the units of a run whose client was killed too, so that nobody waits for them."""
+    """Stop the units of a run whose client was killed too, so that no step waits for them."""
     subprocess.run(["systemctl", "stop", f"{_UNIT}*.service"], capture_output=True, check=False)

@@ -1,4 +1,4 @@
-"""What a host program says to people, and how it fails."""
+"""How a host program reports progress and failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROGRESS_SECONDS = 5
 
 
 _NOTED = 80
-"""Characters of a step's output that are shown as its progress."""
+"""Characters of a step's output to show as its progress."""
 
 
 class HostError(Exception):
@@ -30,7 +30,7 @@ _REMEDIES = {
 
 
 def described(error: HostError | OSError) -> str:
-    """Of what the system refused: where, why, and what to do."""
+    """The message for a refusal by the system: where, why, and what to do."""
     if isinstance(error, HostError):
         return str(error)
     where = f"{error.filename}: " if error.filename else ""
@@ -39,7 +39,7 @@ def described(error: HostError | OSError) -> str:
 
 
 def say(message: str) -> None:
-    """Tell whoever started the program. When nobody listens any more, it goes on to its end all the same."""
+    """Print a message for people. If the output is closed, the program still runs to its end."""
     with contextlib.suppress(OSError):
         print(message, flush=True)
 
@@ -55,10 +55,10 @@ def megabytes(size: float) -> str:
 
 
 class Progress:
-    """Says every few seconds how far a long step is, while the `with` block runs.
+    """Reports every few seconds how far a long step is, while the `with` block runs.
 
     Args:
-        how_far: asked each time; none = what was last noted.
+        how_far: called each time; none = the last note.
     """
 
     def __init__(self, title: str, how_far: Callable[[], str] | None = None) -> None:
@@ -80,7 +80,7 @@ class Progress:
         self._thread.join()
 
     def note(self, line: str) -> None:
-        """Remember how far the step is: a line of its output, or the beginning of a long one."""
+        """Remember how far the step is: a line of its output, or the start of a long one."""
         self._noted = line[:_NOTED]
 
     def _last_noted(self) -> str:

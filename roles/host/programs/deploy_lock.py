@@ -1,7 +1,7 @@
-"""The deploy lock: one deploy a host at a time. A folder, since each step of a deploy is a process of its own.
+"""The deploy lock: one deploy per host at a time. It is a folder, as each step of a deploy is a process of its own.
 
-It is there with its holder's name in it, or not at all. One without a readable name is what a full disk left of a
-version before, and holds nothing.
+It exists with its holder's name in it, or not at all. A lock without a readable name was left by an older version on
+a full disk, and blocks nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from roles.host.programs.files import make_folder, sync_folder, write_atomic
 HOLDER = "holder.json"
 _LOCK = "lock"
 _GUARD = ".lock-guard"
-"""Both in the state folder."""
+"""Both are in the state folder."""
 
 
 def main(request: AcquireLock | ReleaseLock) -> None:
@@ -34,14 +34,14 @@ def main(request: AcquireLock | ReleaseLock) -> None:
 
 
 def require(state: str | None, holder_id: str | None) -> None:
-    """End a step whose run does not hold the lock any more.
+    """Stop a step whose run no longer holds the lock.
 
     Args:
-        state: the layout's state folder; none = a program that changes nothing of what the lock protects.
-        holder_id: none = a step of no deploy, which holds none.
+        state: the layout's state folder; none = a program that changes nothing under the lock.
+        holder_id: none = a step outside of a deploy, which holds no lock.
 
     Raises:
-        HostError: the lock is gone, or another's.
+        HostError: the lock is gone, or another run holds it.
     """
     if state is None or holder_id is None:
         return
@@ -55,19 +55,19 @@ def require(state: str | None, holder_id: str | None) -> None:
 
 
 def holder_of(folder: Path) -> dict[str, str] | None:
-    """Who holds the lock; empty = a lock that does not say who, none = there is none."""
+    """The lock's holder; empty = a lock that names none, none = there is no lock."""
     if not folder.is_symlink() and not folder.exists():
         return None
     file = folder / HOLDER
     try:
-        # No more than a regular file: reading another, as a pipe, may never end.
+        # Read regular files only: reading others, such as a pipe, may never end.
         return parse_holder(file.read_bytes() if file.is_file() else b"")
     except OSError:
         return {}
 
 
 def parse_holder(content: bytes) -> dict[str, str]:
-    """Empty where it is none."""
+    """Empty if the content names no holder."""
     try:
         holder = json.loads(content.decode())
         texts = {key: value for key, value in holder.items() if isinstance(value, str)}
@@ -82,7 +82,7 @@ def described(holder: Mapping[str, str]) -> str:
 
 
 def _acquire(folder: Path, holder: Holder, take_over: str | None) -> None:
-    """Make the lock ours, or take it over from a holder that is known to be dead."""
+    """Take the lock, or take it over from a holder that is known to be dead."""
     holder = {**holder, "boot_id": Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
     make_folder(folder.parent)
     with _alone(folder.parent):
@@ -103,13 +103,13 @@ def _acquire(folder: Path, holder: Holder, take_over: str | None) -> None:
         except BaseException as error:
             shutil.rmtree(new, ignore_errors=True)
             if isinstance(error, OSError):
-                error.filename = str(folder)  # by the name that people know
+                error.filename = str(folder)  # the name that people know
             raise
         sync_folder(folder.parent)
 
 
 def _release(folder: Path, holder_id: str | None) -> None:
-    """Remove the lock if it is that holder's; none = whoever's it is."""
+    """Remove the lock if it has that holder; none = any holder."""
     if not folder.parent.is_dir():
         return
     with _alone(folder.parent):
@@ -120,8 +120,8 @@ def _release(folder: Path, holder_id: str | None) -> None:
 
 @contextmanager
 def _alone(state: Path) -> Iterator[None]:
-    """The lock is looked at and changed by one program at a time."""
-    # Nobody else may open it: who can read a file can hold the kernel's lock on it for ever.
+    """Let one program at a time look at the lock and change it."""
+    # Only its owner may open it: anyone who can read a file can hold a kernel lock on it forever.
     descriptor = os.open(state / _GUARD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -131,7 +131,7 @@ def _alone(state: Path) -> Iterator[None]:
 
 
 def _remove(folder: Path) -> None:
-    """Under another name first, so that there is never half a lock; also what runs that were killed here have left."""
+    """Rename it first, so that there is never half a lock; also remove what killed runs have left here."""
     if folder.is_symlink() or folder.exists():
         folder.rename(folder.with_name(f".{_LOCK}-gone-{secrets.token_hex(4)}"))
     for gone in folder.parent.glob(f".{_LOCK}-gone-*"):

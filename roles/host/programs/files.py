@@ -1,4 +1,4 @@
-"""Files that are either the old ones or the new ones, whole and with their mode, whenever the power fails."""
+"""Files that are either old or new, complete and with their mode, even after a power failure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def write_atomic(path: Path, content: bytes, mode: int) -> None:
-    """Replace a file. Its mode is set before it has content, and it is on the disk before it has its name."""
+    """Replace a file. Its mode is set before it has content, and it is on disk before it gets its name."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -24,13 +24,13 @@ def write_atomic(path: Path, content: bytes, mode: int) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            error.filename = str(path)  # a full disk is told without one, and nobody knows the temporary
+            error.filename = str(path)  # the error of a full disk has no name, and the temporary one means nothing
         raise
     sync_folder(path.parent)
 
 
 def link_atomic(path: Path, target: str) -> None:
-    """Make or turn a symbolic link in one step."""
+    """Create or change a symbolic link in one step."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     temporary.symlink_to(target)
     try:
@@ -42,7 +42,7 @@ def link_atomic(path: Path, target: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk."""
+    """Sync a folder's entries to disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -51,7 +51,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path, mode: int = 0o755) -> None:
-    """Make a folder and what is missing above it, whatever the umask."""
+    """Create a folder and its missing parents, whatever the umask."""
     if not folder.parent.exists():
         make_folder(folder.parent)
     if not folder.is_dir():
@@ -60,7 +60,7 @@ def make_folder(folder: Path, mode: int = 0o755) -> None:
 
 
 def make_own_folder(folder: Path) -> None:
-    """Make a folder that nobody else can write. One that somebody can, as an earlier version left it, goes first."""
+    """Create a folder that others cannot write. One that they can write, from an earlier version, is removed first."""
     make_folder(folder.parent)
     if os.path.lexists(folder):
         looked_at = (folder.lstat(), folder.stat()) if folder.is_dir() else ()
@@ -74,7 +74,7 @@ def make_own_folder(folder: Path) -> None:
 
 
 def remove_tree(folder: Path, *, put: Path | None = None) -> None:
-    """Remove a folder, first giving it a name that nothing looks for: a killed removal leaves no half of it in use.
+    """Remove a folder, renamed first to a name that nothing looks for: a killed removal leaves no half of it in use.
 
     Args:
         put: the folder that takes its name at once.
@@ -90,7 +90,7 @@ def remove_tree(folder: Path, *, put: Path | None = None) -> None:
 
 
 def read_text(path: Path) -> str | None:
-    """What is there, bytes that are no text as their escapes; none = it cannot be read."""
+    """The text of a file, with invalid bytes as escapes; none = it cannot be read."""
     try:
         return path.read_text(errors="backslashreplace")
     except OSError:

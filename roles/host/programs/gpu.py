@@ -1,6 +1,6 @@
-"""What GPUs a host has, and the wait until they are there and free: `gpu facts`, `gpu wait`.
+"""A host's GPUs, and the wait until they are present and free: `gpu facts`, `gpu wait`.
 
-Stands alone (imports no other program), as its text is also a generation's `bin/gpu`, which units run before their
+Stands alone (imports no other program), as its text is also a generation's `bin/gpu`. Units run that before their
 server, in the same sandbox. Reads `nvidia-smi`, /proc and /sys; changes nothing.
 """
 
@@ -22,25 +22,25 @@ from pathlib import Path
 from typing import TypedDict
 
 SMI_SECONDS = 30.0
-"""Time for one `nvidia-smi`: with many cards and no persistence daemon it takes more than ten."""
+"""Timeout of one `nvidia-smi`: with many cards and no persistence daemon it takes more than ten."""
 LAST_LOOK_SECONDS = 20.0
-"""Time for all that is asked once a wait is over. Systemd gives units 30 seconds more than they are to wait."""
+"""Time for all queries after a wait is over. systemd gives units 30 seconds more than their wait."""
 POLL_SECONDS = 1.0
 NOTICE_SECONDS = 5.0
-"""Pause between two lines that say what is waited for."""
+"""Pause between two lines that say what the wait is for."""
 
 _FIELDS = (
     "index", "uuid", "name", "pci.bus_id", "memory.total", "memory.reserved", "memory.free", "compute_cap",
     "mig.mode.current", "pstate", "temperature.gpu",
 )  # fmt: skip
-"""Asked of `nvidia-smi --query-gpu`. The last two only because that is where a card says that it needs a reset."""
+"""Fields of `nvidia-smi --query-gpu`. The last two are there only because that is where a card asks for a reset."""
 
 _MIB = 1 << 20
 _NVIDIA, _AMD = "0x10de", "0x1002"
 
 
 class Process(TypedDict):
-    """Who holds memory of a card; name and bytes are none where the driver does not tell."""
+    """A process that uses a card's memory; name and bytes are none if the driver does not report them."""
 
     pid: int
     name: str | None
@@ -51,8 +51,8 @@ class Card(TypedDict):
     """One GPU.
 
     index: NVIDIA's number in the order of PCI addresses, or ROCm's.
-    uuid: as CUDA_VISIBLE_DEVICES or ROCR_VISIBLE_DEVICES takes it; none for AMD's integrated graphics.
-    memory_total: bytes that programs can have: without what the driver keeps, as CUDA counts it.
+    uuid: in the form of CUDA_VISIBLE_DEVICES or ROCR_VISIBLE_DEVICES; none for AMD's integrated graphics.
+    memory_total: bytes available to programs: without the driver's own share, as CUDA counts it.
     compute_capability: `8.9` or `gfx1100`.
     problem: why it cannot be used as a whole card; none = it can.
     """
@@ -69,7 +69,7 @@ class Card(TypedDict):
 
 
 class Driver(TypedDict):
-    """Versions. `agree` is false when the kernel's part and the library are known to differ."""
+    """Versions. `agree` is false if the kernel module and the library are known to differ."""
 
     kernel: str | None
     library: str | None
@@ -78,7 +78,7 @@ class Driver(TypedDict):
 
 
 class Facts(TypedDict):
-    """What `gpu facts` prints. `problem` concerns the host: with it, its cards must be taken for unusable."""
+    """The output of `gpu facts`. `problem` concerns the host: if set, treat its cards as unusable."""
 
     vendor: str | None
     driver: Driver
@@ -87,7 +87,7 @@ class Facts(TypedDict):
 
 
 class GpuError(Exception):
-    """The cards that are wanted cannot be had: the message names what, where and how to fix it."""
+    """The wanted cards are not available: the message names what, where and how to fix it."""
 
 
 def facts(root: Path = Path("/")) -> Facts:
@@ -104,7 +104,7 @@ def facts(root: Path = Path("/")) -> Facts:
 
 
 def cuda_architectures(found: Facts) -> str:
-    """What the cards need compiled: CMAKE_CUDA_ARCHITECTURES (`86;89`), or AMDGPU_TARGETS (`gfx1100`)."""
+    """The compile targets of the cards: CMAKE_CUDA_ARCHITECTURES (`86;89`), or AMDGPU_TARGETS (`gfx1100`)."""
     names = {(card["compute_capability"] or "").replace(".", "") for card in found["cards"]} - {""}
     return ";".join(sorted(names, key=lambda name: (len(name), name)))
 
@@ -152,14 +152,14 @@ _FAILURES = (
         "the NVIDIA driver is too old to be asked ({said}): install driver 525 or newer",
     ),
 )
-"""What `nvidia-smi` is known to say when it fails, and what that means."""
+"""Known error messages of `nvidia-smi`, and their meaning."""
 
 _LOST = ("[GPU is lost]", "[GPU requires reset]", "[Unknown Error]", "ERR!")
-"""Values in place of a figure, of a card that no longer works."""
+"""Values in place of a figure for a card that no longer works."""
 
 
 def _nvidia(root: Path, end: float) -> Facts:
-    """`end`: when all must be asked, by the monotonic clock."""
+    """`end`: deadline for all queries, on the monotonic clock."""
     found = _nothing()
     found["driver"]["kernel"] = _nvidia_kernel_module(root)
     present = found["driver"]["kernel"] is not None or _has_display_device(root, _NVIDIA)
@@ -190,7 +190,7 @@ def _nvidia_kernel_module(root: Path) -> str | None:
 
 
 def _has_display_device(root: Path, vendor: str) -> bool:
-    """Whether the PCI bus has a display or 3D controller of the vendor that is not set aside for a virtual machine."""
+    """Whether the PCI bus has a display or 3D controller of the vendor that is not reserved for a virtual machine."""
     return any(
         _read(device / "vendor") == vendor
         and (_read(device / "class") or "").startswith("0x03")
@@ -200,10 +200,10 @@ def _has_display_device(root: Path, vendor: str) -> bool:
 
 
 def _smi(end: float, *arguments: str) -> str | None:
-    """What `nvidia-smi` says on both streams; none when it did not end in time, `SMI_SECONDS` or until `end`.
+    """Both output streams of `nvidia-smi`; none if it did not end within `SMI_SECONDS` or by `end`.
 
-    A driver in trouble can hold it in the kernel, where no signal ends it: so its output goes to a file (in memory, as
-    the disk may be full), and once it was killed nobody waits for it.
+    A faulty driver can block it in the kernel, where no signal ends it. So its output goes to a file (in memory, as the
+    disk may be full), and after the kill nothing waits for it.
     """
     limit = min(SMI_SECONDS, end - time.monotonic())
     if limit <= 0:
@@ -272,7 +272,7 @@ def _mebibytes(value: str) -> int | None:
 
 
 def _system_memory(root: Path) -> tuple[int | None, int | None]:
-    """Total and available bytes: what a card that shares the system's memory (GB10, Jetson) can have of it."""
+    """Total and available bytes for a card that shares the system's memory (GB10, Jetson)."""
     figures = dict(re.findall(r"^(\w+):\s+(\d+) kB$", _read(root / "proc/meminfo") or "", re.MULTILINE))
     if not {"MemTotal", "MemAvailable"} <= figures.keys():
         return None, None
@@ -280,7 +280,7 @@ def _system_memory(root: Path) -> tuple[int | None, int | None]:
 
 
 def _nvidia_problem(said: str | None, found: Facts) -> str | None:
-    """What keeps the cards of the host from working, in one message."""
+    """Why the host's cards do not work, in one message."""
     if said is None:
         return (
             "nvidia-smi does not answer: the driver hangs. `journalctl -k -g NVRM` says what happened; power the host "
@@ -313,7 +313,7 @@ def _add_versions(driver: Driver, said: str) -> None:
 
 
 def _add_processes(cards: list[Card], root: Path, end: float) -> None:
-    # The name comes last, as it may hold commas.
+    # The name comes last, as it may contain commas.
     said = _smi(end, "--query-compute-apps=gpu_uuid,pid,used_memory,process_name", "--format=csv,noheader,nounits")
     for line in (said or "").splitlines():
         parts = line.split(", ", 3)
@@ -337,7 +337,7 @@ def _amd(root: Path, _end: float) -> Facts:
     found = _nothing()
     nodes = sorted((root / "sys/class/kfd/kfd/topology/nodes").glob("[0-9]*"), key=lambda node: int(node.name))
     for node in nodes:
-        # A node that the unit's DeviceAllow= hides cannot be read.
+        # A node hidden by the unit's DeviceAllow= cannot be read.
         properties = dict(re.findall(r"^(\w+) (\d+)$", _read(node / "properties") or "", re.MULTILINE))
         if int(properties.get("gfx_target_version", 0)) > 0:
             found["cards"].append(_amd_card(len(found["cards"]), node, properties, root))
@@ -405,22 +405,22 @@ def wait(
     poll: float = POLL_SECONDS,
     notice: float = NOTICE_SECONDS,
 ) -> None:
-    """Return once the wanted cards are there, usable, and free enough.
+    """Return once the wanted cards are present, usable, and free enough.
 
     Args:
         vendor: `nvidia` or `amd`.
-        uuids: the cards that are wanted, all of them; empty = those that can be used, at least one.
-        free_share: part of each wanted card's memory that must be free; none = it does not matter. vLLM does not
-            start without its gpu_memory_utilization free, and a server that was killed holds its memory for a while.
-        timeout: seconds; the look that is under way then may take `LAST_LOOK_SECONDS` more.
+        uuids: the wanted cards, all of them; empty = all usable ones, at least one.
+        free_share: share of each wanted card's memory that must be free; none = any. vLLM does not start unless its
+            gpu_memory_utilization is free, and the memory of a killed server stays in use for a while.
+        timeout: seconds; a check that is under way then may take `LAST_LOOK_SECONDS` more.
 
     Raises:
-        GpuError: the time is over, or waiting is pointless.
+        GpuError: the timeout is over, or waiting is pointless.
     """
     started = time.monotonic()
     said = None
     while True:
-        # The last look is what a failure is explained by: on a slow host, too, it has to tell who holds the memory.
+        # The last check explains a failure. It must be able to say who uses the memory, on a slow host too.
         end = max(started + timeout, time.monotonic() + LAST_LOOK_SECONDS)
         found = _READERS[vendor](root, end)
         lack = _host_lack(vendor, found, root) or _cards_lack(found, uuids, free_share)
@@ -440,7 +440,7 @@ def wait(
 
 
 class _Lack:
-    """What is still wanting; `hopeless` = no wait brings it."""
+    """What is still missing; `hopeless` = waiting does not help."""
 
     def __init__(self, message: str, hopeless: bool = False) -> None:
         self.message = message
@@ -457,7 +457,8 @@ def _host_lack(vendor: str, found: Facts, root: Path) -> _Lack | None:
                 "(`modprobe amdgpu`), and does a unit's DeviceAllow= let it through?"
             )
         return _Lack("the host shows no NVIDIA card: is it in `lspci`, and is a driver installed?")
-    # nvidia-smi works without this device file, CUDA does not. Jetson and WSL, whose GPU is on no PCI bus, have none.
+    # Without this device file nvidia-smi works, but CUDA does not. Jetson and WSL have none; their GPU is on no PCI
+    # bus.
     if vendor == "nvidia" and _has_display_device(root, _NVIDIA):
         return _device_file_lack(root / "dev/nvidia-uvm")
     return None

@@ -1,7 +1,7 @@
-"""One program at a time on a host, whoever started it.
+"""One program at a time on a host, whichever run started it.
 
-A run that is killed may leave a step running on the host, which goes on to its end. The next run's steps wait for it,
-and the host's own verification tells nothing of what such a step makes red.
+A killed run may leave a step running on the host, which goes on to its end. The next run's steps wait for it, and
+the host's own verification raises no alarm for what such a step breaks meanwhile.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from roles.host.programs.files import make_folder
 
 _held: set[int] = set()
 _FILE = "turn"
-"""In the state folder. Versions must agree on it: a run of the one before may still be at work."""
+"""In the state folder. All versions must use the same name: a run of the version before may still be at work."""
 _LONGEST = 300
-"""Bytes that are read of what a step says of itself."""
+"""Bytes to read of a step's description."""
 
 
 @contextmanager
 def one_at_a_time(state: str | None, step: str, who: str) -> Iterator[None]:
-    """Have the host lock while the block runs.
+    """Keep the host lock while the block runs.
 
     Args:
         state: the layout's state folder; none = a program that does not need it.
-        step: what is done, for those who wait for it.
-        who: whose run it is.
+        step: what is done, shown to programs that wait.
+        who: who runs it.
     """
     if state is None:
         yield
@@ -39,11 +39,11 @@ def one_at_a_time(state: str | None, step: str, who: str) -> Iterator[None]:
     make_folder(Path(state))
     descriptor = os.open(Path(state, _FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        # Who can read a file can hold the kernel's lock on it for ever; that of a version before was for all to read.
+        # Anyone who can read a file can hold a kernel lock on it forever; the version before left it readable for all.
         os.fchmod(descriptor, 0o600)
         _take(descriptor)
         # Also for the host's own verification, which sees by the file's time that a step has begun.
-        with contextlib.suppress(OSError):  # on a full disk nobody is told, and all else works
+        with contextlib.suppress(OSError):  # on a full disk others do not see the step, and all else works
             os.ftruncate(descriptor, 0)
             now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
             os.pwrite(descriptor, f"{step!r} of {who}, under way since {now}".encode(), 0)
@@ -67,5 +67,5 @@ def _holder(descriptor: int) -> str:
 
 
 def host_lock_descriptors() -> Collection[int]:
-    """Those that children must inherit: should this program be killed, they keep the host lock until they end."""
+    """Descriptors that children must inherit: if this program is killed, they keep the host lock until they end."""
     return _held

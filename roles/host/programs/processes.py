@@ -1,4 +1,4 @@
-"""Running commands on the host, as root or, confined, as the user who may only build."""
+"""Running commands on the host, as root or, confined, as the build user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 100
 
 
 def user_of(name: str | None) -> pwd.struct_passwd | None:
-    """The user that a build runs as; none = who runs this program."""
+    """The user that a build runs as; none = the user of this program."""
     return pwd.getpwnam(name) if name else None
 
 
@@ -39,11 +39,11 @@ def run(
     """Run a command to its end; each line of its output goes to `on_line`.
 
     Args:
-        what: what the command does, for the message when it fails.
-        user: who it runs as, confined in a unit; none = who runs this program, with all that they may.
+        what: what the command does, for the message if it fails.
+        user: the user to run as, confined in a unit; none = the user of this program, with all its rights.
         writable: the folders that the user may write to.
         network: let the user reach other hosts.
-        devices: let the user see the cards.
+        devices: give the user access to the cards.
 
     Raises:
         HostError: it cannot be started or ends with a status other than 0; with the last lines of its output.

@@ -1,4 +1,4 @@
-"""Which TCP ports of an address take connections from here. Changes nothing."""
+"""Which TCP ports of an address accept connections from here. Changes nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from roles.contract.wire import written
 OPEN, REFUSED, SILENT = "open", "refused", "silent"
 
 LONGEST_ANSWER = 1.0
-"""Seconds for a connection. A firewall that drops says nothing for ever."""
+"""Seconds for a connection. A firewall that drops packets never answers."""
 
 
 def reach(addresses: Iterable[tuple[str, int]]) -> list[str]:

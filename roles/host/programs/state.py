@@ -1,4 +1,4 @@
-"""Everything that a deploy must know of a host, read at once and without changing anything."""
+"""Everything that a deploy must know of a host, read in one step without changing anything."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def main(request: ReadState) -> None:
 
 
 def _read(path: str | Path) -> str | None:
-    """A text file; names in it, of processes and their groups, are chosen by whoever runs them, in any bytes."""
+    """A text file. It may contain names of processes and cgroups, which their users choose, in any bytes."""
     try:
         return _decoded(Path(path).read_bytes()).strip(" \n")
     except OSError:
@@ -79,7 +79,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _output(command: Sequence[str]) -> str:
-    """What a command prints; empty where it cannot be run."""
+    """The output of a command; empty if it cannot be run."""
     try:
         return _decoded(subprocess.run(command, capture_output=True, check=False).stdout)
     except OSError:
@@ -92,7 +92,7 @@ def _cards(found: gpu.Facts) -> CardsState:
 
 
 def _platform() -> dict[PlatformKey, str]:
-    # Not platform.freedesktop_os_release(): a Python too old to deploy with must still be able to say so.
+    # Not platform.freedesktop_os_release(): a Python too old for a deploy must still be able to report that.
     lines = (_read("/etc/os-release") or "").splitlines()
     release = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
     flags = next(
@@ -107,7 +107,7 @@ def _platform() -> dict[PlatformKey, str]:
 
 
 def _disk(path: Path) -> DiskState:
-    """The file system that a folder lies on, or will lie on."""
+    """The file system of a folder, also of one that does not exist yet."""
     existing = path
     while not existing.exists():
         existing = existing.parent
@@ -138,7 +138,7 @@ def _tree(config: Path) -> dict[str, tuple[str, int, int]]:
     for parent, folders, names in os.walk(config.resolve()):
         for name in (*names, *(folder for folder in folders if Path(parent, folder).is_symlink())):
             path = Path(parent, name)
-            # One that cannot be read is not as it was written, which is all that matters.
+            # An unreadable file is not as it was written, and only that matters.
             with contextlib.suppress(OSError):
                 status = path.lstat()
                 link = stat.S_ISLNK(status.st_mode)
@@ -151,7 +151,7 @@ def _tree(config: Path) -> dict[str, tuple[str, int, int]]:
 
 
 def _digest_of(path: Path, mode: int) -> str:
-    """Of a regular file; of another, which might never end, none."""
+    """Of a regular file; none for others, as reading them might never end."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if stat.S_ISREG(mode) else ""
 
 
@@ -163,7 +163,7 @@ def _is_private(path: Path) -> bool:
 
 def _complete_installs(roots: Sequence[str]) -> tuple[str, ...]:
     marks = [mark for root in roots for depth in ("*/*", "*") for mark in Path(root).glob(f"{depth}/{INSTALL_MARK}")]
-    # What builds in a folder may write a mark too: it counts where mark and folder are our own.
+    # Code that builds in a folder could write a mark too: a mark counts only if we own both mark and folder.
     return tuple(sorted({str(mark.parent) for mark in marks if {_owner(mark), _owner(mark.parent)} == {os.getuid()}}))
 
 
@@ -174,13 +174,13 @@ def _owner(path: Path) -> int | None:
 
 
 def _damaged_installs(config: Path) -> tuple[str, ...]:
-    """Those of the current generation that do not look as they did when they were made."""
+    """Installs of the current generation that no longer look as they did when they were made."""
     folders = sorted({str(link.readlink()) for link in config.glob("install/*") if link.is_symlink()})
     return tuple(folder for folder in folders if is_damaged(Path(folder)))
 
 
 def _used_installs(generations: Path) -> tuple[str, ...]:
-    """Where the installs of all kept generations lead."""
+    """The installs that all kept generations link to."""
     return tuple(sorted({str(link.readlink()) for link in generations.glob("*/install/*") if link.is_symlink()}))
 
 
@@ -203,7 +203,7 @@ _OWN_CODE = re.compile("^/(memfd:|dev/|SYSV|tmp/|var/|run/)|/[.]cache/")
 
 
 def _outdated_units() -> set[str]:
-    """The services whose processes have loaded code of files that an upgrade has put others in the place of."""
+    """The services whose processes have loaded code from files that an upgrade has replaced."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         unit = _unit_of(process)
@@ -213,12 +213,12 @@ def _outdated_units() -> set[str]:
 
 
 def _replaced_files(process: Path) -> list[str]:
-    """Empty of a process that ends meanwhile."""
+    """Empty for a process that ends meanwhile."""
     return _REPLACED.findall(_read(process / "maps") or "")
 
 
 def _listeners(port: int) -> tuple[str, ...]:
-    """Who listens on a TCP port: the unit or command of each process, `unknown` where it cannot be seen."""
+    """The listeners of a TCP port: the unit or command of each process, `unknown` if it cannot be seen."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for fields in map(str.split, (_read(table) or "").splitlines()[1:]):
@@ -236,8 +236,8 @@ def _holder_of(inode: str) -> str:
 
 
 def _unit_of(process: Path) -> str | None:
-    """The service that a process belongs to. Below a unit that is given to somebody, as each user's manager is, that
-    somebody names the groups, and may name one like a unit of the stack: only those of our own managers count."""
+    """The service of a process. Below a delegated unit, such as each user's manager, its user names the cgroups and may
+    use the name of a unit of the stack: so only cgroups of our own managers count."""
     for line in (_read(process / "cgroup") or "").split("\n"):
         units = [part for part in line.split("/") if part.endswith((".service", ".scope"))]
         own = units[1:2] if units[:1] == [f"user@{os.getuid()}.service"] else units[:1]
@@ -247,12 +247,12 @@ def _unit_of(process: Path) -> str | None:
 
 
 def _shown(name: str) -> str:
-    """A foreign name on one line, each character that is not printable as its escape."""
+    """A foreign name on one line, with each unprintable character as its escape."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
 
 
 def _leads_to(descriptor: Path, inode: str) -> bool:
-    """A busy process closes descriptors while they are looked at."""
+    """A busy process closes descriptors while they are read."""
     try:
         return str(descriptor.readlink()) == inode
     except OSError:

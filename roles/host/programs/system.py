@@ -38,9 +38,9 @@ def main(request: PrepareSystem) -> None:
 
 
 def _keep_off(units: Sequence[str]) -> None:
-    """Mask units before their package brings them: Debian's packages start what they install.
+    """Mask units before their package is installed: Debian's packages start the services that they install.
 
-    A unit that is there already is left alone: somebody has put it to use.
+    A unit that already exists is left alone, as it may be in use.
     """
     manager = Manager("system")
     for unit in units:
@@ -60,18 +60,18 @@ def _install_packages(packages: Sequence[str]) -> None:
         try:
             apt(*_APT, "install", *packages)
         except HostError:
-            # dpkg may have been interrupted by a power cut; and the lists of a fresh or long unused host name
-            # versions that the mirror no longer has, or none at all.
+            # A power failure may have interrupted dpkg. The package lists of a fresh or long unused host name versions
+            # that the mirror no longer has, or none at all.
             apt("dpkg", "--configure", "-a", what="finishing what dpkg began")
             apt(*_APT, "update", what="refreshing the package lists")
             apt(*_APT, "install", *packages)
 
 
 def _enable_lingering() -> None:
-    """Let the user's manager run without a login, from boot on.
+    """Enable the user's manager to run without a login, from boot on.
 
     Raises:
-        HostError: this host asks for an administrator.
+        HostError: this host requires an administrator for it.
     """
     user = pwd.getpwuid(os.getuid()).pw_name
     done = subprocess.run(

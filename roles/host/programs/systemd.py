@@ -18,7 +18,7 @@ _CAUSE = re.compile(r"\b[A-Za-z]*(Error|Exception): \S|\b(error|fatal): \S", re.
 
 
 def process_variable(pid: str, name: str) -> str | None:
-    """A variable of the environment that a process was started with; None = it does not run, or has no such one."""
+    """A variable of a process's environment at its start; None = it is not running, or lacks the variable."""
     with contextlib.suppress(OSError):
         for variable in Path("/proc", pid, "environ").read_bytes().split(b"\0"):
             if variable.startswith(f"{name}=".encode()):
@@ -36,11 +36,11 @@ class Manager:
     def __init__(self, scope: str) -> None:
         self._scope = scope
         self._flags = ["--user"] if scope == "user" else []
-        # A login over ssh has it; a command through su or cron does not.
+        # A login over ssh sets it; a command through su or cron does not.
         self._environment = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **os.environ}
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        # Log lines hold whatever somebody had written there.
+        # Log lines may contain any bytes.
         try:
             return subprocess.run(
                 command, capture_output=True, text=True, errors="backslashreplace", check=False, env=self._environment
@@ -52,7 +52,7 @@ class Manager:
         """`systemctl …`.
 
         Raises:
-            HostError: with what systemctl said.
+            HostError: with systemctl's message.
         """
         done = self._run("systemctl", *self._flags, *arguments)
         if done.returncode != 0:
@@ -64,7 +64,7 @@ class Manager:
         return _properties(shown)
 
     def shown(self, units: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Unit → its properties, of several at once; a unit that systemd does not know has them too."""
+        """Unit → its properties, for several at once; a unit unknown to systemd has them too."""
         if not units:
             return {}
         shown = self._run("systemctl", *self._flags, "show", f"--property={','.join(('Id', *names))}", *units).stdout
@@ -73,21 +73,21 @@ class Manager:
 
     @property
     def version(self) -> str | None:
-        """None where the manager does not answer."""
+        """None if the manager does not answer."""
         return self._run("systemctl", *self._flags, "show", "--property=Version", "--value").stdout.strip() or None
 
     def variable(self, unit: str, name: str) -> str | None:
-        """A variable of the environment that the unit's process was started with; None = it does not run, or has no
-        such variable."""
+        """A variable of the environment at the start of the unit's process; None = it is not running, or lacks
+        the variable."""
         return process_variable(self.properties(unit, "MainPID").get("MainPID", "0"), name)
 
     @property
     def runtime(self) -> Path:
-        """The folder below which units have their `RuntimeDirectory=`."""
+        """The folder that contains the units' `RuntimeDirectory=`."""
         return Path(self._environment["XDG_RUNTIME_DIR"] if self._scope == "user" else "/run")
 
     def last_log_lines(self, unit: str) -> str:
-        """What the unit said last, indented; where to look when the journal keeps it from us."""
+        """The unit's last log lines, indented; if the journal cannot be read, where to look."""
         command = [
             "journalctl",
             *self._flags,
@@ -106,6 +106,6 @@ class Manager:
             flags = " ".join(["", *self._flags])
             return f"    (no log lines; see `journalctl{flags} --unit {unit}` on the host)"
         last = lines[-_LOG_LINES:]
-        # Servers of several processes tell the cause first, and then at length that something failed.
+        # Servers with several processes log the cause first, and then at length that something failed.
         causes = [line for line in dict.fromkeys(lines[:-_LOG_LINES]) if _CAUSE.search(line)][-_CAUSES:]
         return "\n".join(f"    {line[:300]}" for line in [*causes, *(["…"] if causes else []), *last])

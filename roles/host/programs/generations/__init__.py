@@ -1,1 +1,1 @@
-"""Writing, trying out, activating and going back to generations, and the history of what became of them."""
+"""Writing, trying out, activating and going back to generations, and the history of their results."""

@@ -1,6 +1,6 @@
-"""Making a generation the one that runs: one link is switched, then the units that run something else restart.
+"""Activating a generation: one link is switched, then the units that run something else are restarted.
 
-All that it must know of the generation lies in the generation's folder, so an old one is activated like a new one.
+All that it needs is in the generation's folder, so an old generation is activated like a new one.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ KEPT_GENERATIONS = 5
 _POLL_SECONDS = 0.2
 _TIMER_SECONDS = 10
 _DEATHS = 2
-"""Automatic restarts of a unit before its first answer after which waiting longer is pointless."""
+"""Automatic restarts of a unit before its first answer, after which it is pointless to wait longer."""
 
 
 def activate(request: Activation, folder: Path) -> None:
-    """Switch to the generation in `folder`, restart what runs something else, and wait for every unit's answer.
+    """Switch to the generation in `folder`, restart what runs something else, and wait until every unit is ready.
 
     Args:
-        request: what is the same for all generations of a host: its layout; and `outdated`, the units to start again
-            though they run what is wanted, where there are any.
+        request: what is the same for all generations of a host: its layout; and `outdated`, units to restart although
+            they run what is wanted.
 
     Raises:
-        HostError: some unit does not stay up or does not answer. The generation is the current one all the same.
+        HostError: a unit does not stay up or does not answer. The generation is the current one all the same.
     """
     manager = Manager(request.scope)
     config, units_folder = Path(request.config), Path(request.units_folder)
@@ -49,7 +49,7 @@ def activate(request: Activation, folder: Path) -> None:
     names = [unit.name for unit in units]
     activated = Path(request.state, "activated")
 
-    # What only adds comes before the switch, what removes after it: a host whose power fails in between boots into
+    # Additions come before the switch, removals after it: after a power failure in between, the host can boot into
     # either generation.
     make_folder(wants)
     for name in names:
@@ -66,14 +66,14 @@ def activate(request: Activation, folder: Path) -> None:
     gone = [name for name in linked_units(units_folder, config) if name not in names]
     spare = {name: server for name, server in _spare_servers(manager, units).items() if name in gone}
     if gone:
-        # What is new and stands behind the front can be there before what it replaces goes.
+        # New instances behind the front can start before the units that they replace stop.
         _begin_instances(manager, units)
-    # Before systemd reads the unit files again: of one without a file it does not know how long its stop may take.
+    # Before systemd reads the unit files again: it does not know the stop timeout of a unit without a file.
     _stop(manager, [name for name in gone if name not in spare], units_folder, wants)
     manager.call("daemon-reload")
     _replace(manager, units, request.outdated)
     for name, server in spare.items():
-        # Only now: the others, which have its work, may have been replaced just before.
+        # Only now: the other servers, which take over its requests, may have been replaced just before.
         if server.relieve():
             say(f"{name}: relieved of its work")
         _stop(manager, [name], units_folder, wants)
@@ -85,14 +85,14 @@ def activate(request: Activation, folder: Path) -> None:
 
 def _units(folder: Path) -> tuple[ActivatedUnit, ...]:
     try:
-        # Another version may have written it, and more than this one knows.
+        # Another version may have written it, with more keys than this one knows.
         return read(ActivationFile, json.loads((folder / ACTIVATION).read_text()), strict=False).units
     except ValueError:
         raise HostError(f"{folder / ACTIVATION} is damaged, so this generation cannot be activated") from None
 
 
 def _spare_servers(manager: Manager, units: Sequence[ActivatedUnit]) -> dict[str, Server]:
-    """Unit → server that the front could have, and has no more."""
+    """Unit → server, for servers that the front could have but no longer uses."""
     return {
         server.unit: Server(manager.runtime, Drain(live.socket, live.backend, server.server, live.drain_timeout))
         for live in _lives(units)
@@ -102,12 +102,12 @@ def _spare_servers(manager: Manager, units: Sequence[ActivatedUnit]) -> dict[str
 
 
 def _lives(units: Sequence[ActivatedUnit]) -> list[Live]:
-    """What the load balancer is given while it runs. Generations of older versions have none."""
+    """What the load balancer is given at run time. Generations of older versions have none."""
     return [unit.live for unit in units if unit.live]
 
 
 def _begin_instances(manager: Manager, units: Sequence[ActivatedUnit]) -> None:
-    """Start the instances that do not run, on ports of their own, and wait for them.
+    """Start the instances that are not running, on their own ports, and wait for them.
 
     Raises:
         HostError: one does not answer.
@@ -119,7 +119,7 @@ def _begin_instances(manager: Manager, units: Sequence[ActivatedUnit]) -> None:
 
 
 def _stop(manager: Manager, gone: list[str], units_folder: Path, wants: Path) -> None:
-    """Stop units that are no longer declared, and forget them."""
+    """Stop units that are no longer declared, and remove them."""
     if not gone:
         return
     say(f"stopping {', '.join(gone)}: no longer declared")
@@ -131,19 +131,18 @@ def _stop(manager: Manager, gone: list[str], units_folder: Path, wants: Path) ->
 
 
 def _replace(manager: Manager, units: Sequence[ActivatedUnit], outdated: Collection[str]) -> None:
-    """Restart the units that run something else, or from outdated files, until all answer. Those whose work others can
-    take over meanwhile are restarted one after the other, and last; if any unit fails, those that are left go on with
-    what they run.
+    """Restart the units that run something else, or run from outdated files, until all are ready. Units whose requests
+    others can take over are restarted last, one after the other. If a unit fails, the remaining ones are not restarted.
 
     Raises:
-        HostError: those that do not answer, each with its reason and last log lines.
+        HostError: the units that are not ready, each with its reason and last log lines.
     """
     running = {unit.name: _running_digest(manager, unit) for unit in units}
     stale = [unit for unit in units if running[unit.name] != unit.digest or unit.name in outdated]
-    # A generation of an earlier version says of none that it is to be the last.
+    # Generations of an earlier version mark no unit as last.
     last = [unit for unit in stale if unit.last]
     stale = [unit for unit in stale if unit not in last]
-    # One that does not run has no work to be relieved of.
+    # A unit that is not running has no requests to drain.
     drained = [unit for unit in stale if unit.drain and running[unit.name]]
     _restart(manager, [unit for unit in stale if unit not in drained])
     problems = _await_all(manager, [unit for unit in units if unit not in drained and unit not in last])
@@ -152,7 +151,7 @@ def _replace(manager: Manager, units: Sequence[ActivatedUnit], outdated: Collect
         each.let_in()
     servers = {unit.name: Server(manager.runtime, unit.drain) for unit in units if unit.drain}
     for server in servers.values():
-        # A run that was killed may have left it without work.
+        # A killed run may have left it without requests.
         server.give_work()
     if problems:
         raise HostError("\n".join(problems))
@@ -162,7 +161,7 @@ def _replace(manager: Manager, units: Sequence[ActivatedUnit], outdated: Collect
             say(f"{unit.name}: relieved of its work")
         _restart(manager, [unit])
         failed = _await_all(manager, [unit])
-        # Also where it failed: it may come up later, and HAProxy sees for itself whether it answers.
+        # Also if it failed: it may come up later, and HAProxy checks by itself whether it answers.
         server.give_work()
         if failed:
             raise HostError("\n".join(failed))
@@ -194,8 +193,8 @@ def _ensure_link(path: Path, target: str) -> None:
 
 
 def _running_digest(manager: Manager, unit: ActivatedUnit) -> str | None:
-    """As `running_digest`. A timer has no process: systemd has read its file anew, and that it is active says all. What
-    it starts is not of interest."""
+    """As `running_digest`. A timer has no process: once systemd has reloaded its file, being active is enough. The unit
+    that it starts does not matter."""
     shown = manager.properties(unit.name, "SubState", "ActiveState", "MainPID")
     if unit.kind == "triggered" or (unit.kind == "timer" and shown.get("ActiveState") == "active"):
         return unit.digest
@@ -203,7 +202,7 @@ def _running_digest(manager: Manager, unit: ActivatedUnit) -> str | None:
 
 
 def _await_all(manager: Manager, units: Sequence[ActivatedUnit]) -> list[str]:
-    """Wait until each unit answers, all at once. Gives those that did not, each with its reason and last log lines."""
+    """Wait for all units at once. Returns those that are not ready, each with its reason and last log lines."""
     started = time.monotonic()
     waiting = {unit.name: "" for unit in units}
 
@@ -234,7 +233,7 @@ _TOLD = {"server": "answers", "task": "done"}
 
 
 def _await_active(manager: Manager, name: str) -> str | None:
-    """None once a timer runs, which takes no time; else what is wrong."""
+    """None once a timer is active, which takes no time; otherwise what is wrong."""
     deadline = time.monotonic() + _TIMER_SECONDS
     while time.monotonic() < deadline:
         state = manager.properties(name, *_STATE)
@@ -247,23 +246,23 @@ def _await_active(manager: Manager, name: str) -> str | None:
 
 
 def await_ready(manager: Manager, name: str, url: str, *, timeout: int, stop_timeout: int = 0) -> str | None:
-    """None once a unit's own endpoint gives 200; else what went wrong.
+    """None once the unit's own endpoint gives 200; otherwise what went wrong.
 
     Args:
         timeout: seconds from its start.
-        stop_timeout: seconds that what ran before it may take to end.
+        stop_timeout: seconds that the process before it may take to stop.
     """
     deadline = time.monotonic() + stop_timeout + timeout
     restarts_before: int | None = None
     while True:
         state = manager.properties(name, *_STATE)
         if state.get("ActiveState") == "active" and not _has_job(state):
-            # What ran before it has ended: its own time begins.
+            # The process before it has stopped: its own time begins.
             deadline = min(deadline, time.monotonic() + timeout)
             if _answers(url):
                 return None
         restarts = int(state.get("NRestarts") or 0)
-        # A restart that was asked for sets the count back to 0, sooner or later.
+        # A requested restart sets the count back to 0, sooner or later.
         restarts_before = restarts if restarts_before is None else min(restarts, restarts_before)
         if _is_dead(state) or restarts - restarts_before >= _DEATHS:
             return _does_not_stay_up(manager, name, state)
@@ -276,14 +275,14 @@ def await_ready(manager: Manager, name: str, url: str, *, timeout: int, stop_tim
 
 
 def _await_done(manager: Manager, unit: ActivatedUnit, tell: Callable[[str], None]) -> str | None:
-    """None once a task has done its work; else what went wrong. What it says of its progress is passed on."""
+    """None once a task has finished; otherwise what went wrong. Its progress is passed on."""
     name, status = unit.name, ""
     deadline = time.monotonic() + unit.timeout
     while True:
         state = manager.properties(name, *_STATE, "StatusText")
         if not _has_job(state) and _running_digest(manager, unit) == unit.digest:
             return None
-        # It is started again by itself, after a pause; who waits for it here wants to know at once.
+        # systemd starts it again after a pause, but the deploy that waits here needs to know at once.
         if _is_dead(state) or state.get("SubState") == "auto-restart":
             return f"{name} has failed. It said last:\n{manager.last_log_lines(name)}"
         if state.get("StatusText", "") != status:
@@ -298,7 +297,7 @@ _STATE = ("ActiveState", "SubState", "Result", "NRestarts", "ExecMainStatus", "L
 
 
 def _has_job(state: dict[str, str]) -> bool:
-    """systemd has yet to start, stop or restart it: what runs is what is to go."""
+    """systemd still has to start, stop or restart it: the running process is the old one."""
     return state.get("Job", "") not in ("", "0")
 
 
@@ -315,11 +314,11 @@ def _does_not_stay_up(manager: Manager, name: str, state: dict[str, str]) -> str
 
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Asks the host's own address, whatever proxy the environment names."""
+"""Connects to the host's own address, whatever proxy the environment names."""
 
 
 def _answers(url: str) -> bool:
-    """Status 200, or of a Redis PONG, or its word that it wants a password first."""
+    """Status 200; for a Redis, PONG or its demand for a password."""
     try:
         if url.startswith("redis://"):
             host, _, port = url.removeprefix("redis://").rpartition(":")
@@ -338,7 +337,7 @@ def _forget_old_generations(current: Path, state: str) -> None:
     order = deploy_order(events(state))
     folders.sort(key=lambda folder: (order(folder.name), folder.stat().st_mtime), reverse=True)
     previous = _target(current.parent / "previous")
-    # The current one is not verified yet: should it fail, the last that passed is what the host goes back to.
+    # The current one is not verified yet. If it fails, the host goes back to the last that passed.
     passed = [current.parent / name for name in passed_verifications(state)[-1:]]
     kept = {current, *folders[:KEPT_GENERATIONS], *([Path(previous)] if previous else []), *passed}
     for folder in folders:

@@ -1,4 +1,4 @@
-"""Going to a generation, new or old; where it does not come up, back to the one that held."""
+"""Activating a generation, new or old; if it does not come up, going back to the one that worked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main(request: GoForward) -> None:
     """Activate a generation.
 
     Raises:
-        HostError: it did not come up. What held before is active again, or the message says why it is not.
+        HostError: it did not come up. The one before is active again, or the message says why not.
     """
     state, who, folder = request.state, request.who, Path(request.folder)
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""HAProxy, told through its runtime socket: which servers get requests, which keys are valid."""
+"""HAProxy's runtime socket: which servers get requests, which keys are valid."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ANSWER_SECONDS = 10
 
 
 class Runtime:
-    """HAProxy's runtime socket. Where HAProxy does not run, every answer is empty."""
+    """HAProxy's runtime socket. If HAProxy is not running, every answer is empty."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def ask(self, command: str) -> str:
-        """HAProxy's answer; empty where it does not run."""
+        """HAProxy's answer; empty if it is not running."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(_ANSWER_SECONDS)
             try:
@@ -40,7 +40,7 @@ class Runtime:
         return answer.decode(errors="backslashreplace")
 
     def tell(self, command: str, purpose: str) -> None:
-        """A command that HAProxy has no words for when all is well.
+        """Send a command that HAProxy answers with nothing on success.
 
         Raises:
             HostError: it refuses.
@@ -50,7 +50,7 @@ class Runtime:
 
 
 class Keys:
-    """The clients' keys that HAProxy lets in. It knows their digests alone."""
+    """The clients' keys that HAProxy accepts. It knows their digests only."""
 
     def __init__(self, runtime: Path, live: Live) -> None:
         self._runtime = Runtime(runtime / live.socket)
@@ -61,7 +61,7 @@ class Keys:
         self._wanted = hashlib.sha256(key.encode()).hexdigest()
 
     def let_in(self) -> None:
-        """The generation's key is valid from now on; those that were are too."""
+        """Accept the generation's key from now on; earlier keys stay valid."""
         if (known := self._known()) and self._wanted not in known:
             self._runtime.tell(f"add acl {self._list} {self._wanted}", "let the new key in")
             say("the new key is valid, and the one before still is")
@@ -79,7 +79,7 @@ class Keys:
 
 
 def _last_value(files: Sequence[str], variable: str) -> str | None:
-    """As systemd takes it from environment files of which any may be missing."""
+    """As systemd reads it from environment files, any of which may be missing."""
     value = None
     for file in files:
         try:
@@ -91,22 +91,23 @@ def _last_value(files: Sequence[str], variable: str) -> str | None:
 
 
 class Server:
-    """One server of a backend. Where HAProxy does not run, there is no work to be taken or given."""
+    """One server of a backend. If HAProxy is not running, there are no requests to drain or to send."""
 
     def __init__(self, runtime: Path, drain: Drain) -> None:
         self._runtime = Runtime(runtime / drain.socket)
         self._backend, self._name, self._timeout = drain.backend, drain.server, drain.timeout
 
     def relieve(self) -> bool:
-        """New requests go to the other servers, or get 503 where there are none; wait until those under way have ended,
-        or their time is over.
+        """Send new requests to the other servers, or answer 503 if there are none. Wait until the requests under way
+        have ended, or until the timeout.
 
-        LiteLLM ends what it has begun by itself, which is not enough: asked by 16 clients without a pause while deploys
-        changed its `cooldown`, 2 of 8,600 requests were lost without this, and none of 17,000 with it (on two cores).
-        Likely those that the kernel had taken for an instance which did not read them any more. So an instance without
-        another one is relieved too: of 541 requests at a change of the only one, one was cut without.
+        LiteLLM also finishes its requests by itself, but that is not enough. 16 clients sent requests without a pause
+        while deploys changed LiteLLM's `cooldown`: 2 of 8,600 requests were lost without draining, and none of 17,000
+        with it (on two cores). The lost ones were likely connections that the kernel had accepted for an instance that
+        no longer read them. So an only instance is drained too: at a change of the only one, one of 541 requests was
+        cut without it.
 
-        Gives False where HAProxy does not run.
+        Returns False if HAProxy is not running.
         """
         if not self._rows():
             return False
@@ -125,12 +126,12 @@ class Server:
             self._tell("ready")
 
     def give_no_work(self) -> None:
-        """Nor look whether it answers: it is there no more."""
+        """Send no requests, and run no health checks: it no longer exists."""
         if self._rows():
             self._tell("maint")
 
     def await_work(self, timeout: float) -> None:
-        """Wait until HAProxy itself has seen that it answers.
+        """Wait until HAProxy's own check sees that it answers.
 
         Raises:
             HostError: HAProxy does not see it within `timeout` seconds.
@@ -149,7 +150,7 @@ class Server:
         return next((row for row in self._rows() if row["svname"] == self._name), None)
 
     def _rows(self) -> list[dict[str, str]]:
-        """What HAProxy tells of each server of the backend; empty where it does not run."""
+        """HAProxy's statistics of each server of the backend; empty if it is not running."""
         table = self._runtime.ask(f"show stat {self._backend} 4 -1").removeprefix("# ")  # 4: servers, -1: all of them
         return list(csv.DictReader(table.strip().splitlines()))
 

@@ -1,4 +1,4 @@
-"""The generations that a host keeps, and what became of them. Changes nothing."""
+"""The generations that a host keeps, and their results. Changes nothing."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from roles.contract.history import GenerationContents, KeptGenerations, ReadHist
 from roles.contract.wire import written
 
 DEPLOYS = ("refused", "activated", "failed")
-"""Events of a deploy that wanted a generation. Going back to it does not make it newer than what was left for it."""
+"""Events of a deploy that wanted a generation. Going back to it does not make it newer than the one that was left."""
 
 _TEXTS = {"refused": ("reason",), "failed": ("reason",), "rolled back": ("reason",), "verified": ("verdict", "summary")}
-"""What an event of a kind says, besides what each does. Of other kinds, which a later version may write, no more is
-asked."""
+"""The further fields of an event, by kind. Other kinds, which a later version may write, need only the common
+fields."""
 
 
 def main(request: ReadHistory) -> None:
@@ -37,7 +37,7 @@ def main(request: ReadHistory) -> None:
 
 
 def generations(folder: str) -> list[Path]:
-    """The folders of those that are kept and can be activated."""
+    """The folders of the kept generations that can be activated."""
     with contextlib.suppress(OSError):
         return sorted(path.parent for path in Path(folder).glob(f"*/{ACTIVATION}") if not path.parent.is_symlink())
     return []
@@ -48,15 +48,15 @@ def history_file(state: str) -> Path:
 
 
 def events(state: str) -> list[dict[str, Any]]:
-    """What happened to generations here, oldest first; see `record.py`."""
+    """The events of generations on this host, oldest first; see `record.py`."""
     return read_history(state)[0]
 
 
 def read_history(state: str) -> tuple[list[dict[str, Any]], int]:
-    """The events, in the order in which they were written, and how many lines are none: torn, or somebody else's."""
+    """The events, in the order in which they were written, and the number of lines that are not events."""
     with contextlib.suppress(OSError):
         file = history_file(state)
-        # No more than a regular file: reading another, as a pipe, may never end.
+        # Read regular files only: reading others, such as a pipe, may never end.
         lines = [line for line in (file.read_bytes() if file.is_file() else b"").split(b"\n") if line.strip(b"\0 \t\r")]
         found = [event for event in map(_event, lines) if event]
         return found, len(lines) - len(found)
@@ -64,10 +64,10 @@ def read_history(state: str) -> tuple[list[dict[str, Any]], int]:
 
 
 def _event(line: bytes) -> dict[str, Any] | None:
-    """None where the line is no event: each reader takes what it needs from one without asking whether it is there."""
+    """None if the line is not an event: readers use an event's fields without checking for them."""
     try:
         event = json.loads(line.strip(b"\0").decode())
-        # Half of a surrogate pair is a string that nobody can print.
+        # Half of a surrogate pair is a string that cannot be printed.
         json.dumps(event, ensure_ascii=False).encode()
         texts = [event[key] for key in ("time", "event", "generation", "who")]
         texts += [event[key] for key in _TEXTS.get(event["event"], ())]
@@ -77,26 +77,26 @@ def _event(line: bytes) -> dict[str, Any] | None:
 
 
 def deploy_order(events: Sequence[Mapping[str, Any]]) -> Callable[[str], int]:
-    """By a generation's name when it was last deployed: its place in the history, whose order no clock can turn round.
+    """By a generation's name when it was last deployed: its place in the history, which no change of the clock affects.
 
-    One that the history does not know was written by a run that died, and is newer than all.
+    A generation that the history does not list was written by a run that died, and is newer than all.
     """
     order: dict[str, int] = {}
     for number, event in enumerate(events):
         if event["event"] in DEPLOYS:
             order[event["generation"]] = number
-        elif event["event"] == "verified":  # that a deploy activated it was not written down any more
+        elif event["event"] == "verified":  # the run died before it recorded the activation
             order.setdefault(event["generation"], number)
     return lambda name: order.get(name, len(events))
 
 
 def passed_verifications(state: str) -> list[str]:
-    """The generations that passed their verification, a name for each pass, oldest first."""
+    """The generations that passed their verification, one name per pass, oldest first."""
     return [event["generation"] for event in events(state) if event.get("verdict") == "pass"]
 
 
 def missing_installs(generation: Path) -> list[str]:
-    """The installs of a generation that are not there any more: name and folder of each."""
+    """The installs of a generation that no longer exist: name and folder of each."""
     return [
         f"{link.name} ({link.readlink()})"
         for link in sorted(generation.glob("install/*"))
@@ -105,7 +105,7 @@ def missing_installs(generation: Path) -> list[str]:
 
 
 def _contents(generation: Path, texts: dict[str, str]) -> GenerationContents:
-    """What a generation holds: digests of its files, titles of its installs. The texts that anybody may read, too."""
+    """A generation's contents: digests of its files, titles of its installs, and the world-readable texts."""
     files = {}
     for parent, _, names in os.walk(generation):
         for path in (Path(parent, name) for name in names):

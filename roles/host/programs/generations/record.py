@@ -1,4 +1,4 @@
-"""The history of a host: one JSON object a line for what became of a generation. Nothing in it is secret."""
+"""The history of a host: one JSON object per line for each event of a generation. Nothing in it is secret."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REASON_LENGTH = 300
 
 
 def main(request: RecordVerdict) -> None:
-    """Write down what the verification of a generation found."""
+    """Record the result of a generation's verification."""
     note_verdict(request.state, request.who, request.generation, request.verdict)
 
 
@@ -28,7 +28,7 @@ def note(state: str, event: str, generation: str, who: str, **more: Any) -> None
     Args:
         event: `refused` (before the switch), `activated`, `failed` (did not come up), `verified` or `rolled back`
             (activated again).
-        who: whose run it was: user@machine.
+        who: who ran it: user@machine.
     """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     line = {"time": now, "event": event, "generation": generation, "who": who, **more}
@@ -40,12 +40,12 @@ def note(state: str, event: str, generation: str, who: str, **more: Any) -> None
             _set_aside(file, damaged)
         write_atomic(file, "".join(f"{json.dumps(each)}\n" for each in kept).encode(), 0o644)
     except OSError as error:
-        # On a full disk the way back matters more than the record of it.
+        # On a full disk, going back matters more than the record of it.
         say(f"{file} could not be written: {error.strerror}")
 
 
 def _set_aside(file: Path, damaged: int) -> None:
-    """Keep what is about to be written anew, for whoever wants to know what the lines were that are no events."""
+    """Keep a copy of a file that is about to be rewritten, so that its damaged lines can still be examined."""
     aside = file.with_name(f"{file.name}.damaged-{secrets.token_hex(4)}")
     if file.is_dir():
         file.rename(aside)
@@ -56,7 +56,7 @@ def _set_aside(file: Path, damaged: int) -> None:
 
 
 def note_verdict(state: str, who: str, generation: str, verdict: Outcome) -> None:
-    """Append what a verification found."""
+    """Append the result of a verification."""
     note(
         state,
         "verified",

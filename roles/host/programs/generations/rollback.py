@@ -1,4 +1,4 @@
-"""Going back to the generation that held, when another one does not."""
+"""Going back to the generation that worked, when another one fails."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SHOWN_CHECKS = 5
 
 
 def main(request: GoBack) -> None:
-    """The verification of the current generation has failed: write that down and go back.
+    """The verification of the current generation has failed: record that and go back.
 
     Raises:
-        HostError: always, with the reason first and what became of going back second.
+        HostError: always, with the reason first and the result of going back second.
     """
     note_verdict(request.state, request.who, request.failed, request.verdict)
     if not request.verified:
@@ -30,10 +30,10 @@ def main(request: GoBack) -> None:
 
 
 def _require_a_verifier(request: GoBack) -> None:
-    """A generation that nothing is known against is left for one whose verifier works here, and for no other.
+    """Go back from a generation without a known failure only to one whose verifier works on this host.
 
     Raises:
-        HostError: that one gives no verdict on this host either. What keeps both from it is not what was changed.
+        HostError: that verifier gives no verdict on this host either. So the cause is not in what was changed.
     """
     target = _generation_that_held(request, request.failed)
     if isinstance(target, str):
@@ -51,13 +51,13 @@ def _require_a_verifier(request: GoBack) -> None:
 
 
 def go_back(request: Activation, failed: str, reason: str) -> HostError:
-    """Activate and verify the generation that held before; what to fail with.
+    """Activate and verify the generation that worked before; returns the error to fail with.
 
-    Here, in one program, and not in steps that the control machine orders: it goes on when the connection is lost.
+    This is one program here, not steps that the control machine runs: so it goes on if the connection is lost.
 
     Args:
-        failed: the generation that does not hold.
-        reason: why it does not.
+        failed: the generation that fails.
+        reason: why it fails.
     """
     told = f"generation {failed} did not hold: {reason}"
     target = _generation_that_held(request, failed)
@@ -91,7 +91,7 @@ def go_back(request: Activation, failed: str, reason: str) -> HostError:
 
 
 def _generation_that_held(request: Activation, failed: str) -> Path | str:
-    """Where to go back to: what the host was found with, else the last that passed; or why there is nothing."""
+    """Where to go back to: the generation that was current before, else the last that passed; or why there is none."""
     passed = passed_verifications(request.state)
     kept = {folder.name: folder for folder in generations(request.generations)}
     name: str | None
@@ -110,7 +110,7 @@ def _generation_that_held(request: Activation, failed: str) -> Path | str:
 
 
 def _verify(verifier: list[str]) -> Outcome:
-    """What a generation's own verifier finds.
+    """The result of a generation's own verifier.
 
     Raises:
         HostError: it gave no verdict.
@@ -124,7 +124,7 @@ def _verify(verifier: list[str]) -> Outcome:
             raise HostError(f"its verifier cannot be run: {error.filename}: {error.strerror}") from None
     try:
         verdict = json.loads(done.stdout)
-        # What is wrong with the host itself no generation can fix.
+        # No generation can fix problems of the host itself.
         checks = [check for check in verdict["checks"] if not check["id"].startswith("host/")]
         seconds = float(verdict["seconds"])
     except (ValueError, LookupError, TypeError):

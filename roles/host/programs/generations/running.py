@@ -1,4 +1,4 @@
-"""What of a generation runs: the units that lead into it, and the digest that each process carries."""
+"""What runs of a generation: the units that link into it, and the digest in each process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from roles.host.programs.systemd import Manager, process_variable
 
 
 def linked_units(units_folder: Path, config: Path) -> list[str]:
-    """Names of the units that lead into the configuration: those of the generation that ran, and of a killed run."""
+    """Names of the units that link into the configuration: of the generation that ran, and of a killed run."""
     with contextlib.suppress(OSError):
         return sorted(path.name for path in units_folder.iterdir() if _leads_into(path, config))
     return []
@@ -26,7 +26,7 @@ def _leads_into(path: Path, config: Path) -> bool:
 def running_digest(
     manager: Manager, shown: Mapping[str, str], done_file: str | None, holds: Sequence[str]
 ) -> str | None:
-    """The digest that a unit's process carries, or a task carried that has done its work; none = neither.
+    """The digest in a unit's process, or the one that a finished task ran with; none = neither.
 
     Args:
         shown: its properties `MainPID` and `SubState`.
@@ -40,7 +40,7 @@ def running_digest(
 
 
 def _still_holds(command: Sequence[str], done: Path) -> bool:
-    """Whether what a task has brought about is as it left it."""
+    """Whether a task's effect is still as the task left it."""
     if not command:
         return True
     try:

@@ -1,6 +1,6 @@
-"""Trying out a new gateway beside the one that runs: on a spare port, out of its own generation, asked and taken down.
+"""Trying out a new gateway beside the running one: on a spare port, from its own generation; then it is removed.
 
-Its unit is transient: it lies in memory, and it goes by itself should nobody be left to take it down.
+Its unit is transient: it is in memory only, and disappears by itself if the run dies before it removes the unit.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(request: StageGateway) -> None:
 
 
 def _questioned(manager: Manager, request: StageGateway, folder: Path, url: str) -> str | None:
-    """None where the generation's own verifier finds the gateway right; else what it found."""
+    """None if the generation's own verifier passes the gateway; otherwise what it found."""
     start = f"{folder}/install/{request.verifier}/roles/verify/start.py"
     command = [f"{folder}/install/{request.environment}/bin/python", "-I", "-S", "-B", start]
     done = subprocess.run(
@@ -87,7 +87,7 @@ def _take_down(manager: Manager, file: Path) -> None:
 
 
 def _spare_port(first: int, last: int) -> int:
-    """One of those that the firewall keeps from other users of the host."""
+    """One of the ports that the firewall closes to other users of the host."""
     for port in range(first, last + 1):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Writing a generation: complete under its name, or not there. Secrets have their mode before they have content."""
+"""Writing a generation: complete under its name, or not there. Secrets get their mode before their content."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main(request: WriteGeneration) -> None:
     folder = Path(request.folder)
     make_folder(folder.parent)
     if folder.exists():
-        # Named by its digest and yet different: somebody edited it. Fix it file by file, it may be in use.
+        # It is named by its digest but differs: it was edited. Fix it file by file, as it may be in use.
         _fill(folder, request)
         _remove_unexpected(folder, {*request.files, *request.links})
         say(f"generation {folder.name}: fixed")
@@ -39,7 +39,7 @@ def main(request: WriteGeneration) -> None:
 
 
 def _ensure_secret(secret: GeneratedVariable, manager: Manager) -> None:
-    """An environment file with one value by one name or two, made now unless it is there."""
+    """An environment file with one value under one name or two; created unless it exists."""
     path = Path(secret.path)
     if path.exists():
         path.chmod(0o600)
@@ -50,7 +50,7 @@ def _ensure_secret(secret: GeneratedVariable, manager: Manager) -> None:
 
 
 def _inherited(secret: GeneratedVariable, manager: Manager) -> str | None:
-    """The value that a process of the version before was started with, if one runs."""
+    """The value that a process of the version before was started with, if one is running."""
     values = (manager.variable(unit, secret.inherited_as) for unit in secret.inherited_from)
     return next(filter(None, values), None)
 

@@ -1,1 +1,1 @@
-"""Making installs: models, environments, builds and releases, each in a folder of its own beside whatever runs."""
+"""Making installs: models, environments, builds and releases, each in its own folder beside what is running."""

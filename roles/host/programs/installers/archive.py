@@ -1,6 +1,6 @@
-"""An archive of which nothing is believed: looked through to its end first, then written below a folder by handle.
+"""Unpacking an untrusted archive: it is first checked to its end, then written below a folder by handle.
 
-A program of its own, which `unpack` runs confined. Both passes read the archive in the same way, so what was looked at
+A program of its own, which `unpack` runs confined. Both passes read the archive in the same way, so what was checked
 is what is written.
 """
 
@@ -25,28 +25,28 @@ from roles.host.programs.below import Folder, Listing, parts_of, shown
 from roles.host.programs.console import HostError, megabytes
 
 REFUSED = "refused: "
-"""What a line begins with that says why an archive is not unpacked."""
+"""Prefix of a line that says why an archive is not unpacked."""
 _MOST_MEMBERS, _MOST_LINKS = 300_000, 20_000
 _LONGEST_HEADER = _CHUNK = 1 << 20
 _LONGEST_LINK = 512
 _MOST_TURNS = 40
 """Links that lead to links, as many as Linux follows."""
 _PER_MEMBER = 4096
-"""Bytes that a name takes on the disk beside its content, at the least."""
+"""Bytes that a name takes on disk besides its content, at least."""
 _RESERVE = 256 << 20
 """Bytes that unpacking leaves free on the disk."""
 _DAMAGE = (
     tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, ValueError, OverflowError, RecursionError,
     IndexError, KeyError,
 )  # fmt: skip
-"""What Python's modules raise for archives that are none."""
+"""Exceptions of Python's modules for invalid archives."""
 
 _Parts = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Member:
-    """kind: `folder`, `file`, `link`, or `name`, a further name of a file; leads_to: of a link its text."""
+    """kind: `folder`, `file`, `link`, or `name`, a further name of a file; leads_to: the text of a link."""
 
     parts: _Parts
     kind: str
@@ -56,7 +56,7 @@ class _Member:
 
 
 def main(request: UnpackArchive) -> int:
-    """Unpack it. The exit status."""
+    """Unpack it. Returns the exit status."""
     archive, folder, strip = Path(request.archive), Path(request.folder, request.into), request.strip
     try:
         if request.into != ".":
@@ -89,7 +89,7 @@ def main(request: UnpackArchive) -> int:
 def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(_plain(archive))
-        # As a stream: nothing is sought, and nothing but its headers is held in memory.
+        # As a stream: there is no seeking, and only headers are kept in memory.
         tar = stack.enter_context(tarfile.open(fileobj=plain, mode="r|", bufsize=1 << 18, encoding="utf-8"))
         tar.fileobj = _Bounded(tar.fileobj)
         yield tar
@@ -97,7 +97,7 @@ def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
 
 @contextlib.contextmanager
 def _plain(archive: Path) -> Iterator[IO[bytes]]:
-    """The archive's content, whatever it is packed with."""
+    """The archive's content, whatever its compression."""
     with archive.open("rb") as file:
         begins = file.read(6)
     if begins[:4] == b"\x28\xb5\x2f\xfd" or (begins[1:4] == b"*M\x18" and begins[0] & 0xF0 == 0x50):
@@ -112,12 +112,12 @@ def _plain(archive: Path) -> Iterator[IO[bytes]]:
 
 
 class _Bounded:
-    """A tar stream whose headers cannot ask for all memory: their sizes are the archive's own words."""
+    """A tar stream whose headers cannot exhaust the memory: their sizes come from the archive itself."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self.last = b""
-        """What was read last: at the end of an archive nothing, or zeros."""
+        """The last bytes read: at the end of an archive none, or zeros."""
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= _LONGEST_HEADER:
@@ -130,10 +130,10 @@ class _Bounded:
 
 
 def _members(tar: tarfile.TarFile, folder: Path, strip: int) -> Iterator[_Member]:
-    """What is to be written, each looked at; what `strip` leaves nothing of is left out.
+    """The members to write, each checked; members that `strip` leaves nothing of are left out.
 
     Raises:
-        HostError: something that has no place below a folder, or more than there is room for.
+        HostError: a member is not allowed below a folder, or there is not enough room.
     """
     names, files, links = Listing("it"), set[_Parts](), 0
     room, needed = shutil.disk_usage(folder).free - _RESERVE, 0
@@ -187,7 +187,7 @@ def _kind(info: tarfile.TarInfo) -> str:
 
 
 def _stripped(name: str, strip: int) -> _Parts:
-    # As tar counts: the dot of `./bin` is one of the folders to drop.
+    # As tar counts: the dot of `./bin` is one of the folders to strip.
     plain = name.removeprefix("./")
     rest = parts_of(plain, "it")[max(0, strip - (plain != name)) :]
     return parts_of("/".join(rest), "it") if rest else ()
@@ -233,7 +233,7 @@ def _write(tar: tarfile.TarFile, member: _Member, top: Folder) -> None:
         with top.below(member.parts, make=True):
             return
     with top.below(above, make=True) as parent:
-        parent.remove(name)  # an earlier archive may have brought it
+        parent.remove(name)  # an earlier archive may have written it
         match member.kind:
             case "file":
                 _write_file(tar, member.info, parent, name)
@@ -248,7 +248,7 @@ def _write(tar: tarfile.TarFile, member: _Member, top: Folder) -> None:
 
 
 def _write_file(tar: tarfile.TarFile, info: tarfile.TarInfo, parent: Folder, name: str) -> None:
-    """Rights of its own, or for others to write, no file is given."""
+    """Files get no setuid or setgid bits, and no write access for others."""
     content, missing = tar.extractfile(info), info.size
     assert content is not None
     with parent.write(name, 0o755 if info.mode & 0o111 else 0o644) as file:

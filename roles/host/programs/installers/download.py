@@ -1,6 +1,6 @@
-"""Fetching a file: resumed after a cut, its digest checked before it gets its name, a stall noticed, progress shown.
+"""Downloading a file: resumed after a cut, renamed only once its digest is right, with stall detection and progress.
 
-The server is not trusted: it can send no more than was declared or the disk can hold, and nothing but a file.
+The server is not trusted: it can send only a file, and no more than was declared or fits on the disk.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from roles.host.programs.below import PART, Folder, one_line
 from roles.host.programs.console import HostError, Progress, megabytes, say
 
 STALL_SECONDS = 30
-"""Without a byte for so long, the connection is given up and the download resumed."""
+"""After this time without a byte, the connection is closed and the download resumed."""
 ATTEMPTS = 6
-"""Tries without any progress between them before the download fails."""
+"""Attempts without any progress between them before the download fails."""
 _CHUNK = 1 << 20
 _RESERVE = 256 << 20
 """Bytes that a download leaves free on the disk."""
@@ -33,13 +33,13 @@ _RESERVE = 256 << 20
 
 @dataclass(frozen=True)
 class Digest:
-    """What a file must hold: `sha256` of its bytes, or `git-blob`, the SHA-1 by which git names its content."""
+    """A file's expected digest: `sha256` of its bytes, or `git-blob`, the SHA-1 by which git names its content."""
 
     kind: Literal["sha256", "git-blob"]
     hexadecimal: str
 
     def of(self, file: io.BufferedReader) -> str:
-        """The digest of that kind that an open file has."""
+        """The digest of that kind for an open file."""
         if self.kind == "sha256":
             return hashlib.file_digest(file, "sha256").hexdigest()
         begun = hashlib.sha1(b"blob %d\0" % os.fstat(file.fileno()).st_size, usedforsecurity=False)
@@ -47,10 +47,10 @@ class Digest:
 
 
 def open_url(url: str, headers: Mapping[str, str], *, first_byte: int = 0, timeout: float) -> HTTPResponse:
-    """Ask for `url`. It may redirect, to http and https alone: never to a file or another service of this host.
+    """Open `url`. It may redirect, but to http and https only: never to a file or another service of this host.
 
     Args:
-        headers: sent to the address itself, and not to where it redirects: a token is nobody else's business.
+        headers: sent to the address itself, and not to a redirect's target: a token must not reach other servers.
     """
     request = urllib.request.Request(url, headers={"Range": f"bytes={first_byte}-"} if first_byte else {})
     for name, value in headers.items():
@@ -82,17 +82,17 @@ def download(
     headers: Mapping[str, str] | None = None,
     size: int | None = None,
 ) -> None:
-    """Fetch `url` to a file of the folder, which then has the digest, or is not there.
+    """Download `url` to a file in the folder. Afterwards the file has the digest, or does not exist.
 
-    What has come so far waits in `<name>.part`, also over a reboot.
+    The part so far waits in `<name>.part`, also over a reboot.
 
     Args:
         headers: see `open_url`.
-        size: bytes that it must have; none = nobody has said.
+        size: bytes that it must have; none = unknown.
 
     Raises:
         HostError: the server refuses, the connection keeps failing, the disk is too small, the server sends more than
-            it should, or the digest is another.
+            it should, or the digest differs.
     """
     part = name + PART
     if size is not None and (folder.size(part) or 0) > size:
@@ -118,7 +118,7 @@ def download(
 
 
 class _Fetch:
-    """One file on its way: `done` of `total` bytes have come; no total = the server has not said."""
+    """One download: `done` of `total` bytes have arrived; no total = the server has not sent one."""
 
     def __init__(self, url: str, folder: Folder, part: str, headers: Mapping[str, str], size: int | None) -> None:
         self._url, self._folder, self._part, self._headers, self._size = url, folder, part, headers, size
@@ -130,7 +130,7 @@ class _Fetch:
         return f"{megabytes(self.done)}{share}"
 
     def all(self) -> None:
-        """Until all has come."""
+        """Download until the file is complete."""
         fruitless = 0
         while True:
             before = self.done
@@ -140,15 +140,15 @@ class _Fetch:
             except urllib.error.HTTPError as error:
                 if error.code == 416:
                     if error.headers.get("Content-Range") == f"bytes */{self.done}":
-                        return  # all of it was there already
-                    self._begin_anew()  # longer than the file: it is not a part of it
+                        return  # the file was already complete
+                    self._begin_anew()  # longer than the file, so not a part of it
                 elif error.code < 500 and error.code not in (408, 429):
                     raise HostError(f"{self._url} answers {error.code} {one_line(error.reason)}") from None
                 cause: str = f"{error.code} {one_line(error.reason)}"
             except TimeoutError:
                 cause = f"nothing came for {STALL_SECONDS} s"
             except (urllib.error.URLError, HTTPException, ConnectionError, ValueError) as error:
-                # ValueError: it redirects to what is no address.
+                # ValueError: it redirects to an invalid address.
                 reason = getattr(error, "reason", None) or error
                 cause = one_line(reason) or type(error).__name__
             fruitless = 0 if self.done > before else fruitless + 1
@@ -191,7 +191,7 @@ class _Fetch:
             raise ConnectionError(f"the connection ended {megabytes(self.total - self.done)} early")
 
     def _most(self) -> int:
-        """Bytes that may come; refused at once where the server announces more."""
+        """Most bytes to accept; fails at once if the server announces more."""
         if self._size is not None and max(self.total, self.done) > self._size:
             self._refuse_more(self._size)
         check_space(self._folder.path, max(0, (self.total or self._size or 0) - self.done), self._url)
@@ -210,7 +210,7 @@ class _Fetch:
 
 
 def check_space(folder: Path, needed: int, what: str) -> None:
-    """Refuse to begin what would fill the disk."""
+    """Refuse to begin a download that would fill the disk."""
     free = shutil.disk_usage(folder).free
     if needed + _RESERVE > free:
         raise HostError(

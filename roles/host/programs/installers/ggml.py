@@ -1,4 +1,4 @@
-"""Asking the libraries of a llama.cpp which backends they have: without the one for the cards it is a slow server."""
+"""Asks a llama.cpp's libraries which backends they have: without the one for the cards the server would be slow."""
 
 from __future__ import annotations
 
@@ -32,19 +32,20 @@ for library in sorted(folder.glob("libggml-*.so")):
     except OSError as error:
         print("fails", error)
 """
-"""Finds backends that are linked in and those that are loaded at the start. CUDA's tells of itself without a card too,
-Vulkan's only where Vulkan finds a driver."""
+"""Lists backends that are linked in and those that are loaded at the start. CUDA's is listed without a card too,
+Vulkan's only if Vulkan finds a driver."""
 
 _LIBRARIES = {"CUDA": "libggml-cuda.so", "ROCm": "libggml-hip.so", "Vulkan": "libggml-vulkan.so"}
 
 
 def check_backend(recipe: Mapping[str, Any], folder: Path, title: str, user: str | None) -> None:
-    """Check that what was installed into `folder` has the backend that its recipe wants, if it wants one.
+    """Check that what was installed into `folder` has the backend that its recipe wants, if any.
 
-    The recipe: `backend`, with the backend's `name` as ggml calls it, and the folder of its `libraries` as a pattern.
+    Keys of the recipe: `backend`, with the backend's `name` as ggml calls it, and a pattern for the folder of
+    `libraries`.
 
     Raises:
-        HostError: it has not; with the cause, and what to do.
+        HostError: it lacks the backend; with the cause and the fix.
     """
     wanted = recipe.get("backend")
     if wanted is None:
@@ -76,5 +77,5 @@ def check_backend(recipe: Mapping[str, Any], folder: Path, title: str, user: str
 
 
 def _after(word: str, lines: list[str]) -> list[str]:
-    """What follows a word at the start of lines, each once."""
+    """What follows a word at the start of lines, without duplicates."""
     return list(dict.fromkeys(line.removeprefix(word) for line in lines if line.startswith(word)))

@@ -1,6 +1,6 @@
-"""Handing trees over between root and the user who builds: by handle, and only what is a plain tree of that user's.
+"""Passing trees between root and the build user: by handle, and only plain trees of that user's own files.
 
-What was built by code of others is root's own only once nothing of that user runs any more and all of it was looked at.
+What third-party code built becomes root's only once no process of that user is running and all of it was checked.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from roles.host.programs.console import HostError
 from roles.host.programs.processes import user_of
 
 _DEEPEST = 200
-"""Folders below each other. No environment and no build has a tenth of it."""
+"""Deepest nesting of folders. No environment and no build has a tenth of it."""
 _RIGHTS_BESIDE_THE_MODE = ("system.posix_acl_access", "system.posix_acl_default", "security.capability")
 _ENDING_SECONDS = 10
 
 _Entry = tuple[int, str, os.stat_result, Path]
-"""Handle of the folder, name in it, what it is, and its path for messages."""
+"""Handle of the folder, name in it, its status, and its path for messages."""
 
 
 def give(user: str | None, *folders: Path) -> None:
-    """Make empty folders of ours a user's own; none = leave them."""
+    """Change the owner of our empty folders to a user; none = leave them."""
     if account := user_of(user):
         for folder in folders:
             os.chown(folder, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
 
 def give_cache(user: str | None, path: Path) -> None:
-    """Make a cache a user's own that was another's, as one that was copied here; none = leave it.
+    """Change the owner of a cache that belongs to another user, as a copied one does; none = leave it.
 
-    A file that has another name too stays whose it is: that name may lie anywhere.
+    A file with a second name keeps its owner: that name may be anywhere.
     """
     account = user_of(user)
     if account is None:
@@ -53,10 +53,10 @@ def give_cache(user: str | None, path: Path) -> None:
 
 
 def take(user: str | None, path: Path, title: str) -> None:
-    """Make a tree root's own that a user has made in a folder of root's; none = it is ours already.
+    """Change the owner of a tree to root: one that a user made in a folder of root's; none = it is already ours.
 
     Raises:
-        HostError: it holds what no such tree holds; it stays the user's, and counts for nothing.
+        HostError: it contains something that no such tree contains; it stays the user's, and is not used.
     """
     account = user_of(user)
     if account is None:
@@ -103,7 +103,7 @@ def _refused(title: str, where: Path, why: str) -> HostError:
 
 
 def _make_roots(descriptor: int) -> None:
-    """One file or folder: owned by root, and written, or run with rights of its own, by nobody else."""
+    """One file or folder: owned by root, not writable by others, without setuid and setgid."""
     os.fchown(descriptor, 0, 0)
     for attribute in os.listxattr(descriptor):
         if attribute in _RIGHTS_BESIDE_THE_MODE:
@@ -112,7 +112,7 @@ def _make_roots(descriptor: int) -> None:
 
 
 def _walk(folder: int, path: Path, depth: int = 0) -> Iterator[_Entry]:
-    """All that lies below an open folder, each before what lies below it; no link is followed."""
+    """Everything below an open folder, each entry before its contents; links are not followed."""
     if depth > _DEEPEST:
         raise HostError(f"{shown(str(path))}: more than {_DEEPEST} folders below each other")
     with os.scandir(folder) as entries:
@@ -129,7 +129,7 @@ def _walk(folder: int, path: Path, depth: int = 0) -> Iterator[_Entry]:
 
 
 def _end_processes(uid: int) -> None:
-    """Kill what a user still runs: an earlier version's builds were in no unit that ends all that it started."""
+    """Kill a user's remaining processes: builds of an earlier version did not run in a unit that ends them."""
     deadline = time.monotonic() + _ENDING_SECONDS
     while running := [pid for pid in _processes(uid) if _lives(pid)]:
         if time.monotonic() > deadline:

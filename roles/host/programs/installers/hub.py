@@ -1,6 +1,6 @@
-"""Files of a model repository on a Hugging Face Hub or mirror: pinned to a commit, resumed, each checked by its digest.
+"""Files of a model repository on a Hugging Face Hub or mirror: pinned to a commit, resumed, each digest checked.
 
-Source of the addresses: what `hf download` of huggingface_hub 1.33 asks for.
+Source of the addresses: the requests of `hf download` of huggingface_hub 1.33.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _File:
 
 
 class Hub:
-    """One repository on a Hub, as somebody with that token sees it; none = anybody."""
+    """One repository on a Hub, as that token sees it; none = as the public sees it."""
 
     def __init__(self, endpoint: str, repository: str, token: str | None) -> None:
         self._endpoint = endpoint.rstrip("/")
@@ -123,13 +123,13 @@ class Hub:
 
 
 def fetch_from_hub(recipe: Mapping[str, Any], folder: Path, title: str, token: str | None) -> dict[str, Digest]:
-    """Fetch the wanted files of one commit into `folder`. What is there and right is not fetched again.
+    """Download the wanted files of one commit into `folder`. Files that are already right are not fetched again.
 
     Args:
-        recipe: endpoint, repository, revision, `files` (patterns as of a shell), and `sha256` of the only file or none.
+        recipe: endpoint, repository, revision, `files` (shell patterns), and `sha256` of the only file or none.
 
     Returns:
-        Path below `folder` → what the file holds.
+        Path below `folder` → the file's digest.
     """
     hub = Hub(recipe["endpoint"], recipe["repository"], token)
     commit = hub.commit(recipe["revision"])

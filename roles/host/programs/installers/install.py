@@ -1,5 +1,5 @@
-"""Making one install: in a folder of its own that counts only once its mark is written, beside whatever runs. A folder
-without it is the remains of a run that died, and is made anew."""
+"""Making one install in its own folder, beside what is running. The folder counts only once its mark is written: a
+folder without the mark is the remains of a run that died, and is made anew."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main(request: MakeInstall) -> None:
     if complete and not is_damaged(folder):
         return  # a step that outlived its run made it
     started = time.monotonic()
-    # A damaged one is in use: what takes its place is made beside it.
+    # A damaged one is in use: its replacement is made beside it.
     place = folder.with_name(f".again-{folder.name}") if complete else folder
     try:
         digests = _make(request, place)
@@ -44,7 +44,7 @@ def main(request: MakeInstall) -> None:
 
 
 def _mark(folder: Path, title: str, digests: Mapping[str, Digest]) -> None:
-    """Write down what it holds, and last that it is complete."""
+    """Record the contents, and last that the install is complete."""
     made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     mark = {"title": title, "made": made, "files": _record(folder, digests)}
     if not digests:
@@ -54,7 +54,7 @@ def _mark(folder: Path, title: str, digests: Mapping[str, Digest]) -> None:
 
 
 def _is_complete(folder: Path) -> bool:
-    """A mark counts where it is our own: what builds there may write one too."""
+    """A mark counts only if we own it: code that builds there could write one too."""
     try:
         owners = {path.lstat().st_uid for path in (folder, folder / INSTALL_MARK)}
     except OSError:
@@ -63,7 +63,7 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _record(folder: Path, digests: Mapping[str, Digest]) -> dict[str, Any]:
-    """What the verifier holds a model's files against: their digests, and what shows that nobody has touched them."""
+    """What the verifier compares a model's files with: their digests, and what shows that they are unchanged."""
     record = {}
     for path, digest in digests.items():
         found = (folder / path).stat()
@@ -77,11 +77,11 @@ def _record(folder: Path, digests: Mapping[str, Digest]) -> dict[str, Any]:
 
 
 def _make(request: MakeInstall, folder: Path) -> Mapping[str, Digest]:
-    """Gives the digests of a model's files, by their paths; of other installs none."""
+    """Returns the digests of a model's files, by their paths; empty for other installs."""
     recipe = request.recipe
     make_folder(folder.parent)
     if request.kind in ("model", "hub-model", "sent-model"):
-        # Not removed first: what was fetched before a cut lies in it.
+        # Not removed first: it contains what was downloaded before a cut.
         make_folder(folder)
         return _fetch_model(request, folder)
     remove_tree(folder)

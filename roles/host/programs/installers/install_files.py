@@ -1,4 +1,4 @@
-"""What an install held when it was made: each file with its size, time and mode, and its digest."""
+"""The contents of an install when it was made: each file with its size, time and mode, and its digest."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from roles.contract.look import digest_of, look_of
 
 
 def take(folder: Path) -> tuple[str, dict[str, list[Any]]]:
-    """The digest of what is seen of an install's files, and the contents of `INSTALL_FILES`."""
+    """The digest over the look of an install's files, and the contents of `INSTALL_FILES`."""
     seen = look_of(folder)
     return digest_of(seen), {path: [look, _sha256(folder / path)] for path, look in seen.items()}
 
 
 def is_damaged(folder: Path) -> bool:
-    """Whether an install does not look as it did. One of a version that kept no manifest does."""
+    """Whether an install looks changed. Installs of versions that kept no list of files count as unchanged."""
     try:
         wanted = json.loads((folder / INSTALL_MARK).read_bytes()).get("tree")
     except (OSError, ValueError, AttributeError):
-        return False  # no install, or one that is not whole, which is told by its mark
+        return False  # not an install, or an incomplete one, which its missing mark shows
     try:
         return wanted is not None and wanted != digest_of(look_of(folder))
     except OSError:

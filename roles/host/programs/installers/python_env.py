@@ -14,7 +14,7 @@ from roles.host.programs.processes import run
 
 
 def make_python_env(request: MakeInstall, folder: Path) -> None:
-    """Make it in place. It may be moved: its scripts look for Python beside themselves."""
+    """Make it in place. It can be moved: its scripts look for Python beside themselves."""
     recipe, title, builder = request.recipe, request.title, request.build_user
     uv = ensure_uv(request) / "bin" / "uv"
     requirements, build_requirements = folder / "requirements.txt", folder / "build-requirements.txt"
@@ -40,7 +40,7 @@ def make_python_env(request: MakeInstall, folder: Path) -> None:
             [
                 str(uv), "pip", "install", "--python", str(python), "--require-hashes", "--compile-bytecode",
                 "--build-constraints", str(build_requirements), *recipe["indexes"],
-                # The lock is the whole of it. Asked again, uv would want what an override left out of it.
+                # The lock is complete. Resolving again, uv would want what an override left out.
                 "--no-deps", "-r", str(requirements),
             ],
             what=f"{title}: installing its packages",
@@ -50,7 +50,7 @@ def make_python_env(request: MakeInstall, folder: Path) -> None:
             environment=environment,
             on_line=progress.note,
         )  # fmt: skip
-    # uv's own: a line of code that every Python of the environment would run, for the sake of a long gone distutils.
+    # uv's own: a line of code that every Python of the environment would run, for the obsolete distutils.
     run(
         ["/usr/bin/find", str(folder), "-name", "_virtualenv.*", "-delete"],
         what=f"{title}: removing what every start would run",

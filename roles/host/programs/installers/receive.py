@@ -1,4 +1,4 @@
-"""Taking a file from the control machine, piece by piece, so that a cut costs no more than a piece."""
+"""Receiving a file from the control machine in pieces, so that a cut costs one piece at most."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roles.host.programs.installers.download import Digest, check_space
 
 
 def main(request: ReceiveFile) -> None:
-    """Append a piece at its offset, and print how many bytes are there; no piece = just that."""
+    """Append a piece at its offset, and print how many bytes are there; no piece = only print."""
     target = Path(request.target)
     (name,) = parts_of(target.name, "the inventory")
     part = name + PART
@@ -40,10 +40,10 @@ def main(request: ReceiveFile) -> None:
 
 
 def accept_sent(folder: Folder, name: str, digest: Digest, title: str) -> None:
-    """Give what was sent its name, if it is what was declared.
+    """Give a received file its name, if it is the declared one.
 
     Raises:
-        HostError: it is not, or nothing was sent.
+        HostError: it is another file, or nothing was sent.
     """
     part = name + PART
     if folder.size(part) is None:

@@ -1,4 +1,4 @@
-"""A released program: its archives fetched by digest, unpacked over each other, and tried."""
+"""A released program: its archives downloaded by digest, unpacked over each other, and tried."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from roles.host.programs.installers.unpack import unpack
 from roles.host.programs.processes import run
 
 DIGEST_LIST = "sha256sum.txt"
-"""What a release page calls the list of its files' digests."""
+"""Name of a release page's list of digests."""
 _LONGEST_LIST = 1 << 20
 _SHOWN_NAMES = 8
 
 
 def unpack_release(request: MakeInstall, folder: Path) -> None:
-    """Unpack as the user who builds, and run the program as that user once.
+    """Unpack as the build user, and run the program once as that user.
 
-    The recipe: `archives`, each with `url` and `sha256` (none = as the list beside it says), and where they are not
-    unpacked as they are, with `strip`, how many leading folders of its paths are dropped, and `into`, the folder below;
-    `check`, a command below the folder, and `says`, words that it must print; `backend`, see `check_backend`.
+    Keys of the recipe: `archives`, each with `url` and `sha256` (none = as in the list beside it), and optionally
+    `strip`, the number of leading folders to drop, and `into`, the folder below; `check`, a command below the folder,
+    and `says`, words that it must print; `backend`, see `check_backend`.
     """
     recipe, title, builder = request.recipe, request.title, request.build_user
     cache = Path(request.cache, "downloads")
@@ -45,7 +45,7 @@ def unpack_release(request: MakeInstall, folder: Path) -> None:
                 download(url, Digest("sha256", sha256), downloads, sha256, f"{title}: {name}")
             with Progress(f"{title}: unpacking"):
                 unpack(cache / sha256, folder, into=into, strip=strip, what=what, user=builder)
-            # The unpacked files are what counts; the archive would stay for nothing.
+            # Only the unpacked files matter; keeping the archive would waste space.
             downloads.remove(sha256)
     take(builder, folder, title)
     _try(recipe, folder, title, builder)
@@ -73,7 +73,7 @@ def _try(recipe: Mapping[str, Any], folder: Path, title: str, builder: str | Non
 
 
 def _listed_digest(url: str, name: str, title: str) -> str:
-    """The digest of a file by the list beside it: lines as `sha256sum` prints them."""
+    """The digest of a file in the list beside it: lines as `sha256sum` prints them."""
     page = f"{url.rsplit('/', 1)[0]}/{DIGEST_LIST}"
     try:
         with open_url(page, {}, timeout=30) as answer:

@@ -1,4 +1,4 @@
-"""Building from source with CMake and ccache, as a user who may do nothing else."""
+"""Building from source with CMake and ccache, as a user without other rights."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _jobs() -> int:
 
 
 def _unpacked_source(request: MakeInstall, tree: Path) -> Path:
-    """The source tree below `tree`, unpacked once; a half unpacked one is unpacked again."""
+    """The source tree below `tree`, unpacked once; an incomplete one is unpacked again."""
     source, title, builder = request.recipe["source"], request.title, request.build_user
     top = tree / "source"
     mark = tree / ".unpacked"
@@ -111,7 +111,7 @@ def _unpacked_source(request: MakeInstall, tree: Path) -> Path:
 
 
 def _archive(request: MakeInstall) -> Path:
-    """The source's archive in a folder of ours, its digest checked."""
+    """The source's archive in one of our folders, its digest checked."""
     source, title = request.recipe["source"], request.title
     cache = Path(request.cache, "downloads")
     make_own_folder(cache)
@@ -126,8 +126,9 @@ def _archive(request: MakeInstall) -> Path:
 
 
 def _download_sdist(request: MakeInstall, downloads: Folder, name: str, digest: Digest) -> None:
-    """By pip, which resumes nothing (the archive is small) and, to read the name inside, may run the package's own
-    build backend: thus as the user who builds, in a folder of that user's. What is taken from there is a copy."""
+    """Download with pip. It resumes nothing, but the archive is small. To read the name inside, pip may run the
+    package's own build backend: so it runs as the build user, in a folder of that user. The archive is copied from
+    there."""
     source, title, builder = request.recipe["source"], request.title, request.build_user
     pip = ensure_uv(request) / "bin" / "pip"
     box = downloads.path / f"{source['sha256']}.box"

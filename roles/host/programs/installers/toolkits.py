@@ -1,4 +1,4 @@
-"""What compiles for graphics cards: the host's administrator installs it, fit for the driver; here it is found."""
+"""Finds the compilers for graphics cards: the host's administrator installs them to match the driver."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from roles.host.programs.console import HostError
 from roles.host.programs.processes import run
 
 CUDA_FOLDER = "/usr/local/cuda/bin"
-"""Where NVIDIA's packages put it, which is on nobody's PATH."""
+"""Where NVIDIA's packages install it, which is on no default PATH."""
 ROCM_FOLDER = "/opt/rocm/bin"
 VULKAN_HEADERS = Path("/usr/include/vulkan/vulkan_core.h")
-"""Where Debian's libvulkan-dev puts them."""
+"""Where Debian's libvulkan-dev installs them."""
 
 
 @dataclass(frozen=True)
 class Toolkit:
-    """environment: variables that lead CMake to it; libraries: folder of those that programs made with it load."""
+    """environment: variables that lead CMake to it; libraries: folder with the libraries that its programs load."""
 
     environment: dict[str, str] = field(default_factory=dict)
     libraries: Path | None = None
@@ -33,7 +33,7 @@ def find_toolkit(name: str | None, title: str) -> Toolkit:
         name: `cuda`, `hip` or `vulkan`.
 
     Raises:
-        HostError: the host does not have it, or has it too old.
+        HostError: the host does not have it, or its version is too old.
     """
     match name:
         case "cuda":
@@ -57,8 +57,8 @@ _ROCM_MISSING = "install AMD's ROCm, 6.1 or newer, with its HIP SDK and hipBLAS 
 
 
 _OLDEST_VULKAN = (1, 3, 275)
-"""The oldest headers that llama.cpp's own tests build with, those of Ubuntu 24.04. With Debian 12's, 1.3.239, it fails
-after minutes of compiling."""
+"""The oldest headers that llama.cpp's own tests build with: those of Ubuntu 24.04. With those of Debian 12, 1.3.239,
+the build fails after minutes of compiling."""
 
 
 def _check_vulkan_headers(title: str) -> None:
@@ -78,7 +78,7 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 def _find(program: str, usual_folder: str, title: str, fix: str) -> Path:
-    # Compilers run as the user that builds, and are looked for where the host's administrator has them.
+    # Compilers run as the build user, but are looked up on the administrator's PATH.
     path = f"{os.environ.get('AI_BACKEND_CALLERS_PATH', os.defpath)}{os.pathsep}{usual_folder}"
     found = shutil.which(program, path=path)
     if found is None:

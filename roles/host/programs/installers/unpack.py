@@ -1,4 +1,4 @@
-"""Unpacking what was fetched: by a program that is confined like all that reads what others have made."""
+"""Unpacking downloads, in a program that is confined like all that reads third-party files."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _MODULES = (
     "roles.host.programs.below",
     "roles.host.programs.installers.archive",
 )
-"""What the program consists of, each after those it imports."""
+"""The modules of the program, each after those it imports."""
 
 
 def unpack(archive: Path, folder: Path, *, into: str = ".", strip: int, what: str, user: str | None) -> None:
-    """Unpack an archive into a folder of the user's.
+    """Unpack an archive into a folder of the user.
 
     Args:
-        into: a folder below, made where it is missing.
-        strip: how many leading folders of its paths are dropped.
+        into: a folder below it, created if missing.
+        strip: number of leading folders to drop from its paths.
 
     Raises:
-        HostError: it holds what has no place below a folder, or more than there is room for; nothing of it is used.
+        HostError: a member is not allowed below a folder, or there is not enough room; nothing of it is used.
     """
     request = UnpackArchive(archive=str(archive), folder=str(folder), into=into, strip=strip)
     said: list[str] = []
@@ -53,7 +53,7 @@ def _program(request: UnpackArchive) -> Sequence[str]:
 
 
 def _text(module: str) -> str:
-    """The text of a program; where it came by standard input there is no file of it."""
+    """The text of a module; if the program came by standard input, there is no file of it."""
     spec = sys.modules[module].__spec__
     text: str = spec.loader.get_source(module)  # type: ignore[union-attr]
     return text

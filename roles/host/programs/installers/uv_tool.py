@@ -1,4 +1,4 @@
-"""uv on the host: installed by pip from a hash-locked wheel into a folder of its own, by no script off the web."""
+"""uv on the host: installed by pip from a hash-locked wheel into its own folder, not by a script from the web."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from roles.host.programs.processes import run
 
 
 def ensure_uv(request: MakeInstall) -> Path:
-    """The folder of an environment that holds pip and uv; made when it is not there.
+    """The folder of an environment with pip and uv, created if missing.
 
-    The request: `uv`, with the `folder` to make it in and its hash-locked `requirements`, and who builds.
+    The request: `uv`, with its `folder` and its hash-locked `requirements`, and the build user.
     """
     tool, builder = request.uv, request.build_user
     folder = Path(tool.folder)
-    # Owned by us: what is fetched and unpacked there cannot count itself as complete.
+    # We must own it: what is downloaded and unpacked there cannot mark itself as complete.
     if (folder / ".complete").exists() and folder.stat().st_uid == os.geteuid():
         return folder
     remove_tree(folder)
@@ -44,13 +44,13 @@ def ensure_uv(request: MakeInstall) -> Path:
 
 
 def uv_environment(request: MakeInstall) -> dict[str, str]:
-    """Variables for uv: its cache, the host's own certificates, and no Python but the host's."""
+    """Variables for uv: its cache, the host's own certificates, and only the host's Python."""
     return {
         "UV_CACHE_DIR": f"{request.cache}/uv",
         "UV_SYSTEM_CERTS": "1",
         "UV_NATIVE_TLS": "1",
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_PROGRESS": "1",
-        # The cache may lie on another file system, where a hard link is impossible and uv would warn of it.
+        # The cache may be on another file system: hard links are impossible there, and uv would warn.
         "UV_LINK_MODE": "copy",
     }
