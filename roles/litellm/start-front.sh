@@ -1,8 +1,8 @@
 # Starts the front: start-front CONFIGURATION WATCH BACKEND NAME=PORT …
 #
-# HAProxy gets a digest of the clients' key ($LITELLM_MASTER_KEY), in a file that only it can read. The key itself is
-# neither in its configuration, which every user can read, nor on its command line, nor in its memory. A deploy that
-# changes the key changes the list in HAProxy's memory; a start reads the key again.
+# HAProxy is told a digest of the clients' key ($LITELLM_MASTER_KEY), in a file that it alone can read: neither its
+# configuration, which everybody may read, nor its command line, nor its memory holds the key. A deploy that changes the
+# key changes the list in HAProxy's memory; a start reads the key anew.
 if [ -z "$LITELLM_MASTER_KEY" ]; then
     echo "fatal: no LITELLM_MASTER_KEY is given: run the deploy again" >&2
     exit 78
@@ -12,7 +12,7 @@ printf %s "$LITELLM_MASTER_KEY" | sha256sum | cut -c -64 > "$RUNTIME_DIRECTORY/k
 unset LITELLM_MASTER_KEY
 configuration=$1
 shift
-# Runs beside HAProxy, and stops with it: the check for frozen instances.
+# Beside HAProxy, and ended with it: what sees that an instance is frozen.
 (
     unset INSTANCE_KEY
     watch=$1

@@ -1,10 +1,10 @@
 """Starts LiteLLM: `python -I -u -X faulthandler start-litellm OPTIONS…`, as its own command `litellm` does.
 
-Before Python 3.12 the garbage collector may run whenever an object is created, even in the middle of `ContextVar.set`.
-A finalizer that sets context variables then frees what is being read, and the process ends with SIGSEGV
-(python/cpython#148891). LiteLLM sets dozens of them for each request. It leaves clients of aiohttp to the collector,
-and their finalizers log. Seen on Debian 12 (Python 3.11) within a minute of a start. So the collector runs here as it
-does from 3.12 on: between two instructions of the main thread.
+Before Python 3.12 the garbage collector runs wherever an object is made, also in the middle of `ContextVar.set`. A
+finalizer that sets context variables there frees what is being read, and the process ends with SIGSEGV
+(python/cpython#148891). LiteLLM sets dozens of them for each request and leaves clients of aiohttp to the collector,
+whose finalizers log: seen on Debian 12 (Python 3.11) within a minute of a start. So the collector runs here as it does
+from 3.12 on: between two instructions of the main thread.
 """
 
 import atexit
@@ -14,7 +14,7 @@ import sys
 from importlib.metadata import entry_points
 
 PERIOD = 0.1
-"""Seconds between two checks for something to collect."""
+"""Seconds between two looks at whether there is anything to collect."""
 
 
 class Collector:
@@ -25,21 +25,21 @@ class Collector:
         self._old = 0
         """Objects in the oldest generation when it was last collected."""
         self._postponed = 0
-        """Collections of the middle generation when the oldest was last found to have grown too little."""
+        """Collections of the generation before at which the oldest was last found too little grown."""
 
     def start(self, period: float = PERIOD) -> None:
         self._period = period
         gc.disable()
         signal.signal(signal.SIGALRM, self._on_time)
-        # System calls of C libraries, which may not handle signals, are restarted.
+        # System calls of C libraries, which may not know of signals, go on.
         signal.siginterrupt(signal.SIGALRM, False)
         signal.setitimer(signal.ITIMER_REAL, period)
-        # At exit Python removes its handlers, and the next signal would kill it first.
+        # While Python ends it takes its handlers back, and the next signal would end it first.
         atexit.register(signal.signal, signal.SIGALRM, signal.SIG_IGN)
 
     def _on_time(self, _number: int, _frame: object) -> None:
         self._collect()
-        # Only now: a signal during this collection would be handled inside it, and the next one inside that.
+        # Only now: a signal that comes while this runs is handled inside it, and the next inside that.
         signal.setitimer(signal.ITIMER_REAL, self._period)
 
     def _collect(self) -> None:
@@ -48,8 +48,7 @@ class Collector:
         if not due[0]:
             return
         if due[2] and counts[2] > self._postponed + thresholds[2]:
-            # The rule of `long_lived_pending` in CPython's gcmodule.c: otherwise the cost grows with the square of the
-            # heap.
+            # The rule of `long_lived_pending` in CPython's gcmodule.c: else the cost grows with the square of the heap.
             if len(gc.get_objects(generation=2)) > 1.25 * self._old:
                 gc.collect(2)
                 self._old, self._postponed = len(gc.get_objects(generation=2)), 0

@@ -1,14 +1,14 @@
-"""Takes an instance of the gateway out of use if it is frozen, but not if it is merely busy.
+"""Takes an instance of the gateway out of work that is frozen, and not one that is merely busy.
 
     python3 watch-instances SOCKET BACKEND NAME=PORT …
 
-HAProxy's own checks are requests. An instance at full load answers them late, so they have a long time-out. The kernel
-of a frozen instance still accepts connections, so it would get requests all that time. Here each instance is only
-tested for noticing that a connection has ended. Its event loop does that however many requests wait, and logs nothing.
-An instance that is late with that too counts as busy as long as its answers go on. An instance that is wrongly taken
-for frozen loses nothing: its requests stay with it, and it gets new ones after its first answer.
+HAProxy's own checks are requests: an instance at full load answers them late, so they have much time, and one that is
+frozen, whose kernel still takes connections for it, would be sent requests all that while. Here each instance is only
+asked to see that a connection has ended: its event loop does that however many requests wait, and writes no line in
+its log. One that is late with that too is busy as long as its answers go on. Whoever is taken for frozen loses nothing:
+what was sent to it stays with it, and it has work again with its first answer.
 
-It runs beside HAProxy in the front's unit, stands alone, and needs only Python.
+It runs beside HAProxy in the front's unit, stands alone, and needs nothing but Python.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Mapping
 
 PAUSE = 0.5
 PATIENCE = 2.0
-"""Seconds. With the pause before it, a frozen instance gets requests for 2.5 s at most."""
+"""Seconds. With the pause before it: a frozen instance gets requests for 2.5 s at most."""
 _ANSWER_SECONDS = 5.0
 
 
@@ -33,7 +33,7 @@ class Front:
         self._socket, self._backend = socket, backend
 
     async def servers(self) -> dict[str, dict[str, str]]:
-        """HAProxy's statistics of each server: `bout` is the number of bytes in its answers."""
+        """What HAProxy tells of each: `bout` are the bytes that it has answered with."""
         table = (await self._ask(f"show stat {self._backend} 4 -1")).removeprefix("# ")
         return {row["svname"]: row for row in csv.DictReader(table.strip().splitlines())}
 
@@ -53,10 +53,10 @@ class Front:
 
 
 async def is_frozen(port: int) -> bool:
-    """Whether the instance does not notice that a connection has ended.
+    """Whether nobody sees that a connection has ended.
 
     Raises:
-        ConnectionError: nothing listens there, or no longer.
+        ConnectionError: nobody listens, or not any more.
     """
     try:
         async with asyncio.timeout(PATIENCE):
@@ -72,12 +72,12 @@ async def is_frozen(port: int) -> bool:
 
 
 class Watch:
-    """Checks all instances in parallel, and decides on one at a time."""
+    """Looks at all instances side by side, and decides on one at a time."""
 
     def __init__(self, front: Front, ports: Mapping[str, int]) -> None:
         self._front, self._ports = front, ports
         self._answered = dict.fromkeys(ports, -math.inf)
-        """When each was last seen working, on the monotonic clock."""
+        """When each was last seen at work, on the monotonic clock."""
         self._deciding = asyncio.Lock()
 
     async def run(self) -> None:
@@ -105,7 +105,7 @@ class Watch:
             await asyncio.sleep(PAUSE)
 
     async def _is_at_work(self, server: str) -> bool | None:
-        """None if nothing listens: HAProxy's own check covers that."""
+        """None where nobody listens: HAProxy's own check is enough for that."""
         before = await self._front.servers()
         try:
             if not await is_frozen(self._ports[server]):
@@ -116,7 +116,7 @@ class Watch:
         return now[server]["bout"] != before[server]["bout"]
 
     async def _take_out(self, server: str, since: float) -> None:
-        """Only while another working one remains: a late answer is better than a refusal."""
+        """Only while another one that is at work stays: to wait for an answer is better than to be refused."""
         async with self._deciding:
             up = {name for name, row in (await self._front.servers()).items() if row["status"].startswith("UP")}
             if server in up and any(self._answered[name] > since for name in up - {server}):

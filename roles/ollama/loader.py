@@ -1,12 +1,11 @@
-"""Brings an Ollama server to its declared models: pulls or makes missing ones, preloads those wanted in memory.
+"""Brings an Ollama server's models to what is declared: pulls or makes what is missing, loads what is wanted in memory.
 
-Stands alone: it runs on the host with the host's Python, as the unit `ollama-models`, at every boot and after every
-restart of the server. Models that are already there cost one request. Progress shows in `systemctl status` and in the
-journal.
+Stands alone: it runs on the host with its own Python, as the unit `ollama-models`, at every boot and whenever the
+server restarts. What is there already costs one question. Progress shows in `systemctl status` and in the journal.
 
     load-ollama-models REQUEST.json [--prune]
 
-With `--prune` it brings nothing, and removes the models that are not in the request.
+With `--prune` it brings nothing, and removes what is not in the request.
 
     {"server": "http://127.0.0.1:11434", "timeout": 300, "models": [
       {"name": "llama3.1:latest", "preload": true, "digest": null, "insecure": false},
@@ -32,10 +31,10 @@ from pathlib import Path
 from typing import Any
 
 ATTEMPTS = 6
-"""Tries without any progress between them before it gives up on a model."""
+"""Tries without any progress between them before a model is given up."""
 _SAY_SECONDS = 5
 _FINAL = ("file does not exist", "unauthorized", "invalid model name", "insecure protocol", "unsupported")
-"""Words in an error that another try does not fix."""
+"""Words in an error that trying again does not fix."""
 
 
 class LoadError(Exception):
@@ -43,13 +42,13 @@ class LoadError(Exception):
 
 
 class Interrupted(Exception):
-    """The server or its connection failed in the middle: another try may help."""
+    """The server or its connection failed in the middle: trying again may help."""
 
 
 def main(arguments: list[str]) -> int:
-    """Exit status 0 when every model is there; otherwise 1 with one message."""
+    """Exit status 0 when every model is there; 1 with one message else."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A server's messages may contain characters that this locale cannot write.
+        # What a server says may be no text that this locale can write.
         sys.stdout.reconfigure(errors="backslashreplace")
     request = json.loads(Path(arguments[0]).read_text())
     if arguments[1:] == ["--prune"]:
@@ -63,7 +62,7 @@ def main(arguments: list[str]) -> int:
     except LoadError as error:
         say(str(error))
         return 1
-    # For the verifier, which detects by it that a model has changed since.
+    # For the verifier, which tells by it that somebody has changed a model since.
     _write(done.with_name("digests.json"), json.dumps(held))
     _write(done, os.environ["AI_BACKEND_DIGEST"])
     say(f"all models are there: {', '.join(model['name'] for model in request['models'])}")
@@ -85,7 +84,7 @@ def prune(server: Server, declared: list[str]) -> int:
 
 
 class Server:
-    """An Ollama server's API. `timeout`: seconds without data from it."""
+    """An Ollama server's API. `timeout`: seconds without a word from it."""
 
     def __init__(self, address: str, timeout: float) -> None:
         self.address = address
@@ -93,7 +92,7 @@ class Server:
         self._timeout = timeout
 
     def wait(self) -> None:
-        """Wait until it answers: its port opens before it does.
+        """Until it answers: its port opens before it does.
 
         Raises:
             LoadError: it does not within the time-out.
@@ -109,14 +108,14 @@ class Server:
             time.sleep(0.3)
 
     def digests(self) -> dict[str, str]:
-        """Model → digest, of all models on the server."""
+        """Model → digest, of all that it holds."""
         return {str(model["name"]): str(model["digest"]) for model in self.tags()}
 
     def tags(self) -> list[dict[str, Any]]:
-        """The server's description of each of its models.
+        """What it says of each model that it holds.
 
         Raises:
-            LoadError, Interrupted: as `ask`; also if something else answers at its address.
+            LoadError, Interrupted: as `ask`; also where something else answers at its address.
         """
         answer = self.ask("GET", "/api/tags")
         models = answer.get("models") if isinstance(answer, dict) else None
@@ -131,7 +130,7 @@ class Server:
 
         Raises:
             LoadError: the server refuses.
-            Interrupted: it cannot be reached, or the connection breaks.
+            Interrupted: it cannot be reached, or breaks off.
         """
         lines = list(self.stream(method, path, body))
         return lines[-1] if lines else None
@@ -191,7 +190,7 @@ def _refusal(error: Any) -> Exception:
 
 
 class Loader:
-    """Brings the models of one server. `memory`: a folder where it records what it made each model from."""
+    """Brings the models of one server. `memory`: a folder in which it notes what it made each model from."""
 
     def __init__(self, server: Server, memory: Path) -> None:
         self._server = server
@@ -199,7 +198,7 @@ class Loader:
         self._progress = Progress()
 
     def load(self, models: list[dict[str, Any]]) -> dict[str, str | None]:
-        """Returns the digests of the models, by name, once all are there.
+        """The digests of the models, by name, once all are there.
 
         Raises:
             LoadError: at the first that cannot be brought; those before it stay.
@@ -235,7 +234,7 @@ class Loader:
 
     def _make(self, model: dict[str, Any]) -> None:
         name, file = model["name"], Path(model["gguf"])
-        # The file is in a folder named by its digest, so its real path identifies its content.
+        # The file lies in a folder named by its digest, so its real path stands for its content.
         recipe = {**model, "gguf": str(file.resolve()), "preload": None}
         wanted = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
         made = self._made()
@@ -279,7 +278,7 @@ class Loader:
         return held.get(name) or held.get(f"{name}:latest")
 
     def _patiently(self, name: str, step: Any) -> None:
-        """Retry a step when it is interrupted, as long as it makes progress."""
+        """Do a step again when it is interrupted, as long as it makes progress."""
         fruitless = 0
         while True:
             before = self._progress.completed
@@ -297,7 +296,7 @@ class Loader:
 
 
 class Progress:
-    """Reports every few seconds how far a pull is."""
+    """How far a pull is, told every few seconds."""
 
     def __init__(self) -> None:
         self.completed = 0
@@ -318,13 +317,13 @@ class Progress:
 
 
 def say(words: str) -> None:
-    """Write to the journal, and set the unit's status."""
+    """To the journal, and as the unit's status."""
     print(words, flush=True)
     notify(f"STATUS={words}")
 
 
 def notify(message: str) -> None:
-    """Notify systemd, on one line: a second line, from a server's message, would be a message of its own. Source:
+    """Tell systemd, on one line: a second one, out of what a server says, would be a message of its own. Source:
     sd_notify(3)."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
