@@ -1,6 +1,6 @@
 """The SSH connection to a host: without delays, and closed when the other end no longer answers.
 
-TCP itself waits forever on an idle connection, and acknowledgements from a frozen host's kernel prove nothing. So the
+TCP itself waits forever on an idle connection, and acknowledgements from a frozen host's kernel show nothing. So the
 host's SSH server gets a request every few seconds. Something must arrive: an answer, or a command's output.
 """
 
