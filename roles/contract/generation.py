@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -17,6 +16,9 @@ UnitKind: TypeAlias = Literal["server", "task", "timer", "triggered"]
 ACTIVATION = "activation.json"
 """Path, below the generation, of what its activation needs: it can be activated again without its plan."""
 
+PACKAGES_FILE = "packages.yaml"
+"""Path, below the generation, of the list of the Debian packages that it needs."""
+
 INSTALL_MARK = ".install.json"
 """Written last into an install: a folder without it is the remains of a run that died, and is made anew."""
 
@@ -25,9 +27,6 @@ INSTALL_FILES = ".files.json"
 
 DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
 """In the environment of a unit's process: the digest of everything that it was started from."""
-
-HOST_EVENTS = ("refused", "activated", "failed", "verified", "rolled back")
-"""Kinds of entries in a host's history."""
 
 
 @dataclass(frozen=True)
@@ -140,20 +139,3 @@ class ActivationFile:
     """The contents of `ACTIVATION`."""
 
     units: tuple[ActivatedUnit, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class InstallMark:
-    """What an install's mark says.
-
-    Attributes:
-        title: what it is, for people.
-        made: ISO 8601, UTC.
-        files: for a model, what the verifier compares each file with.
-        tree: for others, the digest over the look of all files; earlier versions did not write one.
-    """
-
-    title: str
-    made: str
-    files: Mapping[str, object]
-    tree: str | None = None

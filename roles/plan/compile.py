@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from roles.contract.generation import PACKAGES_FILE
 from roles.options import Cache, Deployment, OptionsError, Route, Service, Stack
 from roles.plan.firewall import firewall_plan
 from roles.plan.gpu_unit import gpu_plan
@@ -13,9 +14,6 @@ from roles.plan.layout import Layout, layout_of
 from roles.plan.manifest import manifest_files
 from roles.plan.model import Backend, Beside, DeploymentPlan, HostPlan, Install, RoutePlan, ServerUnit, ServicePlan
 from roles.plan.watch import WATCH_TIMER, watch_plan
-
-PACKAGES = "packages.yaml"
-"""Path, below the generation, of the list of the Debian packages that it needs."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
                 routes=routes,
             ),
             # For the verifier, which must check that they are still installed.
-            PACKAGES: "".join(["packages:\n", *(f"- {package}\n" for package in packages)]),
+            PACKAGES_FILE: "".join(["packages:\n", *(f"- {package}\n" for package in packages)]),
         },
         units=units,
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),

@@ -7,12 +7,10 @@ import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
+from roles.contract.generation import INSTALL_MARK
 from roles.contract.verdict import Deployed, DeployedProvider, DeployedRoute, Endpoint
 from roles.verify.generation import Gateway, Generation, Route
 from roles.verify.probe.examples import example_request
-
-_MARK = ".install.json"
-"""In each install's folder: the description of it."""
 
 _EVERYWHERE = ("0.0.0.0", "::")
 _LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL$", re.MULTILINE)
@@ -103,7 +101,7 @@ def _route(route: Route) -> DeployedRoute:
 
 def _installs(folder: Path) -> dict[str, str]:
     titles = {}
-    for mark in sorted(folder.glob(f"install/*/{_MARK}")):
+    for mark in sorted(folder.glob(f"install/*/{INSTALL_MARK}")):
         try:
             titles[mark.parent.name] = str(json.loads(mark.read_text())["title"])
         except (OSError, ValueError, LookupError, TypeError):

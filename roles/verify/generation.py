@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from roles.contract import manifest
 from roles.contract.environment_file import parse_environment
+from roles.contract.generation import DIGEST_VARIABLE, PACKAGES_FILE
 from roles.contract.manifest import PLAIN, Canary, Deployment, Front, Gpus, KeptModel, ModelList, Probe, Scope, Traits
 from roles.contract.modes import Mode
 from roles.verify.verdict.claim import CannotCheck
@@ -45,10 +46,6 @@ __all__ = [
     "load_generation",
 ]
 
-DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
-"""Environment variable in which each process carries its unit's digest."""
-
-_PACKAGES_FILE = "packages.yaml"
 _DIGEST_LINE = re.compile(rf"^Environment={DIGEST_VARIABLE}=(\S+)$", re.MULTILINE)
 
 
@@ -324,7 +321,7 @@ def load_generation(config: Path) -> Generation:
         config=config,
         state=Path(read.state),
         timer=read.timer,
-        packages=_packages(folder / _PACKAGES_FILE),
+        packages=_packages(folder / PACKAGES_FILE),
         beside=tuple(
             Beside(each.name, _service(each, folder), each.kind, each.tasks, each.traits) for each in read.services
         ),

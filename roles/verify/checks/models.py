@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from roles.contract.generation import INSTALL_MARK
 from roles.contract.manifest import DIGESTS_FILE
 from roles.contract.verdict import Check
 from roles.verify.context import VerificationContext
@@ -23,7 +24,6 @@ from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
 from roles.verify.verdict.quoting import read_foreign
 from roles.verify.verdict.sizes import size
 
-_MARK = ".install.json"
 _FOLDER = "models"
 """Where all models are installed, each in a folder of its own."""
 _LONGEST_ANSWER = 30.0
@@ -46,11 +46,11 @@ def model_checks(generation: Generation, *, deep: bool) -> list[Coroutine[Any, A
 
 def _installed(folder: Path, deep: bool) -> str:
     try:
-        record: Mapping[str, Any] | None = json.loads((folder / _MARK).read_text()).get("files")
+        record: Mapping[str, Any] | None = json.loads((folder / INSTALL_MARK).read_text()).get("files")
     except FileNotFoundError:
         raise CheckFailed("model-missing", f"{folder.readlink()} is not whole: run deploys/full.py") from None
     except (OSError, ValueError) as error:
-        raise CannotCheck(f"{folder / _MARK}: {error}") from None
+        raise CannotCheck(f"{folder / INSTALL_MARK}: {error}") from None
     if record is None:
         return "installed by a version that did not record digests"
     read = 0

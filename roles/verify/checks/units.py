@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 
 from roles.contract.environment_file import parse_environment_block
+from roles.contract.generation import DIGEST_VARIABLE
 from roles.contract.verdict import Check
 from roles.verify.context import VerificationContext
-from roles.verify.generation import DIGEST_VARIABLE, Service
+from roles.verify.generation import Service
 from roles.verify.probe.redis import RedisRefuses, ask_redis
 from roles.verify.probe.sockets import Listener, described, is_at
 from roles.verify.probe.systemd import UnitState

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -190,7 +189,6 @@ def test_each_row_can_be_written(name: str) -> None:
     assert "{" not in _said(name, GENERATION)
 
 
-@pytest.mark.skipif(shutil.which("env") is None, reason="no env")
 def test_the_advice_about_cards_is_a_command_that_works(tmp_path: Path) -> None:
     config = tmp_path / "config"
     (config / "bin").mkdir(parents=True)
