@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,7 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Each attempt verifies the generation that is current then.
             verdict = settled(lambda: asyncio.run(verify(load_generation(options.config))), generation.state)
         else:
-            verdict = asyncio.run(verify(generation, progress=_tell, deep=options.deep, faults=options.faults))
+            # Rules of the firewall refuse others at some ports, and no wait changes that.
+            wait = generation.scope == "user" or os.geteuid() == 0
+            if not wait:
+                _tell("verify: not run as root: many checks cannot be made, and services are not waited for; use sudo")
+            made = verify(generation, progress=_tell, deep=options.deep, faults=options.faults, wait=wait)
+            verdict = asyncio.run(made)
     except ConfigError as error:
         print(f"verify: {error}", file=sys.stderr)
         return _UNKNOWN

@@ -53,6 +53,7 @@ class VerificationContext:
     read_states: asks systemd; replaced in tests.
     progress: called with what a long run is waiting for.
     proc: where the proc file system is mounted.
+    waits: services that are starting are waited for.
     """
 
     generation: Generation
@@ -61,6 +62,7 @@ class VerificationContext:
     read_states: ReadStates = read_unit_states
     progress: Progress = no_progress
     proc: Path = PROC
+    waits: bool = True
 
     @property
     def scope(self) -> Scope:

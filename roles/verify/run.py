@@ -53,6 +53,7 @@ async def verify(
     progress: Progress = no_progress,
     deep: bool = False,
     faults: bool = False,
+    wait: bool = True,
     proc: Path = PROC,
 ) -> Verdict:
     """Verifies a generation on the host that this runs on.
@@ -62,12 +63,13 @@ async def verify(
         progress: called with what a long run is waiting for.
         deep: read every model's files, also those that look unchanged.
         faults: really stop backends, one route after the other, to see its fallbacks answer.
+        wait: wait for services that are starting.
         proc: where the proc file system is mounted.
     """
     beginning = Beginning()
     async with gateway_client() as client:
         context = VerificationContext(
-            generation, client, runtime_folder(generation.scope), read_states, progress=progress, proc=proc
+            generation, client, runtime_folder(generation.scope), read_states, progress, proc, waits=wait
         )
         run = _Run(context, await _wait_for_services(context))
         # Before any request through the front: it needs a moment to notice that an instance answers again.

@@ -84,6 +84,15 @@ def test_who_reaches_what_is_what_the_documentation_says(host: LabHost, pytestco
         assert written == shown, "run this test with --write-golden and read the diff"
 
 
+def test_its_verification_ends_soon_and_says_what_it_needs(host: LabHost) -> None:
+    # A gateway that has just started would be waited for, and never answer it.
+    host.run("systemctl restart litellm@a.service")
+    seen = host.run(f"runuser -u {USER} -- timeout 60 /etc/ai-backend/bin/verify 2>&1", check=False, timeout=90)
+    assert seen.returncode in (1, 2), seen.stdout
+    assert "verify: not run as root" in seen.stdout
+    host.run("/etc/ai-backend/bin/verify")
+
+
 def test_no_secret_is_in_anything_that_it_may_read(host: LabHost) -> None:
     read = "cd /var/lib/ai-backend/secrets && sed -n 's/^[A-Z_]*=\"\\(.*\\)\"$/\\1/p' *"
     secrets = set(host.run(read).stdout.split())

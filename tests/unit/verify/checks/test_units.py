@@ -141,7 +141,7 @@ def serving(statuses: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
         thread.join()
 
 
-def settled(url: str, state: UnitState, start_timeout: float) -> Settled:
+def settled(url: str, state: UnitState, start_timeout: float, *, waits: bool = True) -> Settled:
     service = Service(state.name, "127.0.0.1", 1, url, start_timeout, Path("/nowhere"))
 
     async def read(units: Sequence[str], scope: Scope) -> dict[str, UnitState]:
@@ -149,7 +149,7 @@ def settled(url: str, state: UnitState, start_timeout: float) -> Settled:
 
     async def run() -> Settled:
         async with httpx.AsyncClient(trust_env=False) as client:
-            return await settle([service], context(deployed(NOWHERE), client, read_states=read))
+            return await settle([service], context(deployed(NOWHERE), client, read_states=read, waits=waits))
 
     return asyncio.run(run())
 
@@ -178,6 +178,13 @@ def test_a_unit_that_will_not_come_is_asked_once(changes: dict[str, object]) -> 
     assert given == [503]
     readiness = found.readiness["ollama.service"]
     assert (readiness.ready, readiness.seen) == (False, '503 "Loading model"')
+
+
+def test_whoever_may_not_reach_the_services_does_not_wait_for_them() -> None:
+    with serving([503]) as (url, given):
+        found = settled(url, replace(OLLAMA, active_since=time.monotonic()), start_timeout=30, waits=False)
+    assert given == [503]
+    assert not found.readiness["ollama.service"].ready
 
 
 def test_the_wait_ends_with_the_start_time_out() -> None:
