@@ -1,4 +1,4 @@
-"""Free the space of installs and models that are used no more. Nothing else ever removes them."""
+"""Free the space of installs and models that are no longer used. Nothing else ever removes them."""
 
 from roles.deploy import prune
 

@@ -1,4 +1,4 @@
-"""Go back to the generation that held before, or to `--data generation=NAME`, and verify it."""
+"""Roll back to the generation that passed before, or to `--data generation=NAME`, and verify it."""
 
 from roles.deploy import rollback
 

@@ -127,7 +127,7 @@ DEPLOYED = Deployed(
 EVENTS = (
     Event("2026-11-20T09:12:44+00:00", "activated", "5e0d7c41aa90b3f2", "ada@desk", "in 48.2 s"),
     Event(
-        "2026-11-20T09:13:02+00:00", "verified", "5e0d7c41aa90b3f2", "ada@desk", "pass: 49 of 49 checks hold; in 17.9 s"
+        "2026-11-20T09:13:02+00:00", "verified", "5e0d7c41aa90b3f2", "ada@desk", "pass: 49 of 49 checks pass; in 17.9 s"
     ),
     Event(
         "2026-11-23T18:40:10+00:00", "refused", "b81f0e6c2d7a4490", "ada@desk", "gateway/models: missing: qwen-python"
@@ -204,7 +204,7 @@ BAD = replace(
 
 
 def earlier_runs(count: int) -> tuple[Verdict, ...]:
-    """Runs of the days before, one an hour, of which some did not hold."""
+    """Runs of the days before, one an hour, of which some failed."""
     runs = []
     for number in range(count):
         day, hour = divmod(number, 24)

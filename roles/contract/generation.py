@@ -25,6 +25,10 @@ INSTALL_MARK = ".install.json"
 INSTALL_FILES = ".files.json"
 """Beside the mark: path → the look of the file, and its SHA-256. The mark has the digest over the look of all."""
 
+HOST_LOCK = "turn"
+"""In the state folder: a process that changes something on the host has a kernel lock on it, which ends with the
+process. The name stays: programs of an earlier version, and verifiers of earlier generations, use the same file."""
+
 DIGEST_VARIABLE = "AI_BACKEND_DIGEST"
 """In the environment of a unit's process: the digest of everything that it was started from."""
 
@@ -116,7 +120,7 @@ class ActivatedUnit:
         done_file: below the runtime folder: a task writes its digest there once it has done its work.
         timeout: seconds until it must be ready.
         stop_timeout: seconds that its stop may take.
-        holds: the command that prints a task's effect.
+        effect_command: prints what a task has brought about.
         last: it comes after all others.
     """
 
@@ -129,13 +133,6 @@ class ActivatedUnit:
     stop_timeout: int
     drain: Drain | None = None
     # Earlier versions wrote neither.
-    holds: tuple[str, ...] = ()
+    effect_command: tuple[str, ...] = ()
     last: bool = False
     live: Live | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ActivationFile:
-    """The contents of `ACTIVATION`."""
-
-    units: tuple[ActivatedUnit, ...]

@@ -22,7 +22,7 @@ class ReadState(Request):
         build_user: the user for builds; none = the user of the program.
         gpus: look for graphics cards, which takes half a second or more.
         units: name → the file that marks it as done, below the runtime folder; none = it has a process.
-        holds: name → the command that prints that task's effect.
+        effect_commands: name → the command that prints what that task has brought about.
         secrets: paths of those that are made on the host.
         ports: those of the plan.
     """
@@ -42,7 +42,7 @@ class ReadState(Request):
     build_user: str | None
     gpus: bool
     units: Mapping[str, str | None]
-    holds: Mapping[str, tuple[str, ...]]
+    effect_commands: Mapping[str, tuple[str, ...]]
     secrets: tuple[str, ...]
     ports: tuple[int, ...]
 

@@ -249,7 +249,7 @@ class Verdict:
         parts = [f"{found['fail']} of {total} checks fail"] if found["fail"] else []
         if found["unknown"]:
             parts.append(f"{found['unknown']} of {total} checks could not be made")
-        return ", ".join(parts) or f"{found['pass']} of {total} checks hold"
+        return ", ".join(parts) or f"{found['pass']} of {total} checks pass"
 
     def to_json(self) -> str:
         """One JSON object on one line. It includes `status`, for readers that do not want to count."""

@@ -19,14 +19,14 @@ _LONGEST = 60
 
 def changes(before: KeptGeneration, after: KeptGeneration) -> list[str]:
     """The changes from one generation to another: units, their options, secrets, installs, routes and settings."""
-    told = []
+    lines = []
     for path in sorted({*before.files, *after.files}):
         if before.files.get(path) == after.files.get(path) or path == ACTIVATION:
             continue
-        told += list(_file_changes(path, before, after))
+        lines += list(_file_changes(path, before, after))
     for name in sorted({*before.installs, *after.installs}):
-        told += list(_install_changes(name, before.installs.get(name), after.installs.get(name)))
-    return told
+        lines += list(_install_changes(name, before.installs.get(name), after.installs.get(name)))
+    return lines
 
 
 def _file_changes(path: str, before: KeptGeneration, after: KeptGeneration) -> Iterator[str]:
@@ -39,8 +39,8 @@ def _file_changes(path: str, before: KeptGeneration, after: KeptGeneration) -> I
         yield f"{shown}: {'added' if path in after.files else 'removed'}"
         return
     old, new = (_values(folder, path, each.texts.get(path)) for each in (before, after))
-    told = _pairs(old, new) if old and new else ["changed"]
-    yield from (f"{shown}: {line}" for line in told)
+    lines = _pairs(old, new) if old and new else ["changed"]
+    yield from (f"{shown}: {line}" for line in lines)
 
 
 def _values(folder: str, path: str, text: str | None) -> dict[str, str]:

@@ -46,7 +46,7 @@ def tend(host: Host) -> None:
     if isinstance(transport.sock, socket):
         # paramiko leaves Nagle's algorithm on, which delays each opening of a channel by some 40 ms.
         transport.sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-    _tell_ends_as_errors(transport)
+    _report_ends_as_errors(transport)
     # Pass the host itself: pyinfra's `host` is not set in another greenlet.
     gevent.spawn(_watch, host.state.inventory.get_host(host.name), transport, silence)
 
@@ -105,7 +105,7 @@ class _Arrivals:
         return message
 
 
-def _tell_ends_as_errors(transport: Transport) -> None:
+def _report_ends_as_errors(transport: Transport) -> None:
     """Raise an ended connection as an SSH error: pyinfra handles those, and shows a traceback for anything else."""
     taken = transport.get_exception
 

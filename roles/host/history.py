@@ -23,7 +23,7 @@ class KeptGeneration:
         time: when a deploy last tried to activate it, otherwise when it was written: ISO 8601, UTC.
         who: who ran that deploy; empty = not recorded.
         outcome: result of its last verification or failed activation, for people; empty = not verified yet.
-        held: it has passed a verification.
+        passed: it has passed a verification.
         files: path → SHA-256.
         texts: path → text of the world-readable files.
         installs: name → folder and title.
@@ -35,7 +35,7 @@ class KeptGeneration:
     time: str
     who: str
     outcome: str
-    held: bool
+    passed: bool
     files: Mapping[str, str]
     texts: Mapping[str, str]
     installs: Mapping[str, tuple[str, str]]
@@ -81,7 +81,7 @@ class History:
     def before(self, generation: KeptGeneration) -> KeptGeneration | None:
         """The generation that it changed: the last one before it that passed, otherwise any one before it."""
         older = self.generations[self.generations.index(generation) + 1 :]
-        return next((each for each in older if each.held), older[0] if older else None)
+        return next((each for each in older if each.passed), older[0] if older else None)
 
     def _named(self, wanted: str) -> KeptGeneration:
         found = [each for each in self.generations if each.name.startswith(wanted)]
@@ -93,10 +93,10 @@ class History:
     def _before_the_active(self) -> KeptGeneration:
         active = next((each for each in self.generations if each.active), None)
         before = self.before(active) if active else None
-        if before and before.held:
+        if before and before.passed:
             return before
         raise DeployError(
-            "no generation that is kept was active before this one and held; name one with "
+            "no generation that is kept was active before this one and passed; name one with "
             f"`--data generation=…`; {self._names()}"
         )
 
@@ -118,7 +118,7 @@ def _generation(
         time=deploys[-1]["time"] if deploys else entry.written,
         who=deploys[-1]["who"] if deploys else "",
         outcome=outcomes[-1] if outcomes else "",
-        held=any(event.get("verdict") == "pass" for event in own),
+        passed=any(event.get("verdict") == "pass" for event in own),
         files=entry.files,
         texts={path: read.texts[digest] for path, digest in entry.files.items() if digest in read.texts},
         installs=entry.installs,

@@ -47,11 +47,11 @@ def _identity(pid: str) -> dict[str, str]:
     """Identify this machine, its boot, and the start of one of its processes, as process ids are reused."""
     machine = _read("/etc/machine-id")
     # systemd asks not to expose the machine id itself.
-    told = hashlib.sha256(f"ai-backend {machine}".encode()).hexdigest()[:16] if machine else ""
+    hashed = hashlib.sha256(f"ai-backend {machine}".encode()).hexdigest()[:16] if machine else ""
     # The command comes first, in brackets, and may contain spaces.
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split() if pid.isdecimal() else []
     return {
-        "machine": told,
+        "machine": hashed,
         "machine_boot": _read("/proc/sys/kernel/random/boot_id"),
         "started": fields[19] if len(fields) > 19 else "",
     }

@@ -88,8 +88,8 @@ def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostStat
         reasons.append("it was not activated to its end")
     if any(secret.path not in state.secrets for secret in plan.generated_secrets):
         reasons.append("a secret of the host is made anew")
-    strangers = set(state.linked_units) - {unit.name for unit in plan.units}
-    reasons.extend(f"{name} is no longer declared" for name in sorted(strangers))
+    undeclared = set(state.linked_units) - {unit.name for unit in plan.units}
+    reasons.extend(f"{name} is no longer declared" for name in sorted(undeclared))
     for unit in plan.units:
         found = state.units.get(unit.name)
         if unit.name not in state.linked_units or found is None:
@@ -100,7 +100,7 @@ def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostStat
             reasons.append(f"{unit.name} was loaded from an older file")
         elif unit.kind == "timer":
             if not found.active:
-                reasons.append(f"{unit.name} runs not")
+                reasons.append(f"{unit.name} is not running")
         elif unit.kind != "triggered" and found.running_digest != generation.unit_digests[unit.name]:
             reasons.append(f"{unit.name} runs {found.running_digest or 'not'}")
         elif unit.kind == "server" and found.outdated:
@@ -140,10 +140,10 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> lis
     own = {unit.name for unit in plan.units} | set(state.linked_units)
     for unit in plan.servers:
         port = unit.endpoint.port
-        strangers = [holder for holder in state.ports.get(str(port), ()) if holder not in own]
-        if strangers:
+        others = [holder for holder in state.ports.get(str(port), ()) if holder not in own]
+        if others:
             problems.append(
-                f"port {port}, which {unit.name} needs, is taken by {', '.join(strangers)}: "
+                f"port {port}, which {unit.name} needs, is taken by {', '.join(others)}: "
                 "stop that, or give the service another `port`"
             )
     problems.extend(_disks_too_small(plan, generation, state))

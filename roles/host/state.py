@@ -30,7 +30,7 @@ def state_request(plan: HostPlan) -> ReadState:
         build_user=BUILD_USER if system else None,
         gpus=bool(plan.gpus),
         units={unit.name: unit.done_file if isinstance(unit, TaskUnit) else None for unit in plan.units},
-        holds={task.name: task.effect_command for task in plan.tasks if task.effect_command},
+        effect_commands={task.name: task.effect_command for task in plan.tasks if task.effect_command},
         secrets=tuple(secret.path for secret in plan.generated_secrets),
         ports=tuple(unit.endpoint.port for unit in plan.servers),
     )

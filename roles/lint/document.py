@@ -175,7 +175,7 @@ def _read_into(document: Document, text: str) -> None:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 1
         raise _Unreadable("yaml-syntax", line, f"this is no YAML: {error.reason}") from None
     except (ValueError, yaml.YAMLError):  # a character that no encoding has
-        raise _Unreadable("yaml-syntax", 1, "this is no YAML: it holds characters that YAML does not allow") from None
+        raise _Unreadable("yaml-syntax", 1, "this is no YAML: it has characters that YAML does not allow") from None
     if root is None or (isinstance(root, yaml.ScalarNode) and root.tag.endswith(":null")):
         raise _Unreadable("empty-file", 1, "the file is empty: LiteLLM does not start")
     if not isinstance(root, yaml.MappingNode):
@@ -214,7 +214,7 @@ class _Builder:
         if self._count > _MOST_VALUES:
             raise _Unreadable("yaml-syntax", line, f"its anchors expand to more than {_MOST_VALUES:,} values")
         if id(node) in self._open:
-            raise _Unreadable("yaml-syntax", line, "an anchor holds itself: LiteLLM cannot read that")
+            raise _Unreadable("yaml-syntax", line, "an anchor contains itself: LiteLLM cannot read that")
         self._document.places.setdefault(path, Place(self._document.file, line))
         if node.tag == _MAP and isinstance(node, yaml.MappingNode):
             build: Callable[[Any, Path], Any] = self._mapping
@@ -233,7 +233,7 @@ class _Builder:
 
     def _mapping(self, node: Any, path: Path) -> dict[Any, Any]:
         if id(node) not in self._flat:
-            self._tell_duplicates(node)
+            self._report_duplicates(node)
             try:
                 self._loader.flatten_mapping(node)
             except yaml.MarkedYAMLError as error:
@@ -257,7 +257,7 @@ class _Builder:
         for inner in [other for other in self._document.places if other[:depth] == path]:
             del self._document.places[inner]
 
-    def _tell_duplicates(self, node: Any) -> None:
+    def _report_duplicates(self, node: Any) -> None:
         first: dict[Any, int] = {}
         for key_node, _ in node.value:
             if key_node.tag == _MERGE:

@@ -176,11 +176,11 @@ def _parameters(route: RoutePlan, deployment: DeploymentPlan) -> dict[str, Json]
 def _model_info(route: Route) -> dict[str, Json]:
     """What is published to clients about a model. Its price is 0: unless that is set, LiteLLM looks its name up in a
     price list of other vendors."""
-    told: dict[str, Json] = {
+    published: dict[str, Json] = {
         "max_input_tokens": route.context_size,
         "supports_function_calling": route.tools,
         "supports_response_schema": route.structured_outputs,
         "supports_vision": route.vision,
     }
-    known = {name: value for name, value in told.items() if value is not None}
+    known = {name: value for name, value in published.items() if value is not None}
     return {**known, "input_cost_per_token": 0.0, "output_cost_per_token": 0.0}

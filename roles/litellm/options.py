@@ -12,11 +12,11 @@ _UNSET_ALLOWED_FAILS = 3
 """The default of LiteLLM 1.106.2. It treats this value as unset, even if it is set."""
 
 
-def _can_be_told_from_unset(fails: int) -> int:
+def _differs_from_unset(fails: int) -> int:
     if fails == _UNSET_ALLOWED_FAILS:
         raise ValueError(
-            "LiteLLM takes 3, its own default, for not set: a lone deployment would then never rest, and each request "
-            "would pay for its failure; take another number"
+            "LiteLLM takes 3, its own default, for not set: a lone deployment would then never cool down, and each "
+            "request would pay for its failure; take another number"
         )
     return fails
 
@@ -45,7 +45,7 @@ class LiteLLM(Gateway):
     retries: Annotated[int, Field(ge=0)] = 0
     """Further tries on the same public name before its fallbacks. LiteLLM's default of 2 makes a dead provider cost
     seconds on every request."""
-    allowed_fails: Annotated[int, Field(ge=0), AfterValidator(_can_be_told_from_unset)] = 0
+    allowed_fails: Annotated[int, Field(ge=0), AfterValidator(_differs_from_unset)] = 0
     """Failures within a minute that a deployment may have before its cooldown. With 0 a dead one costs one request's
     time-out, and others answer the next requests at once. A deployment without a substitute has no cooldown."""
     cooldown: Seconds = 30

@@ -1,7 +1,7 @@
 # Starts the front: start-front CONFIGURATION WATCH BACKEND NAME=PORT …
 #
-# HAProxy is told a digest of the clients' key ($LITELLM_MASTER_KEY), in a file that it alone can read: neither its
-# configuration, which everybody may read, nor its command line, nor its memory holds the key. A deploy that changes the
+# HAProxy gets a digest of the clients' key ($LITELLM_MASTER_KEY), in a file that only it can read: the key is neither in
+# its configuration, which everybody may read, nor in its command line, nor in its memory. A deploy that changes the
 # key changes the list in HAProxy's memory; a start reads the key anew.
 if [ -z "$LITELLM_MASTER_KEY" ]; then
     echo "fatal: no LITELLM_MASTER_KEY is given: run the deploy again" >&2

@@ -33,7 +33,7 @@ class Front:
         self._socket, self._backend = socket, backend
 
     async def servers(self) -> dict[str, dict[str, str]]:
-        """What HAProxy tells of each: `bout` are the bytes that it has answered with."""
+        """What HAProxy reports of each: `bout` is the number of bytes of its answers."""
         table = (await self._ask(f"show stat {self._backend} 4 -1")).removeprefix("# ")
         return {row["svname"]: row for row in csv.DictReader(table.strip().splitlines())}
 
@@ -56,7 +56,7 @@ async def is_frozen(port: int) -> bool:
     """Whether nobody sees that a connection has ended.
 
     Raises:
-        ConnectionError: nobody listens, or not any more.
+        ConnectionError: nobody listens, or no longer.
     """
     try:
         async with asyncio.timeout(PATIENCE):

@@ -58,12 +58,12 @@ def main(arguments: list[str]) -> int:
     server = Server(request["server"], request["timeout"])
     notify("READY=1")
     try:
-        held = Loader(server, _folder("STATE_DIRECTORY")).load(request["models"])
+        found = Loader(server, _folder("STATE_DIRECTORY")).load(request["models"])
     except LoadError as error:
         say(str(error))
         return 1
-    # For the verifier, which tells by it that somebody has changed a model since.
-    _write(done.with_name("digests.json"), json.dumps(held))
+    # For the verifier, which sees by it that somebody has changed a model since.
+    _write(done.with_name("digests.json"), json.dumps(found))
     _write(done, os.environ["AI_BACKEND_DIGEST"])
     say(f"all models are there: {', '.join(model['name'] for model in request['models'])}")
     return 0
@@ -108,11 +108,11 @@ class Server:
             time.sleep(0.3)
 
     def digests(self) -> dict[str, str]:
-        """Model → digest, of all that it holds."""
+        """Model → digest, of all that it has."""
         return {str(model["name"]): str(model["digest"]) for model in self.tags()}
 
     def tags(self) -> list[dict[str, Any]]:
-        """What it says of each model that it holds.
+        """What it says of each model that it has.
 
         Raises:
             LoadError, Interrupted: as `ask`; also where something else answers at its address.
@@ -274,8 +274,8 @@ class Loader:
             self._server.ask("POST", "/api/embed", {"model": name, "input": "."})
 
     def _digest_of(self, name: str) -> str | None:
-        held = self._server.digests()
-        return held.get(name) or held.get(f"{name}:latest")
+        found = self._server.digests()
+        return found.get(name) or found.get(f"{name}:latest")
 
     def _patiently(self, name: str, step: Any) -> None:
         """Do a step again when it is interrupted, as long as it makes progress."""
@@ -296,7 +296,7 @@ class Loader:
 
 
 class Progress:
-    """How far a pull is, told every few seconds."""
+    """How far a pull is, reported every few seconds."""
 
     def __init__(self) -> None:
         self.completed = 0
@@ -323,8 +323,7 @@ def say(words: str) -> None:
 
 
 def notify(message: str) -> None:
-    """Tell systemd, on one line: a second one, out of what a server says, would be a message of its own. Source:
-    sd_notify(3)."""
+    """Notify systemd, on one line: a second one, in a server's text, would be another message. Source: sd_notify(3)."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

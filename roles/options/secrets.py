@@ -41,7 +41,7 @@ class GivenSecret(Secret):
                 f"the secret from {self.source()} has fewer than {MINIMUM_LENGTH} characters; take a longer one"
             )
         if any(not character.isprintable() for character in value):
-            raise OptionsError(f"the secret from {self.source()} holds a line break or a control character")
+            raise OptionsError(f"the secret from {self.source()} contains a line break or a control character")
         return value
 
 

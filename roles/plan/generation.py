@@ -4,10 +4,10 @@ It computes three kinds of digest, all SHA-256:
 
 - an install's: over its recipe, the platform facts it depends on, and the digests of the installs it needs. Its folder
   is named by it;
-- a unit's: over the unit file, its environment, the files it reads and the installs it runs from. The process carries
-  it in its environment, so the *running* state can be compared with the wanted one. It is in the unit file, not in the
-  environment file. systemd may restart a process by itself after the switch, but before it reads the unit files again.
-  Such a process gets the new environment file and the old command, and must show the old digest;
+- a unit's: over the unit file without its comments, its environment, the files it reads and the installs it runs from.
+  The process carries it in its environment, so the *running* state can be compared with the wanted one. It is in the
+  unit file, not in the environment file. systemd may restart a process by itself after the switch, but before it reads
+  the unit files again. Such a process gets the new environment file and the old command, and must show the old digest;
 - the generation's: over all of its files and links. Its folder is named by it.
 """
 
@@ -18,8 +18,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from roles.contract.activation import ActivationFile
 from roles.contract.environment_file import environment_text
-from roles.contract.generation import ACTIVATION, ActivatedUnit, ActivationFile, PlatformKey
+from roles.contract.generation import ACTIVATION, ActivatedUnit, PlatformKey
 from roles.contract.wire import written
 from roles.options import GivenSecret
 from roles.plan.model import EnvValue, HostPlan, Install, ServerUnit, TaskUnit, Unit
@@ -127,7 +128,7 @@ def _activated(unit: Unit, digest: str) -> ActivatedUnit:
         timeout=unit.start_timeout,
         stop_timeout=unit.stop_timeout,
         drain=server.drain if server else None,
-        holds=task.effect_command if task else (),
+        effect_command=task.effect_command if task else (),
         last=bool(task and task.last),
         live=server.live if server else None,
     )
@@ -186,12 +187,18 @@ def _unit_digest(
 ) -> str:
     return _digest(
         {
-            "unit": unit.text,
+            "unit": _directives(unit.text),
             "environment": dict(environment),
             "reads": {path: _sha256(files[path].content) for path in unit.reads},
             "installs": {name: installs[name].digest for name in unit.installs},
         }
     )
+
+
+def _directives(unit_file: str) -> str:
+    """A unit file without its comments: another wording is no reason for a restart."""
+    # systemd.syntax(7). A line that continues a command is indented, so it is none of them.
+    return "\n".join(line for line in unit_file.splitlines() if line and not line.startswith(("#", ";")))
 
 
 def _sha256(content: bytes) -> str:

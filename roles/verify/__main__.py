@@ -23,7 +23,7 @@ from roles.verify.staged import verify_staged
 from roles.verify.verdict.kept import VERDICTS, keep, read_kept
 from roles.verify.verdict.quoting import printable
 from roles.verify.verdict.writing import write_whole
-from roles.verify.watch import WEBHOOK_VARIABLE, NotTold, has_changed, settled, tell, webhook
+from roles.verify.watch import WEBHOOK_VARIABLE, NotDelivered, has_changed, notify, settled, webhook
 
 _UNKNOWN = 2
 _INTERRUPTED = 130
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m roles.verify",
         description="Verifies that the deployed generation runs and that every route answers.",
-        epilog="Exit status: 0 all checks hold, 1 some fail, 2 some or all could not be made.",
+        epilog="Exit status: 0 all checks pass, 1 some fail, 2 some or all could not be made.",
     )
     parser.add_argument("--config", type=Path, required=True, help="link to the generation, e.g. /etc/ai-backend")
     parser.add_argument("--deep", action="store_true", help="read every model's files, and compare their digests")
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--watch",
         action="store_true",
-        help=f"keep the verdict, print for a journal, tell ${WEBHOOK_VARIABLE} of a change",
+        help=f"keep the verdict, print for a journal, notify ${WEBHOOK_VARIABLE} of a change",
     )
     parser.add_argument("--textfile", type=Path, metavar="FILE", help="write the metrics there too")
     options = parser.parse_args(arguments)
@@ -73,8 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Rules of the firewall refuse others at some ports, and no wait changes that.
             wait = generation.scope == "user" or os.geteuid() == 0
             if not wait:
-                _tell("verify: not run as root: many checks cannot be made, and services are not waited for; use sudo")
-            made = verify(generation, progress=_tell, deep=options.deep, faults=options.faults, wait=wait)
+                _print_error(
+                    "verify: not run as root: many checks cannot be made, and services are not waited for; use sudo"
+                )
+            made = verify(generation, progress=_print_error, deep=options.deep, faults=options.faults, wait=wait)
             verdict = asyncio.run(made)
     except ConfigError as error:
         print(f"verify: {error}", file=sys.stderr)
@@ -91,8 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Models answer in any script; the terminal may support only one.
         sys.stdout.reconfigure(errors="backslashreplace")
     if options.watch:
-        _tell_journal(verdict)
-        _tell_change(verdict, earlier)
+        _print_for_journal(verdict)
+        _notify_of_change(verdict, earlier)
     elif options.form:
         sys.stdout.write(options.form.write(verdict, earlier))
     else:
@@ -100,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return verdict.exit_status
 
 
-def _tell(text: str) -> None:
+def _print_error(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -110,17 +112,17 @@ def _keep(verdict: Verdict, generation: Generation) -> None:
         keep(verdict, generation.state)
     except OSError as error:
         place = error.filename or generation.state / VERDICTS
-        _tell(f"verify: the verdict is not kept: {place}: {error.strerror}")
+        _print_error(f"verify: the verdict is not kept: {place}: {error.strerror}")
 
 
 def _write_metrics(verdict: Verdict, file: Path) -> None:
     try:
         write_whole(prometheus(verdict), file)
     except OSError as error:
-        _tell(f"verify: the metrics are not written: {error.filename or file}: {error.strerror}")
+        _print_error(f"verify: the metrics are not written: {error.filename or file}: {error.strerror}")
 
 
-def _tell_journal(verdict: Verdict) -> None:
+def _print_for_journal(verdict: Verdict) -> None:
     """One line for each check that does not pass, and a summary. The numbers are syslog's levels: see sd-daemon(3)."""
     for check in verdict.checks:
         if not check.ok:
@@ -129,13 +131,13 @@ def _tell_journal(verdict: Verdict) -> None:
     print(f"<{6 if verdict.status == 'pass' else 3}>{verdict.summary}", flush=True)
 
 
-def _tell_change(verdict: Verdict, earlier: Sequence[Verdict]) -> None:
+def _notify_of_change(verdict: Verdict, earlier: Sequence[Verdict]) -> None:
     url = webhook()
     if url and has_changed(verdict, earlier):
         try:
-            tell(verdict, url)
-        except NotTold as error:
-            _tell(f"verify: {error}")
+            notify(verdict, url)
+        except NotDelivered as error:
+            _print_error(f"verify: {error}")
 
 
 if __name__ == "__main__":

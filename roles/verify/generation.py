@@ -136,7 +136,7 @@ class Task:
     Attributes:
         done_file: where it writes its digest once it has finished, below the runtime folder of its service manager.
         start_timeout: seconds that it is waited for.
-        holds: a command that prints the result that is now in effect. It must equal what the task wrote beside its
+        effect_command: prints the result that is now in effect, which must equal what the task wrote beside its
             `done_file`; empty = there is no such command.
     """
 
@@ -144,7 +144,7 @@ class Task:
     done_file: str
     start_timeout: float
     unit_file: Path
-    holds: tuple[str, ...] = ()
+    effect_command: tuple[str, ...] = ()
 
     def wanted_digest(self) -> str:
         """As `Service.wanted_digest`."""
@@ -156,12 +156,12 @@ class Cache:
     """What stores the gateway's answers.
 
     Attributes:
-        rest: seconds for which the gateway does not use it after failures.
+        cooldown: seconds for which the gateway does not use it after failures.
         password_file, password_variable: where its password is; None = it requires none.
     """
 
     service: Service
-    rest: float
+    cooldown: float
     password_file: Path | None = None
     password_variable: str = ""
 
@@ -388,7 +388,7 @@ def _task(read: manifest.Task, folder: Path) -> Task:
     return Task(
         unit=read.unit,
         done_file=read.done_file,
-        holds=read.effect_command,
+        effect_command=read.effect_command,
         start_timeout=read.start_timeout,
         unit_file=folder / "units" / read.unit,
     )
@@ -463,7 +463,7 @@ def _place(loc: Sequence[str | int]) -> str:
 def _digest_in(unit_file: Path) -> str:
     found = _DIGEST_LINE.search(_read(unit_file))
     if found is None:
-        raise CannotCheck(f"{unit_file} holds no {DIGEST_VARIABLE}")
+        raise CannotCheck(f"{unit_file} has no {DIGEST_VARIABLE}")
     return found[1]
 
 
@@ -480,7 +480,7 @@ def _read_variable(file: Path, variable: str) -> str:
     except CannotCheck as reason:
         raise CannotCheck(str(reason), code="key-unreadable") from None
     if variable not in variables:
-        raise CannotCheck(f"{file} holds no {variable}", code="key-unreadable")
+        raise CannotCheck(f"{file} has no {variable}", code="key-unreadable")
     return variables[variable]
 
 

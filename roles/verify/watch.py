@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from roles.contract.generation import HOST_LOCK
 from roles.contract.verdict import Verdict
 
 WEBHOOK_VARIABLE = "AI_BACKEND_WEBHOOK"
@@ -20,17 +21,13 @@ _TIMEOUT = 10.0
 _MOST_CHECKS = 20
 """Checks that are named to the webhook; of further ones only the number."""
 
-
-_TURN = "turn"
-"""In the state folder: a process that changes something on the host has a kernel lock on it, which ends with the
-process. A folder of that name is ignored."""
 _LONGEST_WAIT = 600.0
 """Seconds, in all, for which steps of a deploy may delay a verdict that does not pass."""
 _VERIFICATIONS = 3
 _PAUSE = 1.0
 
 
-class NotTold(Exception):
+class NotDelivered(Exception):
     """The webhook was not reached; the message says why, without its address, which is a secret."""
 
 
@@ -41,23 +38,23 @@ def settled(verify: Callable[[], Verdict], state: Path) -> Verdict:
     Args:
         state: the host's state folder.
     """
-    turn, deadline = state / _TURN, time.monotonic() + _LONGEST_WAIT
+    lock, deadline = state / HOST_LOCK, time.monotonic() + _LONGEST_WAIT
     for _ in range(_VERIFICATIONS - 1):
-        began, step = _is_held(turn), _written(turn)
+        began, step = _is_held(lock), _written(lock)
         verdict = verify()
-        if verdict.status == "pass" or not (began or _is_held(turn) or _written(turn) != step):
+        if verdict.status == "pass" or not (began or _is_held(lock) or _written(lock) != step):
             return verdict
-        while _is_held(turn) and time.monotonic() < deadline:
+        while _is_held(lock) and time.monotonic() < deadline:
             time.sleep(_PAUSE)
         if time.monotonic() >= deadline:
             return verdict
     return verify()
 
 
-def _is_held(turn: Path) -> bool:
+def _is_held(lock: Path) -> bool:
     """Whether a process of a deploy is working on the host."""
     try:
-        descriptor = os.open(turn, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -70,45 +67,45 @@ def _is_held(turn: Path) -> bool:
     return False
 
 
-def _written(turn: Path) -> int:
+def _written(lock: Path) -> int:
     """When a step last began, in nanoseconds."""
     try:
-        return turn.stat().st_mtime_ns
+        return lock.stat().st_mtime_ns
     except OSError:
         return 0
 
 
 def has_changed(verdict: Verdict, earlier: Sequence[Verdict]) -> bool:
     """Whether the status changed between passing and not passing. Without earlier verdicts, passing is expected."""
-    held = earlier[-1].status == "pass" if earlier else True
-    return (verdict.status == "pass") != held
+    passed = earlier[-1].status == "pass" if earlier else True
+    return (verdict.status == "pass") != passed
 
 
-def tell(verdict: Verdict, url: str) -> None:
+def notify(verdict: Verdict, url: str) -> None:
     """Sends the verdict to the webhook.
 
     Raises:
-        NotTold: it was not accepted.
+        NotDelivered: it was not accepted.
     """
     problem = ""
     for _ in range(_TRIES):
         try:
             with httpx.Client(timeout=_TIMEOUT) as client:
-                response = client.post(url, json=_told(verdict))
+                response = client.post(url, json=_message(verdict))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             problem = type(error).__name__
             continue
         if response.is_success:
             return
         problem = f"status {response.status_code}"
-    raise NotTold(f"the webhook could not be told ({problem})")
+    raise NotDelivered(f"the webhook could not be notified ({problem})")
 
 
 def webhook() -> str | None:
     return os.environ.get(WEBHOOK_VARIABLE)
 
 
-def _told(verdict: Verdict) -> dict[str, Any]:
+def _message(verdict: Verdict) -> dict[str, Any]:
     wrong = [check for check in verdict.checks if not check.ok]
     return {
         "host": verdict.host,

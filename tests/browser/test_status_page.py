@@ -105,7 +105,7 @@ def test_the_filter_leaves_what_does_not_hold_without_any_script(browser: Browse
     gateway = page.locator("#checks").get_by_role("heading", name="Gateway")
     expect(held.filter(visible=True)).not_to_have_count(0)
     expect(gateway).to_be_visible()
-    page.get_by_label("Only what does not hold (7 of 49)").check()
+    page.get_by_label("Only what does not pass (7 of 49)").check()
     expect(held.filter(visible=True)).to_have_count(0)
     expect(gateway).to_be_hidden()
     expect(failed).to_be_visible()
@@ -116,7 +116,7 @@ def test_the_filter_leaves_what_does_not_hold_without_any_script(browser: Browse
 def test_where_all_holds_there_is_nothing_to_filter(browser: Browser, tmp_path: Path) -> None:
     page = _open(browser, tmp_path, GOOD, scripts=False).page
     expect(page.get_by_role("checkbox")).to_be_disabled()
-    expect(page.get_by_role("heading", name="All 49 checks hold")).to_be_visible()
+    expect(page.get_by_role("heading", name="All 49 checks pass")).to_be_visible()
     page.close()
 
 

@@ -66,7 +66,7 @@ def _told(run: Run) -> str:
             return "staged start: does not come up"
         checks = re.findall(r"^.*?    (.+? (?:answers|offers|lists|refuses|does)[^:]*): ", said, re.MULTILINE)
         return f"staged start: {checks[0] if checks else 'a check fails'}"
-    if found := re.search(r"did not hold: (\d+ of \d+ checks fail)", said):
+    if found := re.search(r"failed: (\d+ of \d+ checks fail)", said):
         return f"verification: {found[1]}; taken back"
     return "does not come up after the switch; taken back"
 

@@ -155,7 +155,7 @@ def test_a_unit_that_dies_says_why_and_what_was_there_answers(host: LabHost, tmp
     assert "llama-server@native.service does not stay up" in run.output
     assert "error: invalid argument: --no-such-flag" in run.output
     assert "Traceback" not in run.output
-    assert re.search(r"is active again: (\d+) of \1 checks hold", run.output)
+    assert re.search(r"is active again: (\d+) of \1 checks pass", run.output)
     still_answers(host)
     deploy(host).must_pass()
 

@@ -162,11 +162,11 @@ def test_rules_that_somebody_removed_are_told_and_loaded_again(host: LabHost, la
     loaded = host.run(TABLE).stdout
     host.run("nft delete table inet ai_backend")
     (told,) = failures(verdict(host))
-    assert told.startswith(f"unit/{FIREWALL}/holds: ")
+    assert told.startswith(f"unit/{FIREWALL}/effect: ")
     deploy(host, inventory=stack(tmp_path, lab, cooldown=20)).must_pass()
     assert host.run(TABLE).stdout == loaded
     host.run("nft flush table inet ai_backend")
-    assert [check.partition(":")[0] for check in failures(verdict(host))] == [f"unit/{FIREWALL}/holds"]
+    assert [check.partition(":")[0] for check in failures(verdict(host))] == [f"unit/{FIREWALL}/effect"]
     host.run(f"systemctl restart {FIREWALL}")
     assert failures(verdict(host)) == []
     assert host.run("nft list table inet foreign").stdout

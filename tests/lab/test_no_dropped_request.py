@@ -95,7 +95,7 @@ def test_another_installation_of_litellm_loses_and_cuts_no_request(host: LabHost
             "a route that says something else",
             ("from tests.lab import inventory", "inventory.Probe = lambda expects: Probe(expects='Nobody says this')"),
             {},
-            'holds no "Nobody says this"',
+            'does not contain "Nobody says this"',
         ),
     ],
 )

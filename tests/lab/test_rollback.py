@@ -23,7 +23,7 @@ WRONG_WORDS = "lab_stack(native_says='something that this model never says')"
 """It starts, and its verification fails."""
 LARGER = "lab_stack(native={'context_size': 1024})"
 """A change that holds."""
-BACK = "going back to generation"
+BACK = "rolling back to generation"
 """What a host says when it begins to."""
 
 
@@ -91,9 +91,9 @@ def went_back(run: Run, to: str, reason: str) -> None:
     """The run failed, told the reason first and what became of going back second, and nothing but that."""
     assert run.status == 1, run.output
     assert "Traceback" not in run.output
-    message = run.output[run.output.rindex("did not hold: ") :]
+    message = run.output[run.output.rindex("failed: ") :]
     assert message.index(reason) < message.index(f"Generation {to} is active again: ")
-    assert "checks hold" in message
+    assert "checks pass" in message
 
 
 def test_a_first_deploy_that_fails_says_that_there_is_nothing_to_go_back_to(first_run: tuple[LabHost, Run]) -> None:
@@ -101,7 +101,9 @@ def test_a_first_deploy_that_fails_says_that_there_is_nothing_to_go_back_to(firs
     assert run.status == 1
     assert "Traceback" not in run.output
     reason = run.output.rindex("llama-server@native.service does not stay up")
-    assert run.output.index("There is nothing to go back to: no generation that is kept here has held before") > reason
+    assert (
+        run.output.index("There is nothing to roll back to: no generation that is kept here has passed before") > reason
+    )
     assert host.run("ls /etc/ai-backend/units/").stdout  # it stays, to be looked at
 
 
@@ -212,7 +214,7 @@ def test_history_tells_what_changed_and_how_it_verified_and_changes_nothing(host
     (output,) = outputs
     newest, *_ = re.split(r"\] \d{4}-", output[output.index(active(host)) :])
     assert " ACTIVE\n" in newest
-    assert re.search(r"verdict pass: (\d+) of \1 checks hold", newest)
+    assert re.search(r"verdict pass: (\d+) of \1 checks pass", newest)
     assert "llama-server@native.service: --ctx-size 0 → 1024" in newest
     assert "did not come up: llama-server@native.service does not stay up" in output
     assert "llama-server@native.service: --no-such-flag added" in output

@@ -17,7 +17,7 @@ def history(active):
         return {"name": name, "written": "2026-11-24T11:00:00+00:00", **empty}
     def deployed(name, minute):
         common = {"time": f"2026-11-24T12:0{minute}:00+00:00", "generation": name, "who": "alice@desk"}
-        verdict = {"event": "verified", "verdict": "pass", "summary": "24 of 24 checks hold"}
+        verdict = {"event": "verified", "verdict": "pass", "summary": "24 of 24 checks pass"}
         return [{"event": "activated", **common}, {**common, **verdict}]
     events = [*deployed("0ld", 1), *deployed(active, 2)]
     return {"active": active, "generations": [entry("0ld"), entry(active)], "texts": {}, "events": events}
@@ -81,7 +81,7 @@ def test_the_history_is_one_read_and_no_operation(tmp_path: Path) -> None:
     )
     assert newer < older
     assert "ACTIVE" in run.output[newer:older]
-    assert "verdict pass: 24 of 24 checks hold" in run.output
+    assert "verdict pass: 24 of 24 checks pass" in run.output
 
 
 def test_a_host_that_was_taken_back_is_told_so_when_it_goes_forward_again(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def _fault(name: object) -> str | None:
         return "a backslash separates folders elsewhere"
     # Cc, Cf: control and invisible characters, including those that change the text direction.
     if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in name):
-        return "it holds a control character"
+        return "it contains a control character"
     if max(map(len, encoded)) > _LONGEST_PART or len(name.encode()) > _LONGEST_PATH or len(parts) > _DEEPEST:
         return "it is too long, or too deep"
     if parts[0] in (INSTALL_MARK, INSTALL_FILES, REVISION_FILE):

@@ -297,7 +297,7 @@ def _nvidia_problem(said: str | None, found: Facts) -> str | None:
             return meaning.format(kernel=kernel or "another", library=version or "newer", said=line)
     if not found["cards"]:
         last = said.strip().splitlines()[-1:] or ["nothing"]
-        return f"nvidia-smi shows no card and says: {last[0]}. `journalctl -k -g NVRM` may tell more"
+        return f"nvidia-smi shows no card and says: {last[0]}. `journalctl -k -g NVRM` may say more"
     return None
 
 
@@ -501,7 +501,7 @@ def _wanted(found: Facts, uuids: list[str]) -> list[Card]:
 def _memory_lack(card: Card, free_share: float) -> str | None:
     total, free = card["memory_total"], card["memory_free"]
     if total is None or free is None:
-        return f"{_name(card)}: the driver does not tell how much of its memory is free; wait without --free-share"
+        return f"{_name(card)}: the driver does not say how much of its memory is free; wait without --free-share"
     if free >= total * free_share:
         return None
     holders = ", ".join(map(_holder, card["processes"]))

@@ -14,12 +14,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from roles.contract.generation import HOST_LOCK
 from roles.host.programs.console import Progress
 from roles.host.programs.files import make_folder
 
 _held: set[int] = set()
-_FILE = "turn"
-"""In the state folder. All versions must use the same name: a run of the version before may still be at work."""
 _LONGEST = 300
 """Bytes to read of a step's description."""
 
@@ -37,7 +36,7 @@ def one_at_a_time(state: str | None, step: str, who: str) -> Iterator[None]:
         yield
         return
     make_folder(Path(state))
-    descriptor = os.open(Path(state, _FILE), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(Path(state, HOST_LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         # Anyone who can read a file can hold a kernel lock on it forever; the version before left it readable for all.
         os.fchmod(descriptor, 0o600)

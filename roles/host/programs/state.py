@@ -189,7 +189,10 @@ def _units(manager: Manager, names: Sequence[str], request: ReadState) -> dict[s
     return {
         name: UnitState(
             needs_reload=shown["NeedDaemonReload"] == "yes",
-            running_digest=running_digest(manager, shown, request.units.get(name), request.holds.get(name, ())) or "",
+            running_digest=running_digest(
+                manager, shown, request.units.get(name), request.effect_commands.get(name, ())
+            )
+            or "",
             active=shown["ActiveState"] == "active",
             outdated=name in outdated,
         )

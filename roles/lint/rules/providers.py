@@ -159,7 +159,7 @@ def openai_api_base_without_v1(config: Config) -> Iterator[Found]:
 
 @rule("error", fix="end it with `/v1`", source="tried with 1.106.2: …/chat/completions/chat/completions")
 def api_base_with_endpoint(config: Config) -> Iterator[Found]:
-    """The address of an OpenAI-compatible server holds the endpoint too: LiteLLM adds it again."""
+    """The address of an OpenAI-compatible server has the endpoint too: LiteLLM adds it again."""
     for model in config.models:
         address = model.address
         if config.provider(model) in ("openai", "custom_openai") and address and _ENDPOINT.search(address.path):

@@ -23,13 +23,13 @@ def _problems(config: Config, rule_id: str) -> Iterator[Found]:
 
 @rule("error", fix="fix the YAML at this line", source="tried with 1.106.2: the start fails")
 def yaml_syntax(config: Config) -> Iterator[Found]:
-    """The file is no YAML that LiteLLM can read: syntax, two documents, an unknown tag, an anchor that holds itself."""
+    """The file is no YAML that LiteLLM can read: syntax, two documents, an unknown tag, an anchor within itself."""
     yield from _problems(config, "yaml-syntax")
 
 
 @rule("error", fix="write at least a `model_list`", source="tried with 1.106.2: the start fails")
 def empty_file(config: Config) -> Iterator[Found]:
-    """The file is empty, or holds comments only."""
+    """The file is empty, or has comments only."""
     yield from _problems(config, "empty-file")
 
 

@@ -80,11 +80,11 @@ def fallback_cycle(config: Config) -> Iterator[Found]:
     if config.version >= _CYCLES_END:
         return
     edges = {chain.source: [name for name, _ in chain.targets] for chain in config.chains if chain.kind == "fallbacks"}
-    told: set[str] = set()
+    reported: set[str] = set()
     for chain in config.chains:
-        cycle = _cycle(chain.source, edges) if chain.kind == "fallbacks" and chain.source not in told else []
+        cycle = _cycle(chain.source, edges) if chain.kind == "fallbacks" and chain.source not in reported else []
         if cycle:
-            told.update(cycle)
+            reported.update(cycle)
             yield Found(
                 chain.path, f"fallbacks in a circle: {' -> '.join(cycle)}; a request asks dead models up to 5 times"
             )

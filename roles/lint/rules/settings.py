@@ -42,13 +42,13 @@ def lone_deployment_never_rests(config: Config) -> Iterator[Found]:
     equals_default = allowed == (_DEFAULT_ALLOWED_FAILS if default is None else default)
     if "allowed_fails_policy" in router or (allowed is not None and not equals_default):
         return
-    told = f" (`allowed_fails: {allowed}` is LiteLLM's default and counts as none)" if allowed is not None else ""
+    unset = f" (`allowed_fails: {allowed}` is LiteLLM's default and counts as none)" if allowed is not None else ""
     general = {chain.source for chain in config.chains if chain.kind == "fallbacks"}
     for name, models in config.groups.items():
         if len(models) > 1 or "allowed_fails_policy" in models[0].info or "*" in name:
             continue
         if name in general or config.default_fallbacks:
-            message = f'"{name}" has one deployment and is never rested when it fails{told}: each request pays for it'
+            message = f'"{name}" has one deployment and never cools down when it fails{unset}: each request pays for it'
             yield Found((*models[0].path, "model_name"), message)
 
 
@@ -58,7 +58,7 @@ def lone_deployment_never_rests(config: Config) -> Iterator[Found]:
     source="tried with 1.106.2: Router.timeout is 6000.0",
 )
 def request_timeout_default(config: Config) -> Iterator[Found]:
-    """No time limit for requests: a provider that hangs holds each for LiteLLM's default of 6,000 seconds."""
+    """No time limit for requests: a provider that hangs delays each for LiteLLM's default of 6,000 seconds."""
     if config.setting("router_settings", "timeout") or config.setting("litellm_settings", "request_timeout"):
         return
     if config.variable_is_set("REQUEST_TIMEOUT"):
@@ -67,7 +67,7 @@ def request_timeout_default(config: Config) -> Iterator[Found]:
         model for model in config.models if not model.params.get("timeout") and not model.params.get("request_timeout")
     ]
     if without:
-        message = "there is no `request_timeout`: a provider that hangs holds a request for up to 6,000 seconds"
+        message = "there is no `request_timeout`: a provider that hangs delays a request for up to 6,000 seconds"
         yield Found(("litellm_settings",) if config.section("litellm_settings") else ("model_list",), message)
 
 
@@ -78,7 +78,7 @@ def request_timeout_default(config: Config) -> Iterator[Found]:
 )
 def redis_without_timeout(config: Config) -> Iterator[Found]:
     """A Redis without a time limit of its own: when it stalls, requests stall with it."""
-    outcome = f"a Redis that stalls holds each request for up to {_REDIS_DEFAULT_SECONDS} seconds"
+    outcome = f"a Redis that stalls delays each request for up to {_REDIS_DEFAULT_SECONDS} seconds"
     settings, router = config.section("litellm_settings"), config.section("router_settings")
     params = mapping(settings.get("cache_params"))
     if settings.get("cache") is True and params.get("type", "redis") == "redis" and "socket_timeout" not in params:

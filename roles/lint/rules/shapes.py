@@ -102,8 +102,8 @@ def _fallbacks_shape(value: object, path: Path, *, checked: bool) -> Iterator[Fo
         if not isinstance(entry, dict):
             yield Found((*path, index), f"an entry must be a mapping, not {kind(entry)}: {outcome}")
         elif len(entry) != 1:
-            told = _STOPS if checked else "LiteLLM reads the first name only"
-            yield Found((*path, index), f"an entry must have one name, not {len(entry)}: {told}")
+            outcome = _STOPS if checked else "LiteLLM reads the first name only"
+            yield Found((*path, index), f"an entry must have one name, not {len(entry)}: {outcome}")
         for source, targets in mapping(entry).items():
             if isinstance(targets, str):
                 message = f'the fallbacks of "{source}" must be a list: LiteLLM reads the word letter by letter'

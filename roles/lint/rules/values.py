@@ -76,12 +76,12 @@ def value_drops_deployment(config: Config) -> Iterator[Found]:
             elif key in ("tags", "tag_regex") and not isinstance(value, list):
                 wanted = "a list"
             if wanted:
-                message = f"{model.title}: `{key}` must be {wanted}, not {_told(value)}"
+                message = f"{model.title}: `{key}` must be {wanted}, not {_shown(value)}"
                 path = (*model.path, "litellm_params", key)
                 yield Found(path, f"{message}: LiteLLM drops the deployment in silence")
 
 
-def _told(value: object) -> str:
+def _shown(value: object) -> str:
     return "a broken one" if _is_number(value) else kind(value)
 
 
@@ -129,10 +129,10 @@ def unknown_routing_strategy(config: Config) -> Iterator[Found]:
     known = config.known.routing_strategies
     if strategy is None or _is_reference(strategy) or (isinstance(strategy, str) and strategy in known):
         return
-    told = f'"{strategy}"' if isinstance(strategy, str) else kind(strategy)
+    shown = f'"{strategy}"' if isinstance(strategy, str) else kind(strategy)
     close = nearest(strategy, known, 0.5) if isinstance(strategy, str) else ""
     fix = f'did you mean "{close}"?' if close else f"write one of {', '.join(sorted(known))}"
-    yield Found(("router_settings", "routing_strategy"), f"{told} is no routing strategy: LiteLLM does not start", fix)
+    yield Found(("router_settings", "routing_strategy"), f"{shown} is no routing strategy: LiteLLM does not start", fix)
 
 
 @rule(

@@ -52,10 +52,10 @@ def cache_check(cache: Cache, routes: Sequence[Route], context: VerificationCont
     talking = [route for route in routes if MODES[route.mode].generates]
     if not talking:
         return Claim("gateway/cache", "gateway", "reaches its cache", "healthy").check(_health(context))
-    claim = Claim(
-        "gateway/cache", "gateway", "answers an equal request from its cache", "an answer that its Redis holds"
+    claim = Claim("gateway/cache", "gateway", "answers an equal request from its cache", "an answer that its Redis has")
+    return claim.check(
+        outlast_cooldown(lambda: _kept(cache, talking, context), lambda: _is_well(context), cache.cooldown)
     )
-    return claim.check(outlast_cooldown(lambda: _kept(cache, talking, context), lambda: _is_well(context), cache.rest))
 
 
 async def _kept(cache: Cache, routes: Sequence[Route], context: VerificationContext) -> str:

@@ -129,12 +129,12 @@ async def _memory(provider: Provider, gpus: Gpus, look: _Look, context: Verifica
     if missing:
         raise CheckFailed("gpu-missing", f"{' and '.join(missing)} is not on this host")
     processes = (await asyncio.to_thread(processes_of, [unit], context.proc))[unit]
-    held = {card["index"]: _held(card, processes) for card in cards}
+    used = {card["index"]: _used_by(card, processes) for card in cards}
     wanted = [card for card in cards if not gpus.uuids or card["uuid"] in gpus.uuids]
-    others = [card for card in cards if card not in wanted and held[card["index"]]]
+    others = [card for card in cards if card not in wanted and used[card["index"]]]
     if others:
-        raise CheckFailed("gpu-wrong", f"it also holds memory of {_names(others)}")
-    users = [card for card in wanted if held[card["index"]]]
+        raise CheckFailed("gpu-wrong", f"it also uses memory of {_names(others)}")
+    users = [card for card in wanted if used[card["index"]]]
     idle = [card for card in wanted if card not in users]
     if users and idle and gpus.uuids and provider.traits.fills_cards:
         raise CheckFailed("gpu-unused", f"no memory of {_names(idle)}")
@@ -143,24 +143,24 @@ async def _memory(provider: Provider, gpus: Gpus, look: _Look, context: Verifica
         sizes = [each for card in users for each in _sizes(card, processes)]
         needed = await asyncio.to_thread(_needed, provider.weights, wanted)
         if None not in sizes and sum(filter(None, sizes)) < needed:
-            parts = " and ".join(f"{held[card['index']]} of {_name(card)}" for card in users)
+            parts = " and ".join(f"{used[card['index']]} of {_name(card)}" for card in users)
             raise _TooLittle(
                 "gpu-memory-low",
-                f"it holds {parts}, and the layers of its model have {size(needed)}: it computes on the processor, "
+                f"it uses {parts}, and the layers of its model have {size(needed)}: it computes on the processor, "
                 "wholly or in part",
             )
-        return "; ".join(f"{_name(card)}: {held[card['index']]}" for card in users)
+        return "; ".join(f"{_name(card)}: {used[card['index']]}" for card in users)
     loaded = provider.traits.loaded_models
     if loaded and not await _has_loaded(provider, loaded, context.client):
         return "no model is in memory, as nobody asked for one lately"
     if all(not card["processes"] and _used(card) > _IDLE_CARD for card in wanted):
         # WSL, and containers with their own process IDs.
-        return f"the driver does not tell whose memory it is; {'; '.join(map(_in_use, wanted))}"
+        return f"the driver does not say whose memory it is; {'; '.join(map(_in_use, wanted))}"
     message = f"no memory of {_names(wanted)}: it computes on the processor, or nothing is loaded"
     raise CheckFailed("gpu-unused", message)
 
 
-def _held(card: Mapping[str, Any], processes: Collection[int]) -> str:
+def _used_by(card: Mapping[str, Any], processes: Collection[int]) -> str:
     """How much of the card's memory these processes use, for people; empty = none."""
     sizes = _sizes(card, processes)
     if not sizes:

@@ -28,7 +28,7 @@ def clock_check(written: Path, proc: Path) -> Coroutine[Any, Any, Check]:
     Args:
         written: a file of the generation.
     """
-    return Claim("host/clock", "host", "tells the time", "set by a time service, where one is on").check(
+    return Claim("host/clock", "host", "has the right time", "set by a time service, where one is on").check(
         _clock(written, proc)
     )
 
@@ -40,25 +40,25 @@ async def _clock(written: Path, proc: Path) -> str:
     except OSError as error:
         raise CannotCheck(f"{written}: {error.strerror}") from None
     if now < earliest - _MARGIN:
-        message = f"{_told(now)}, before the generation was written ({_told(earliest)})"
+        message = f"{_shown(now)}, before the generation was written ({_shown(earliest)})"
         raise CheckFailed("clock-behind", message)
     try:
         output = await output_of(
             "timedatectl show", ["timedatectl", "show", "-p", "NTP", "-p", "NTPSynchronized"], _LONGEST_ANSWER
         )
     except CannotCheck as reason:
-        return f"{_told(now)}; whether anything sets it is not known: {reason}"
+        return f"{_shown(now)}; whether anything sets it is not known: {reason}"
     shown = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
     if shown.get("NTPSynchronized") == "yes":
-        return f"{_told(now)}, synchronised"
+        return f"{_shown(now)}, synchronised"
     if shown.get("NTP") != "yes":
-        return f"{_told(now)}; no time service is on"
+        return f"{_shown(now)}; no time service is on"
     up = _uptime(proc)
     if up < _PATIENCE:
-        return f"{_told(now)}; the time service looks for its servers since the boot {up:.0f} s ago"
+        return f"{_shown(now)}; the time service looks for its servers since the boot {up:.0f} s ago"
     raise CheckFailed(
         "clock-not-set",
-        f"{_told(now)}, and the time service that is on has not set it: `timedatectl timesync-status` may say why; "
+        f"{_shown(now)}, and the time service that is on has not set it: `timedatectl timesync-status` may say why; "
         "`timedatectl set-ntp false` where there is no server to be had",
     )
 
@@ -71,5 +71,5 @@ def _uptime(proc: Path) -> float:
         raise CannotCheck(f"{proc}/uptime: {error.strerror}") from None
 
 
-def _told(moment: float) -> str:
+def _shown(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

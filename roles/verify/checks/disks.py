@@ -31,14 +31,14 @@ def _disks(folders: Sequence[Path]) -> str:
         raise CannotCheck(f"{error.filename}: {error.strerror}") from None
     for folder, found in room:
         total, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
-        told = f"{folder}: {size(free)} of {size(total)} free"
+        shown = f"{folder}: {size(free)} of {size(total)} free"
         # Some file systems (btrfs) allocate inodes on demand, and report 0 of them.
         if found.f_favail < _SHARE_OF_FILES * found.f_files:
-            lacking.append(f"{told}, room for {found.f_favail} more files (`df -i`)")
+            lacking.append(f"{shown}, room for {found.f_favail} more files (`df -i`)")
         elif free < min(_BYTES, _SHARE * total):
-            lacking.append(told)
+            lacking.append(shown)
         else:
-            well.append(told)
+            well.append(shown)
     if lacking:
         raise CheckFailed("disk-full", "; ".join(lacking))
     return "; ".join(well)

@@ -25,7 +25,7 @@ async def inject_faults(context: VerificationContext) -> list[Check]:
     """
     generation, checks = context.generation, []
     for route, place, target in _edges(generation):
-        id = f"route/{route.name}/drill-{place}"
+        id = f"route/{route.name}/fault-injection-{place}"
         before = [route, *(_route(generation, name) for name in route.fallbacks[: place - 1])]
         stopped = _providers(generation, before)
         if {provider.name for provider in _providers(generation, [target])} & {each.name for each in stopped}:

@@ -86,4 +86,4 @@ def _other_bytes(folder: Path) -> Iterator[str]:
         if digest is not None:
             with (folder / path).open("rb") as content:
                 if hashlib.file_digest(content, "sha256").hexdigest() != digest:
-                    yield f"{path} holds other bytes"
+                    yield f"{path} has other bytes"

@@ -57,8 +57,8 @@ def _installed(folder: Path, deep: bool) -> str:
     for path, wanted in record.items():
         read += _compare(folder, path, wanted, deep)
     total = sum(wanted["size"] for wanted in record.values())
-    told = f"{len(record)} files" if len(record) > 1 else "1 file"
-    return f"{told}, {size(total)}, {f'{size(read)} of it read' if read else 'untouched'}"
+    count = f"{len(record)} files" if len(record) > 1 else "1 file"
+    return f"{count}, {size(total)}, {f'{size(read)} of it read' if read else 'untouched'}"
 
 
 def _compare(folder: Path, path: str, wanted: Mapping[str, Any], deep: bool) -> int:

@@ -25,15 +25,15 @@ def open_ports_check(generation: Generation, proc: Path) -> Coroutine[Any, Any, 
 
 async def _listens_nowhere_else(generation: Generation, proc: Path) -> str:
     found = await asyncio.to_thread(_undeclared, generation, proc)
-    if any(told is None for told in found.values()):
+    if any(owner is None for owner in found.values()):
         await asyncio.sleep(_PAUSE)
         again = await asyncio.to_thread(_undeclared, generation, proc)
         stayed = {(listener.address, listener.port) for listener in found}
-        found = {listener: told for listener, told in again.items() if (listener.address, listener.port) in stayed}
-    strange = [listener for listener, told in found.items() if told is None]
+        found = {listener: owner for listener, owner in again.items() if (listener.address, listener.port) in stayed}
+    strange = [listener for listener, owner in found.items() if owner is None]
     if strange:
         raise CheckFailed("undeclared-listener", described(strange))
-    notes = sorted({told for told in found.values() if told})
+    notes = sorted({owner for owner in found.values() if owner})
     return "; ".join(["nowhere else", *notes])
 
 

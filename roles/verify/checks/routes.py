@@ -47,7 +47,7 @@ _TOOLS = {
             "type": "function",
             "function": {
                 "name": _TOOL,
-                "description": "Tells what the weather is like in a city",
+                "description": "Says what the weather is like in a city",
                 "parameters": {
                     "type": "object",
                     # A single choice keeps the answer short, also for a model that has nothing to say.
@@ -336,7 +336,7 @@ def _word_problems(answer: Answer, probe: Probe) -> list[Problem]:
             return [Problem("only-thinking", message)]
         return [Problem("empty-answer", "no words")]
     if probe.expects and probe.expects.casefold() not in answer.words.casefold():
-        return [Problem("wrong-words", f"{quoted(answer.words)} holds no {quoted(probe.expects)}")]
+        return [Problem("wrong-words", f"{quoted(answer.words)} does not contain {quoted(probe.expects)}")]
     return []
 
 

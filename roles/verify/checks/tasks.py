@@ -17,7 +17,7 @@ from roles.verify.verdict.quoting import read_foreign
 
 _LONGEST_ANSWER = 10.0
 """Seconds."""
-_HOLDS = "finds what it has brought about as it left it"
+_EFFECT = "finds what it has brought about as it left it"
 _PAUSE = 0.5
 """Seconds between two checks of a task that is running."""
 
@@ -32,7 +32,7 @@ def task_checks(task: Task, context: VerificationContext) -> list[Coroutine[Any,
     return [
         claim("enabled", "starts at boot", "enabled").check(_enabled(unit, context)),
         claim("done", "has done its work, as deployed", "done").check(_done(task, context)),
-        *([claim("holds", _HOLDS, "as it left it").check(_holds(task, context))] if task.holds else []),
+        *([claim("effect", _EFFECT, "as it left it").check(_effect(task, context))] if task.effect_command else []),
     ]
 
 
@@ -68,11 +68,11 @@ async def _done(task: Task, context: VerificationContext) -> str:
     return "done"
 
 
-async def _holds(task: Task, context: VerificationContext) -> str:
+async def _effect(task: Task, context: VerificationContext) -> str:
     await _done(task, context)
-    held, command = (context.runtime / task.done_file).with_name("held"), " ".join(task.holds)
+    held, command = (context.runtime / task.done_file).with_name("held"), " ".join(task.effect_command)
     try:
-        printed = await output_of(command, list(task.holds), _LONGEST_ANSWER)
+        printed = await output_of(command, list(task.effect_command), _LONGEST_ANSWER)
         wanted = held.read_text()
     except CommandFailed as failed:
         # nft's message when there is no such table.
@@ -82,5 +82,5 @@ async def _holds(task: Task, context: VerificationContext) -> str:
     except OSError as error:
         raise CheckFailed("task-record-missing", f"{held}: {error.strerror}") from None
     if printed != wanted:
-        raise CheckFailed("task-undone", f"`{command}` prints something else than {held} holds")
+        raise CheckFailed("task-undone", f"`{command}` prints something else than {held} contains")
     return "as it left it"

@@ -14,7 +14,7 @@ HOST: Mapping[str, Sign] = {
         "a file system is nearly full",
         (
             Cause(
-                "old installs and models: deploys/prune.py frees those that are used no more",
+                "old installs and models: deploys/prune.py frees those that are no longer used",
                 "df -h; du -xh -d 1 {disks}",
             ),
             Cause("something fills a file system that lies in memory, as /run", "df -h /run /dev/shm; du -xsh /run/*"),

@@ -189,19 +189,19 @@ UNITS: Mapping[str, Sign] = {
         ),
     ),
     "task": Sign(
-        ("unit/*/done", "unit/*/holds"),
+        ("unit/*/done", "unit/*/effect"),
         ("task-failed", "task-record-missing"),
         "a task has not done its work",
         (Cause("it has failed: the last lines of its log say why", LOG),),
     ),
     "task-outdated": Sign(
-        ("unit/*/done", "unit/*/holds"),
+        ("unit/*/done", "unit/*/effect"),
         ("task-outdated",),
         "a task has done its work for another generation",
         (Cause(f"it did not run after the last switch: {AGAIN}", LOG),),
     ),
     "undone": Sign(
-        ("unit/*/holds",),
+        ("unit/*/effect",),
         ("task-undone",),
         "what a task has brought about is gone or changed",
         (

@@ -12,7 +12,7 @@ from roles.verify.reports.asking import curl, key_export, openai_client
 from roles.verify.reports.grouping import groups, subjects, worst
 from roles.verify.verdict.changes import Changes, changes
 
-WORDS: dict[Status, str] = {"pass": "holds", "fail": "fails", "unknown": "unknown"}
+WORDS: dict[Status, str] = {"pass": "passes", "fail": "fails", "unknown": "unknown"}
 MARKS: dict[Status, str] = {"pass": "✓", "fail": "✗", "unknown": "?"}
 
 
@@ -69,7 +69,7 @@ class Part:
     subjects: tuple[Subject, ...]
 
     @property
-    def holds(self) -> bool:
+    def passes(self) -> bool:
         return all(status == "pass" for _, status, _ in self.subjects)
 
 
@@ -145,7 +145,7 @@ def shown_time(time: str) -> str:
 
 
 def _title(verdict: Verdict) -> str:
-    return f"All {len(verdict.checks)} checks hold" if verdict.status == "pass" else verdict.outcome
+    return f"All {len(verdict.checks)} checks pass" if verdict.status == "pass" else verdict.outcome
 
 
 def _services(verdict: Verdict, deployed: Deployed | None) -> tuple[ServiceRow, ...]:
@@ -198,7 +198,7 @@ def _configuration(verdict: Verdict, deployed: Deployed | None) -> tuple[tuple[s
             ("Endpoint", ", ".join((endpoint.url, *endpoint.urls))),
             ("Key", f"{endpoint.key_variable} in {endpoint.key_file}"),
             ("Gateway", ", ".join(endpoint.instances or (endpoint.unit,))),
-            ("A failed backend rests", f"{endpoint.cooldown:g} s"),
+            ("A failed backend cools down for", f"{endpoint.cooldown:g} s"),
             ("Cache", deployed.cache or "none"),
         ]
     return (*rows, *((f"Install {name}", title) for name, title in deployed.installs.items()))

@@ -23,30 +23,30 @@ def prometheus(verdict: Verdict) -> str:
     about = {"host": verdict.host, "generation": verdict.generation, "boot_id": verdict.boot_id}
     statuses: tuple[Status, ...] = ("pass", "fail", "unknown")
     families: list[tuple[str, str, _Samples]] = [
-        ("check", "Whether a check holds: 1 it does, 0 it does not, NaN it could not be made.",
+        ("check", "Whether a check passes: 1 it does, 0 it does not, NaN it could not be made.",
          [(_labels(check), _VALUES[check.status]) for check in checks]),
         ("checks", "How many checks have which status.",
          [({"status": status}, str(verdict.count[status])) for status in statuses]),
         ("route_latency_seconds", "How long a route took to answer the question that verifies it.",
          [(_labels(check), f"{check.seconds:g}") for check in routes if check.ok]),
-        ("verdict", "Whether all checks hold: 1 they do, 0 some does not, NaN some could not be made.",
+        ("verdict", "Whether all checks pass: 1 they do, 0 some does not, NaN some could not be made.",
          [({}, _VALUES[verdict.status])]),
         ("verdict_duration_seconds", "How long the run took.", [({}, f"{verdict.seconds:g}")]),
         ("verdict_info", "What the run was about.", [(about, "1")]),
         ("verdict_timestamp_seconds", "When the run began, in seconds since 1970.",
          [({}, f"{datetime.fromisoformat(verdict.time).timestamp():.0f}")]),
     ]  # fmt: skip
-    return "".join(line for name, told, samples in families for line in _family(f"ai_backend_{name}", told, samples))
+    return "".join(line for name, text, samples in families for line in _family(f"ai_backend_{name}", text, samples))
 
 
 def _labels(check: Check) -> dict[str, str]:
     return {"check": check.id, "group": check.group, "subject": check.subject}
 
 
-def _family(name: str, told: str, samples: _Samples) -> Iterator[str]:
+def _family(name: str, text: str, samples: _Samples) -> Iterator[str]:
     if not samples:
         return
-    yield f"# HELP {name} {told}\n"
+    yield f"# HELP {name} {text}\n"
     yield f"# TYPE {name} gauge\n"
     for labels, value in samples:
         shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())

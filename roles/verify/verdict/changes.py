@@ -20,7 +20,7 @@ class Changes:
     since: when the earlier run began: ISO 8601, UTC.
     context: what else is different: another generation, another boot.
     failing: checks that did not fail and do now, and those that passed and could not be made this time.
-    holding: checks that pass again.
+    recovered: checks that pass again.
     new: checks that were not made before.
     gone: checks that are no longer made.
     slower: requests that pass but take far longer, each with the seconds that it took before.
@@ -29,7 +29,7 @@ class Changes:
     since: str
     context: tuple[str, ...]
     failing: tuple[Check, ...]
-    holding: tuple[Check, ...]
+    recovered: tuple[Check, ...]
     new: tuple[Check, ...]
     gone: tuple[Check, ...]
     slower: tuple[tuple[Check, float], ...]
@@ -41,14 +41,14 @@ class Changes:
     def _lines(self) -> Iterator[str]:
         for check in self.failing:
             yield f"{'fails now' if check.ok is False else 'could not be checked'}: {check.id}: {check.seen}"
-        for check in self.holding:
-            yield f"holds again: {check.id}"
+        for check in self.recovered:
+            yield f"passes again: {check.id}"
         for check, before in self.slower:
             yield f"slower: {check.id}: {before:.1f} s → {check.seconds:.1f} s"
         for check in self.new:
-            yield f"new{'' if check.ok else ', and does not hold'}: {check.id}"
+            yield f"new{'' if check.ok else ', and does not pass'}: {check.id}"
         for check in self.gone:
-            yield f"checked no more: {check.id}"
+            yield f"no longer checked: {check.id}"
         yield from self.context
 
 
@@ -66,7 +66,7 @@ def changes(earlier: Sequence[Verdict], verdict: Verdict) -> Changes | None:
         failing=tuple(
             sorted((check for old, check in both if _is_worse(old, check)), key=lambda each: each.ok is None)
         ),
-        holding=tuple(check for old, check in both if check.ok and not old.ok),
+        recovered=tuple(check for old, check in both if check.ok and not old.ok),
         new=tuple(check for check in verdict.checks if check.id not in before),
         gone=tuple(check for check in last.checks if check.id not in now),
         slower=tuple((check, old.seconds) for old, check in both if _is_slower(old, check)),

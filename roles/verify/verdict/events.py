@@ -26,14 +26,14 @@ def read_events(state: Path) -> tuple[Event, ...]:
 
 def _event(line: dict[str, Any]) -> Event:
     """The detail of a verdict is its summary; that of other events is the reason and the duration."""
-    told = [
+    parts = [
         f"{line['verdict']}: {line.get('summary', '')}" if "verdict" in line else "",
         f"away from {line['from']}" if line.get("from") else "",
         str(line.get("reason", "")),
         f"in {line['seconds']:g} s" if line.get("seconds") else "",
     ]
     texts = [line[key] for key in ("time", "event", "generation", "who")]
-    texts.append("; ".join(text for text in told if text))
+    texts.append("; ".join(text for text in parts if text))
     # Raises if one is not text, or contains half of a surrogate pair, which cannot be printed.
     "".join(texts).encode()
     return Event(*texts)

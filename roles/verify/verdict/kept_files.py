@@ -28,7 +28,7 @@ def in_order(folder: Path) -> list[Path]:
 
 
 def next_name(folder: Path, time: str) -> str:
-    """For a verdict of that time, which is in the name for people only. The suffix tells concurrent runs apart."""
+    """For a verdict of that time, which is in the name for people only. The suffix differs between concurrent runs."""
     number = max(map(_number, in_order(folder)), default=0) + 1
     shown = time.partition("+")[0].replace(":", "")
     return f"{number:012}-{shown}Z-{secrets.token_hex(2)}.json"

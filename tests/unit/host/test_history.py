@@ -59,9 +59,9 @@ def test_what_was_refused_before_the_switch_is_told_and_is_nothing_to_go_back_to
     refused = event("bbb", 2, "refused", reason="litellm does not stay up")
     found = history("aaa", deployed("aaa", 1), [refused])
     newest = found.generations[0]
-    assert (newest.name, newest.who, newest.held, newest.active) == ("bbb", "alice@desk", False, False)
+    assert (newest.name, newest.who, newest.passed, newest.active) == ("bbb", "alice@desk", False, False)
     assert newest.outcome == "was tried out beside the active one, and not switched to: litellm does not stay up"
-    with pytest.raises(DeployError, match="no generation that is kept was active before this one and held"):
+    with pytest.raises(DeployError, match="no generation that is kept was active before this one and passed"):
         found.choose(None)
 
 
@@ -70,7 +70,7 @@ def test_the_newest_deploy_comes_first_and_going_back_makes_nothing_newer() -> N
     found = history("aaa", deployed("ccc", 0, "fail"), deployed("aaa", 1), deployed("bbb", 2), [back])
     assert [each.name for each in found.generations] == ["bbb", "aaa", "ccc"]
     assert [each.active for each in found.generations] == [False, True, False]
-    assert [each.held for each in found.generations] == [True, True, False]
+    assert [each.passed for each in found.generations] == [True, True, False]
 
 
 @pytest.mark.parametrize("minutes", [(1, 2, 3), (59, 2, 3), (1, 59, 3), (3, 2, 1), (7, 7, 7)])
@@ -102,7 +102,7 @@ def test_going_back_a_second_time_leads_further_back() -> None:
 
 def test_where_nothing_held_before_that_is_said_with_what_there_is() -> None:
     found = history("bbb", deployed("aaa", 1, "fail"), deployed("bbb", 2))
-    with pytest.raises(DeployError, match=r"held; name one with `--data .*there are: bbb \(active\), aaa"):
+    with pytest.raises(DeployError, match=r"passed; name one with `--data .*there are: bbb \(active\), aaa"):
         found.choose(None)
 
 
@@ -205,6 +205,6 @@ def test_the_fact_shows_texts_that_anybody_may_read_and_of_secrets_a_digest(tmp_
     )
     assert "never-to-be-seen" not in done.stdout
     (found,) = History.of(answer(KeptGenerations, [done.stdout])).generations
-    assert (found.name, found.active, found.held, found.outcome) == ("abc", True, False, "")
+    assert (found.name, found.active, found.passed, found.outcome) == ("abc", True, False, "")
     assert found.texts["providers.yaml"] == "scope: system"
     assert set(found.files) == {"activation.json", "env/x.env", "providers.yaml"}

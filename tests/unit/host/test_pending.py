@@ -56,7 +56,7 @@ def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     ("what", "change", "reason"),
     [
         ("a unit runs something older", _set(f"units|{NATIVE}|running_digest", "0ld"), f"{NATIVE} runs 0ld"),
-        ("a unit does not run", _set(f"units|{NATIVE}|running_digest", ""), f"{NATIVE} runs not"),
+        ("a unit does not run", _set(f"units|{NATIVE}|running_digest", ""), f"{NATIVE} is not running"),
         ("a unit's file was changed under systemd", _set(f"units|{NATIVE}|needs_reload", True), "older file"),
         ("an upgrade came", _set(f"units|{NATIVE}|outdated", True), f"{NATIVE} runs from files that were replaced"),
         ("a unit does not start at boot", _set("wanted_links", []), "does not start at boot"),

@@ -171,7 +171,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     ),
     "the number of failures that LiteLLM takes for none given": (
         lambda: LiteLLM(allowed_fails=3),
-        ['option "allowed_fails"', "would then never rest", "take another number"],
+        ['option "allowed_fails"', "would then never cool down", "take another number"],
     ),
     "an unknown strategy": (lambda: LiteLLM(**_any(routing_strategy="random")), ["routing_strategy", "least-busy"]),
     "a cache on a server's port": (lambda: small_stack(cache=Redis(port=8080)), ["both listen on port 8080"]),

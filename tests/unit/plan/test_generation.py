@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ import yaml
 from roles.contract.environment_file import environment_text
 from roles.litellm import LiteLLM
 from roles.options import EnvSecret, OptionsError, Stack
-from roles.plan import DIGEST_VARIABLE, WATCH_TIMER, Generation, resolve
+from roles.plan import DIGEST_VARIABLE, WATCH_TIMER, Generation, Unit, resolve
 from roles.plan.templates import systemd_quote
 from roles.rooms import plan_of
 from tests.stacks import BUILD, PLATFORM, native, no_secret, python, small_stack, user_scope
@@ -36,6 +37,21 @@ def test_changing_one_option_changes_that_unit_alone() -> None:
     after = generation_of(small_stack(providers=[native(context_size=4096), python()]))
     assert changed_units(before, after) == {"llama-server@native.service"}
     assert before.digest != after.digest
+
+
+def test_another_comment_in_a_unit_file_changes_no_unit() -> None:
+    plan = plan_of(small_stack())
+    first = plan.units[0]
+    reworded = replace(first, text=first.text.replace("\n[Service]\n", "\n[Service]\n# A new comment.\n; Another.\n\n"))
+    other = replace(first, text=first.text.replace("\n[Service]\n", "\n[Service]\nNice=1\n"))
+    before = resolve(plan, PLATFORM, reveal=lambda _: KEY)
+
+    def after(unit: Unit) -> Generation:
+        return resolve(replace(plan, units=(unit, *plan.units[1:])), PLATFORM, reveal=lambda _: KEY)
+
+    assert before.digest != after(reworded).digest
+    assert changed_units(before, after(reworded)) == set()
+    assert changed_units(before, after(other)) == {first.name}
 
 
 def test_changing_a_route_changes_the_gateway_alone() -> None:

@@ -162,7 +162,7 @@ def test_a_missing_unit_file_is_no_config_error(config: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ('OTHER="x"\n', "holds no LITELLM_MASTER_KEY"),
+        ('OTHER="x"\n', "has no LITELLM_MASTER_KEY"),
         ('LITELLM_MASTER_KEY=""\n', "is empty or no plain ASCII word"),
         ('LITELLM_MASTER_KEY="sk-s3cret\nmore"\n', "is empty or no plain ASCII word"),
     ],

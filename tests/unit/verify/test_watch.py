@@ -20,7 +20,7 @@ from roles.plan import WATCH_TIMER, WATCH_UNIT
 from roles.rooms import plan_of
 from roles.verify import Verdict
 from roles.verify.verdict.writing import write_whole
-from roles.verify.watch import NotTold, has_changed, settled, tell
+from roles.verify.watch import NotDelivered, has_changed, notify, settled
 from tests.labhost.paths import REPOSITORY
 from tests.stacks import small_stack, user_scope
 from tests.verdicts import BAD, GOOD
@@ -171,7 +171,7 @@ def hook() -> Iterator[tuple[str, list[dict[str, Any]], list[int]]]:
 
 def test_the_webhook_is_told_what_does_not_hold(hook: tuple[str, list[dict[str, Any]], list[int]]) -> None:
     url, told, _ = hook
-    tell(BAD, url)
+    notify(BAD, url)
     (message,) = told
     assert (message["host"], message["status"], message["text"]) == (BAD.host, "fail", BAD.summary)
     assert {check["id"] for check in message["checks"]} == {check.id for check in BAD.checks if not check.ok}
@@ -180,13 +180,13 @@ def test_the_webhook_is_told_what_does_not_hold(hook: tuple[str, list[dict[str, 
 def test_it_is_tried_again_and_its_address_is_never_told(hook: tuple[str, list[dict[str, Any]], list[int]]) -> None:
     url, told, statuses = hook
     statuses += [503]
-    tell(BAD, url)
+    notify(BAD, url)
     assert len(told) == 2
     statuses += [500, 500, 500]
-    with pytest.raises(NotTold, match=r"^the webhook could not be told \(status 500\)$"):
-        tell(BAD, url)
-    with pytest.raises(NotTold, match="UnsupportedProtocol"):
-        tell(BAD, "secret-that-is-no-address")
+    with pytest.raises(NotDelivered, match=r"^the webhook could not be notified \(status 500\)$"):
+        notify(BAD, url)
+    with pytest.raises(NotDelivered, match="UnsupportedProtocol"):
+        notify(BAD, "secret-that-is-no-address")
 
 
 def test_the_timer_starts_at_boot_and_the_service_only_by_it() -> None:

@@ -1,1 +1,1 @@
-"""Writing, trying out, activating and going back to generations, and the history of their results."""
+"""Writing, trying out, activating and rolling back to generations, and the history of their results."""

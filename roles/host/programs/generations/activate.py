@@ -6,7 +6,6 @@ All that it needs is in the generation's folder, so an old generation is activat
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import time
 import urllib.error
@@ -15,9 +14,9 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from roles.contract.generation import ACTIVATION, ActivatedUnit, ActivationFile, Drain, Live
+from roles.contract.activation import read_activation
+from roles.contract.generation import ACTIVATION, ActivatedUnit, Drain, Live
 from roles.contract.requests import Activation
-from roles.contract.wire import read
 from roles.host.programs.console import HostError, Progress, say, seconds
 from roles.host.programs.files import link_atomic, make_folder, remove_tree, write_atomic
 from roles.host.programs.generations.front import Keys, Server
@@ -85,8 +84,7 @@ def activate(request: Activation, folder: Path) -> None:
 
 def _units(folder: Path) -> tuple[ActivatedUnit, ...]:
     try:
-        # Another version may have written it, with more keys than this one knows.
-        return read(ActivationFile, json.loads((folder / ACTIVATION).read_text()), strict=False).units
+        return read_activation((folder / ACTIVATION).read_text()).units
     except ValueError:
         raise HostError(f"{folder / ACTIVATION} is damaged, so this generation cannot be activated") from None
 
@@ -198,7 +196,7 @@ def _running_digest(manager: Manager, unit: ActivatedUnit) -> str | None:
     shown = manager.properties(unit.name, "SubState", "ActiveState", "MainPID")
     if unit.kind == "triggered" or (unit.kind == "timer" and shown.get("ActiveState") == "active"):
         return unit.digest
-    return running_digest(manager, shown, unit.done_file, unit.holds)
+    return running_digest(manager, shown, unit.done_file, unit.effect_command)
 
 
 def _await_all(manager: Manager, units: Sequence[ActivatedUnit]) -> list[str]:
@@ -218,8 +216,8 @@ def _await_all(manager: Manager, units: Sequence[ActivatedUnit]) -> list[str]:
             assert unit.ready_url, f"{name} has no endpoint"
             problem = await_ready(manager, name, unit.ready_url, timeout=unit.timeout, stop_timeout=unit.stop_timeout)
         del waiting[name]
-        if problem is None and unit.kind in _TOLD:
-            say(f"{name}: {_TOLD[unit.kind]} after {seconds(started)}")
+        if problem is None and unit.kind in _READY_TEXT:
+            say(f"{name}: {_READY_TEXT[unit.kind]} after {seconds(started)}")
         return problem
 
     with (
@@ -229,7 +227,7 @@ def _await_all(manager: Manager, units: Sequence[ActivatedUnit]) -> list[str]:
         return [problem for problem in pool.map(wait, units) if problem]
 
 
-_TOLD = {"server": "answers", "task": "done"}
+_READY_TEXT = {"server": "answers", "task": "done"}
 
 
 def _await_active(manager: Manager, name: str) -> str | None:
@@ -274,7 +272,7 @@ def await_ready(manager: Manager, name: str, url: str, *, timeout: int, stop_tim
         time.sleep(_POLL_SECONDS)
 
 
-def _await_done(manager: Manager, unit: ActivatedUnit, tell: Callable[[str], None]) -> str | None:
+def _await_done(manager: Manager, unit: ActivatedUnit, report: Callable[[str], None]) -> str | None:
     """None once a task has finished; otherwise what went wrong. Its progress is passed on."""
     name, status = unit.name, ""
     deadline = time.monotonic() + unit.timeout
@@ -287,7 +285,7 @@ def _await_done(manager: Manager, unit: ActivatedUnit, tell: Callable[[str], Non
             return f"{name} has failed. It said last:\n{manager.last_log_lines(name)}"
         if state.get("StatusText", "") != status:
             status, deadline = state.get("StatusText", ""), time.monotonic() + unit.timeout
-            tell(status)
+            report(status)
         if time.monotonic() > deadline:
             return f"{name} made no progress for {unit.timeout} s. It said last:\n{manager.last_log_lines(name)}"
         time.sleep(_POLL_SECONDS)

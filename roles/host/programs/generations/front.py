@@ -39,7 +39,7 @@ class Runtime:
                 raise HostError(f"{self._path}: HAProxy does not answer: {error}") from None
         return answer.decode(errors="backslashreplace")
 
-    def tell(self, command: str, purpose: str) -> None:
+    def send(self, command: str, purpose: str) -> None:
         """Send a command that HAProxy answers with nothing on success.
 
         Raises:
@@ -57,21 +57,21 @@ class Keys:
         self._list = runtime / live.keys
         key = _last_value(live.key_files, live.key_variable)
         if key is None:
-            raise HostError(f"none of {', '.join(live.key_files)} holds {live.key_variable}: run the deploy again")
+            raise HostError(f"none of {', '.join(live.key_files)} has {live.key_variable}: run the deploy again")
         self._wanted = hashlib.sha256(key.encode()).hexdigest()
 
     def let_in(self) -> None:
         """Accept the generation's key from now on; earlier keys stay valid."""
         if (known := self._known()) and self._wanted not in known:
-            self._runtime.tell(f"add acl {self._list} {self._wanted}", "let the new key in")
+            self._runtime.send(f"add acl {self._list} {self._wanted}", "let the new key in")
             say("the new key is valid, and the one before still is")
 
     def let_nobody_else_in(self) -> None:
         old = [digest for digest in self._known() if digest != self._wanted]
         for digest in old:
-            self._runtime.tell(f"del acl {self._list} {digest}", "forget the key before")
+            self._runtime.send(f"del acl {self._list} {digest}", "forget the key before")
         if old:
-            say("the key before is valid no more")
+            say("the previous key is no longer valid")
 
     def _known(self) -> list[str]:
         """Each line is an entry's number and its content."""
@@ -111,7 +111,7 @@ class Server:
         """
         if not self._rows():
             return False
-        self._tell("drain")
+        self._set_state("drain")
         deadline = time.monotonic() + self._timeout
         with Progress(f"{self._name}: requests under way", lambda: str(self._under_way())):
             while (left := self._under_way()) > 0:
@@ -123,12 +123,12 @@ class Server:
 
     def give_work(self) -> None:
         if self._rows():
-            self._tell("ready")
+            self._set_state("ready")
 
     def give_no_work(self) -> None:
         """Send no requests, and run no health checks: it no longer exists."""
         if self._rows():
-            self._tell("maint")
+            self._set_state("maint")
 
     def await_work(self, timeout: float) -> None:
         """Wait until HAProxy's own check sees that it answers.
@@ -154,6 +154,6 @@ class Server:
         table = self._runtime.ask(f"show stat {self._backend} 4 -1").removeprefix("# ")  # 4: servers, -1: all of them
         return list(csv.DictReader(table.strip().splitlines()))
 
-    def _tell(self, state: str) -> None:
+    def _set_state(self, state: str) -> None:
         target = f"{self._backend}/{self._name}"
-        self._runtime.tell(f"set server {target} state {state}", f"set {target} to {state}")
+        self._runtime.send(f"set server {target} state {state}", f"set {target} to {state}")

@@ -35,7 +35,7 @@ def _require_a_verifier(request: GoBack) -> None:
     Raises:
         HostError: that verifier gives no verdict on this host either. So the cause is not in what was changed.
     """
-    target = _generation_that_held(request, request.failed)
+    target = _generation_that_passed(request, request.failed)
     if isinstance(target, str):
         return
     # Its script names the current generation's folder.
@@ -59,12 +59,12 @@ def go_back(request: Activation, failed: str, reason: str) -> HostError:
         failed: the generation that fails.
         reason: why it fails.
     """
-    told = f"generation {failed} did not hold: {reason}"
-    target = _generation_that_held(request, failed)
+    failure = f"generation {failed} failed: {reason}"
+    target = _generation_that_passed(request, failed)
     if isinstance(target, str):
-        return HostError(f"{told}\nThere is nothing to go back to: {target}")
-    say(f"generation {failed} did not hold: {first_line(reason)}")
-    say(f"going back to generation {target.name}")
+        return HostError(f"{failure}\nThere is nothing to roll back to: {target}")
+    say(f"generation {failed} failed: {first_line(reason)}")
+    say(f"rolling back to generation {target.name}")
     began = time.monotonic()
     try:
         activate(request, target)
@@ -73,24 +73,24 @@ def go_back(request: Activation, failed: str, reason: str) -> HostError:
         note(request.state, "rolled back", target.name, request.who, **more)
     except (HostError, OSError) as error:
         return HostError(
-            f"{told}\nGOING BACK FAILED TOO: generation {target.name}, which held before, does not any more: "
+            f"{failure}\nTHE ROLLBACK FAILED TOO: generation {target.name}, which passed before, fails too: "
             f"{described(error)}\n"
             "Fix what is named above and run again"
         )
     try:
         verdict = _verify([f"{request.config}/bin/verify"])
     except HostError as error:
-        return HostError(f"{told}\nGeneration {target.name} is active again, and was not verified: {error}")
+        return HostError(f"{failure}\nGeneration {target.name} is active again, and was not verified: {error}")
     note_verdict(request.state, request.who, target.name, verdict)
     if verdict.status == "pass":
-        return HostError(f"{told}\nGeneration {target.name} is active again: {verdict.summary}")
+        return HostError(f"{failure}\nGeneration {target.name} is active again: {verdict.summary}")
     return HostError(
-        f"{told}\nGOING BACK DID NOT HELP: generation {target.name} is active again and does not hold any more: "
+        f"{failure}\nTHE ROLLBACK DID NOT HELP: generation {target.name} is active again and fails too: "
         f"{verdict.summary}"
     )
 
 
-def _generation_that_held(request: Activation, failed: str) -> Path | str:
+def _generation_that_passed(request: Activation, failed: str) -> Path | str:
     """Where to go back to: the generation that was current before, else the last that passed; or why there is none."""
     passed = passed_verifications(request.state)
     kept = {folder.name: folder for folder in generations(request.generations)}
@@ -98,14 +98,14 @@ def _generation_that_held(request: Activation, failed: str) -> Path | str:
     if request.found != failed and request.found in passed:
         name = request.found
     elif failed in passed:
-        return "this very generation held before, so something else has changed on the host"
+        return "this same generation passed before, so something else has changed on the host"
     else:
         name = next((name for name in reversed(passed) if name in kept), None)
     if name is None or name not in kept:
-        return "no generation that is kept here has held before"
+        return "no generation that is kept here has passed before"
     missing = missing_installs(kept[name])
     if missing:
-        return f"generation {name} held before, but of its installs {', '.join(missing)} are gone"
+        return f"generation {name} passed before, but of its installs {', '.join(missing)} are gone"
     return kept[name]
 
 
@@ -132,8 +132,8 @@ def _verify(verifier: list[str]) -> Outcome:
         raise HostError(f"its verifier gave no verdict: {said[0]}") from None
     wrong = [f"{check['id']} ({check['seen']})" for check in checks if not check["ok"]]
     if not wrong:
-        summary = f"{len(checks)} of {len(checks)} checks hold"
+        summary = f"{len(checks)} of {len(checks)} checks pass"
     else:
         more = f" and {len(wrong) - _SHOWN_CHECKS} more" if len(wrong) > _SHOWN_CHECKS else ""
-        summary = f"{len(wrong)} of {len(checks)} checks do not hold: {', '.join(wrong[:_SHOWN_CHECKS])}{more}"
+        summary = f"{len(wrong)} of {len(checks)} checks fail: {', '.join(wrong[:_SHOWN_CHECKS])}{more}"
     return Outcome(status="pass" if checks and not wrong else "fail", seconds=seconds, summary=summary)

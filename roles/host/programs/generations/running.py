@@ -24,22 +24,22 @@ def _leads_into(path: Path, config: Path) -> bool:
 
 
 def running_digest(
-    manager: Manager, shown: Mapping[str, str], done_file: str | None, holds: Sequence[str]
+    manager: Manager, shown: Mapping[str, str], done_file: str | None, effect_command: Sequence[str]
 ) -> str | None:
     """The digest in a unit's process, or the one that a finished task ran with; none = neither.
 
     Args:
         shown: its properties `MainPID` and `SubState`.
         done_file: of a task, below the runtime folder.
-        holds: of a task, see `ActivatedUnit`.
+        effect_command: of a task, see `ActivatedUnit`.
     """
     if done_file is None:
         return process_variable(shown.get("MainPID", "0"), DIGEST_VARIABLE)
     done = manager.runtime / done_file
-    return read_text(done) if shown.get("SubState") == "exited" and _still_holds(holds, done) else None
+    return read_text(done) if shown.get("SubState") == "exited" and _still_in_effect(effect_command, done) else None
 
 
-def _still_holds(command: Sequence[str], done: Path) -> bool:
+def _still_in_effect(command: Sequence[str], done: Path) -> bool:
     """Whether a task's effect is still as the task left it."""
     if not command:
         return True

@@ -54,7 +54,7 @@ def check_backend(recipe: Mapping[str, Any], folder: Path, title: str, user: str
     found = sorted(folder.glob(f"{libraries}/{_LIBRARY}"))
     if not found:
         raise HostError(
-            f"{title}: there is no {_LIBRARY} in its `{libraries}`, so nothing tells whether it has {name}; "
+            f"{title}: there is no {_LIBRARY} in its `{libraries}`, so it is unknown whether it has {name}; "
             "take one with shared libraries, or fix `subdirectory`"
         )
     said: list[str] = []

@@ -64,7 +64,7 @@ class Hub:
         names, found = Listing(self._name), []
         for entry in listed:
             if not isinstance(entry, dict) or not isinstance(path := entry.get("path"), str):
-                raise self._odd(f"its list of files holds {shown(entry)}")
+                raise self._odd(f"its list of files has {shown(entry)}")
             if entry.get("type") == "file" and any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
                 names.add(parts := parts_of(path, self._name))
                 if path.endswith(PART):

@@ -28,7 +28,7 @@ def main(request: ReceiveFile) -> None:
                 folder.remove(part)  # the remains of another file
             there, data = folder.size(part) or 0, base64.b64decode(piece.data)
             if there != piece.offset:
-                raise HostError(f"{target}{PART} holds {there} bytes, not {piece.offset}: run again")
+                raise HostError(f"{target}{PART} has {there} bytes, not {piece.offset}: run again")
             if there + len(data) > piece.size:
                 raise HostError(f"{target}: more is sent than the {piece.size} bytes it has: run again")
             check_space(target.parent, piece.size - there, str(target))

@@ -58,7 +58,7 @@ def _try(recipe: Mapping[str, Any], folder: Path, title: str, builder: str | Non
     if not (folder / program).exists():
         there = ", ".join(sorted(path.name for path in folder.iterdir())[:_SHOWN_NAMES]) or "nothing"
         raise HostError(
-            f"{title}: it holds no {program} (but {there}): say where its programs lie with `subdirectory`, or take "
+            f"{title}: it has no {program} (but {there}): say where its programs lie with `subdirectory`, or take "
             "another archive"
         )
     run(

@@ -122,7 +122,7 @@ def test_an_engine_that_computes_on_the_processor_is_red(host: Host) -> None:
 
 def test_an_engine_on_a_card_that_is_not_its_own_is_red(host: Host) -> None:
     host.says("two_cards", f"{FIRST}, {OURS}, 4000, llama-server", f"{SECOND}, {OURS}, 300, llama-server")
-    assert host.memory(FIRST) == (False, "it also holds memory of GPU 1 (NVIDIA GeForce RTX 3090 Ti)")
+    assert host.memory(FIRST) == (False, "it also uses memory of GPU 1 (NVIDIA GeForce RTX 3090 Ti)")
 
 
 def test_vllm_must_be_on_each_of_its_cards_and_the_others_on_one(host: Host) -> None:
@@ -138,7 +138,7 @@ def test_a_driver_that_tells_of_no_process_is_no_fault_where_the_card_is_in_use(
     host.says("two_cards")
     holds, seen = host.memory(FIRST)
     assert holds is True
-    assert seen.startswith("the driver does not tell whose memory it is; GPU 0 (NVIDIA GeForce RTX 5090): ")
+    assert seen.startswith("the driver does not say whose memory it is; GPU 0 (NVIDIA GeForce RTX 5090): ")
 
 
 def test_a_card_that_is_gone_is_red(host: Host) -> None:
@@ -173,7 +173,7 @@ def test_an_engine_on_the_processor_is_red_although_it_holds_a_context(
     weights = [CardWeights(model(tmp_path / "m.gguf", 4_400_000_000), None, if_free)]
     assert host.memory(FIRST, weights=weights) == (
         False,
-        f"it holds {held} of {H100}, and the layers of its model have 4.4 GB: it computes on the processor, "
+        f"it uses {held} of {H100}, and the layers of its model have 4.4 GB: it computes on the processor, "
         "wholly or in part",
     )
 
@@ -211,7 +211,7 @@ def test_what_it_holds_of_several_cards_counts_together(host: Host, tmp_path: Pa
         found, seen = host.memory(FIRST, SECOND, weights=[CardWeights(model(tmp_path / "m.gguf", size))])
         assert found is well
     assert seen.startswith(
-        "it holds 2.1 GB of GPU 0 (NVIDIA GeForce RTX 5090) and 3.1 GB of GPU 1 (NVIDIA GeForce RTX 3090 Ti), and"
+        "it uses 2.1 GB of GPU 0 (NVIDIA GeForce RTX 5090) and 3.1 GB of GPU 1 (NVIDIA GeForce RTX 3090 Ti), and"
     )
 
 

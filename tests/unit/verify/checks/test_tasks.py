@@ -24,15 +24,23 @@ def shown(active: str, sub: str, enabled: str = "enabled") -> UnitState:
 
 
 def verify(
-    tmp_path: Path, *states: UnitState, done: str | None = "abc", timeout: float = 5, holds: tuple[str, ...] = ()
+    tmp_path: Path,
+    *states: UnitState,
+    done: str | None = "abc",
+    timeout: float = 5,
+    effect_command: tuple[str, ...] = (),
 ) -> dict[str, tuple[bool, str]]:
-    """Check → (holds, what was seen) of each of the `checks`."""
-    found = checks(tmp_path, *states, done=done, timeout=timeout, holds=holds)
+    """Check → (passes, what was seen) of each of the `checks`."""
+    found = checks(tmp_path, *states, done=done, timeout=timeout, effect_command=effect_command)
     return {id: (check.ok is True, check.seen) for id, check in found.items()}
 
 
 def checks(
-    tmp_path: Path, *states: UnitState, done: str | None = "abc", timeout: float = 5, holds: tuple[str, ...] = ()
+    tmp_path: Path,
+    *states: UnitState,
+    done: str | None = "abc",
+    timeout: float = 5,
+    effect_command: tuple[str, ...] = (),
 ) -> dict[str, Check]:
     """The checks by their ids, with a systemd that shows these states one after the other."""
     unit_file = tmp_path / UNIT
@@ -45,7 +53,9 @@ def checks(
         return {UNIT: left.pop(0) if len(left) > 1 else left[0]}
 
     async def run() -> dict[str, Check]:
-        task = Task(unit=UNIT, done_file="done", start_timeout=timeout, unit_file=unit_file, holds=holds)
+        task = Task(
+            unit=UNIT, done_file="done", start_timeout=timeout, unit_file=unit_file, effect_command=effect_command
+        )
         async with httpx.AsyncClient() as client:
             checked = context(deployed(tmp_path), client, read_states=read_states)
             found = await asyncio.gather(*task_checks(task, checked))
@@ -79,7 +89,7 @@ def test_a_task_that_is_at_work_is_waited_for(tmp_path: Path) -> None:
         (shown("active", "running"), None, "task-failed", "active (running)"),
     ],
 )
-def test_what_is_not_done_does_not_hold(
+def test_what_is_not_done_does_not_pass(
     tmp_path: Path, state: UnitState, done: str | None, code: str, seen: str
 ) -> None:
     found = checks(tmp_path, state, done=done, timeout=0.1)[f"unit/{UNIT}/done"]
@@ -87,12 +97,12 @@ def test_what_is_not_done_does_not_hold(
     assert seen in found.seen
 
 
-def test_a_task_that_does_not_start_at_boot_does_not_hold(tmp_path: Path) -> None:
+def test_a_task_that_does_not_start_at_boot_does_not_pass(tmp_path: Path) -> None:
     assert verify(tmp_path, shown("active", "exited", "disabled"))[f"unit/{UNIT}/enabled"] == (False, "disabled")
 
 
 @pytest.mark.parametrize(
-    ("holds", "held", "ok", "seen"),
+    ("effect_command", "held", "ok", "seen"),
     [
         (("echo", "rules"), "rules\n", True, "as it left it"),
         (("echo", "other rules"), "rules\n", False, "`echo other rules` prints something else than"),
@@ -102,10 +112,10 @@ def test_a_task_that_does_not_start_at_boot_does_not_hold(tmp_path: Path) -> Non
     ],
 )
 def test_what_a_task_has_brought_about_must_be_as_it_left_it(
-    tmp_path: Path, holds: tuple[str, ...], held: str | None, ok: bool, seen: str
+    tmp_path: Path, effect_command: tuple[str, ...], held: str | None, ok: bool, seen: str
 ) -> None:
     if held is not None:
         (tmp_path / "held").write_text(held)
-    found = verify(tmp_path, shown("active", "exited"), holds=holds)[f"unit/{UNIT}/holds"]
+    found = verify(tmp_path, shown("active", "exited"), effect_command=effect_command)[f"unit/{UNIT}/effect"]
     assert found[0] is ok
     assert seen in found[1]

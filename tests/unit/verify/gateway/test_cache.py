@@ -72,7 +72,9 @@ def redis() -> Iterator[RedisDouble]:
 def cache(generation: Generation, redis: RedisDouble, tmp_path: Path) -> Cache:
     assert generation.gateway
     (tmp_path / "redis.env").write_text('REDIS_PASSWORD="it\'s a pass word"\n')
-    return Cache(replace(generation.gateway.service, ready_url=f"redis://127.0.0.1:{redis.server_address[1]}"), rest=0)
+    return Cache(
+        replace(generation.gateway.service, ready_url=f"redis://127.0.0.1:{redis.server_address[1]}"), cooldown=0
+    )
 
 
 @pytest.fixture

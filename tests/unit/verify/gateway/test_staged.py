@@ -50,7 +50,7 @@ def test_what_does_not_run_yet_is_not_asked(elsewhere: Generation, double: Doubl
 
 def test_its_cache_is_tried_by_a_deployment_that_runs_what_it_should(elsewhere: Generation, double: Double) -> None:
     redis = Service("redis.service", "127.0.0.1", 1, "redis://127.0.0.1:9", 1, Path("/nowhere"))
-    with_cache = replace(elsewhere, cache=Cache(redis, rest=0))
+    with_cache = replace(elsewhere, cache=Cache(redis, cooldown=0))
     # Nobody answers where its Redis should be.
     assert staged_checks(with_cache, double)["gateway/cache"] is False
     assert [body["model"] for body in double.kept] == ["qwen@backend"]

@@ -1,4 +1,4 @@
-"""What changed since the last verdict: what began to fail, what holds again, what is new or gone, what got slow."""
+"""What changed since the last verdict: what began to fail, what passes again, what is new or gone, what got slow."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_the_same_again_is_no_change() -> None:
     [
         (True, False, [f"fails now: {PORT}: nobody"]),
         (True, None, [f"could not be checked: {PORT}: nobody"]),
-        (False, True, [f"holds again: {PORT}"]),
-        (None, True, [f"holds again: {PORT}"]),
+        (False, True, [f"passes again: {PORT}"]),
+        (None, True, [f"passes again: {PORT}"]),
         (None, False, [f"fails now: {PORT}: nobody"]),
         (False, None, []),
     ],
@@ -54,7 +54,7 @@ def test_the_worst_comes_first() -> None:
     assert lines == [
         "fails now: gateway/models: too much: x",
         f"could not be checked: {PORT}: ?",
-        f"holds again: {CHAT}",
+        f"passes again: {CHAT}",
     ]
 
 
@@ -63,8 +63,8 @@ def test_checks_that_are_new_or_gone_are_told() -> None:
     found = changes([BEFORE], replace(GOOD, checks=(*GOOD.checks[1:], new)))
     assert found is not None
     assert found.lines() == [
-        "new, and does not hold: host/disk/free",
-        "checked no more: unit/ai-backend-front.service/active",
+        "new, and does not pass: host/disk/free",
+        "no longer checked: unit/ai-backend-front.service/active",
     ]
 
 
@@ -86,7 +86,7 @@ def test_an_answer_that_takes_more_than_twice_as_long_is_told(
 
 
 def test_how_long_a_failure_takes_is_no_latency() -> None:
-    assert _lines({CHAT: {"ok": False, "seconds": 0.1}}, {CHAT: {"seconds": 9.0}}) == [f"holds again: {CHAT}"]
+    assert _lines({CHAT: {"ok": False, "seconds": 0.1}}, {CHAT: {"seconds": 9.0}}) == [f"passes again: {CHAT}"]
 
 
 def test_another_generation_and_another_boot_are_told() -> None:

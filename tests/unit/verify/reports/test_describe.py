@@ -137,14 +137,14 @@ def test_every_mode_has_a_request_to_copy(config: Path) -> None:
 
 
 def test_the_history_that_deploys_write_is_read_back(tmp_path: Path) -> None:
-    verdict = Outcome(status="pass", summary="49 of 49 checks hold", seconds=17.9)
+    verdict = Outcome(status="pass", summary="49 of 49 checks pass", seconds=17.9)
     record.note(str(tmp_path), "activated", "1f0c", "ada@desk", seconds=48.2)
     record.note_verdict(str(tmp_path), "ada@desk", "1f0c", verdict)
     record.note(str(tmp_path), "rolled back", "0ld", "ada@desk", **{"from": "1f0c"}, reason="by hand", seconds=3.0)
     events = read_events(tmp_path)
     assert [(event.event, event.generation, event.who, event.detail) for event in events] == [
         ("activated", "1f0c", "ada@desk", "in 48.2 s"),
-        ("verified", "1f0c", "ada@desk", "pass: 49 of 49 checks hold; in 17.9 s"),
+        ("verified", "1f0c", "ada@desk", "pass: 49 of 49 checks pass; in 17.9 s"),
         ("rolled back", "0ld", "ada@desk", "away from 1f0c; by hand; in 3 s"),
     ]
     for _ in range(SHOWN_EVENTS):

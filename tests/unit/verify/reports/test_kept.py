@@ -254,10 +254,10 @@ def test_the_command_keeps_when_told_to_and_compares_with_what_was_kept_before(
     found.mkdir()
     keep(replace(BAD, time="2026-11-23T06:00:00+00:00"), found)
     assert command.main(["--config", "/etc/ai-backend"]) == 0
-    assert "holds again: unit/vllm@qwen-coder.service/port" in capsys.readouterr().out
+    assert "passes again: unit/vllm@qwen-coder.service/port" in capsys.readouterr().out
     assert len(read_kept(found, 10)) == 1
     assert command.main(["--config", "/etc/ai-backend", "--keep", "--markdown"]) == 0
-    assert "- holds again: unit/vllm@qwen-coder.service/port" in capsys.readouterr().out
+    assert "- passes again: unit/vllm@qwen-coder.service/port" in capsys.readouterr().out
     assert read_kept(found, 10)[-1] == GOOD
     assert command.main(["--config", "/etc/ai-backend"]) == 0
     assert "nothing changed" in capsys.readouterr().out

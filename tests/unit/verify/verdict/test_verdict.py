@@ -32,11 +32,11 @@ VERDICT = Verdict("gpu-box", "2026-11-24T06:00:00+00:00", "6e1b", "1f0c", 2.5, (
 @pytest.mark.parametrize(
     ("checks", "status", "exit_status", "outcome"),
     [
-        ((GOOD, FINE), "pass", 0, "2 of 2 checks hold"),
+        ((GOOD, FINE), "pass", 0, "2 of 2 checks pass"),
         ((GOOD, BAD), "fail", 1, "1 of 2 checks fail"),
         ((GOOD, DARK), "unknown", 2, "1 of 2 checks could not be made"),
         ((GOOD, BAD, DARK), "fail", 1, "1 of 3 checks fail, 1 of 3 checks could not be made"),
-        ((), "unknown", 2, "0 of 0 checks hold"),
+        ((), "unknown", 2, "0 of 0 checks pass"),
     ],
 )
 def test_fail_beats_unknown_beats_pass(checks: tuple[Check, ...], status: str, exit_status: int, outcome: str) -> None:

@@ -109,7 +109,7 @@ def test_of_two_files_the_last_that_holds_it_counts_and_any_may_be_missing(tmp_p
 
 
 def test_without_a_key_it_is_told_and_nobody_is_let_in(tmp_path: Path, haproxy: Haproxy) -> None:
-    with pytest.raises(HostError, match=r"none of .*/none\.env holds KEY: run the deploy again"):
+    with pytest.raises(HostError, match=r"none of .*/none\.env has KEY: run the deploy again"):
         Keys(tmp_path, live(tmp_path, tmp_path / "none.env"))
     assert haproxy.told == []
 

@@ -19,7 +19,7 @@ from roles.host.programs.generations.kept import events, history_file, passed_ve
 from roles.host.programs.generations.record import first_line, note, note_verdict
 from roles.verify.verdict.events import read_events
 
-PASS = Outcome(status="pass", summary="24 of 24 checks hold", seconds=1.5)
+PASS = Outcome(status="pass", summary="24 of 24 checks pass", seconds=1.5)
 FAIL = Outcome(status="fail", summary="1 of 24 checks fail", seconds=1.5)
 
 
@@ -59,7 +59,7 @@ def _fields(folder: Path, state: str) -> dict[str, Any]:
 
 
 def target(folder: Path, state: str, *, found: str | None, failed: str) -> Path | str:
-    return rollback._generation_that_held(activation(folder, state, found=found), failed)
+    return rollback._generation_that_passed(activation(folder, state, found=found), failed)
 
 
 def test_a_host_goes_back_to_what_it_was_found_with(tmp_path: Path, state: str) -> None:
@@ -90,17 +90,17 @@ def test_of_several_that_held_the_last_is_taken(tmp_path: Path, state: str) -> N
 
 def test_the_first_generation_has_nothing_to_go_back_to(tmp_path: Path, state: str) -> None:
     keep(tmp_path, "new")
-    assert target(tmp_path, state, found=None, failed="new") == "no generation that is kept here has held before"
+    assert target(tmp_path, state, found=None, failed="new") == "no generation that is kept here has passed before"
 
 
-def test_a_generation_that_held_before_is_not_left_for_an_older_one(tmp_path: Path, state: str) -> None:
+def test_a_generation_that_passed_before_is_not_left_for_an_older_one(tmp_path: Path, state: str) -> None:
     """What broke is something else on the host, and an older configuration is not what its owner wants."""
     for name in ("old", "same"):
         keep(tmp_path, name)
         note_verdict(state, "alice@desk", name, PASS)
     told = target(tmp_path, state, found="same", failed="same")
     assert isinstance(told, str)
-    assert "this very generation held before" in told
+    assert "this same generation passed before" in told
 
 
 def test_a_generation_without_its_installs_is_no_way_back_and_they_are_named(tmp_path: Path, state: str) -> None:
@@ -110,7 +110,7 @@ def test_a_generation_without_its_installs_is_no_way_back_and_they_are_named(tmp
     (tmp_path / "installs" / "of-found" / ".install.json").unlink()
     folder = tmp_path / "installs" / "of-found"
     told = target(tmp_path, state, found="found", failed="new")
-    assert told == f"generation found held before, but of its installs it ({folder}) are gone"
+    assert told == f"generation found passed before, but of its installs it ({folder}) are gone"
 
 
 def test_a_failed_verification_is_written_down_and_told_before_that_there_is_no_way_back(
@@ -127,9 +127,9 @@ def test_a_failed_verification_is_written_down_and_told_before_that_there_is_no_
     with pytest.raises(HostError) as told:
         rollback.main(request)
     reason, check, way_back = str(told.value).splitlines()
-    assert reason == "generation new did not hold: 1 of 24 checks fail"
+    assert reason == "generation new failed: 1 of 24 checks fail"
     assert "route/x: no words" in check
-    assert way_back.startswith("There is nothing to go back to: ")
+    assert way_back.startswith("There is nothing to roll back to: ")
     (event,) = events(state)
     assert (event["event"], event["generation"], event["verdict"]) == ("verified", "new", "fail")
 
@@ -141,9 +141,7 @@ def test_when_going_back_fails_too_both_reasons_are_told(tmp_path: Path, state: 
     request = activation(tmp_path, state, found="found")
     (tmp_path / "a file").write_text("where a folder is to be")
     told = str(rollback.go_back(request, "new", "no-such-flag"))
-    assert told.index("generation new did not hold: no-such-flag") < told.index(
-        "GOING BACK FAILED TOO: generation found"
-    )
+    assert told.index("generation new failed: no-such-flag") < told.index("THE ROLLBACK FAILED TOO: generation found")
     assert "a file/units" in told
 
 

@@ -98,7 +98,7 @@ def test_a_damaged_install_is_named_and_made_anew(folder: Path, name: str) -> No
 def test_bytes_that_changed_behind_the_file_systems_back_are_found_by_a_deep_look(folder: Path) -> None:
     _keeping_its_time(folder / "lib/a.py", "A = 3\n")
     assert check(folder) == (True, "4 files, untouched")
-    assert check(folder, deep=True) == (False, "damaged: lib/a.py holds other bytes")
+    assert check(folder, deep=True) == (False, "damaged: lib/a.py has other bytes")
 
 
 def test_an_install_of_a_version_that_kept_no_record_counts_as_whole(folder: Path) -> None:

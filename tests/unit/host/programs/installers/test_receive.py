@@ -45,7 +45,7 @@ def test_the_next_run_goes_on_where_the_last_was_cut(tmp_path: Path, capsys: pyt
 
 def test_a_piece_for_another_place_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     send(tmp_path, capsys, 0, 1000)
-    with pytest.raises(HostError, match="holds 1000 bytes, not 2000"):
+    with pytest.raises(HostError, match="has 1000 bytes, not 2000"):
         send(tmp_path, capsys, 2000, 3000)
 
 

@@ -88,7 +88,7 @@ def test_a_program_that_is_not_where_it_was_said_to_be_is_told_with_what_is_ther
     mirror: FaultyMirror, tmp_path: Path
 ) -> None:
     digest = pack(mirror.folder, NAME, "echo 1.2.3", "build/program", "LICENSE")
-    with pytest.raises(HostError, match=r"holds no bin/program \(but LICENSE, build\): say where .* `subdirectory`"):
+    with pytest.raises(HostError, match=r"has no bin/program \(but LICENSE, build\): say where .* `subdirectory`"):
         install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": digest}))
 
 
