@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from roles.contract.recipes import PythonEnvRecipe
 from roles.host.programs import gpu
 from tests.gpu.building import build, is_built
 from tests.gpu.cuda import Holder, holding
@@ -217,11 +218,10 @@ class Check:
         folder = Path(environment.folder)
         folder.mkdir(parents=True, exist_ok=True)
         python = make_environment(folder, self._work / "packages/server")
-        recipe_check = environment.recipe["check"]
-        assert isinstance(recipe_check, list)
+        assert isinstance(environment.recipe, PythonEnvRecipe)
         unit = read_unit(self._made.unit("python").text)
         tried = subprocess.run(
-            [str(python), "-I", *map(str, recipe_check)],
+            [str(python), "-I", *environment.recipe.check],
             env={**os.environ, **unit.environment},
             capture_output=True,
             text=True,

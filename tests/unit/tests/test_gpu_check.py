@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from roles.contract.recipes import SourceBuildRecipe
 from roles.host.programs import gpu
 from roles.host.programs.gpu import Facts
 from roles.verify.generation import load_generation
@@ -273,7 +274,8 @@ ExecStartPre=/bin/second
 
 def test_what_is_run_is_what_the_reference_inventory_declares(tmp_path: Path) -> None:
     made = deployed(tmp_path, "90")
-    assert made.build.recipe["cmake_options"]["CMAKE_CUDA_ARCHITECTURES"] == "90"  # type: ignore[index, call-overload]
+    assert isinstance(made.build.recipe, SourceBuildRecipe)
+    assert made.build.recipe.cmake_options["CMAKE_CUDA_ARCHITECTURES"] == "90"
     native = read_unit(made.unit("native").text)
     assert native.command[0] == f"{made.config}/install/llama-cpp/bin/llama-server"
     assert native.command[native.command.index("--ctx-size") + 1] == str(NATIVE.context_size)
