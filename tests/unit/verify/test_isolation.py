@@ -18,6 +18,7 @@ from roles.options import SystemScope, UserScope
 from roles.plan import HostPlan, layout_of
 from roles.plan.verifier import ENVIRONMENT, SOURCES, verifier_command, verifier_installs
 from roles.rooms import plan_of
+from tests.gpu_program import write_gpu_program
 from tests.inventories import load_stack
 from tests.labhost.paths import REPOSITORY
 
@@ -186,9 +187,8 @@ def test_the_scope_of_the_system_has_the_same_command() -> None:
 def test_the_program_that_asks_for_cards_finds_no_tool_of_its_callers(
     plan: HostPlan, trap: _Trap, tmp_path: Path
 ) -> None:
-    program = tmp_path / "gpu"
-    program.write_text(plan.files["bin/gpu"])
-    program.chmod(0o755)
+    program = write_gpu_program(tmp_path)
+    assert program.read_text() == plan.files["bin/gpu"]
     done = subprocess.run([program, "facts"], cwd=trap.folder, env=trap.environment, capture_output=True, check=True)
     assert b"cards" in done.stdout
     assert trap.sprung() == []
