@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from roles.contract.recipes import Recipe
 from roles.contract.requests import MakeInstall, UvTool
 
 
-def make_install(folder: Path, kind: str, recipe: dict[str, Any], title: str, **more: Any) -> MakeInstall:
+def make_install(folder: Path, recipe: Recipe, title: str, **more: Any) -> MakeInstall:
     """A request for one install; `folder` holds its `cache` and `state` unless `more` says where they are."""
     given = {"cache": str(folder.parent / "cache"), "state": str(folder.parent / "state"), **more}
     return MakeInstall(
         **{
-            "kind": kind,
             "title": title,
             "folder": str(folder),
             "recipe": recipe,

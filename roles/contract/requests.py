@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 from roles.contract.generation import GeneratedVariable, Scope
+from roles.contract.recipes import Recipe
 
 Holder: TypeAlias = Mapping[str, str]
 """The holder of the deploy lock: `id`, `who`, `since`, and what identifies its process to see whether it still runs."""
@@ -104,7 +105,7 @@ class MakeInstall(ChangeRequest):
 
     Attributes:
         folder: its target.
-        recipe: how its kind is made, with the folders of the installs that it needs.
+        recipe: how it is made, with the folders of the installs that it needs.
         token: for a repository that requires one.
         cache: the layout's.
         build_user: the user for builds; none = the user of the program.
@@ -112,10 +113,9 @@ class MakeInstall(ChangeRequest):
 
     program = "installers.install"
 
-    kind: str
     title: str
     folder: str
-    recipe: Mapping[str, Any]
+    recipe: Recipe
     token: str | None
     cache: str
     build_user: str | None

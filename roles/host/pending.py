@@ -102,7 +102,8 @@ def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostStat
             if not found.active:
                 reasons.append(f"{unit.name} is not running")
         elif unit.kind != "triggered" and found.running_digest != generation.unit_digests[unit.name]:
-            reasons.append(f"{unit.name} runs {found.running_digest or 'not'}")
+            runs = f"runs {found.running_digest}" if found.running_digest else "is not running"
+            reasons.append(f"{unit.name} {runs}")
         elif unit.kind == "server" and found.outdated:
             reasons.append(f"{unit.name} runs from files that were replaced since")
     return reasons

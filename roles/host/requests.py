@@ -42,7 +42,6 @@ def install_request(layout: Layout, resolved: ResolvedInstall, uv: UvTool) -> Ma
     install = resolved.install
     return MakeInstall(
         state=layout.state,
-        kind=install.kind,
         title=install.title,
         folder=resolved.folder,
         recipe=resolved.recipe,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pyinfra.api.command import PyinfraCommand
 
+from roles.contract.recipes import SentModelRecipe
 from roles.contract.requests import Piece, ReceiveFile
 from roles.host.program import run_program
 from roles.plan import MEGABYTE, ResolvedInstall
@@ -30,7 +31,8 @@ class SendFile(PyinfraCommand):
         super().__init__()
         self._path = Path(path).expanduser()
         self._title = install.install.title
-        self._target = f"{install.folder}/{install.recipe['filename']}"
+        assert isinstance(install.recipe, SentModelRecipe)
+        self._target = f"{install.folder}/{install.recipe.filename}"
         self._state_folder = state_folder
 
     def __repr__(self) -> str:

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 
 from roles.llama_cpp.builds import CMAKE_SWITCHES, DEVICES, Backend, LlamaCppBuild, LlamaCppRelease, PythonWheel
 from roles.llama_cpp.options import PYTHON_VERSION
-from roles.options import Gpus, PythonSdist
+from roles.options import Gpus, PythonSdist, SourceTree
 from roles.plan import (
     MEGABYTE,
     Archive,
+    ArchiveSource,
     BackendCheck,
     Indexes,
     Install,
     Layout,
     PlatformKey,
     ReleaseRecipe,
+    SdistSource,
     SourceBuildRecipe,
     python_env,
     read_lock,
@@ -86,7 +88,7 @@ def _build(build: LlamaCppBuild) -> Install:
         name=build.name,
         title=f"llama.cpp from {_shown_source(build)}{_for(build.backend)}",
         recipe=SourceBuildRecipe(
-            source={"type": type(build.source).__name__, **build.source.model_dump()},
+            source=_source(build.source),
             cmake_options={**options, **build.cmake_options},
             targets=("llama-server",),
             output="bin",
@@ -98,6 +100,14 @@ def _build(build: LlamaCppBuild) -> Install:
         disk=(300 if on_cards else 20) * MEGABYTE,
         work_disk=(1500 if on_cards else 400) * MEGABYTE,
     )
+
+
+def _source(tree: SourceTree) -> ArchiveSource | SdistSource:
+    if isinstance(tree, PythonSdist):
+        return SdistSource(
+            package=tree.package, version=tree.version, sha256=tree.sha256, subdirectory=tree.subdirectory
+        )
+    return ArchiveSource(url=tree.url, sha256=tree.sha256, subdirectory=tree.subdirectory)
 
 
 def _release(release: LlamaCppRelease) -> Install:

@@ -1,6 +1,15 @@
 """Stack → host plan → generation: pure functions over plain data."""
 
 from roles.contract.generation import ACTIVATION, DIGEST_VARIABLE, Drain, GeneratedVariable, Live, PlatformKey, Spare
+from roles.contract.recipes import (
+    Archive,
+    ArchiveSource,
+    BackendCheck,
+    Json,
+    ReleaseRecipe,
+    SdistSource,
+    SourceBuildRecipe,
+)
 from roles.plan.compile import BesideContext, GatewayContext, HostContext, Planner, compile_stack
 from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER
 from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
@@ -31,7 +40,6 @@ from roles.plan.model import (
 from roles.plan.models import model_install
 from roles.plan.provider_unit import Dialect, openai_prefixes, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
-from roles.plan.recipes import Archive, BackendCheck, Json, ReleaseRecipe, SourceBuildRecipe
 from roles.plan.rooms import Room, planners, register, rooms
 from roles.plan.templates import render
 from roles.plan.unit_file import GATEWAY_INSTANCES, unit_file
@@ -58,6 +66,7 @@ __all__ = [
     "WATCH_TIMER",
     "WATCH_UNIT",
     "Archive",
+    "ArchiveSource",
     "Backend",
     "BackendCheck",
     "BesideContext",
@@ -85,6 +94,7 @@ __all__ = [
     "ResolvedInstall",
     "Room",
     "RoutePlan",
+    "SdistSource",
     "ServerUnit",
     "ServicePlan",
     "SourceBuildRecipe",

@@ -16,15 +16,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
 
 from roles.contract.activation import ActivationFile
 from roles.contract.environment_file import environment_text
 from roles.contract.generation import ACTIVATION, ActivatedUnit, PlatformKey
+from roles.contract.recipes import Recipe
 from roles.contract.wire import written
 from roles.options import GivenSecret
 from roles.plan.model import EnvValue, HostPlan, Install, ServerUnit, TaskUnit, Unit
-from roles.plan.recipes import Json
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
 
 _SHOWN_DIGITS = 16
@@ -44,8 +45,8 @@ class ResolvedInstall:
     install: Install
     digest: str
     folder: str
-    recipe: Mapping[str, Json]
-    """The recipe with the folders of the needed installs filled in."""
+    recipe: Recipe
+    """The install's, with the folders of the needed installs and the facts of the host filled in."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +145,11 @@ def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> di
     resolved: dict[str, ResolvedInstall] = {}
     for install in plan.installs:
         needed = {name: resolved[name] for name in install.needs}
-        document = install.recipe.document()
         facts = {f"platform:{key}": platform[key] for key in install.platform}
         digest = _digest(
             {
                 "kind": install.kind,
-                "recipe": document,
+                "recipe": install.recipe.document(),
                 "platform": {key: platform[key] for key in install.platform},
                 "needs": {name: other.digest for name, other in needed.items()},
             }
@@ -158,24 +158,25 @@ def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> di
             install=install,
             digest=digest,
             folder=f"{plan.layout.install_root(install.kind)}/{digest}",
-            recipe={
-                key: _fill_in(value, {**{name: other.folder for name, other in needed.items()}, **facts})
-                for key, value in document.items()
-            },
+            recipe=_filled_in(install.recipe, {**{name: other.folder for name, other in needed.items()}, **facts}),
         )
     return resolved
 
 
-def _fill_in(value: Json, meanings: Mapping[str, str]) -> Json:
-    """Replace `@name@` by its meaning in every string of a value."""
+def _filled_in(value: Any, meanings: Mapping[str, str]) -> Any:
+    """The same value, a recipe or a part of one, with `@name@` replaced by its meaning in every string."""
     if isinstance(value, str):
         for name, meaning in meanings.items():
             value = value.replace(f"@{name}@", meaning)
         return value
-    if isinstance(value, dict):
-        return {key: _fill_in(item, meanings) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_fill_in(item, meanings) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _filled_in(item, meanings) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_filled_in(item, meanings) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{field.name: _filled_in(getattr(value, field.name), meanings) for field in fields(value)}
+        )
     return value
 
 

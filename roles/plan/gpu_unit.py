@@ -13,8 +13,16 @@ from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_PLACEHOLDER, GPU_UNIT
 from roles.plan.verifier import PATH
 
-GPU_PROGRAM = "bin/gpu"
-"""Path below the generation of the program by which units wait for their cards. People may run it too."""
+
+def gpu_files() -> dict[str, str]:
+    """The program by which units wait for their cards, `bin/gpu`: path below the generation → text. People may run it
+    too."""
+    package = "host/programs/gpu"
+    sources = (source for source in files("roles").joinpath(package).iterdir() if source.name.endswith(".py"))
+    texts = {source.name: source.read_text(encoding="utf-8") for source in sources}
+    # Root may run it, and it looks for the driver's tools.
+    start = f"#!/usr/bin/env -S PATH={PATH} /usr/bin/python3 -I -S\n{texts.pop('start.py')}"
+    return {"bin/gpu": start, **{f"lib/roles/{package}/{name}": text for name, text in sorted(texts.items())}}
 
 
 def gpu_plan(layout: Layout, all_gpus: Sequence[Gpus]) -> ServicePlan | None:
@@ -25,11 +33,8 @@ def gpu_plan(layout: Layout, all_gpus: Sequence[Gpus]) -> ServicePlan | None:
     """
     if not all_gpus:
         return None
-    source = (files("roles") / "host" / "programs" / "gpu.py").read_text()
-    # Root may run it, and it looks for the driver's tools.
-    program = {GPU_PROGRAM: f"#!/usr/bin/env -S PATH={PATH} /usr/bin/python3 -I -S\n{source}"}
     if layout.scope == "user":
-        return ServicePlan(units=(), files=program)
+        return ServicePlan(units=(), files=gpu_files())
     waits = list(dict.fromkeys(all_gpus))
     # Each may take a little longer: see `LAST_LOOK_SECONDS` in the program.
     timeout = sum(gpus.wait + 30 for gpus in waits)
@@ -47,4 +52,4 @@ def gpu_plan(layout: Layout, all_gpus: Sequence[Gpus]) -> ServicePlan | None:
         ),
         start_timeout=timeout,
     )
-    return ServicePlan(units=(unit,), files=program)
+    return ServicePlan(units=(unit,), files=gpu_files())

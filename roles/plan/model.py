@@ -12,9 +12,9 @@ from typing import ClassVar, Literal, TypeAlias
 
 from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKey
 from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Traits
+from roles.contract.recipes import Recipe
 from roles.options import Deployment, GivenSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
-from roles.plan.recipes import InstallKind, Recipe
 
 EnvValue: TypeAlias = str | GivenSecret
 MEGABYTE = 10**6
@@ -50,7 +50,7 @@ class Install:
     sent_from: str | None = None
 
     @property
-    def kind(self) -> InstallKind:
+    def kind(self) -> str:
         return self.recipe.kind
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+from roles.contract.recipes import HubModelRecipe, ModelRecipe, SentModelRecipe
 from roles.options import GgufSource, HubFile, HubModel, LocalFile, UrlFile
 from roles.plan.model import Install
-from roles.plan.recipes import HubModelRecipe, ModelRecipe, SentModelRecipe
 
 
 def model_install(source: GgufSource | HubModel) -> Install:
@@ -16,13 +16,13 @@ def model_install(source: GgufSource | HubModel) -> Install:
             return Install(
                 name=_name(source.filename, source.sha256),
                 title=f"model {source.filename}",
-                recipe=ModelRecipe(source.url, source.sha256, source.filename),
+                recipe=ModelRecipe(url=source.url, sha256=source.sha256, filename=source.filename),
             )
         case LocalFile():
             return Install(
                 name=_name(source.filename, f"sent {source.sha256}"),
                 title=f"model {source.filename}",
-                recipe=SentModelRecipe(source.sha256, source.filename),
+                recipe=SentModelRecipe(sha256=source.sha256, filename=source.filename),
                 sent_from=source.path,
             )
         case HubFile():
@@ -37,7 +37,13 @@ def _from_hub(source: HubFile | HubModel, files: list[str], sha256: str | None) 
     return Install(
         name=_name(shown.rsplit("/", 1)[-1], "\n".join(identity)),
         title=f"model {shown}",
-        recipe=HubModelRecipe(source.endpoint, source.repository, source.revision, tuple(files), sha256),
+        recipe=HubModelRecipe(
+            endpoint=source.endpoint,
+            repository=source.repository,
+            revision=source.revision,
+            files=tuple(files),
+            sha256=sha256,
+        ),
         token=source.token,
     )
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
+from roles.contract.recipes import BackendCheck, PythonEnvRecipe
 from roles.plan.model import Install
-from roles.plan.recipes import BackendCheck, PythonEnvRecipe
 
 
 def read_lock(room: str, name: str) -> str:

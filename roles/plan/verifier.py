@@ -11,10 +11,10 @@ from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from roles.contract.recipes import FilesRecipe
 from roles.plan.layout import Layout
 from roles.plan.model import MEGABYTE, Install
 from roles.plan.python_env import python_env, read_lock
-from roles.plan.recipes import FilesRecipe
 
 COMMAND = "bin/verify"
 """Path of the command below the generation."""
@@ -42,7 +42,7 @@ def verifier_installs() -> tuple[Install, ...]:
         ENVIRONMENT, "httpx", httpx, requirements=lock, disk=40 * MEGABYTE, work_disk=40 * MEGABYTE
     )
     return (
-        Install(name=SOURCES, title="the verifier", recipe=FilesRecipe(sources)),
+        Install(name=SOURCES, title="the verifier", recipe=FilesRecipe(files=sources)),
         replace(environment, title="the verifier's packages"),
     )
 

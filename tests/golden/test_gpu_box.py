@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from roles.plan import ACTIVATION, WATCH_TIMER, HostPlan, Json, PlatformKey, resolve
+from roles.plan.gpu_unit import gpu_files
 from roles.rooms import plan_of
 from tests.inventories import load_stack
 
@@ -32,8 +33,8 @@ def _rendered() -> dict[str, str]:
         assert texts[path].count(digest) == (0 if unit == WATCH_TIMER else 1)
         texts[path] = texts[path].replace(digest, "<digest of this unit>")
         texts[ACTIVATION] = texts[ACTIVATION].replace(digest, f"<digest of {unit}>")
-    for program in ("bin/gpu", "bin/load-ollama-models"):
-        del texts[program]  # sources of the project, as they are
+    for source in (*gpu_files(), "bin/load-ollama-models"):
+        del texts[source]  # sources of the project, as they are
     return {**texts, "installs.json": _installs(plan)}
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from roles.contract.generation import INSTALL_MARK
+from roles.contract.recipes import SourceBuildRecipe
 from roles.contract.requests import UvTool
 from roles.host.program import _BOOTSTRAP, CALLERS_PATH, payload
 from roles.host.programs.installers.toolkits import CUDA_FOLDER
@@ -64,11 +65,11 @@ def build(made: Deployed, pack: Path, programs: Path, log: Path, say: Callable[[
     except BaseException:
         _keep_cmakes_words(made, log.parent)
         raise
-    options = made.build.recipe["cmake_options"]
-    assert isinstance(options, dict)
+    assert isinstance(made.build.recipe, SourceBuildRecipe)
+    architectures = made.build.recipe.cmake_options["CMAKE_CUDA_ARCHITECTURES"]
     library = Path(made.build.folder, "bin/libggml-cuda.so")
     return (
-        f"for {options['CMAKE_CUDA_ARCHITECTURES']}, libggml-cuda.so has {library.stat().st_size / 1e6:.0f} MB; "
+        f"for {architectures}, libggml-cuda.so has {library.stat().st_size / 1e6:.0f} MB; "
         f"its backend answers; {shutil.which('nvcc', path=_compilers())}{remark}"
     )
 

@@ -12,7 +12,9 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from roles.host.programs import gpu
+from roles.contract.recipes import PythonEnvRecipe
+from roles.host.programs.gpu.cards import Facts, cuda_architectures
+from roles.host.programs.gpu.facts import facts
 from tests.gpu.building import build, is_built
 from tests.gpu.cuda import Holder, holding
 from tests.gpu.driver_tool import asked, differences, document, recorded
@@ -44,7 +46,7 @@ class Check:
     def __init__(self, pack: Path, work: Path, built: Path | None) -> None:
         self._pack, self._work, self._built = pack, work, built
         self.recordings, self.logs = work / "recordings", work / "logs"
-        self._facts: gpu.Facts = {**_NOTHING}
+        self._facts: Facts = {**_NOTHING}
         self._deployed: Deployed | None = None
         self._server: Server | None = None
         self._speeds: dict[str, Answer] = {}
@@ -80,8 +82,8 @@ class Check:
 
     def cards(self) -> str:
         """Find them, and plan what is to run on them: what the build compiles for is theirs to say."""
-        first = gpu.facts()
-        self._deployed = deployed(self._work / "home", gpu.cuda_architectures(first))
+        first = facts()
+        self._deployed = deployed(self._work / "home", cuda_architectures(first))
         self._facts = self._record("idle")
         if self._facts["vendor"] != "nvidia" or not self._facts["cards"]:
             raise StepError(f"no NVIDIA card is found: {self._facts['problem']}", json.dumps(self._facts, indent=2))
@@ -217,11 +219,10 @@ class Check:
         folder = Path(environment.folder)
         folder.mkdir(parents=True, exist_ok=True)
         python = make_environment(folder, self._work / "packages/server")
-        recipe_check = environment.recipe["check"]
-        assert isinstance(recipe_check, list)
+        assert isinstance(environment.recipe, PythonEnvRecipe)
         unit = read_unit(self._made.unit("python").text)
         tried = subprocess.run(
-            [str(python), "-I", *map(str, recipe_check)],
+            [str(python), "-I", *environment.recipe.check],
             env={**os.environ, **unit.environment},
             capture_output=True,
             text=True,
@@ -264,7 +265,7 @@ class Check:
     def _holding(self) -> contextlib.AbstractContextManager[Holder]:
         return holding(_HELD, {**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"})
 
-    def _record(self, case: str) -> gpu.Facts:
+    def _record(self, case: str) -> Facts:
         hidden = {str(self._work): "/home/check"}
         found = recorded(self._made.config / "bin/gpu", self.recordings / case, hidden)
         (self.logs / f"facts-{case}.json").write_text(json.dumps(found, indent=2) + "\n")
@@ -307,7 +308,7 @@ class Check:
         return answer
 
 
-_NOTHING: gpu.Facts = {
+_NOTHING: Facts = {
     "vendor": None,
     "driver": {"kernel": None, "library": None, "cuda": None, "agree": True},
     "cards": [],
@@ -315,7 +316,7 @@ _NOTHING: gpu.Facts = {
 }
 
 
-def _memory_of(found: gpu.Facts, pid: int) -> int:
+def _memory_of(found: Facts, pid: int) -> int:
     """Bytes of all cards that the driver says a process holds."""
     return sum(each["memory"] or 0 for card in found["cards"] for each in card["processes"] if each["pid"] == pid)
 

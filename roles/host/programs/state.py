@@ -18,10 +18,11 @@ from pathlib import Path
 from roles.contract.generation import INSTALL_MARK, PlatformKey
 from roles.contract.state import CardsState, DiskState, HostState, ReadState, UnitState
 from roles.contract.wire import written
-from roles.host.programs import gpu
 from roles.host.programs.deploy_lock import holder_of
 from roles.host.programs.generations.kept import events
 from roles.host.programs.generations.running import linked_units, running_digest
+from roles.host.programs.gpu.cards import Facts, cuda_architectures
+from roles.host.programs.gpu.facts import facts
 from roles.host.programs.installers.install_files import is_damaged
 from roles.host.programs.systemd import Manager
 
@@ -33,11 +34,11 @@ def main(request: ReadState) -> None:
     config, units_folder = Path(request.config), Path(request.units_folder)
     linked = linked_units(units_folder, config)
     names = sorted({*request.units, *linked})
-    cards = gpu.facts() if request.gpus else None
+    cards = facts() if request.gpus else None
     generation, history = _current_generation(config), events(request.state)
     account = pwd.getpwuid(os.getuid())
     state = HostState(
-        platform={**_platform(), "gpu": gpu.cuda_architectures(cards) if cards else ""},
+        platform={**_platform(), "gpu": cuda_architectures(cards) if cards else ""},
         gpus=_cards(cards) if cards else CardsState(cards={}),
         uid=os.getuid(),
         user=account.pw_name,
@@ -86,7 +87,7 @@ def _output(command: Sequence[str]) -> str:
         return ""
 
 
-def _cards(found: gpu.Facts) -> CardsState:
+def _cards(found: Facts) -> CardsState:
     names = {card["uuid"] or "a card without a UUID": card["name"] for card in found["cards"]}
     return CardsState(vendor=found["vendor"], cards=names, problem=found["problem"])
 

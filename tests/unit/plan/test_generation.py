@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from roles.contract.environment_file import environment_text
+from roles.contract.recipes import PythonEnvRecipe
 from roles.litellm import LiteLLM
 from roles.options import EnvSecret, OptionsError, Stack
 from roles.plan import DIGEST_VARIABLE, WATCH_TIMER, Generation, Unit, resolve
@@ -70,6 +71,14 @@ def test_another_processor_makes_a_new_native_build_and_what_needs_it() -> None:
     before, after = generation_of(small_stack()), generation_of(small_stack(), cpu="1" * 16)
     moved = {name for name, folder in before.links.items() if after.links[name] != folder}
     assert moved == {"install/llama-cpp", "install/llama-cpp-python"}
+
+
+def test_a_recipe_names_the_folders_of_what_it_needs_on_this_host() -> None:
+    installs = {resolved.install.name: resolved for resolved in generation_of(small_stack()).installs}
+    recipe = installs["llama-cpp-python"].recipe
+    assert isinstance(recipe, PythonEnvRecipe)
+    assert recipe.environment["LLAMA_CPP_LIB_PATH"] == f"{installs['llama-cpp'].folder}/bin"
+    assert "@" not in "".join(recipe.environment.values())
 
 
 def test_the_process_carries_its_units_digest() -> None:

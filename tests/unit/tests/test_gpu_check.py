@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from roles.host.programs import gpu
-from roles.host.programs.gpu import Facts
+from roles.contract.recipes import SourceBuildRecipe
+from roles.host.programs.gpu.cards import Facts
 from roles.verify.generation import load_generation
 from tests.gpu import packing
 from tests.gpu.driver_tool import asked, differences, mask, recorded
@@ -21,6 +21,7 @@ from tests.gpu.packing import PackError, make_environment, open_pack, unpack_pyt
 from tests.gpu.reference import NATIVE, deployed
 from tests.gpu.server import answer_of, layers_on_cards, read_unit
 from tests.gpu.steps import Outcome, Row, SkipStep, Step, StepError, holds, run_steps, table
+from tests.gpu_program import write_gpu_program
 from tests.labhost.paths import REPOSITORY
 
 RECORDINGS = REPOSITORY / "tests/unit/gpu_recordings"
@@ -170,7 +171,7 @@ esac
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     monkeypatch.setenv("STATUS", "0")
-    return Path(gpu.__file__)
+    return write_gpu_program(folder / "generation")
 
 
 def test_a_recording_is_a_case_for_the_unit_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +274,8 @@ ExecStartPre=/bin/second
 
 def test_what_is_run_is_what_the_reference_inventory_declares(tmp_path: Path) -> None:
     made = deployed(tmp_path, "90")
-    assert made.build.recipe["cmake_options"]["CMAKE_CUDA_ARCHITECTURES"] == "90"  # type: ignore[index, call-overload]
+    assert isinstance(made.build.recipe, SourceBuildRecipe)
+    assert made.build.recipe.cmake_options["CMAKE_CUDA_ARCHITECTURES"] == "90"
     native = read_unit(made.unit("native").text)
     assert native.command[0] == f"{made.config}/install/llama-cpp/bin/llama-server"
     assert native.command[native.command.index("--ctx-size") + 1] == str(NATIVE.context_size)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +14,12 @@ import httpx
 import pytest
 
 from roles.contract.verdict import Check
-from roles.host.programs import gpu
 from roles.verify.doctor import SIGNS, explained
 from roles.verify.generation import Deployment, Generation, Probe, Provider, Route, Service
 from roles.verify.probe.api import Reply
 from roles.verify.verdict.claim import CheckFailed
 from roles.verify.verdict.codes import MEANINGS, Code
+from tests.gpu_program import write_gpu_program
 from tests.labhost.paths import REPOSITORY
 
 UNIT = "llama-server@n.service"
@@ -191,9 +190,7 @@ def test_each_row_can_be_written(name: str) -> None:
 
 def test_the_advice_about_cards_is_a_command_that_works(tmp_path: Path) -> None:
     config = tmp_path / "config"
-    (config / "bin").mkdir(parents=True)
-    (config / "bin/gpu").write_text(f"#!{sys.executable}\n{Path(gpu.__file__).read_text()}")
-    (config / "bin/gpu").chmod(0o755)
+    write_gpu_program(config)
     (found,) = explained([check(f"unit/{UNIT}/gpu-memory", "gpu-missing")], replace(GENERATION, config=config))
     run = subprocess.run(["sh", "-c", found.causes[0].look], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from roles.contract.recipes import PythonEnvRecipe
 from roles.host.program import python_command
 from roles.options import SystemScope, UserScope
 from roles.plan import HostPlan, layout_of
 from roles.plan.verifier import ENVIRONMENT, SOURCES, verifier_command, verifier_installs
 from roles.rooms import plan_of
+from tests.gpu_program import write_gpu_program
 from tests.inventories import load_stack
 from tests.labhost.paths import REPOSITORY
 
@@ -168,7 +170,8 @@ def test_every_python_of_a_unit_is_isolated(plan: HostPlan) -> None:
 
 def test_the_verifier_has_few_packages_and_not_the_gateways(plan: HostPlan) -> None:
     environment = next(install for install in verifier_installs() if install.name == ENVIRONMENT)
-    pinned = re.findall(r"^([a-z0-9-]+)==", str(environment.recipe.document()["requirements"]), re.M)
+    assert isinstance(environment.recipe, PythonEnvRecipe)
+    pinned = re.findall(r"^([a-z0-9-]+)==", environment.recipe.requirements, re.M)
     assert 4 <= len(pinned) <= 20
     assert "litellm" not in pinned
     unit = next(unit for unit in plan.units if unit.name == "ai-backend-verify.service")
@@ -184,9 +187,8 @@ def test_the_scope_of_the_system_has_the_same_command() -> None:
 def test_the_program_that_asks_for_cards_finds_no_tool_of_its_callers(
     plan: HostPlan, trap: _Trap, tmp_path: Path
 ) -> None:
-    program = tmp_path / "gpu"
-    program.write_text(plan.files["bin/gpu"])
-    program.chmod(0o755)
+    program = write_gpu_program(tmp_path)
+    assert program.read_text() == plan.files["bin/gpu"]
     done = subprocess.run([program, "facts"], cwd=trap.folder, env=trap.environment, capture_output=True, check=True)
     assert b"cards" in done.stdout
     assert trap.sprung() == []

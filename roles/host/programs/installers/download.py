@@ -103,18 +103,32 @@ def download(
     started = time.monotonic()
     with Progress(title, fetch.how_far):
         fetch.all()
-        with folder.read(part) as file:
-            actual = digest.of(file)
-            os.fchmod(file.fileno(), 0o644)
+        advice = "Either the server sends something else than was pinned, or the pin is wrong"
+        accept_part(folder, name, digest, f"{title}: {url}", advice)
+    speed = (fetch.done - at_start) / max(time.monotonic() - started, 0.001)
+    say(f"{title}: {megabytes(fetch.done)} there and checked ({megabytes(speed)}/s)")
+
+
+def accept_part(folder: Folder, name: str, digest: Digest, what: str, advice: str) -> None:
+    """Give a complete `<name>.part` its name if it has the digest; otherwise remove it.
+
+    Args:
+        what: the file, as the error calls it.
+        advice: the error's end.
+
+    Raises:
+        HostError: it has another digest.
+    """
+    part = name + PART
+    with folder.read(part) as file:
+        actual = digest.of(file)
+        os.fchmod(file.fileno(), 0o644)
     if actual != digest.hexadecimal:
         folder.remove(part)
         raise HostError(
-            f"{title}: {url} has the digest {actual}, not {digest.hexadecimal} as declared. It was thrown away. "
-            "Either the server sends something else than was pinned, or the pin is wrong"
+            f"{what} has the digest {actual}, not {digest.hexadecimal} as declared. It was thrown away. {advice}"
         )
     folder.rename(part, name)
-    speed = (fetch.done - at_start) / max(time.monotonic() - started, 0.001)
-    say(f"{title}: {megabytes(fetch.done)} there and checked ({megabytes(speed)}/s)")
 
 
 class _Fetch:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from roles.contract.recipes import BackendCheck
 from roles.host.programs.console import HostError
 from roles.host.programs.processes import run
 
@@ -38,19 +37,15 @@ Vulkan's only if Vulkan finds a driver."""
 _LIBRARIES = {"CUDA": "libggml-cuda.so", "ROCm": "libggml-hip.so", "Vulkan": "libggml-vulkan.so"}
 
 
-def check_backend(recipe: Mapping[str, Any], folder: Path, title: str, user: str | None) -> None:
-    """Check that what was installed into `folder` has the backend that its recipe wants, if any.
-
-    Keys of the recipe: `backend`, with the backend's `name` as ggml calls it, and a pattern for the folder of
-    `libraries`.
+def check_backend(wanted: BackendCheck | None, folder: Path, title: str, user: str | None) -> None:
+    """Check that what was installed into `folder` has the backend that its recipe wants; none = it wants none.
 
     Raises:
         HostError: it lacks the backend; with the cause and the fix.
     """
-    wanted = recipe.get("backend")
     if wanted is None:
         return
-    name, libraries = wanted["name"], wanted["libraries"]
+    name, libraries = wanted.name, wanted.libraries
     found = sorted(folder.glob(f"{libraries}/{_LIBRARY}"))
     if not found:
         raise HostError(

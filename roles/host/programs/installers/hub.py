@@ -10,12 +10,13 @@ import json
 import re
 import urllib.error
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from roles.contract.recipes import HubModelRecipe
 from roles.host.programs.below import PART, REVISION_FILE, Folder, Listing, one_line, parts_of, shown
 from roles.host.programs.console import HostError, megabytes, say
 from roles.host.programs.files import write_atomic
@@ -56,7 +57,7 @@ class Hub:
             raise self._odd(f"for commit {revision} it gives {commit}")
         return commit
 
-    def files(self, commit: str, patterns: list[str]) -> list[_File]:
+    def files(self, commit: str, patterns: Sequence[str]) -> list[_File]:
         """The files of a commit whose paths match one of the patterns."""
         listed = self._ask(f"tree/{commit}?recursive=true", commit)
         if not isinstance(listed, list) or len(listed) > _MOST_FILES:
@@ -122,25 +123,22 @@ class Hub:
         return f"{name} answers {status}; run again later"
 
 
-def fetch_from_hub(recipe: Mapping[str, Any], folder: Path, title: str, token: str | None) -> dict[str, Digest]:
+def fetch_from_hub(recipe: HubModelRecipe, folder: Path, title: str, token: str | None) -> dict[str, Digest]:
     """Download the wanted files of one commit into `folder`. Files that are already right are not fetched again.
-
-    Args:
-        recipe: endpoint, repository, revision, `files` (shell patterns), and `sha256` of the only file or none.
 
     Returns:
         Path below `folder` → the file's digest.
     """
-    hub = Hub(recipe["endpoint"], recipe["repository"], token)
-    commit = hub.commit(recipe["revision"])
-    wanted = hub.files(commit, recipe["files"])
+    hub = Hub(recipe.endpoint, recipe.repository, token)
+    commit = hub.commit(recipe.revision)
+    wanted = hub.files(commit, recipe.files)
     if not wanted:
-        patterns = ", ".join(recipe["files"])
-        raise HostError(f"{title}: {recipe['repository']} has no file that matches {patterns} at {commit}")
-    if recipe["sha256"]:
-        wanted = [replace(file, digest=Digest("sha256", recipe["sha256"])) for file in wanted]
-    if commit != recipe["revision"]:
-        say(f"{title}: {recipe['revision']} is commit {commit}")
+        patterns = ", ".join(recipe.files)
+        raise HostError(f"{title}: {recipe.repository} has no file that matches {patterns} at {commit}")
+    if recipe.sha256:
+        wanted = [replace(file, digest=Digest("sha256", recipe.sha256)) for file in wanted]
+    if commit != recipe.revision:
+        say(f"{title}: {recipe.revision} is commit {commit}")
     say(f"{title}: {len(wanted)} files, {megabytes(sum(file.size for file in wanted))}")
     with Folder(folder) as top:
         missing = [file for file in wanted if _size(top, file) is None]
@@ -149,7 +147,7 @@ def fetch_from_hub(recipe: Mapping[str, Any], folder: Path, title: str, token: s
             url, what = hub.address(commit, file.path), f"{title}: {file.path}"
             with top.below(file.parts[:-1], make=True) as parent:
                 download(url, file.digest, parent, file.parts[-1], what, hub.headers, file.size)
-    record = {"repository": recipe["repository"], "revision": recipe["revision"], "commit": commit}
+    record = {"repository": recipe.repository, "revision": recipe.revision, "commit": commit}
     write_atomic(folder / REVISION_FILE, json.dumps(record).encode(), 0o644)
     return {file.path: file.digest for file in wanted}
 

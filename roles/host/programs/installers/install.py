@@ -8,9 +8,18 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
+from roles.contract.recipes import (
+    FilesRecipe,
+    HubModelRecipe,
+    ModelRecipe,
+    PythonEnvRecipe,
+    ReleaseRecipe,
+    SentModelRecipe,
+    SourceBuildRecipe,
+)
 from roles.contract.requests import MakeInstall
 from roles.host.programs.below import Folder, Listing, parts_of
 from roles.host.programs.console import HostError, described, say, seconds
@@ -80,23 +89,23 @@ def _make(request: MakeInstall, folder: Path) -> Mapping[str, Digest]:
     """Returns the digests of a model's files, by their paths; empty for other installs."""
     recipe = request.recipe
     make_folder(folder.parent)
-    if request.kind in ("model", "hub-model", "sent-model"):
+    if isinstance(recipe, ModelRecipe | SentModelRecipe | HubModelRecipe):
         # Not removed first: it contains what was downloaded before a cut.
         make_folder(folder)
-        return _fetch_model(request, folder)
+        return _fetch_model(recipe, request, folder)
     remove_tree(folder)
     make_folder(folder)
-    match request.kind:
-        case "python-env":
-            make_python_env(request, folder)
-        case "source-build":
-            build_from_source(request, folder)
-        case "release":
-            unpack_release(request, folder)
-        case "files":
-            _write_files(recipe["files"], folder, request.title)
-        case kind:
-            raise HostError(f"{request.title}: nothing here installs a {kind}")
+    match recipe:
+        case PythonEnvRecipe():
+            make_python_env(recipe, request, folder)
+        case SourceBuildRecipe():
+            build_from_source(recipe, request, folder)
+        case ReleaseRecipe():
+            unpack_release(recipe, request, folder)
+        case FilesRecipe():
+            _write_files(recipe.files, folder, request.title)
+        case _:
+            assert_never(recipe)
     return {}
 
 
@@ -109,16 +118,18 @@ def _write_files(files: Mapping[str, str], path: Path, title: str) -> None:
                 file.write(text.encode())
 
 
-def _fetch_model(request: MakeInstall, path: Path) -> Mapping[str, Digest]:
-    recipe, title = request.recipe, request.title
-    if request.kind == "hub-model":
+def _fetch_model(
+    recipe: ModelRecipe | SentModelRecipe | HubModelRecipe, request: MakeInstall, path: Path
+) -> Mapping[str, Digest]:
+    title = request.title
+    if isinstance(recipe, HubModelRecipe):
         return fetch_from_hub(recipe, path, title, request.token)
-    digest = Digest("sha256", recipe["sha256"])
-    (name,) = parts_of(recipe["filename"], f"{title}: its address")
+    digest = Digest("sha256", recipe.sha256)
+    (name,) = parts_of(recipe.filename, f"{title}: its address")
     with Folder(path) as folder:
         if folder.size(name) is None:
-            if request.kind == "model":
-                download(recipe["url"], digest, folder, name, title)
+            if isinstance(recipe, ModelRecipe):
+                download(recipe.url, digest, folder, name, title)
             else:
                 accept_sent(folder, name, digest, title)
     return {name: digest}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from roles.contract.recipes import PythonEnvRecipe
 from roles.contract.requests import MakeInstall
 from roles.host.programs.console import Progress, say
 from roles.host.programs.files import write_atomic
@@ -13,18 +14,18 @@ from roles.host.programs.installers.uv_tool import ensure_uv, uv_environment
 from roles.host.programs.processes import run
 
 
-def make_python_env(request: MakeInstall, folder: Path) -> None:
+def make_python_env(recipe: PythonEnvRecipe, request: MakeInstall, folder: Path) -> None:
     """Make it in place. It can be moved: its scripts look for Python beside themselves."""
-    recipe, title, builder = request.recipe, request.title, request.build_user
+    title, builder = request.title, request.build_user
     uv = ensure_uv(request) / "bin" / "uv"
     requirements, build_requirements = folder / "requirements.txt", folder / "build-requirements.txt"
-    write_atomic(requirements, recipe["requirements"].encode(), 0o644)
-    write_atomic(build_requirements, recipe["build_requirements"].encode(), 0o644)
+    write_atomic(requirements, recipe.requirements.encode(), 0o644)
+    write_atomic(build_requirements, recipe.build_requirements.encode(), 0o644)
     give(builder, folder)
     cache = Path(request.cache, "uv")
-    environment = {**uv_environment(request), **recipe["environment"]}
-    packages = recipe["requirements"].count("\n--") + sum(
-        1 for line in recipe["requirements"].splitlines() if line and line[0].isalnum()
+    environment = {**uv_environment(request), **recipe.environment}
+    packages = recipe.requirements.count("\n--") + sum(
+        1 for line in recipe.requirements.splitlines() if line and line[0].isalnum()
     )
     say(f"{title}: installing {packages} locked packages")
     python = folder / "bin" / "python"
@@ -39,7 +40,7 @@ def make_python_env(request: MakeInstall, folder: Path) -> None:
         run(
             [
                 str(uv), "pip", "install", "--python", str(python), "--require-hashes", "--compile-bytecode",
-                "--build-constraints", str(build_requirements), *recipe["indexes"],
+                "--build-constraints", str(build_requirements), *recipe.indexes,
                 # The lock is complete. Resolving again, uv would want what an override left out.
                 "--no-deps", "-r", str(requirements),
             ],
@@ -63,10 +64,10 @@ def make_python_env(request: MakeInstall, folder: Path) -> None:
     take(builder, folder, title)
     with Progress(title, lambda: "a first try"):
         run(
-            [str(python), "-I", *recipe["check"]],
+            [str(python), "-I", *recipe.check],
             what=f"{title}: a first try",
             user=builder,
-            devices="backend" in recipe,
+            devices=recipe.backend is not None,
             environment=environment,
         )
-    check_backend(recipe, folder, title, builder)
+    check_backend(recipe.backend, folder, title, builder)

@@ -10,7 +10,7 @@ from roles.contract.requests import ReceiveFile
 from roles.host.programs.below import PART, Folder, parts_of
 from roles.host.programs.console import HostError, megabytes, say
 from roles.host.programs.files import make_folder
-from roles.host.programs.installers.download import Digest, check_space
+from roles.host.programs.installers.download import Digest, accept_part, check_space
 
 
 def main(request: ReceiveFile) -> None:
@@ -45,17 +45,8 @@ def accept_sent(folder: Folder, name: str, digest: Digest, title: str) -> None:
     Raises:
         HostError: it is another file, or nothing was sent.
     """
-    part = name + PART
-    if folder.size(part) is None:
+    if folder.size(name + PART) is None:
         raise HostError(f"{title}: it was not sent; run again")
-    with folder.read(part) as file:
-        actual = digest.of(file)
-        os.fchmod(file.fileno(), 0o644)
-    if actual != digest.hexadecimal:
-        folder.remove(part)
-        raise HostError(
-            f"{title}: what was sent has the digest {actual}, not {digest.hexadecimal} as declared; thrown away. "
-            "The file on the control machine is another one, or the pin is wrong: compare with `sha256sum`"
-        )
-    folder.rename(part, name)
+    advice = "The file on the control machine is another one, or the pin is wrong: compare with `sha256sum`"
+    accept_part(folder, name, digest, f"{title}: what was sent", advice)
     say(f"{title}: {megabytes(folder.size(name) or 0)} there and checked")

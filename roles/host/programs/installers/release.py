@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
+from roles.contract.recipes import ReleaseRecipe
 from roles.contract.requests import MakeInstall
 from roles.host.programs.below import Folder, one_line
 from roles.host.programs.console import HostError, Progress, say
@@ -24,37 +23,31 @@ _LONGEST_LIST = 1 << 20
 _SHOWN_NAMES = 8
 
 
-def unpack_release(request: MakeInstall, folder: Path) -> None:
-    """Unpack as the build user, and run the program once as that user.
-
-    Keys of the recipe: `archives`, each with `url` and `sha256` (none = as in the list beside it), and optionally
-    `strip`, the number of leading folders to drop, and `into`, the folder below; `check`, a command below the folder,
-    and `says`, words that it must print; `backend`, see `check_backend`.
-    """
-    recipe, title, builder = request.recipe, request.title, request.build_user
+def unpack_release(recipe: ReleaseRecipe, request: MakeInstall, folder: Path) -> None:
+    """Unpack as the build user, and run the program once as that user."""
+    title, builder = request.title, request.build_user
     cache = Path(request.cache, "downloads")
     make_own_folder(cache)
     give(builder, folder)
-    for archive in recipe["archives"]:
-        url = archive["url"]
-        name = url.rsplit("/", 1)[-1]
-        sha256: str = archive["sha256"] or _listed_digest(url, name, title)
-        what, into, strip = f"{title}: unpacking {name}", archive.get("into", "."), archive.get("strip", 0)
+    for archive in recipe.archives:
+        name = archive.url.rsplit("/", 1)[-1]
+        sha256 = archive.sha256 or _listed_digest(archive.url, name, title)
+        what, into, strip = f"{title}: unpacking {name}", archive.into or ".", archive.strip or 0
         with Folder(cache) as downloads:
             if downloads.size(sha256) is None:
-                download(url, Digest("sha256", sha256), downloads, sha256, f"{title}: {name}")
+                download(archive.url, Digest("sha256", sha256), downloads, sha256, f"{title}: {name}")
             with Progress(f"{title}: unpacking"):
                 unpack(cache / sha256, folder, into=into, strip=strip, what=what, user=builder)
             # Only the unpacked files matter; keeping the archive would waste space.
             downloads.remove(sha256)
     take(builder, folder, title)
     _try(recipe, folder, title, builder)
-    check_backend(recipe, folder, title, builder)
+    check_backend(recipe.backend, folder, title, builder)
 
 
-def _try(recipe: Mapping[str, Any], folder: Path, title: str, builder: str | None) -> None:
+def _try(recipe: ReleaseRecipe, folder: Path, title: str, builder: str | None) -> None:
     said: list[str] = []
-    program, *arguments = recipe["check"]
+    program, *arguments = recipe.check
     if not (folder / program).exists():
         there = ", ".join(sorted(path.name for path in folder.iterdir())[:_SHOWN_NAMES]) or "nothing"
         raise HostError(
@@ -65,11 +58,11 @@ def _try(recipe: Mapping[str, Any], folder: Path, title: str, builder: str | Non
         [str(folder / program), *arguments],
         what=f"{title}: a first try",
         user=builder,
-        devices="backend" in recipe,
+        devices=recipe.backend is not None,
         on_line=said.append,
     )
-    if recipe["says"] not in "\n".join(said):
-        raise HostError(f"{title}: {program} does not say {recipe['says']!r} but {' '.join(said)!r}; fix the version")
+    if recipe.says not in "\n".join(said):
+        raise HostError(f"{title}: {program} does not say {recipe.says!r} but {' '.join(said)!r}; fix the version")
 
 
 def _listed_digest(url: str, name: str, title: str) -> str:

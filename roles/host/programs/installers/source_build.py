@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+from roles.contract.recipes import ArchiveSource, SdistSource, SourceBuildRecipe
 from roles.contract.requests import MakeInstall
 from roles.host.programs.below import PART, Folder, shown
 from roles.host.programs.console import HostError, Progress, say
@@ -23,15 +24,15 @@ _MEMORY_PER_JOB = 1500 << 20
 """Bytes. A C++ compiler that runs out of memory is killed, and the build with it."""
 
 
-def build_from_source(request: MakeInstall, folder: Path) -> None:
+def build_from_source(recipe: SourceBuildRecipe, request: MakeInstall, folder: Path) -> None:
     """Build in a tree that outlives a killed run, then copy the wanted part into `folder`."""
-    recipe, title, builder = request.recipe, request.title, request.build_user
-    toolkit = find_toolkit(recipe.get("toolkit"), title)
+    title, builder = request.title, request.build_user
+    toolkit = find_toolkit(recipe.toolkit, title)
     builds, ccache = Path(request.cache, "build"), Path(request.cache, "ccache")
     make_own_folder(builds)
     tree, output = builds / folder.name, builds / folder.name / "output"
     make_own_folder(tree)
-    source = _unpacked_source(request, tree)
+    source = _unpacked_source(recipe.source, request, tree)
     make_folder(output)
     give(builder, output)
     writable = [tree / "source", output, ccache]
@@ -42,7 +43,7 @@ def build_from_source(request: MakeInstall, folder: Path) -> None:
         **{f"CMAKE_{language}_COMPILER_LAUNCHER": "ccache" for language in ("C", "CXX", "CUDA", "HIP")},
         **toolkit.environment,
     }
-    wanted = dict(recipe["cmake_options"])
+    wanted = dict(recipe.cmake_options)
     if toolkit.libraries:
         wanted["CMAKE_INSTALL_RPATH"] += f";{toolkit.libraries}"
     options = [f"-D{name}={value}" for name, value in wanted.items()]
@@ -58,7 +59,7 @@ def build_from_source(request: MakeInstall, folder: Path) -> None:
     with Progress(title) as progress:
         progress.note("starting")
         run(
-            ["nice", "cmake", "--build", str(output), "--parallel", str(jobs), "--target", *recipe["targets"]],
+            ["nice", "cmake", "--build", str(output), "--parallel", str(jobs), "--target", *recipe.targets],
             what=f"{title}: compiling",
             user=builder,
             writable=writable,
@@ -66,15 +67,15 @@ def build_from_source(request: MakeInstall, folder: Path) -> None:
             on_line=lambda line: _note_step(progress, line),
         )
     give(builder, folder)
-    made = [str(output / recipe["output"]), str(folder / recipe["output"])]
+    made = [str(output / recipe.output), str(folder / recipe.output)]
     copy = ["cp", "--archive", "--no-target-directory", *made]
     run(copy, what=f"{title}: copying", user=builder, writable=[folder])
     take(builder, folder, title)
-    for target in recipe["targets"]:
-        program = folder / recipe["output"] / target
+    for target in recipe.targets:
+        program = folder / recipe.output / target
         what = f"{title}: a first try of {target}"
-        run([str(program), "--version"], what=what, user=builder, devices="backend" in recipe)
-    check_backend(recipe, folder, title, builder)
+        run([str(program), "--version"], what=what, user=builder, devices=recipe.backend is not None)
+    check_backend(recipe.backend, folder, title, builder)
     remove_tree(tree)
 
 
@@ -89,61 +90,58 @@ def _jobs() -> int:
     return max(1, min(os.cpu_count() or 1, memory // _MEMORY_PER_JOB))
 
 
-def _unpacked_source(request: MakeInstall, tree: Path) -> Path:
+def _unpacked_source(source: ArchiveSource | SdistSource, request: MakeInstall, tree: Path) -> Path:
     """The source tree below `tree`, unpacked once; an incomplete one is unpacked again."""
-    source, title, builder = request.recipe["source"], request.title, request.build_user
+    title, builder = request.title, request.build_user
     top = tree / "source"
     mark = tree / ".unpacked"
     if not mark.exists():
-        archive = _archive(request)
+        archive = _archive(source, request)
         remove_tree(top)
         make_folder(top)
         give(builder, top)
         say(f"{title}: unpacking")
         unpack(archive, top, strip=1, what=f"{title}: unpacking", user=builder)
         write_atomic(mark, b"", 0o644)
-    unpacked = top / (source["subdirectory"] or ".")
+    unpacked = top / (source.subdirectory or ".")
     if not (unpacked / "CMakeLists.txt").exists():
         raise HostError(
-            f"{title}: no CMakeLists.txt in `{source['subdirectory'] or '.'}` of the source; fix `subdirectory`"
+            f"{title}: no CMakeLists.txt in `{source.subdirectory or '.'}` of the source; fix `subdirectory`"
         )
     return unpacked
 
 
-def _archive(request: MakeInstall) -> Path:
+def _archive(source: ArchiveSource | SdistSource, request: MakeInstall) -> Path:
     """The source's archive in one of our folders, its digest checked."""
-    source, title = request.recipe["source"], request.title
-    cache = Path(request.cache, "downloads")
+    title, cache = request.title, Path(request.cache, "downloads")
     make_own_folder(cache)
-    name, digest = f"{source['sha256']}.tar.gz", Digest("sha256", source["sha256"])
+    name, digest = f"{source.sha256}.tar.gz", Digest("sha256", source.sha256)
     with Folder(cache) as downloads:
         if downloads.size(name) is None:
-            if source["type"] == "UrlArchive":
-                download(source["url"], digest, downloads, name, f"{title}: source")
+            if isinstance(source, ArchiveSource):
+                download(source.url, digest, downloads, name, f"{title}: source")
             else:
-                _download_sdist(request, downloads, name, digest)
+                _download_sdist(source, request, downloads, name, digest)
     return cache / name
 
 
-def _download_sdist(request: MakeInstall, downloads: Folder, name: str, digest: Digest) -> None:
+def _download_sdist(source: SdistSource, request: MakeInstall, downloads: Folder, name: str, digest: Digest) -> None:
     """Download with pip. It resumes nothing, but the archive is small. To read the name inside, pip may run the
     package's own build backend: so it runs as the build user, in a folder of that user. The archive is copied from
     there."""
-    source, title, builder = request.recipe["source"], request.title, request.build_user
+    title, builder = request.title, request.build_user
     pip = ensure_uv(request) / "bin" / "pip"
-    box = downloads.path / f"{source['sha256']}.box"
+    box = downloads.path / f"{source.sha256}.box"
     remove_tree(box)
     make_folder(box)
     requirements = box / "requirements.txt"
-    write_atomic(
-        requirements, f"{source['package']}=={source['version']} --hash=sha256:{source['sha256']}\n".encode(), 0o644
-    )
+    write_atomic(requirements, f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n".encode(), 0o644)
     give(builder, box)
     say(f"{title}: fetching its source")
     with Progress(f"{title}: source"):
         run(
             [
-                str(pip), "download", "--quiet", "--no-deps", "--no-binary", source["package"], "--require-hashes",
+                str(pip), "download", "--quiet", "--no-deps", "--no-binary", source.package, "--require-hashes",
                 "--no-cache-dir", "--dest", str(box), "-r", str(requirements),
             ],
             what=f"{title}: fetching its source",

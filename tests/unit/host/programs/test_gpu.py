@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from roles.host.programs import gpu
+from roles.host.programs.gpu.cards import Facts, cuda_architectures
+from roles.host.programs.gpu.facts import facts
+from roles.host.programs.gpu.wait import LAST_LOOK_SECONDS, GpuError, wait
 from roles.options import Gpus, UserScope
 from roles.options.stack import SystemScope
+from roles.plan.gpu_unit import gpu_files
 from roles.rooms import plan_of
+from tests.gpu_program import write_gpu_program
 from tests.labhost.paths import REPOSITORY
 from tests.stacks import CUDA_BUILD, native, python, route, small_stack, user_scope, vllm
 
@@ -81,11 +85,11 @@ class Host:
         (self.root / "dev/nvidia-uvm").touch()
         return self
 
-    def facts(self) -> gpu.Facts:
-        return gpu.facts(self.root)
+    def facts(self) -> Facts:
+        return facts(self.root)
 
     def wait(self, *uuids: str, free_share: float | None = None, timeout: float = 10, vendor: str = "nvidia") -> None:
-        gpu.wait(vendor, list(uuids), free_share, timeout, root=self.root, poll=0.01, notice=0)
+        wait(vendor, list(uuids), free_share, timeout, root=self.root, poll=0.01, notice=0)
 
 
 @pytest.fixture
@@ -132,7 +136,7 @@ def test_memory_is_counted_as_cuda_counts_it(host: Host) -> None:
     assert abs(card["memory_free"] - 62990254080) < MIB
     assert card["processes"] == [{"pid": 491, "name": "python3", "memory": 20998 * MIB}]
     assert found["driver"] == {"kernel": "580.159.04", "library": "580.159", "cuda": "13.0", "agree": True}
-    assert gpu.cuda_architectures(found) == "90"
+    assert cuda_architectures(found) == "90"
 
 
 @pytest.mark.parametrize("case", ["memory_freed", "h100_idle"])
@@ -151,7 +155,7 @@ def test_the_labels_of_newer_drivers_are_understood(host: Host) -> None:
 def test_different_cards_are_told_apart_and_compiled_for(host: Host) -> None:
     found = host.says("two_cards").facts()
     assert [(card["index"], card["compute_capability"]) for card in found["cards"]] == [(0, "12.0"), (1, "8.6")]
-    assert gpu.cuda_architectures(found) == "86;120"
+    assert cuda_architectures(found) == "86;120"
 
 
 def test_processes_are_those_of_their_card(host: Host) -> None:
@@ -232,7 +236,7 @@ def test_the_drivers_tools_without_a_card_are_no_problem(host: Host) -> None:
 
 
 def test_a_driver_that_hangs_is_given_up(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "SMI_SECONDS", 0.2)
+    monkeypatch.setattr("roles.host.programs.gpu.nvidia_smi.SMI_SECONDS", 0.2)
     # The grandchild keeps the output open, as a process that hangs in the kernel would.
     host.has_nvidia_card().nvidia_smi("#!/bin/sh\nsleep 20 &\nwait\n")
     started = time.monotonic()
@@ -266,11 +270,11 @@ def test_an_amd_card_is_read_from_the_kernel_alone(host: Host) -> None:
         ],
         "problem": None,
     }
-    assert gpu.cuda_architectures(found) == "gfx1100"
+    assert cuda_architectures(found) == "gfx1100"
 
 
 def test_an_amd_stepping_is_a_hexadecimal_digit(host: Host) -> None:
-    assert gpu.cuda_architectures(host.is_like("amd_instinct").facts()) == "gfx90a"
+    assert cuda_architectures(host.is_like("amd_instinct").facts()) == "gfx90a"
 
 
 def test_the_wait_ends_at_once_when_the_card_is_there(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
@@ -306,13 +310,13 @@ def test_memory_that_is_held_does_not_matter_to_who_asks_for_no_share(host: Host
 
 
 def test_each_wanted_card_must_have_its_memory_free(host: Host) -> None:
-    with pytest.raises(gpu.GpuError, match=r"GPU 0 .*; GPU 1 "):
+    with pytest.raises(GpuError, match=r"GPU 0 .*; GPU 1 "):
         host.says("two_cards").wait(CARD, OTHER, free_share=0.9, timeout=0)
 
 
 def test_a_wait_that_takes_too_long_says_for_what(host: Host) -> None:
     started = time.monotonic()
-    with pytest.raises(gpu.GpuError, match=r"waited \d+ s for the GPU: .*held by .*gpu_burn.*Stop what holds it"):
+    with pytest.raises(GpuError, match=r"waited \d+ s for the GPU: .*held by .*gpu_burn.*Stop what holds it"):
         host.says("memory_held").wait(CARD, free_share=0.9, timeout=0.2)
     assert time.monotonic() - started >= 0.2
 
@@ -320,7 +324,7 @@ def test_a_wait_that_takes_too_long_says_for_what(host: Host) -> None:
 def test_the_last_look_tells_who_holds_the_memory_on_a_slow_host_too(host: Host) -> None:
     slow = _NVIDIA_SMI.replace("#!/bin/sh\n", "#!/bin/sh\nsleep 1.5\n")
     host.says("memory_held").nvidia_smi(slow.format(cases=host.cases))
-    with pytest.raises(gpu.GpuError, match=r"held by .*gpu_burn \(pid 10309, 27.6 GiB\)"):
+    with pytest.raises(GpuError, match=r"held by .*gpu_burn \(pid 10309, 27.6 GiB\)"):
         host.wait(CARD, free_share=0.9, timeout=0.1)
 
 
@@ -328,11 +332,11 @@ def test_the_last_look_tells_who_holds_the_memory_on_a_slow_host_too(host: Host)
 def test_a_wait_ends_soon_after_its_time_whatever_hangs(
     host: Host, monkeypatch: pytest.MonkeyPatch, hangs: str
 ) -> None:
-    monkeypatch.setattr(gpu, "LAST_LOOK_SECONDS", 2.0)
+    monkeypatch.setattr("roles.host.programs.gpu.wait.LAST_LOOK_SECONDS", 2.0)
     script = _NVIDIA_SMI.replace('case "$*" in\n', f'case "$*" in {hangs}) sleep 60 ;; esac\ncase "$*" in\n', 1)
     host.says("memory_held").has_nvidia_card().has_device_file().nvidia_smi(script.format(cases=host.cases))
     started = time.monotonic()
-    with pytest.raises(gpu.GpuError, match="driver hangs" if hangs in ("*", "--query-gpu=*") else "are wanted"):
+    with pytest.raises(GpuError, match="driver hangs" if hangs in ("*", "--query-gpu=*") else "are wanted"):
         host.wait(CARD, free_share=0.9, timeout=0.2)
     assert time.monotonic() - started < 10
 
@@ -352,31 +356,31 @@ def test_units_leave_a_wait_the_time_for_its_last_look(scope: SystemScope | User
         waits = [int(seconds) for seconds in re.findall(r"/bin/gpu wait .*--timeout (\d+)", unit.text)]
         if waits:
             (limit,) = re.findall(r"^TimeoutStartSec=(\d+)$", unit.text, re.MULTILINE)
-            assert int(limit) >= sum(waits) + len(waits) * (gpu.LAST_LOOK_SECONDS + 2)
+            assert int(limit) >= sum(waits) + len(waits) * (LAST_LOOK_SECONDS + 2)
             waiting += len(waits)
     assert waiting == {"system": 4, "user": 3}["system" if isinstance(scope, SystemScope) else "user"]
 
 
 def test_a_card_that_was_changed_is_named_beside_those_that_are_there(host: Host) -> None:
-    with pytest.raises(gpu.GpuError, match=rf"{OTHER} is not among the cards of this host \(GPU 0 .*{CARD}"):
+    with pytest.raises(GpuError, match=rf"{OTHER} is not among the cards of this host \(GPU 0 .*{CARD}"):
         host.says("one_card").wait(OTHER, timeout=0)
 
 
 def test_a_divided_card_is_not_given_out_as_a_whole(host: Host) -> None:
-    with pytest.raises(gpu.GpuError, match="divided by MIG"):
+    with pytest.raises(GpuError, match="divided by MIG"):
         host.says("mig").wait(timeout=0)
 
 
 @pytest.mark.parametrize(("case", "cause"), [("mismatch", "reboot the host"), ("not_permitted", "start it again")])
 def test_what_no_wait_fixes_is_not_waited_for(host: Host, case: str, cause: str) -> None:
     started = time.monotonic()
-    with pytest.raises(gpu.GpuError, match=cause):
+    with pytest.raises(GpuError, match=cause):
         host.says(case, "one_card").has_nvidia_card().has_device_file().wait(timeout=60)
     assert time.monotonic() - started < 5
 
 
 def test_a_card_without_cudas_device_file_is_not_ready(host: Host) -> None:
-    with pytest.raises(gpu.GpuError, match=r"dev/nvidia-uvm .*nvidia-modprobe -u -c 0"):
+    with pytest.raises(GpuError, match=r"dev/nvidia-uvm .*nvidia-modprobe -u -c 0"):
         host.says("one_card").has_nvidia_card().wait(timeout=0)
 
 
@@ -386,35 +390,50 @@ def test_a_card_on_no_pci_bus_needs_no_such_device_file(host: Host) -> None:
 
 def test_the_wait_asks_for_the_vendor_that_is_wanted(host: Host) -> None:
     host.is_like("amd_one_card").wait("GPU-a1ffc9d1799c317f", vendor="amd", free_share=0.2)
-    with pytest.raises(gpu.GpuError, match="no NVIDIA card"):
+    with pytest.raises(GpuError, match="no NVIDIA card"):
         host.wait(timeout=0)
 
 
 def test_an_amd_card_that_is_not_there_is_explained(host: Host) -> None:
-    with pytest.raises(gpu.GpuError, match="modprobe amdgpu"):
+    with pytest.raises(GpuError, match="modprobe amdgpu"):
         host.wait(vendor="amd", timeout=0)
 
 
-def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The file as a unit runs it: alone, by a Python that knows nothing of this project."""
-    command = [sys.executable, "-I", "-S", gpu.__file__, *arguments]
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """As a unit runs it: through a link to the generation, by a Python that knows nothing of this project."""
+    write_gpu_program(tmp_path / "generation")
+    (tmp_path / "config").symlink_to("generation")
+    return tmp_path / "config/bin/gpu"
+
+
+def _run(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", "-S", str(program), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ, cwd="/")
 
 
-def test_the_program_alone_prints_facts_as_json(host: Host) -> None:
+def test_the_program_alone_prints_facts_as_json(host: Host, program: Path) -> None:
     host.says("one_card")
-    assert json.loads(_run("facts").stdout)["cards"][0]["uuid"] == CARD
+    assert json.loads(_run(program, "facts").stdout)["cards"][0]["uuid"] == CARD
 
 
-def test_the_program_alone_ends_with_one_message_and_status_1(host: Host) -> None:
+def test_a_run_leaves_no_file_in_the_generation(host: Host, program: Path, tmp_path: Path) -> None:
+    host.says("one_card")
+    assert _run(program, "facts").returncode == 0
+    generation = tmp_path / "generation"
+    files = {str(path.relative_to(generation)) for path in generation.rglob("*") if path.is_file()}
+    assert files == gpu_files().keys()
+
+
+def test_the_program_alone_ends_with_one_message_and_status_1(host: Host, program: Path) -> None:
     host.says("mig")
-    done = _run("wait", "--vendor", "nvidia", "--uuid", OTHER, "--timeout", "0")
+    done = _run(program, "wait", "--vendor", "nvidia", "--uuid", OTHER, "--timeout", "0")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert OTHER in done.stderr
 
 
-def test_the_program_alone_ends_with_status_0_when_the_card_is_free(host: Host) -> None:
+def test_the_program_alone_ends_with_status_0_when_the_card_is_free(host: Host, program: Path) -> None:
     host.says("memory_freed")
-    done = _run("wait", "--vendor", "nvidia", "--uuid", CARD, "--free-share", "0.9", "--timeout", "0")
+    done = _run(program, "wait", "--vendor", "nvidia", "--uuid", CARD, "--free-share", "0.9", "--timeout", "0")
     assert (done.returncode, done.stderr) == (0, "")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from roles.contract.generation import GeneratedVariable
+from roles.contract.recipes import FilesRecipe
 from roles.contract.requests import MakeInstall, Prune, WriteGeneration
 from roles.host.program import _BOOTSTRAP, payload
 from roles.host.programs import prune
@@ -222,10 +223,10 @@ def test_a_generated_secret_is_made_once_and_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
-def _install(folder: Path, text: str, kind: str = "files") -> MakeInstall:
+def _install(folder: Path, text: str, file: str = "x/y.txt") -> MakeInstall:
     places = {name: str(folder / name) for name in ("cache", "state")}
-    recipe = {"files": {"x/y.txt": text}}
-    return make_install(folder / "installs" / "abc", kind, recipe, "some files", **places)
+    recipe = FilesRecipe(files={file: text})
+    return make_install(folder / "installs" / "abc", recipe, "some files", **places)
 
 
 def test_a_half_made_install_is_made_anew_and_a_whole_one_is_kept(tmp_path: Path) -> None:
@@ -258,7 +259,7 @@ def test_the_bootstrap_runs_a_program_from_standard_input(tmp_path: Path) -> Non
 
 
 def test_a_program_that_fails_says_so_in_one_message(tmp_path: Path) -> None:
-    request = _install(tmp_path, "", kind="cobwebs")
+    request = _install(tmp_path, "", file="/x")
     done = subprocess.run(
         [sys.executable, "-I", "-c", _BOOTSTRAP],
         input=payload(request),
@@ -267,4 +268,5 @@ def test_a_program_that_fails_says_so_in_one_message(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == "some files: nothing here installs a cobwebs\n"
+    assert done.stderr.startswith("some files names a file '/x': that is an absolute path.")
+    assert done.stderr.count("\n") == 1

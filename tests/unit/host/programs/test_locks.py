@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from roles.contract.recipes import FilesRecipe
 from roles.contract.requests import (
     AcquireLock,
     ChangeRequest,
@@ -301,7 +302,7 @@ def changes(state: str) -> list[ChangeRequest]:
         state=state, packages=(), keep_off=(), build_user=None, users=(), cache=state, folders=(), lingering=False
     )
     return [
-        make_install(Path("/none"), "files", {"files": {}}, "none", state=state),
+        make_install(Path("/none"), FilesRecipe(files={}), "none", state=state),
         WriteGeneration(state=state, scope="system", folder="/none", files={}, links={}, generated_secrets=()),
         RecordVerdict(state=state, who="alice@desk", generation="abc", verdict=outcome),
         Prune(state=state, folders=(), commands=()),

@@ -14,13 +14,13 @@ import httpx
 import pytest
 
 from roles.contract.verdict import Check
-from roles.host.programs import gpu
 from roles.ollama import plan as ollama_plan
 from roles.verify.checks import cards
 from roles.verify.checks.cards import card_checks
 from roles.verify.generation import PLAIN, CardWeights, Gpus, Provider, Service, Traits
 from roles.vllm import plan as vllm_plan
 from tests.deployed import context, deployed
+from tests.gpu_program import write_gpu_program
 from tests.labhost.paths import REPOSITORY
 from tests.sparse_gguf import model
 
@@ -40,8 +40,7 @@ class Host:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.config, self.proc, self._bin = folder / "config", folder / "proc", folder / "path"
-        (self.config / "bin").mkdir(parents=True)
-        (self.config / "bin/gpu").write_text(Path(gpu.__file__).read_text())
+        write_gpu_program(self.config)
         self._bin.mkdir()
         monkeypatch.setenv("PATH", f"{self._bin}:/usr/bin:/bin")
         for pid, unit in ((OURS, "engine.service"), (ANOTHERS, "another.service")):

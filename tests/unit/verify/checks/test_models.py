@@ -10,11 +10,11 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
+from roles.contract.recipes import HubModelRecipe, ModelRecipe, Recipe
 from roles.contract.verdict import Check
 from roles.host.programs.installers import install
 from roles.ollama.plan import TRAITS
@@ -45,9 +45,9 @@ class Models:
         (self.config / "install").mkdir(parents=True)
         self.generation = deployed(self.config)
 
-    def install(self, name: str, kind: str, recipe: dict[str, Any]) -> Path:
+    def install(self, name: str, recipe: Recipe) -> Path:
         folder = self.models / name
-        install.main(make_install(folder, kind, recipe, name))
+        install.main(make_install(folder, recipe, name))
         (self.config / "install" / f"model-{name}").symlink_to(folder)
         return folder
 
@@ -69,15 +69,15 @@ def models(tmp_path: Path) -> Models:
 
 @pytest.fixture
 def hub_model(models: Models, mirror: FaultyMirror) -> Path:
-    recipe = {"endpoint": mirror.url, "repository": "org/model", "revision": "main", "files": ["*"], "sha256": None}
-    return models.install("model", "hub-model", recipe)
+    recipe = HubModelRecipe(endpoint=mirror.url, repository="org/model", revision="main", files=("*",), sha256=None)
+    return models.install("model", recipe)
 
 
 def test_what_was_installed_is_well_and_read_only_when_asked_to(
     models: Models, hub_model: Path, mirror: FaultyMirror
 ) -> None:
     digest = hashlib.sha256(FILES["model.safetensors"]).hexdigest()
-    models.install("one", "model", {"url": f"{mirror.url}/one.gguf", "sha256": digest, "filename": "one.gguf"})
+    models.install("one", ModelRecipe(url=f"{mirror.url}/one.gguf", sha256=digest, filename="one.gguf"))
     assert models.checks() == {
         "model/model/digest": (True, "2 files, 1 MB, untouched"),
         "model/one/digest": (True, "1 file, 1 MB, untouched"),

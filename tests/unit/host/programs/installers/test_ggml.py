@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from roles.contract.recipes import BackendCheck
 from roles.host.programs.console import HostError
 from roles.host.programs.installers.ggml import check_backend
 
-WANTED: dict[str, Any] = {"backend": {"name": "CUDA", "libraries": "bin"}}
+WANTED = BackendCheck(name="CUDA", libraries="bin")
 
 
 def test_an_install_that_wants_no_backend_is_not_asked(tmp_path: Path) -> None:
-    check_backend({}, tmp_path, "llama.cpp", None)
+    check_backend(None, tmp_path, "llama.cpp", None)
 
 
 def test_an_install_without_shared_libraries_is_refused(tmp_path: Path) -> None:

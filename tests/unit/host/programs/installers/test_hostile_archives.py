@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from roles.contract.recipes import Archive, ReleaseRecipe
 from roles.contract.requests import UnpackArchive
 from roles.host.programs.console import HostError
 from roles.host.programs.installers import archive, install
@@ -140,9 +141,9 @@ def test_an_install_is_told_why_and_does_not_count(sandbox: Path, what: str) -> 
     (sandbox / "cache" / "downloads").mkdir(parents=True)
     (sandbox / "cache" / "downloads" / digest).write_bytes(content)
     target = sandbox / "opt" / "installs" / "new"
-    archives = [{"url": "http://127.0.0.1:9/x.tgz", "sha256": digest}]
-    recipe = {"archives": archives, "check": ["bin/program"], "says": "1.2.3"}
-    request = make_install(target, "release", recipe, "Program 1.2.3", cache=str(sandbox / "cache"))
+    archives = (Archive("http://127.0.0.1:9/x.tgz", digest),)
+    recipe = ReleaseRecipe(archives=archives, check=("bin/program",), says="1.2.3")
+    request = make_install(target, recipe, "Program 1.2.3", cache=str(sandbox / "cache"))
     before = snapshot(sandbox, target)
     with pytest.raises(HostError, match=r"^Program 1\.2\.3: unpacking x\.tgz: .+") as caught:
         install.main(request)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from roles.contract.recipes import HubModelRecipe
 from roles.contract.requests import MakeInstall
 from roles.host.programs.console import HostError
 from roles.host.programs.installers import install
@@ -32,8 +34,8 @@ def model(tmp_path: Path) -> Path:
 
 
 def request(server: HostileServer, model: Path, **changes: Any) -> MakeInstall:
-    recipe = {"endpoint": server.url, "repository": REPOSITORY, "revision": "main", "files": PATTERNS, "sha256": None}
-    return make_install(model, "hub-model", {**recipe, **changes}, "a model", token="hf_never_to_be_seen")
+    recipe = HubModelRecipe(endpoint=server.url, repository=REPOSITORY, revision="main", files=PATTERNS, sha256=None)
+    return make_install(model, replace(recipe, **changes), "a model", token="hf_never_to_be_seen")
 
 
 def refused(model: Path, answers: dict[str, Answer], **changes: Any) -> str:
@@ -75,7 +77,7 @@ def test_a_pinned_commit_is_the_one_that_comes(model: Path) -> None:
 def test_names_that_nobody_wants_do_not_matter(model: Path) -> None:
     answers = hub([listed("../../planted.bin"), listed("nested/fine.txt"), {"type": "directory", "path": "/"}])
     with HostileServer("127.0.0.1", answers, lambda: head(200, CONTENT)) as server:
-        install.main(request(server, model, files=["*.txt"]))
+        install.main(request(server, model, files=("*.txt",)))
     assert (model / "nested" / "fine.txt").read_bytes() == CONTENT
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from roles.contract.recipes import HubModelRecipe
 from roles.host.programs.below import REVISION_FILE
 from roles.host.programs.console import HostError
 from roles.host.programs.installers.hub import fetch_from_hub
@@ -40,15 +42,15 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyMirror]:
 
 
 def fetch(mirror: FaultyMirror, folder: Path, token: str | None = None, **changes: Any) -> None:
-    recipe = {
-        "endpoint": mirror.url,
-        "repository": "org/model",
-        "revision": "main",
-        "files": ["*.safetensors", "*.json"],
-        "sha256": None,
-    }
+    recipe = HubModelRecipe(
+        endpoint=mirror.url,
+        repository="org/model",
+        revision="main",
+        files=("*.safetensors", "*.json"),
+        sha256=None,
+    )
     folder.mkdir(exist_ok=True)
-    fetch_from_hub({**recipe, **changes}, folder, "a model", token)
+    fetch_from_hub(replace(recipe, **changes), folder, "a model", token)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -97,7 +99,7 @@ def test_a_corrupted_file_is_refused_and_named(mirror: FaultyMirror, tmp_path: P
 
 def test_a_pinned_digest_beats_what_the_hub_says(mirror: FaultyMirror, tmp_path: Path) -> None:
     with pytest.raises(HostError, match=f"not {'f' * 64} as declared"):
-        fetch(mirror, tmp_path / "m", files=["config.json"], sha256="f" * 64)
+        fetch(mirror, tmp_path / "m", files=("config.json",), sha256="f" * 64)
 
 
 def test_a_gated_repository_says_what_to_do_and_never_shows_the_token(

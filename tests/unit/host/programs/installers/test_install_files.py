@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
+from roles.contract.recipes import FilesRecipe
 from roles.contract.requests import MakeInstall
 from roles.host.programs.files import link_atomic
 from roles.host.programs.installers import install
@@ -23,7 +24,7 @@ TEXTS = {"bin/run": "#!/bin/sh\n", "lib/a.py": "A = 1\n", "lib/__pycache__/a.pyc
 
 
 def request(folder: Path) -> MakeInstall:
-    return make_install(folder, "files", {"files": TEXTS}, "a program")
+    return make_install(folder, FilesRecipe(files=TEXTS), "a program")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from roles.contract.recipes import SentModelRecipe
 from roles.contract.requests import Piece, ReceiveFile
 from roles.host.programs.console import HostError
 from roles.host.programs.installers import install, receive
@@ -29,7 +30,7 @@ def send(folder: Path, capsys: pytest.CaptureFixture[str], *piece: int) -> int:
 
 
 def accept(folder: Path, digest: str = DIGEST) -> None:
-    install.main(make_install(folder, "sent-model", {"sha256": digest, "filename": "model.gguf"}, "model model.gguf"))
+    install.main(make_install(folder, SentModelRecipe(sha256=digest, filename="model.gguf"), "model model.gguf"))
 
 
 def test_the_next_run_goes_on_where_the_last_was_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

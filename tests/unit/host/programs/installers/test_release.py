@@ -6,12 +6,14 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from roles.contract.generation import INSTALL_MARK
+from roles.contract.recipes import Archive, ReleaseRecipe
 from roles.contract.requests import MakeInstall
 from roles.host.programs.console import HostError
 from roles.host.programs.installers import install
@@ -38,15 +40,15 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyMirror]:
         yield mirror
 
 
-def request(tmp_path: Path, *archives: dict[str, Any], says: str = "1.2.3", **more: Any) -> MakeInstall:
-    recipe = {"archives": list(archives), "check": ["bin/program", "--version"], "says": says, **more}
+def request(tmp_path: Path, *archives: Archive, says: str = "1.2.3", **more: Any) -> MakeInstall:
+    recipe = ReleaseRecipe(archives=archives, check=("bin/program", "--version"), says=says)
     places = {name: str(tmp_path / name) for name in ("cache", "state")}
-    return make_install(tmp_path / "installs" / "abc", "release", recipe, "Program 1.2.3", **places)
+    return make_install(tmp_path / "installs" / "abc", replace(recipe, **more), "Program 1.2.3", **places)
 
 
 def test_a_release_is_unpacked_tried_and_its_archive_not_kept(mirror: FaultyMirror, tmp_path: Path) -> None:
     digest = pack(mirror.folder, NAME, "echo version is 1.2.3")
-    install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": digest}))
+    install.main(request(tmp_path, Archive(f"{mirror.url}/{NAME}", digest)))
     program = tmp_path / "installs" / "abc" / "bin" / "program"
     assert os.access(program, os.X_OK)
     assert list((tmp_path / "cache" / "downloads").iterdir()) == []
@@ -58,8 +60,8 @@ def test_an_add_on_is_unpacked_over_it(mirror: FaultyMirror, tmp_path: Path) -> 
     install.main(
         request(
             tmp_path,
-            {"url": f"{mirror.url}/{NAME}", "sha256": digest},
-            {"url": f"{mirror.url}/add-on.tgz", "sha256": more},
+            Archive(f"{mirror.url}/{NAME}", digest),
+            Archive(f"{mirror.url}/add-on.tgz", more),
         )
     )
     folder = tmp_path / "installs" / "abc"
@@ -75,9 +77,9 @@ def test_leading_folders_are_dropped_and_an_add_on_goes_where_it_is_wanted(
     install.main(
         request(
             tmp_path,
-            {"url": f"{mirror.url}/{NAME}", "sha256": digest, "strip": 2},
-            {"url": f"{mirror.url}/add-on.tgz", "sha256": more, "strip": 2, "into": "build/bin"},
-            check=["build/bin/program"],
+            Archive(f"{mirror.url}/{NAME}", digest, strip=2),
+            Archive(f"{mirror.url}/add-on.tgz", more, strip=2, into="build/bin"),
+            check=("build/bin/program",),
         )
     )
     folder = tmp_path / "installs" / "abc" / "build" / "bin"
@@ -89,13 +91,13 @@ def test_a_program_that_is_not_where_it_was_said_to_be_is_told_with_what_is_ther
 ) -> None:
     digest = pack(mirror.folder, NAME, "echo 1.2.3", "build/program", "LICENSE")
     with pytest.raises(HostError, match=r"has no bin/program \(but LICENSE, build\): say where .* `subdirectory`"):
-        install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": digest}))
+        install.main(request(tmp_path, Archive(f"{mirror.url}/{NAME}", digest)))
 
 
 def test_another_version_than_declared_is_refused(mirror: FaultyMirror, tmp_path: Path) -> None:
     digest = pack(mirror.folder, NAME, "echo version is 1.2.2")
     with pytest.raises(HostError, match=r"does not say '1\.2\.3' but 'version is 1\.2\.2'; fix the version"):
-        install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": digest}))
+        install.main(request(tmp_path, Archive(f"{mirror.url}/{NAME}", digest)))
     assert not (tmp_path / "installs" / "abc" / INSTALL_MARK).exists()
 
 
@@ -105,7 +107,7 @@ def test_a_digest_that_is_not_pinned_is_looked_up_in_the_list_beside_it(
 ) -> None:
     digest = pack(mirror.folder, NAME, "echo 1.2.3")
     (mirror.folder / "sha256sum.txt").write_text(f"{'0' * 64}{mark}other.tgz\n{digest}{mark}{NAME}\n")
-    install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": None}))
+    install.main(request(tmp_path, Archive(f"{mirror.url}/{NAME}", None)))
     assert f"gives {NAME} the digest {digest}; pin it" in capsys.readouterr().out
 
 
@@ -113,4 +115,4 @@ def test_an_archive_that_the_list_does_not_name_is_refused(mirror: FaultyMirror,
     pack(mirror.folder, NAME, "echo 1.2.3")
     (mirror.folder / "sha256sum.txt").write_text(f"{'0' * 64}  other.tgz\n")
     with pytest.raises(HostError, match=f"does not name {NAME}; give `sha256`, or fix the version"):
-        install.main(request(tmp_path, {"url": f"{mirror.url}/{NAME}", "sha256": None}))
+        install.main(request(tmp_path, Archive(f"{mirror.url}/{NAME}", None)))

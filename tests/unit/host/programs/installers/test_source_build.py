@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from roles.contract.recipes import ArchiveSource, BackendCheck, SourceBuildRecipe
 from roles.contract.requests import MakeInstall
 from roles.host.programs.console import HostError
 from roles.host.programs.installers.source_build import build_from_source
@@ -23,6 +24,13 @@ chmod 755 "$2/bin/llama-server"
 echo "no library" > "$2/bin/libggml.so"
 """
 
+RECIPE = SourceBuildRecipe(
+    source=ArchiveSource(url="http://127.0.0.1:9/x.tar.gz", sha256=DIGEST, subdirectory=None),
+    cmake_options={"CMAKE_INSTALL_RPATH": "$ORIGIN"},
+    targets=("llama-server",),
+    output="bin",
+)
+
 
 @pytest.fixture
 def build_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeInstall:
@@ -36,26 +44,20 @@ def build_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeInstal
     (tmp_path / "CMakeLists.txt").touch()
     with tarfile.open(downloads / f"{DIGEST}.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "CMakeLists.txt", "llama.cpp/CMakeLists.txt")
-    recipe = {
-        "source": {"type": "UrlArchive", "sha256": DIGEST, "subdirectory": None},
-        "cmake_options": {"CMAKE_INSTALL_RPATH": "$ORIGIN"},
-        "targets": ["llama-server"],
-        "output": "bin",
-    }
-    return make_install(tmp_path / "install", "source-build", recipe, "llama.cpp")
+    return make_install(tmp_path / "install", RECIPE, "llama.cpp")
 
 
 def test_what_was_built_is_copied_and_its_tree_goes(build_request: MakeInstall, tmp_path: Path) -> None:
     folder = tmp_path / "install"
     folder.mkdir()
-    build_from_source(build_request, folder)
+    build_from_source(RECIPE, build_request, folder)
     assert {path.name for path in (folder / "bin").iterdir()} == {"llama-server", "libggml.so"}
     assert not (tmp_path / "cache/build/install").exists()
 
 
 def test_a_build_that_comes_out_without_its_backend_is_refused(build_request: MakeInstall, tmp_path: Path) -> None:
-    recipe = {**build_request.recipe, "backend": {"name": "CUDA", "libraries": "bin"}}
+    recipe = replace(RECIPE, backend=BackendCheck(name="CUDA", libraries="bin"))
     folder = tmp_path / "install"
     folder.mkdir()
     with pytest.raises(HostError, match=r"llama\.cpp: it is to compute on CUDA, and has only nothing"):
-        build_from_source(replace(build_request, recipe=recipe), folder)
+        build_from_source(recipe, build_request, folder)

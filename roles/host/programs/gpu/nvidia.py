@@ -1,0 +1,190 @@
+"""NVIDIA's cards, as `nvidia-smi` shows them."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from pathlib import Path
+
+from roles.host.programs.gpu.cards import Card, Driver, Facts, Process, no_cards
+from roles.host.programs.gpu.kernel import has_display_device, read_text
+from roles.host.programs.gpu.nvidia_smi import ask
+
+NVIDIA = "0x10de"
+"""NVIDIA's number as a vendor on the PCI bus."""
+_MIB = 1 << 20
+
+_FIELDS = (
+    "index", "uuid", "name", "pci.bus_id", "memory.total", "memory.reserved", "memory.free", "compute_cap",
+    "mig.mode.current", "pstate", "temperature.gpu",
+)  # fmt: skip
+"""Fields of `nvidia-smi --query-gpu`. The last two are there only because that is where a card asks for a reset."""
+
+_MISMATCH = "Driver/library version mismatch"
+NOT_PERMITTED = (
+    "/dev/nvidia* may not be opened from here. In a unit: its DeviceAllow= counts the drivers that were loaded when it "
+    "started, so start it again. By hand: check `ls -l /dev/nvidia*`"
+)
+_FAILURES = (
+    (
+        _MISMATCH,
+        "the NVIDIA driver was upgraded and not reloaded (the kernel runs {kernel}, the library is {library}): "
+        "reboot the host",
+    ),
+    (
+        "couldn't communicate with the NVIDIA driver",
+        "the kernel module `nvidia` is not loaded. `modprobe nvidia` as root says why: usually there is none for the "
+        "running kernel (`dkms status`; install its headers), or Secure Boot refuses it (enrol its key)",
+    ),
+    (
+        "Unable to determine the device handle",
+        "a card does not answer the NVIDIA driver ({said}). Its Xid is in `journalctl -k -g NVRM`. Power the host off "
+        "and on; if it comes back, check the card's power, seating and cooling",
+    ),
+    (
+        "No devices were found",
+        "the NVIDIA driver runs and no card answers it. `journalctl -k -g NVRM` says why: usually a card that this "
+        "driver does not support, a power cable, or one that has fallen off the bus (power the host off and on)",
+    ),
+    ("Failed to initialize NVML: Insufficient Permissions", NOT_PERMITTED),
+    (
+        "not a valid field to query",
+        "the NVIDIA driver is too old to be asked ({said}): install driver 525 or newer",
+    ),
+)
+"""Known error messages of `nvidia-smi`, and their meaning."""
+
+_LOST = ("[GPU is lost]", "[GPU requires reset]", "[Unknown Error]", "ERR!")
+"""Values in place of a figure for a card that no longer works."""
+
+
+def nvidia_cards(root: Path, end: float) -> Facts:
+    """See `facts.READERS`."""
+    found = no_cards()
+    found["driver"]["kernel"] = _kernel_module(root)
+    present = found["driver"]["kernel"] is not None or has_display_device(root, NVIDIA)
+    if shutil.which("nvidia-smi") is None:
+        if present:
+            found["vendor"] = "nvidia"
+            found["problem"] = (
+                "there is an NVIDIA card and no nvidia-smi on PATH: install the driver's tools, of its own version "
+                "(Debian: nvidia-smi, Ubuntu: nvidia-utils-<branch>)"
+            )
+        return found
+    said = ask(end, f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits")
+    rows = csv.DictReader((said or "").splitlines(), fieldnames=_FIELDS, skipinitialspace=True)
+    found["cards"] = [_card(row, root) for row in rows if _is_card(row)]
+    if found["cards"] or present:
+        found["vendor"] = "nvidia"
+        found["problem"] = _problem(said, found)
+    if found["cards"]:
+        _add_processes(found["cards"], root, end)
+        _add_versions(found["driver"], ask(end, "--version") or "")
+    return found
+
+
+def _kernel_module(root: Path) -> str | None:
+    """From `… NVIDIA UNIX x86_64 Kernel Module  570.86.15  …` or `… Open Kernel Module for x86_64  570.86.15  …`."""
+    text = read_text(root / "proc/driver/nvidia/version") or ""
+    match = re.search(r"^NVRM version:.*?\s(\d+\.\d+(?:\.\d+)?)\b", text)
+    return match[1] if match else None
+
+
+def _is_card(row: dict[str, str]) -> bool:
+    return row["index"].isdecimal() and row["temperature.gpu"] is not None
+
+
+def _card(row: dict[str, str], root: Path) -> Card:
+    total, free = _mebibytes(row["memory.total"]), _mebibytes(row["memory.free"])
+    lost = next((value for value in row.values() if value in _LOST), None)
+    if row["memory.total"] in ("[N/A]", "[Not Supported]"):
+        total, free = _system_memory(root)
+    elif total is not None:
+        total -= _mebibytes(row["memory.reserved"]) or 0
+    problem = None
+    if lost:
+        problem = (
+            f"the driver says {lost} of it: its Xid is in `journalctl -k -g NVRM`; "
+            f"`nvidia-smi -r -i {row['index']}` as root, or power the host off and on"
+        )
+    elif row["mig.mode.current"] == "Enabled":
+        problem = (
+            "it is divided by MIG, and only whole cards are given out: "
+            f"`nvidia-smi -i {row['index']} -mig 0` as root, then reboot"
+        )
+    return {
+        "index": int(row["index"]),
+        "uuid": row["uuid"],
+        "name": row["name"],
+        "memory_total": total,
+        "memory_free": free,
+        "compute_capability": row["compute_cap"] if re.fullmatch(r"\d+\.\d+", row["compute_cap"]) else None,
+        "pci": row["pci.bus_id"].lower(),
+        "problem": problem,
+        "processes": [],
+    }
+
+
+def _mebibytes(value: str) -> int | None:
+    """Bytes; none for `[N/A]`, `[Not Supported]`, `[Insufficient Permissions]` and the like."""
+    return int(value) * _MIB if value.isdecimal() else None
+
+
+def _system_memory(root: Path) -> tuple[int | None, int | None]:
+    """Total and available bytes for a card that shares the system's memory (GB10, Jetson)."""
+    figures = dict(re.findall(r"^(\w+):\s+(\d+) kB$", read_text(root / "proc/meminfo") or "", re.MULTILINE))
+    if not {"MemTotal", "MemAvailable"} <= figures.keys():
+        return None, None
+    return int(figures["MemTotal"]) * 1024, int(figures["MemAvailable"]) * 1024
+
+
+def _problem(said: str | None, found: Facts) -> str | None:
+    """Why the host's cards do not work, in one message."""
+    if said is None:
+        return (
+            "nvidia-smi does not answer: the driver hangs. `journalctl -k -g NVRM` says what happened; power the host "
+            "off and on"
+        )
+    for text, meaning in _FAILURES:
+        if text in said:
+            if text == _MISMATCH:
+                library = re.search(r"NVML library version: ([\d.]+)", said)
+                found["driver"]["library"] = library[1] if library else None
+                found["driver"]["agree"] = False
+            line = next(line.strip() for line in said.splitlines() if text in line)
+            kernel, version = found["driver"]["kernel"], found["driver"]["library"]
+            return meaning.format(kernel=kernel or "another", library=version or "newer", said=line)
+    if not found["cards"]:
+        last = said.strip().splitlines()[-1:] or ["nothing"]
+        return f"nvidia-smi shows no card and says: {last[0]}. `journalctl -k -g NVRM` may say more"
+    return None
+
+
+def _add_versions(driver: Driver, said: str) -> None:
+    """From `nvidia-smi --version`, whose labels changed with driver 610."""
+    library = re.search(r"^NVML version\s*:\s*([\d.]+)", said, re.MULTILINE)
+    cuda = re.search(r"^CUDA (?:UMD )?version\s*:\s*([\d.]+)", said, re.MULTILINE | re.IGNORECASE)
+    driver["library"] = library[1] if library else None
+    driver["cuda"] = cuda[1] if cuda else None
+    if driver["kernel"] and driver["library"]:
+        # NVML's own version lacks the third part.
+        driver["agree"] = f"{driver['kernel']}.".startswith(f"{driver['library']}.")
+
+
+def _add_processes(cards: list[Card], root: Path, end: float) -> None:
+    # The name comes last, as it may contain commas.
+    said = ask(end, "--query-compute-apps=gpu_uuid,pid,used_memory,process_name", "--format=csv,noheader,nounits")
+    for line in (said or "").splitlines():
+        parts = line.split(", ", 3)
+        if len(parts) == 4 and parts[1].isdecimal():
+            uuid, pid, memory, name = parts
+            known = None if name.startswith("[") else name
+            process: Process = {
+                "pid": int(pid),
+                "name": known or read_text(root / "proc" / pid / "comm"),
+                "memory": _mebibytes(memory),
+            }
+            for card in cards:
+                if card["uuid"] == uuid:
+                    card["processes"].append(process)
