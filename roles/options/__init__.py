@@ -8,6 +8,7 @@ from roles.options.routes import Deployment, Probe, Route
 from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, GivenSecret, Secret
 from roles.options.service import Cache, Gateway, KeyedProvider, Provider, Service
 from roles.options.sources import (
+    FileUrl,
     GgufSource,
     HubFile,
     HubModel,
@@ -29,6 +30,7 @@ __all__ = [
     "Deployment",
     "EnvSecret",
     "FileSecret",
+    "FileUrl",
     "Gateway",
     "GeneratedSecret",
     "GgufSource",

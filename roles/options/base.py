@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from roles.options.errors import OptionsError, calling_line
@@ -20,6 +21,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 class Options(BaseModel):
     """A group of options: keyword arguments only, no unknown ones, no silent conversion, immutable.
+
+    Each option has one example, in `Field(examples=[…])`: as text, the way an inventory has it, e.g. `port=8080`. Not
+    as a value, which may be a group of a folder that its own module does not import.
 
     Raises:
         OptionsError: names the group, the option, the given value, the nearest right name, and the inventory's line.
@@ -43,6 +47,11 @@ def _explain(group: type[Options], given: dict[str, Any], error: ValidationError
     problems = "; ".join(dict.fromkeys(_problem(group, detail) for detail in error.errors()))
     line = calling_line()
     return f"{line + ': ' if line else ''}{subject}: {problems}"
+
+
+def example(field: FieldInfo) -> str:
+    """The example of an option, e.g. `port=8080`; empty if it declares none."""
+    return str(field.examples[0]) if field.examples else ""
 
 
 def _problem(group: type[Options], detail: ErrorDetails) -> str:

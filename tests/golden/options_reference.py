@@ -34,11 +34,13 @@ from roles.options import (
     UrlArchive,
     UrlFile,
     UserScope,
+    Verification,
 )
+from roles.options.base import example
 from roles.plan import Room, rooms
 
 _SECTIONS: dict[str, Sequence[type[Options]] | type[Service]] = {
-    "The stack": (Stack, SystemScope, UserScope),
+    "The stack": (Stack, SystemScope, UserScope, Verification),
     "Routes": (Route, Deployment, Probe),
     "The gateway": Gateway,
     "The gateway's cache": Cache,
@@ -104,14 +106,14 @@ def _described(group: type[Options]) -> Iterator[str]:
     if not group.model_fields:
         return
     yield ""
-    yield "| option | type | default | meaning |"
-    yield "|---|---|---|---|"
+    yield "| option | type | default | meaning | example |"
+    yield "|---|---|---|---|---|"
     # A group's own options before those that it shares with others.
     own = [name for name in group.model_fields if name in group.__annotations__]
     for name in [*own, *(name for name in group.model_fields if name not in own)]:
         field = group.model_fields[name]
         meaning = " ".join((field.description or "").split())
-        yield f"| `{name}` | {_shown_type(field)} | {_shown_default(field)} | {meaning} |"
+        yield f"| `{name}` | {_shown_type(field)} | {_shown_default(field)} | {meaning} | `{example(field)}` |"
 
 
 def _shown_type(field: FieldInfo) -> str:
