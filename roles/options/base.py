@@ -45,13 +45,21 @@ def _explain(group: type[Options], given: dict[str, Any], error: ValidationError
     subject = f'{group.__name__}(name="{name}")' if isinstance(name, str) else group.__name__
     # An option that takes one of several groups gives a detail for each of them: they are reported as one.
     problems = "; ".join(dict.fromkeys(_problem(group, detail) for detail in error.errors()))
+    examples = ", ".join(dict.fromkeys(filter(None, (_example_for(group, detail) for detail in error.errors()))))
     line = calling_line()
-    return f"{line + ': ' if line else ''}{subject}: {problems}"
+    return f"{line + ': ' if line else ''}{subject}: {problems}{'; for example ' + examples if examples else ''}"
 
 
 def example(field: FieldInfo) -> str:
     """The example of an option, e.g. `port=8080`; empty if it declares none."""
     return str(field.examples[0]) if field.examples else ""
+
+
+def _example_for(group: type[Options], detail: ErrorDetails) -> str:
+    """The example for an option that is missing, or whose value no option's own message explains."""
+    if not detail["loc"] or detail["type"] in ("extra_forbidden", "value_error"):
+        return ""
+    return example(group.model_fields[str(detail["loc"][0])])
 
 
 def _problem(group: type[Options], detail: ErrorDetails) -> str:
