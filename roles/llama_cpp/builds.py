@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,10 @@ _ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.zst")
 
 class LlamaCppBuild(Options):
     """A build of llama.cpp from source. Servers that name the same build share it."""
+
+    former: ClassVar[Mapping[str, str]] = {
+        "jobs": "remove it; as many compilers run as the host's processors and memory allow"
+    }
 
     name: Name = Field("llama-cpp", examples=['name="llama-cpp-cuda"'])
     """Name of the build; give two different builds on one host different names."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -33,6 +33,9 @@ class Options(BaseModel):
         extra="forbid", frozen=True, strict=True, validate_default=True, use_attribute_docstrings=True
     )
 
+    former: ClassVar[Mapping[str, str]] = {}
+    """Options that an earlier version had here, and what to write instead, which names its option in backticks."""
+
     def __init__(self, **options: Any) -> None:
         try:
             super().__init__(**options)
@@ -50,6 +53,12 @@ def _explain(group: type[Options], given: dict[str, Any], error: ValidationError
     return f"{line + ': ' if line else ''}{subject}: {problems}{'; for example ' + examples if examples else ''}"
 
 
+def former_options(group: type[Options]) -> Mapping[str, str]:
+    """The options that a group once had, and what to write instead: its own, and those that it shares with others."""
+    declared = [base.former for base in reversed(group.__mro__) if issubclass(base, Options)]
+    return {option: instead for former in declared for option, instead in former.items()}
+
+
 def example(field: FieldInfo) -> str:
     """The example of an option, e.g. `port=8080`; empty if it declares none."""
     return str(field.examples[0]) if field.examples else ""
@@ -65,6 +74,8 @@ def _example_for(group: type[Options], detail: ErrorDetails) -> str:
 def _problem(group: type[Options], detail: ErrorDetails) -> str:
     path = ".".join(str(part) for part in detail["loc"])
     match detail["type"]:
+        case "extra_forbidden" if instead := former_options(group).get(path):
+            return f'option "{path}" no longer exists: {instead}'
         case "extra_forbidden":
             return f'unknown option "{path}"{nearest(path, group.model_fields)}'
         case "missing":

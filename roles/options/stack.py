@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -16,9 +17,13 @@ from roles.options.verification import Verification
 class SystemScope(Options):
     """Units of the system manager, files under /etc, /opt and /var: needs root (or sudo) on the host."""
 
+    former: ClassVar[Mapping[str, str]] = {"kind": "remove it; the name of the group says it"}
+
 
 class UserScope(Options):
     """Units of one user's own manager, files under that user's XDG folders: needs no root once lingering is enabled."""
+
+    former: ClassVar[Mapping[str, str]] = {"kind": "remove it; the name of the group says it"}
 
     user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = Field(examples=['user="ai"'])
     """Login name; pyinfra connects as this user."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -26,6 +27,10 @@ VERSION = "0.32.0"
 
 class VllmPackage(Options):
     """The build of vLLM to install. The default is the CUDA build from the host's package index."""
+
+    former: ClassVar[Mapping[str, str]] = {
+        "overrides": "lock with `uv pip compile --overrides FILE`, and give the result as `requirements`"
+    }
 
     name: Name = Field("vllm", examples=['name="vllm-cpu"'])
     """Name of the environment; give two different ones on one host different names."""

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-import roles.options
-import roles.rooms  # registers the rooms of services
-import tests.toy_service
 from roles.llama_cpp import LlamaCppPython
 from roles.options import Options
 from roles.options.base import example
-from roles.plan import rooms
+from tests.option_groups import GROUPS, public_names
 
 _GGUF = f'LocalFile(path="model.gguf", sha256="{"0" * 64}")'
 _BESIDE = {
@@ -34,29 +29,12 @@ _BESIDE = {
 }
 """Option → another one that it only works with."""
 
-
-def _groups(base: type[Options]) -> Iterator[type[Options]]:
-    """The groups of options that an inventory can write, and that other groups share."""
-    for group in base.__subclasses__():
-        if group.__module__.startswith(("roles.", f"{tests.toy_service.__name__}.")):
-            yield group
-        yield from _groups(group)
-
-
-_GROUPS = [group for group in dict.fromkeys(_groups(Options)) if not group.__name__.startswith("_")]
-_OPTIONS = [(group, option) for group in _GROUPS for option in group.model_fields]
-
-
-def _names() -> dict[str, Any]:
-    """What an inventory can import: the public names of the options and of the rooms."""
-    packages = [service.__module__.rpartition(".")[0] for room in rooms() for service in room.planners]
-    modules = [roles.options, *(sys.modules[package] for package in packages)]
-    return {name: getattr(module, name) for module in modules for name in module.__all__}
+_OPTIONS = [(group, option) for group in GROUPS for option in group.model_fields]
 
 
 def _written(text: str) -> dict[str, Any]:
     """The options that a text gives, as it stands in an inventory."""
-    given = eval(f"dict({text})", {"__builtins__": {}, "dict": dict, **_names()})
+    given = eval(f"dict({text})", {"__builtins__": {}, "dict": dict, **public_names()})
     assert isinstance(given, dict)
     return given
 
@@ -80,6 +58,6 @@ def test_each_option_has_an_example_that_works(group: type[Options], option: str
     group(**_needed(group, option) | given)
 
 
-@pytest.mark.parametrize("group", _GROUPS, ids=lambda group: group.__name__)
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)
 def test_the_examples_of_the_required_options_make_a_group(group: type[Options]) -> None:
     group(**_needed(group))
