@@ -24,59 +24,63 @@ def _differs_from_unset(fails: int) -> int:
 class LiteLLM(Gateway):
     """LiteLLM's proxy: one OpenAI-compatible endpoint in front of all providers."""
 
-    name: Name = "gateway"
+    name: Name = Field("gateway", examples=['name="gateway-2"'])
     """Name of the gateway in messages and reports."""
-    port: Port = 4000
+    port: Port = Field(4000, examples=["port=4443"])
     """TCP port of the endpoint."""
-    master_key: SerializeAsAny[Secret] = GeneratedSecret()
+    master_key: SerializeAsAny[Secret] = Field(
+        GeneratedSecret(), examples=['master_key=EnvSecret("LITELLM_MASTER_KEY")']
+    )
     """The key that clients send; none given = made on the host, once."""
-    request_timeout: Seconds = 600
+    request_timeout: Seconds = Field(600, examples=["request_timeout=300"])
     """Seconds that one request to a provider may take (LiteLLM's own default is 6,000)."""
-    stream_timeout: Seconds | None = None
+    stream_timeout: Seconds | None = Field(None, examples=["stream_timeout=60"])
     """Seconds that a streamed answer may pause, at its beginning or later; none = as `request_timeout`."""
     routing_strategy: Literal["simple-shuffle", "least-busy", "latency-based-routing", "usage-based-routing-v2"] = (
-        "simple-shuffle"
+        Field("simple-shuffle", examples=['routing_strategy="least-busy"'])
     )
     """Which of a route's deployments gets a request: by `weight`, the one with the fewest requests under way, the
     fastest, or the one with the fewest tokens within a minute. `weight` only counts with the first strategy. Only with
     that does a failed request go on to the next deployment; with the others set `retries=1` for that."""
-    drop_params: bool = True
+    drop_params: bool = Field(True, examples=["drop_params=False"])
     """Leave out request parameters that a provider does not know; off = such a request is refused."""
-    retries: Annotated[int, Field(ge=0)] = 0
+    retries: Annotated[int, Field(ge=0)] = Field(0, examples=["retries=1"])
     """Further tries on the same public name before its fallbacks. LiteLLM's default of 2 makes a dead provider cost
     seconds on every request."""
-    allowed_fails: Annotated[int, Field(ge=0), AfterValidator(_differs_from_unset)] = 0
+    allowed_fails: Annotated[int, Field(ge=0), AfterValidator(_differs_from_unset)] = Field(
+        0, examples=["allowed_fails=2"]
+    )
     """Failures within a minute that a deployment may have before its cooldown. With 0 a dead one costs one request's
     time-out, and others answer the next requests at once. A deployment without a substitute has no cooldown."""
-    cooldown: Seconds = 30
+    cooldown: Seconds = Field(30, examples=["cooldown=60"])
     """Seconds that the cooldown of a failing deployment lasts."""
-    start_timeout: Seconds = 180
+    start_timeout: Seconds = Field(180, examples=["start_timeout=300"])
     """Seconds that it may take from start to its first answer (6-18 on an idle machine, more under load)."""
-    canary: bool = True
+    canary: bool = Field(True, examples=["canary=False"])
     """Offer a model `ai-backend-canary` whose only deployment is dead: a request for it shows at any time that
     fallbacks work, without touching a real one. Clients see it in the list of models; off = fallbacks are not verified
     that way."""
-    instances: Literal[1, 2] = 2
+    instances: Literal[1, 2] = Field(2, examples=["instances=1"])
     """Processes of LiteLLM behind HAProxy. Two are replaced one after the other: a change loses no request. One saves
     some 330 MB of memory, but requests are refused while it is replaced."""
-    first_instance_port: Port | None = None
+    first_instance_port: Port | None = Field(None, examples=["first_instance_port=4101"])
     """First of the two loopback ports for instances; none = the one after `port`."""
-    drain_timeout: Seconds | None = None
+    drain_timeout: Seconds | None = Field(None, examples=["drain_timeout=120"])
     """Seconds that the requests under way may take to end when an instance is replaced or stopped; longer ones are cut.
     None = `request_timeout`."""
 
-    max_body: MemorySize = "32M"
+    max_body: MemorySize = Field("32M", examples=['max_body="64M"'])
     """Most bytes in a request; larger ones are refused before the gateway sees them. LiteLLM keeps a request in its
     memory several times over. Images are part of it, a third larger than their files."""
-    connections_per_source: Annotated[int, Field(ge=1, le=4000)] = 512
+    connections_per_source: Annotated[int, Field(ge=1, le=4000)] = Field(512, examples=["connections_per_source=1024"])
     """Most connections from one address at a time; further ones are closed without an answer."""
-    connection_rate: Annotated[int, Field(ge=1)] = 100
+    connection_rate: Annotated[int, Field(ge=1)] = Field(100, examples=["connection_rate=200"])
     """Most new connections a second from one address, on average over ten seconds; beyond that, requests get 429.
     Clients that keep their connections open need few."""
-    refusals_per_source: Annotated[int, Field(ge=1)] = 60
+    refusals_per_source: Annotated[int, Field(ge=1)] = Field(60, examples=["refusals_per_source=20"])
     """Most requests without a valid key that one address may send within a minute; beyond that, such requests get 429.
     Requests with a valid key are still answered."""
-    trusted_networks: Many[Network] = ()
+    trusted_networks: Many[Network] = Field((), examples=['trusted_networks=["192.168.7.0/24"]'])
     """Networks to which the three limits above do not apply, such as that of a proxy in front of the endpoint. Loopback
     is always one."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from roles.options import Gpus, Many, Name, Options, RelativePath, SourceTree, TextFile, Url, UrlFile
+from roles.options import FileUrl, Gpus, Many, Name, Options, RelativePath, SourceTree, TextFile, Url, UrlFile
 
 Backend = Literal["cpu", "cuda", "vulkan", "hip"]
 
@@ -33,20 +33,34 @@ _ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.zst")
 class LlamaCppBuild(Options):
     """A build of llama.cpp from source. Servers that name the same build share it."""
 
-    name: Name = "llama-cpp"
+    former: ClassVar[Mapping[str, str]] = {
+        "jobs": "remove it; as many compilers run as the host's processors and memory allow"
+    }
+
+    name: Name = Field("llama-cpp", examples=['name="llama-cpp-cuda"'])
     """Name of the build; give two different builds on one host different names."""
-    source: SourceTree
+    source: SourceTree = Field(
+        examples=[
+            'source=PythonSdist(package="llama-cpp-python", version="0.3.36", '
+            'sha256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e", '
+            'subdirectory="vendor/llama.cpp")'
+        ]
+    )
     """The source tree."""
-    backend: Backend = "cpu"
+    backend: Backend = Field("cpu", examples=['backend="cuda"'])
     """What it computes on. The administrator installs the CUDA toolkit or ROCm."""
-    native: bool = True
+    native: bool = Field(True, examples=["native=False"])
     """Compile for exactly this host's processor. Off: for any processor of its kind."""
-    cuda_architectures: Many[Annotated[str, Field(pattern=r"^[0-9]+[af]?(-real|-virtual)?$")]] = ()
+    cuda_architectures: Many[Annotated[str, Field(pattern=r"^[0-9]+[af]?(-real|-virtual)?$")]] = Field(
+        (), examples=['cuda_architectures=["86"]']
+    )
     """Compute capabilities for a CUDA build, e.g. `86`; none = those of the host's cards."""
-    hip_targets: Many[Annotated[str, Field(pattern=r"^gfx[0-9a-f]+(-[a-z]+)*$")]] = ()
+    hip_targets: Many[Annotated[str, Field(pattern=r"^gfx[0-9a-f]+(-[a-z]+)*$")]] = Field(
+        (), examples=['hip_targets=["gfx1100"]']
+    )
     """Targets for a HIP build, e.g. `gfx1100`; none = those of the host's cards."""
     cmake_options: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = Field(
-        default_factory=dict
+        default_factory=dict, examples=['cmake_options={"GGML_CUDA_FORCE_MMQ": "ON"}']
     )
     """Further CMake options, e.g. `{"GGML_CUDA_FORCE_MMQ": "ON"}`."""
 
@@ -68,13 +82,25 @@ class LlamaCppBuild(Options):
 class LlamaCppRelease(UrlFile):
     """A released llama.cpp: a tar archive of programs and libraries. It must fit the host's processor and C library."""
 
-    name: Name = "llama-cpp"
+    url: FileUrl = Field(
+        examples=[
+            'url="https://github.com/ggml-org/llama.cpp/releases/download/b7240/llama-b7240-bin-ubuntu-vulkan-x64.tar.gz"'
+        ]
+    )
+    """Address of the archive."""
+    name: Name = Field("llama-cpp", examples=['name="llama-cpp-vulkan"'])
     """Name of the release; give two different ones on one host different names."""
-    backend: Backend = "cpu"
+    backend: Backend = Field("cpu", examples=['backend="vulkan"'])
     """What it computes on."""
-    subdirectory: RelativePath | None = None
+    subdirectory: RelativePath | None = Field(None, examples=['subdirectory="build/bin"'])
     """Folder of the programs below the archive's single top folder; none = the top folder itself."""
-    runtime: UrlFile | None = None
+    runtime: UrlFile | None = Field(
+        None,
+        examples=[
+            'runtime=UrlFile(url="https://files.example.com/cudart-llama.tar.gz", '
+            'sha256="50539c5fe9bf85887733355098dcdb266b433cb8c73fa180713417e9ed6e42bb")'
+        ],
+    )
     """Archive of the libraries that the backend needs, e.g. `cudart-llama-….tar.gz`; none = the host has them."""
 
     @model_validator(mode="after")
@@ -91,19 +117,21 @@ class LlamaCppRelease(UrlFile):
 class PythonWheel(Options):
     """llama-cpp-python as a wheel with its own llama.cpp, e.g. from the project's index of CUDA wheels."""
 
-    name: Name = "llama-cpp-python"
+    name: Name = Field("llama-cpp-python", examples=['name="llama-cpp-python-cuda"'])
     """Name of the environment; give two different ones on one host different names."""
-    version: Annotated[str, Field(pattern=r"^[0-9][0-9a-z.+]*$")]
+    version: Annotated[str, Field(pattern=r"^[0-9][0-9a-z.+]*$")] = Field(examples=['version="0.3.36"'])
     """The version that the environment must then contain."""
-    backend: Backend = "cpu"
+    backend: Backend = Field("cpu", examples=['backend="cuda"'])
     """What it computes on."""
-    requirements: TextFile
+    requirements: TextFile = Field(examples=['requirements=TextFile("~/ai-backend/llama-cpp-python-cuda.txt")'])
     """Hash-locked requirements, with `llama-cpp-python[server]` among them."""
-    index_url: Url | None = None
+    index_url: Url | None = Field(None, examples=['index_url="https://pypi.example.com/simple"'])
     """A package index to use instead of the host's own."""
-    extra_index_urls: Many[Url] = ()
+    extra_index_urls: Many[Url] = Field(
+        (), examples=['extra_index_urls=["https://abetlen.github.io/llama-cpp-python/whl/cu124"]']
+    )
     """Further package indexes."""
-    find_links: Many[Url] = ()
+    find_links: Many[Url] = Field((), examples=['find_links=["https://files.example.com/wheels/"]'])
     """Pages that link to files of packages."""
 
 

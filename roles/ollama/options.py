@@ -15,19 +15,23 @@ Parameter = str | int | float | bool | Many[str]
 class OllamaRelease(Options):
     """A release of Ollama: its archive for Linux. The vendor's install script is never run."""
 
-    version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)+(-rc[0-9]+)?$")]
+    version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)+(-rc[0-9]+)?$")] = Field(examples=['version="0.32.15"'])
     """Exact version, without `v`."""
-    machine: Literal["x86_64", "aarch64"] = "x86_64"
+    machine: Literal["x86_64", "aarch64"] = Field("x86_64", examples=['machine="aarch64"'])
     """The host's processor, as printed by `uname -m`."""
-    sha256: Sha256 | None = None
+    sha256: Sha256 | None = Field(
+        None, examples=['sha256="50539c5fe9bf85887733355098dcdb266b433cb8c73fa180713417e9ed6e42bb"']
+    )
     """Digest of the archive; none = as in the release's own list of digests when it is fetched."""
-    rocm: bool = False
+    rocm: bool = Field(False, examples=["rocm=True"])
     """Install the add-on for AMD cards too."""
-    rocm_sha256: Sha256 | None = None
+    rocm_sha256: Sha256 | None = Field(
+        None, examples=['rocm_sha256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"']
+    )
     """Digest of the add-on's archive; none = likewise."""
-    url: Url | None = None
+    url: Url | None = Field(None, examples=['url="https://files.example.com/ollama/v0.32.15"'])
     """Folder of the archives; none = the vendor's page of that release."""
-    suffix: Literal[".tar.zst", ".tgz"] = ".tar.zst"
+    suffix: Literal[".tar.zst", ".tgz"] = Field(".tar.zst", examples=['suffix=".tgz"'])
     """Format of the archives; releases before 0.14 are `.tgz`."""
 
     @model_validator(mode="after")
@@ -52,21 +56,31 @@ class OllamaRelease(Options):
 class OllamaModel(Options):
     """A model on an Ollama server: pulled from a registry, or made from a GGUF file."""
 
-    name: ModelName
+    name: ModelName = Field(examples=['name="llama3.1:latest"'])
     """Name in Ollama's spelling. A registry other than the vendor's is its prefix: `hub.lan:5000/team/name:tag`."""
-    digest: Sha256 | None = None
+    digest: Sha256 | None = Field(
+        None, examples=['digest="46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e"']
+    )
     """Digest of the model, as `/api/tags` shows it; none = whatever the name refers to when it is first pulled."""
-    insecure: bool = False
+    insecure: bool = Field(False, examples=["insecure=True"])
     """The registry speaks plain HTTP."""
-    gguf: GgufSource | None = None
+    gguf: GgufSource | None = Field(
+        None,
+        examples=[
+            'gguf=HubFile(repository="Qwen/Qwen2.5-1.5B-Instruct-GGUF", '
+            'revision="91cad51170dc346986eccefdc2dd33a9da36ead9", file="qwen2.5-1.5b-instruct-q4_k_m.gguf")'
+        ],
+    )
     """The GGUF file to make it from; none = it is pulled."""
-    template: TextFile | None = None
+    template: TextFile | None = Field(None, examples=['template=TextFile("~/ai-backend/prompt-template.txt")'])
     """Prompt template (Go's text/template) of a model that is made; none = the one in the GGUF file."""
-    system: str | None = None
+    system: str | None = Field(None, examples=['system="Answer briefly."'])
     """System message of a model that is made."""
-    parameters: Mapping[str, Parameter] = Field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = Field(
+        default_factory=dict, examples=['parameters={"temperature": 0.2, "stop": ["</s>"]}']
+    )
     """Parameters of a model that is made, as in a Modelfile: `{"temperature": 0.2, "stop": ["</s>"]}`."""
-    preload: bool = False
+    preload: bool = Field(False, examples=["preload=True"])
     """Load it into memory as soon as the server is up, also after a reboot."""
 
     @model_validator(mode="after")
@@ -83,33 +97,35 @@ class OllamaModel(Options):
 class Ollama(Provider):
     """An Ollama server and its models."""
 
-    name: Name = "ollama"
+    name: Name = Field("ollama", examples=['name="ollama-2"'])
     """Name of this instance."""
-    port: Port = 11434
+    port: Port = Field(11434, examples=["port=11435"])
     """TCP port to listen on."""
-    release: OllamaRelease
+    release: OllamaRelease = Field(examples=['release=OllamaRelease(version="0.32.15")'])
     """The Ollama to run."""
-    models: Annotated[Many[OllamaModel | ModelName], Field(min_length=1)]
+    models: Annotated[Many[OllamaModel | ModelName], Field(min_length=1)] = Field(
+        examples=['models=["llama3.1:latest", OllamaModel(name="qwen2.5-coder:7b", preload=True)]']
+    )
     """The models to serve: by name, or as `OllamaModel` with further options."""
-    keep_alive: Annotated[str, Field(pattern=r"^(-1|[0-9]+[smh])$")] = "5m"
+    keep_alive: Annotated[str, Field(pattern=r"^(-1|[0-9]+[smh])$")] = Field("5m", examples=['keep_alive="30m"'])
     """How long a model stays loaded after its last request; -1 = forever."""
-    num_parallel: Annotated[int, Field(ge=1)] | None = None
+    num_parallel: Annotated[int, Field(ge=1)] | None = Field(None, examples=["num_parallel=2"])
     """Requests that one model answers at the same time; none = Ollama's choice."""
-    max_loaded_models: Annotated[int, Field(ge=1)] | None = None
+    max_loaded_models: Annotated[int, Field(ge=1)] | None = Field(None, examples=["max_loaded_models=2"])
     """Most models loaded at the same time; none = Ollama's choice."""
-    max_queue: Annotated[int, Field(ge=1)] = 512
+    max_queue: Annotated[int, Field(ge=1)] = Field(512, examples=["max_queue=64"])
     """Most requests in the queue; further ones are refused with 503."""
-    context_length: Annotated[int, Field(ge=1)] | None = None
+    context_length: Annotated[int, Field(ge=1)] | None = Field(None, examples=["context_length=8192"])
     """Tokens of context unless a request sets another number; none = Ollama's choice."""
-    flash_attention: bool | None = None
+    flash_attention: bool | None = Field(None, examples=["flash_attention=True"])
     """Whether to use flash attention; none = Ollama's choice."""
-    kv_cache_type: Literal["f16", "q8_0", "q4_0"] | None = None
+    kv_cache_type: Literal["f16", "q8_0", "q4_0"] | None = Field(None, examples=['kv_cache_type="q8_0"'])
     """Type of the KV cache; other than `f16` needs `flash_attention`. None = Ollama's choice."""
-    origins: Many[str] = ()
+    origins: Many[str] = Field((), examples=['origins=["https://chat.example.com"]'])
     """Web origins, besides those of this host, that may call it from a browser."""
-    start_timeout: Seconds = 60
+    start_timeout: Seconds = Field(60, examples=["start_timeout=120"])
     """Seconds that it may take from start to its first answer."""
-    load_timeout: Seconds = 300
+    load_timeout: Seconds = Field(300, examples=["load_timeout=900"])
     """Seconds that pulling, making or loading a model may take without any progress."""
 
     @field_validator("models")

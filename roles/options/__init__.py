@@ -1,13 +1,17 @@
 """What an inventory declares. Typed, closed, checked as a whole; it reads only secrets and texts."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from roles.contract.modes import Mode
 from roles.options.base import Many, Options
-from roles.options.errors import OptionsError
+from roles.options.errors import OptionsError, calling_line
 from roles.options.gpus import Gpus, GpuUuid
 from roles.options.routes import Deployment, Probe, Route
 from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, GivenSecret, Secret
 from roles.options.service import Cache, Gateway, KeyedProvider, Provider, Service
 from roles.options.sources import (
+    FileUrl,
     GgufSource,
     HubFile,
     HubModel,
@@ -29,6 +33,7 @@ __all__ = [
     "Deployment",
     "EnvSecret",
     "FileSecret",
+    "FileUrl",
     "Gateway",
     "GeneratedSecret",
     "GgufSource",
@@ -67,3 +72,17 @@ __all__ = [
     "UserScope",
     "Verification",
 ]
+
+FORMER_NAMES: Mapping[str, str] = {
+    "RERANK_PROBE": 'remove it; a route of `mode="rerank"` without a `probe` asks the same',
+    "SpecError": "write `OptionsError`",
+}
+"""Names that an earlier version had here or in `roles.spec`, and what to write instead."""
+
+if not TYPE_CHECKING:  # a type checker would take every name for a known one
+
+    def __getattr__(name: str) -> object:
+        """Refuse a former name with what to write instead."""
+        if instead := FORMER_NAMES.get(name):
+            raise OptionsError(f'{calling_line()}: "{name}" of `roles.options` no longer exists: {instead}')
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

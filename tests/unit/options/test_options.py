@@ -18,6 +18,7 @@ from roles.options import (
     GeneratedSecret,
     Gpus,
     HubFile,
+    HubModel,
     LocalFile,
     OptionsError,
     Route,
@@ -36,12 +37,22 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
         ['LlamaServer(name="native")', 'unknown option "context_sise"', 'did you mean "context_size"?'],
     ),
     "unknown option without a near one": (lambda: LiteLLM(**_any(colour="red")), ['LiteLLM: unknown option "colour"']),
-    "wrong type": (lambda: native(port="8080"), ['option "port"', "valid integer", "'8080' (str)"]),
+    "wrong type": (
+        lambda: native(port="8080"),
+        ['option "port"', "valid integer", "'8080' (str); for example port=8080"],
+    ),
     "out of range": (lambda: native(port=70000), ['option "port"', "less than or equal to 65535", "70000"]),
-    "missing option": (lambda: Deployment(**_any()), ['option "provider" is missing (Name of the provider instance.)']),
+    "missing option": (
+        lambda: Deployment(**_any()),
+        ['option "provider" is missing (Name of the provider instance.); for example provider="ollama"'],
+    ),
+    "two missing options, each with its example": (
+        lambda: HubModel(**_any(revision="main", files=5)),
+        ['option "repository" is missing', 'for example repository="Qwen/', 'AWQ", files=["*.safetensors", "*.json"]'],
+    ),
     "something else than a group": (
         lambda: native(model=None),
-        ['"model": give a UrlFile or HubFile or LocalFile, not None'],
+        ['"model": give a UrlFile or HubFile or LocalFile, not None (NoneType); for example model=HubFile('],
     ),
     "a secret that nobody has yet": (
         lambda: Verification(**_any(webhook=GeneratedSecret())),

@@ -74,7 +74,7 @@ def test_the_page_of_options_lists_it_with_its_groups() -> None:
     assert ROOM in rooms()
     assert "## Further services\n\n### `StatusPage`\n\nA page of status on loopback." in text
     assert "### `Look`" in text
-    assert "StatusPage" not in options_reference([room for room in rooms() if room is not ROOM])
+    assert "### `StatusPage`" not in options_reference([room for room in rooms() if room is not ROOM])
 
 
 def test_its_name_and_port_collide_with_those_of_others() -> None:

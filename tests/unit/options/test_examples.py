@@ -1,0 +1,63 @@
+"""Each option has an example that works as it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from roles.llama_cpp import LlamaCppPython
+from roles.options import Options
+from roles.options.base import example
+from tests.option_groups import GROUPS, public_names
+
+_GGUF = f'LocalFile(path="model.gguf", sha256="{"0" * 64}")'
+_BESIDE = {
+    "LlamaCppBuild.cuda_architectures": 'backend="cuda"',
+    "LlamaCppBuild.hip_targets": 'backend="hip"',
+    "LlamaCppPython.cache_type_v": "flash_attention=True",
+    "LlamaCppPython.mmproj": 'chat_format="mtmd"',
+    "LlamaServer.draft_gpu_layers": f"draft_model={_GGUF}",
+    "LlamaServer.draft_max": f"draft_model={_GGUF}",
+    "LlamaServer.draft_min": f"draft_model={_GGUF}",
+    "OllamaModel.parameters": f"gguf={_GGUF}",
+    "OllamaModel.system": f"gguf={_GGUF}",
+    "OllamaModel.template": f"gguf={_GGUF}",
+    "OllamaRelease.rocm_sha256": "rocm=True",
+    "PythonServerModel.cache_type_v": "flash_attention=True",
+    "PythonServerModel.mmproj": 'chat_format="mtmd"',
+}
+"""Option → another one that it only works with."""
+
+_OPTIONS = [(group, option) for group in GROUPS for option in group.model_fields]
+
+
+def _written(text: str) -> dict[str, Any]:
+    """The options that a text gives, as it stands in an inventory."""
+    given = eval(f"dict({text})", {"__builtins__": {}, "dict": dict, **public_names()})
+    assert isinstance(given, dict)
+    return given
+
+
+def _needed(group: type[Options], option: str = "") -> dict[str, Any]:
+    """The examples of the other options that one cannot do without; of all of them, if none is named."""
+    needed = [name for name, field in group.model_fields.items() if field.is_required()]
+    if group is LlamaCppPython and option != "models":
+        needed += ["model", "served_name"]
+    beside = _written(_BESIDE.get(f"{group.__name__}.{option}", ""))
+    return {name: _written(example(group.model_fields[name]))[name] for name in needed} | beside
+
+
+@pytest.mark.parametrize(("group", "option"), _OPTIONS, ids=lambda part: getattr(part, "__name__", part))
+def test_each_option_has_an_example_that_works(group: type[Options], option: str) -> None:
+    field = group.model_fields[option]
+    assert len(field.examples or ()) == 1, f"give {group.__name__}.{option} one example: Field(examples=['{option}=…'])"
+    given = _written(example(field))
+    assert list(given) == [option]
+    assert given[option] != field.get_default(call_default_factory=True), "shows no more than the default"
+    group(**_needed(group, option) | given)
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)
+def test_the_examples_of_the_required_options_make_a_group(group: type[Options]) -> None:
+    group(**_needed(group))
