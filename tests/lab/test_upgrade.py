@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -88,10 +89,10 @@ def test_a_host_whose_backends_were_open_is_taken_over(new_host: NewHost, tmp_pa
 
 
 @pytest.mark.soak_only
-def test_a_host_of_the_version_before_the_contract_is_taken_over_and_nothing_restarts(
+def test_a_host_of_the_version_before_the_contract_is_taken_over_by_one_restart_of_each_unit(
     new_host: NewHost, tmp_path: Path
 ) -> None:
-    """All that is new there are the verifier and the form of its manifest."""
+    """A unit's digest covers its comments no longer, so each is another. Beside that only the verifier is new there."""
     host = deployed_by(FLAT, new_host("flat", prepared=True), tmp_path)
     before, pids = active(host), main_pids(host, SERVERS)
     assert not {"", "0"} & set(pids.values())
@@ -99,7 +100,6 @@ def test_a_host_of_the_version_before_the_contract_is_taken_over_and_nothing_res
     run = deploy(host, "verify.py")
     assert run.status == 0, run.output  # the verifier of the version before, read by this one
     run = deploy(host).must_pass()
-    assert main_pids(host, SERVERS) == pids
-    assert "restarting" not in run.output
+    restarted = ", ".join(re.findall(r"restarting (.*)", run.output)).split(", ")
+    assert sorted(restarted) == sorted(f"{unit}.service" for unit in SERVERS)
     goes_back_and_forward(host, before)
-    assert main_pids(host, SERVERS) == pids
