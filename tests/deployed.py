@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from roles.verify.context import VerificationContext
-from roles.verify.generation import Generation
+from roles.verify.generation import Deployment, Generation, Probe, Route
 
 
 def deployed(folder: Path, **options: Any) -> Generation:
@@ -20,3 +20,18 @@ def deployed(folder: Path, **options: Any) -> Generation:
 def context(generation: Generation, client: httpx.AsyncClient, **options: Any) -> VerificationContext:
     """What a run on it asks with; its units' runtime folders lie in its folder."""
     return VerificationContext(generation, client, **{"runtime": generation.folder, **options})
+
+
+def route(name: str, deployments: tuple[Deployment, ...], probe: Probe, **options: Any) -> Route:
+    """A chat route that promises nothing more and falls back to no other."""
+    plain: dict[str, Any] = {
+        "mode": "chat",
+        "aliases": (),
+        "tools": False,
+        "structured_outputs": False,
+        "balance": False,
+        "fallbacks": (),
+        "context_window_fallbacks": (),
+        "content_policy_fallbacks": (),
+    }
+    return Route(name=name, deployments=deployments, probe=probe, **{**plain, **options})

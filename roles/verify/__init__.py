@@ -5,7 +5,7 @@ generation: it checks what is deployed, not what was intended. The control machi
 """
 
 from roles.contract.verdict import Check, Verdict
-from roles.verify.generation import ConfigError, load_generation
+from roles.verify.loading import ConfigError, load_generation
 from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.run import verify
 from roles.verify.verdict.kept import VERDICTS

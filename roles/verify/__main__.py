@@ -15,7 +15,8 @@ from rich.console import Console
 
 from roles.contract.verdict import Verdict
 from roles.verify.first_answers import first_answers
-from roles.verify.generation import ConfigError, Generation, load_generation
+from roles.verify.generation import Generation
+from roles.verify.loading import ConfigError, load_generation
 from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.reports.prometheus import prometheus
 from roles.verify.run import verify

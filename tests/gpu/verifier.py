@@ -12,7 +12,7 @@ import httpx
 from roles.contract.verdict import Check
 from roles.verify.checks.cards import card_checks
 from roles.verify.context import VerificationContext
-from roles.verify.generation import load_generation
+from roles.verify.loading import load_generation
 from tests.gpu.steps import StepError
 
 DRIVER = "host/driver"

@@ -12,7 +12,8 @@ from roles.options import OptionsError, Service
 from roles.plan import PlatformKey, ServerUnit, planners, register, resolve, rooms
 from roles.rooms import plan_of
 from roles.verify.checks.units import Readiness, Settled, unit_checks
-from roles.verify.generation import Beside, Generation, load_generation
+from roles.verify.generation import Beside, Generation
+from roles.verify.loading import load_generation
 from roles.verify.verdict.claim import CannotCheck
 from tests.golden.options_reference import options_reference
 from tests.stacks import native, small_stack

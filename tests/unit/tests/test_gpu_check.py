@@ -14,7 +14,7 @@ import pytest
 
 from roles.contract.recipes import SourceBuildRecipe
 from roles.host.programs.gpu.cards import Facts
-from roles.verify.generation import load_generation
+from roles.verify.loading import load_generation
 from tests.gpu import packing
 from tests.gpu.driver_tool import asked, differences, mask, recorded
 from tests.gpu.packing import PackError, make_environment, open_pack, unpack_python

@@ -15,10 +15,11 @@ import pytest
 
 from roles.contract.verdict import Check
 from roles.verify.doctor import SIGNS, explained
-from roles.verify.generation import Deployment, Generation, Probe, Provider, Route, Service
+from roles.verify.generation import Deployment, Generation, Probe, Provider, Service
 from roles.verify.probe.api import Reply
 from roles.verify.verdict.claim import CheckFailed
 from roles.verify.verdict.codes import MEANINGS, Code
+from tests.deployed import route
 from tests.gpu_program import write_gpu_program
 from tests.labhost.paths import REPOSITORY
 
@@ -32,7 +33,7 @@ GENERATION = Generation(
     gateway=None,
     providers=(Provider("n", SERVICE, ()),),
     routes=(
-        Route("n", ("alias",), "chat", (Deployment("n@n", "http://127.0.0.1:8080/v1", "n"),), Probe("?", None, 8, 1)),
+        route("n", (Deployment("n@n", "http://127.0.0.1:8080/v1", "n"),), Probe("?", None, 8, 1), aliases=("alias",)),
     ),
     disks=(Path("/opt/ai-backend"), Path("/var/lib/ai-backend")),
 )

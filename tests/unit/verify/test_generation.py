@@ -10,8 +10,9 @@ import yaml
 
 from roles.contract.environment_file import parse_environment, parse_environment_block
 from roles.verify import ConfigError, load_generation
-from roles.verify.generation import CardWeights, Deployment, Gateway, Probe, Route, Service
+from roles.verify.generation import CardWeights, Deployment, Gateway, Probe, Service
 from roles.verify.verdict.claim import CannotCheck
+from tests.deployed import route
 
 PROVIDERS = """
 scope: user
@@ -110,16 +111,15 @@ def test_a_generation_is_read_as_it_lies_there(config: Path) -> None:
         unit_file=config.resolve() / "units/vllm@qwen-coder.service",
     )
     assert generation.routes == (
-        Route(
-            name="qwen-coder-vllm",
-            aliases=("gpt-4o",),
-            mode="chat",
-            deployments=(
+        route(
+            "qwen-coder-vllm",
+            (
                 Deployment(
                     "qwen-coder-vllm@qwen-coder", "http://127.0.0.1:8001/v1", "qwen-coder", model="qwen-coder-vllm"
                 ),
             ),
-            probe=Probe("Who are you?", None, 64, 120),
+            Probe("Who are you?", None, 64, 120),
+            aliases=("gpt-4o",),
             tools=True,
             content_policy_fallbacks=("other",),
         ),

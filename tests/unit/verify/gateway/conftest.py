@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from roles.verify.generation import Deployment, Gateway, Generation, Mode, Probe, Route, Service
+from tests.deployed import route
 from tests.gateway_double import BASE, DIGEST, GENERATION, KEY, PID, UNIT, Double, Verified
 
 
@@ -49,7 +50,8 @@ def generation(double: Double, tmp_path: Path) -> Generation:
 def _route(name: str, mode: Mode, *aliases: str) -> Route:
     # With a slash at its end: LiteLLM and the inventory may spell an address either way.
     deployment = Deployment(f"{name}@backend", f"{BASE}/", "backend")
-    return Route(name, aliases, mode, (deployment,), Probe("Who are you?", None, 64, timeout=10.0))
+    probe = Probe("Who are you?", None, 64, timeout=10.0)
+    return route(name, (deployment,), probe, mode=mode, aliases=aliases)
 
 
 @pytest.fixture

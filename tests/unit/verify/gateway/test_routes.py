@@ -14,6 +14,7 @@ import pytest
 from roles.verify.checks.cooldown import outlast_cooldown
 from roles.verify.generation import Deployment, Generation, Probe, Route
 from roles.verify.verdict.claim import CoolingDown
+from tests.deployed import route
 from tests.gateway_double import BASE, CHATS, KEY, NAMES, OVER_LIMIT, STREAMS, Double, Verified
 
 
@@ -191,12 +192,11 @@ def test_a_promise_that_is_not_kept_is_told(
     assert seen in found[f"route/qwen/{kind}"]
 
 
-RERANKER = Route(
-    name="order",
-    aliases=(),
+RERANKER = route(
+    "order",
+    (Deployment("order@backend", BASE, "backend"),),
+    Probe("Which?", "best", 64, timeout=10.0, documents=("the worst", "the BEST")),
     mode="rerank",
-    deployments=(Deployment("order@backend", BASE, "backend"),),
-    probe=Probe("Which?", "best", 64, timeout=10.0, documents=("the worst", "the BEST")),
 )
 
 

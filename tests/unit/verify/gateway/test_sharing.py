@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from roles.verify.generation import Deployment, Probe, Route
+from tests.deployed import route
 from tests.gateway_double import BASE, OVER_LIMIT, Double, Manner, Verified
 
 
@@ -20,7 +21,7 @@ def shared(*weights: float, timeout: float = 10.0, **options: Any) -> Route:
         for name, weight in zip(names, weights, strict=False)
     )
     probe = Probe("Who are you?", "model", 64, timeout=timeout)
-    return Route("shared", (), "chat", deployments, probe, **{"balance": True, **options})
+    return route("shared", deployments, probe, **{"balance": True, **options})
 
 
 def test_each_of_several_deployments_is_asked_alone_and_gets_its_share(verified: Verified, double: Double) -> None:
