@@ -19,6 +19,9 @@ ACTIVATION = "activation.json"
 PACKAGES_FILE = "packages.yaml"
 """Path, below the generation, of the list of the Debian packages that it needs."""
 
+VERIFIER_START = "roles/verify/start.py"
+"""Path, below the install of the verifier's sources, of the file that starts it."""
+
 INSTALL_MARK = ".install.json"
 """Written last into an install: a folder without it is the remains of a run that died, and is made anew."""
 

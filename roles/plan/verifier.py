@@ -11,6 +11,7 @@ from dataclasses import replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from roles.contract.generation import VERIFIER_START
 from roles.contract.recipes import FilesRecipe
 from roles.plan.layout import Layout
 from roles.plan.model import MEGABYTE, Install
@@ -58,7 +59,7 @@ def _sources(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
 
 def verifier_arguments(layout: Layout) -> list[str]:
     """The program and its first arguments, for callers that already have a clean environment."""
-    python, start = f"{layout.install(ENVIRONMENT)}/bin/python", f"{layout.install(SOURCES)}/roles/verify/start.py"
+    python, start = f"{layout.install(ENVIRONMENT)}/bin/python", f"{layout.install(SOURCES)}/{VERIFIER_START}"
     return [python, "-I", "-S", "-B", start, "--config", layout.config]
 
 

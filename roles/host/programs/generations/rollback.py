@@ -45,7 +45,7 @@ def _require_a_verifier(request: GoBack) -> None:
     except HostError as error:
         raise HostError(
             f"generation {request.failed} was not verified: {request.reason}\n"
-            f"It stays active, as generation {target.name}, to which the host would go back, cannot be verified here "
+            f"It stays active, as generation {target.name}, to which the host would roll back, cannot be verified here "
             f"either: {error}\nFix what is named above and run again"
         ) from None
 

@@ -13,6 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from roles.contract.generation import VERIFIER_START
 from roles.contract.requests import StageGateway
 from roles.host.programs.console import HostError, Progress, say, seconds
 from roles.host.programs.generations.activate import await_ready
@@ -51,7 +52,7 @@ def main(request: StageGateway) -> None:
 
 def _questioned(manager: Manager, request: StageGateway, folder: Path, url: str) -> str | None:
     """None if the generation's own verifier passes the gateway; otherwise what it found."""
-    start = f"{folder}/install/{request.verifier}/roles/verify/start.py"
+    start = f"{folder}/install/{request.verifier}/{VERIFIER_START}"
     command = [f"{folder}/install/{request.environment}/bin/python", "-I", "-S", "-B", start]
     done = subprocess.run(
         [*command, "--config", str(folder), "--json", "--staged", url, "--stale", *request.stale],
