@@ -73,7 +73,11 @@ def test_the_newest_deploy_comes_first_and_going_back_makes_nothing_newer() -> N
     assert [each.held for each in found.generations] == [True, True, False]
 
 
-@pytest.mark.parametrize("minutes", [(1, 2, 3), (59, 2, 3), (1, 59, 3), (3, 2, 1), (7, 7, 7)])
+@pytest.mark.parametrize(
+    "minutes",
+    [(1, 2, 3), (59, 2, 3), (1, 59, 3), (3, 2, 1), (7, 7, 7)],
+    ids=["right", "the first ahead", "the second ahead", "backwards", "always the same"],
+)
 def test_no_clock_turns_the_order_of_deploys_round(minutes: tuple[int, int, int]) -> None:
     """Ahead once, behind once, or always the same."""
     found = history(

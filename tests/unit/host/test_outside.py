@@ -64,13 +64,13 @@ def found(state: str, *, closed: bool, addresses: tuple[str, ...] = ("198.18.0.9
 @pytest.mark.parametrize(
     ("state", "closed", "ok", "seen"),
     [
-        ("refused", True, True, "refused"),
-        ("silent", True, True, "no answer within 1 s"),
-        ("No route to host", True, True, "No route to host"),
-        ("open", True, False, "takes connections"),
-        ("open", False, True, "takes connections"),
-        ("silent", False, True, "no answer within 1 s: a firewall is before it"),
-        ("refused", False, True, "refused: a firewall is before it"),
+        pytest.param("refused", True, True, "refused", id="closed and refused"),
+        pytest.param("silent", True, True, "no answer within 1 s", id="closed and silent"),
+        pytest.param("No route to host", True, True, "No route to host", id="closed and without a route"),
+        pytest.param("open", True, False, "takes connections", id="closed and open"),
+        pytest.param("open", False, True, "takes connections", id="open"),
+        pytest.param("silent", False, True, "no answer within 1 s: a firewall is before it", id="open and silent"),
+        pytest.param("refused", False, True, "refused: a firewall is before it", id="open and refused"),
     ],
 )
 def test_a_closed_port_that_takes_connections_is_red(state: str, closed: bool, ok: bool, seen: str) -> None:

@@ -184,9 +184,9 @@ def test_a_key_is_in_the_environment_file_alone() -> None:
 @pytest.mark.parametrize(
     ("provider", "unit", "variable"),
     [
-        (native(), "llama-server@native", "LLAMA_API_KEY"),
-        (python(), "llama-cpp-python@python", "API_KEY"),
-        (vllm(name="qwen-coder"), "vllm@qwen-coder", "VLLM_API_KEY"),
+        pytest.param(native(), "llama-server@native", "LLAMA_API_KEY", id="native"),
+        pytest.param(python(), "llama-cpp-python@python", "API_KEY", id="python"),
+        pytest.param(vllm(name="qwen-coder"), "vllm@qwen-coder", "VLLM_API_KEY", id="vllm"),
     ],
 )
 def test_a_backend_asks_for_a_key_that_the_host_makes_unless_one_is_given(
@@ -210,8 +210,8 @@ def test_a_backend_asks_for_a_key_that_the_host_makes_unless_one_is_given(
 @pytest.mark.parametrize(
     ("backend", "cards", "others", "expected"),
     [
-        ("cuda", "86;89", "90", {"GGML_CUDA": "ON", "CMAKE_CUDA_ARCHITECTURES": "86;89"}),
-        ("hip", "gfx1100", "gfx90a", {"GGML_HIP": "ON", "GPU_TARGETS": "gfx1100"}),
+        pytest.param("cuda", "86;89", "90", {"GGML_CUDA": "ON", "CMAKE_CUDA_ARCHITECTURES": "86;89"}, id="cuda"),
+        pytest.param("hip", "gfx1100", "gfx90a", {"GGML_HIP": "ON", "GPU_TARGETS": "gfx1100"}, id="hip"),
     ],
 )
 def test_a_build_is_for_the_hosts_cards_and_made_anew_for_others(
@@ -304,10 +304,16 @@ def test_a_build_for_amd_cards_implies_those() -> None:
 @pytest.mark.parametrize(
     ("options", "devices"),
     [
-        ({"build": CUDA_BUILD}, "CUDA0"),
-        ({"build": CUDA_BUILD, "gpus": Gpus(uuids=[CARD, f"{CARD}1"])}, "CUDA0,CUDA1"),
-        ({"build": build_for("hip")}, "ROCm0"),
-        ({"build": build_for("vulkan"), "gpus": Gpus(vendor="amd"), "device": ["Vulkan1"]}, "Vulkan1"),
+        pytest.param({"build": CUDA_BUILD}, "CUDA0", id="cuda"),
+        pytest.param(
+            {"build": CUDA_BUILD, "gpus": Gpus(uuids=[CARD, f"{CARD}1"])}, "CUDA0,CUDA1", id="cuda, two cards"
+        ),
+        pytest.param({"build": build_for("hip")}, "ROCm0", id="hip"),
+        pytest.param(
+            {"build": build_for("vulkan"), "gpus": Gpus(vendor="amd"), "device": ["Vulkan1"]},
+            "Vulkan1",
+            id="vulkan, named",
+        ),
     ],
 )
 def test_a_server_does_not_start_without_the_cards_it_is_to_see(options: dict[str, Any], devices: str) -> None:
@@ -357,18 +363,18 @@ def test_the_verifier_is_told_what_must_be_on_the_cards(case: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["-ngl", "20"],
-        ["--n-gpu-layers=20"],
-        ["--override-tensor", "exps=CPU"],
-        ["--cpu-moe"],
-        ["--device", "none"],
-        ["--fit", "off"],
-        ["--rpc", "198.18.0.1:50052"],
-        ["--sleep-idle-seconds", "60"],
+        "-ngl 20",
+        "--n-gpu-layers=20",
+        "--override-tensor exps=CPU",
+        "--cpu-moe",
+        "--device none",
+        "--fit off",
+        "--rpc 198.18.0.1:50052",
+        "--sleep-idle-seconds 60",
     ],
 )
-def test_what_further_arguments_may_have_moved_is_not_asked_for(arguments: list[str]) -> None:
-    assert weights_of(native(build=CUDA_BUILD, extra_arguments=arguments)) == []
+def test_what_further_arguments_may_have_moved_is_not_asked_for(arguments: str) -> None:
+    assert weights_of(native(build=CUDA_BUILD, extra_arguments=arguments.split())) == []
 
 
 def test_a_cpu_server_is_not_asked_for_cards() -> None:
@@ -441,10 +447,10 @@ def test_a_build_for_cards_keeps_all_layers_there_unless_told_otherwise() -> Non
 @pytest.mark.parametrize(
     ("layers", "weights"),
     [
-        (None, [wanted(if_free=False)]),
-        (-1, [wanted(if_free=False)]),
-        (20, [wanted(20, if_free=False)]),
-        (0, []),
+        pytest.param(None, [wanted(if_free=False)], id="not said"),
+        pytest.param(-1, [wanted(if_free=False)], id="all"),
+        pytest.param(20, [wanted(20, if_free=False)], id="20"),
+        pytest.param(0, [], id="none"),
     ],
 )
 def test_the_python_server_must_have_its_layers_on_the_cards(layers: int | None, weights: list[Json]) -> None:

@@ -109,13 +109,13 @@ def test_a_step_that_never_ends_delays_an_alarm_for_a_while_only(
 @pytest.mark.parametrize(
     ("before", "now", "changed"),
     [
-        ([], GOOD, False),
-        ([], BAD, True),
-        ([GOOD], GOOD, False),
-        ([GOOD], BAD, True),
-        ([BAD], BAD, False),
-        ([BAD], GOOD, True),
-        ([BAD, GOOD], GOOD, False),
+        pytest.param([], GOOD, False, id="first, good"),
+        pytest.param([], BAD, True, id="first, bad"),
+        pytest.param([GOOD], GOOD, False, id="still good"),
+        pytest.param([GOOD], BAD, True, id="turned bad"),
+        pytest.param([BAD], BAD, False, id="still bad"),
+        pytest.param([BAD], GOOD, True, id="turned good"),
+        pytest.param([BAD, GOOD], GOOD, False, id="still good after bad"),
     ],
 )
 def test_only_a_change_is_told_and_a_host_that_nobody_knows_is_to_hold(
@@ -219,7 +219,7 @@ def test_in_user_scope_it_has_no_frame_that_needs_root() -> None:
     assert "StateDirectory" not in unit.text
 
 
-@pytest.mark.parametrize("options", [{"every": 5}, {"textfile": "metrics.txt"}, {"webhook": "http://x/"}])
-def test_what_can_not_be_is_refused(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("option", "value"), [("every", 5), ("textfile", "metrics.txt"), ("webhook", "http://x/")])
+def test_what_can_not_be_is_refused(option: str, value: Any) -> None:
     with pytest.raises(OptionsError):
-        Verification(**options)
+        Verification(**{option: value})

@@ -200,14 +200,14 @@ def test_a_run_that_is_there_is_not_gone(mine: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("changes", "gone"),
     [
-        ({"who": "somebody@else"}, False),
-        ({"machine": "another machine of that name", "machine_boot": "x"}, False),
-        ({"machine_boot": "an earlier boot of this one"}, True),
-        ({"started": "1"}, True),  # another process has the number now
-        ({"pid": "999999999"}, True),
-        ({"pid": "9" * 40}, True),
-        ({"pid": "not a number"}, True),
-        ({"pid": ""}, True),
+        pytest.param({"who": "somebody@else"}, False, id="another user"),
+        pytest.param({"machine": "another machine of that name", "machine_boot": "x"}, False, id="another machine"),
+        pytest.param({"machine_boot": "an earlier boot of this one"}, True, id="an earlier boot"),
+        pytest.param({"started": "1"}, True, id="another process has the number now"),
+        pytest.param({"pid": "999999999"}, True, id="no such process"),
+        pytest.param({"pid": "9" * 40}, True, id="a number too large"),
+        pytest.param({"pid": "not a number"}, True, id="not a number"),
+        pytest.param({"pid": ""}, True, id="no number"),
     ],
 )
 def test_who_is_gone_is_told_by_machine_boot_and_start(
