@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -23,6 +21,7 @@ from roles.verify.probe.sockets import Holder, Listener, listeners
 from roles.verify.probe.systemd import UnitState, parse_show, read_unit_states
 from roles.verify.verdict.claim import CannotCheck
 from tests.deployed import context, deployed
+from tests.labhost.http_server import QuietHandler, ThreadedServer
 
 RECORDED = """\
 MainPID=612
@@ -120,25 +119,15 @@ def serving(statuses: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
     """A server that answers with one status after the other, then the last for ever."""
     given: list[int] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             given.append(statuses[min(len(given), len(statuses) - 1)])
             self.send_response(given[-1])
             self.end_headers()
             self.wfile.write(b"Loading model")
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/health", given
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with ThreadedServer("127.0.0.1", Handler) as server:
+        yield f"{server.url}/health", given
 
 
 def settled(url: str, state: UnitState, start_timeout: float) -> Settled:
