@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import subprocess
-import sys
 from typing import Any, cast
 
 import pytest
@@ -13,12 +11,12 @@ from pyinfra.api import Host
 
 from roles.contract.requests import Reach
 from roles.host import outside
-from roles.host.program import _BOOTSTRAP, payload
 from roles.host.programs import reach
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaServer
 from roles.options import Deployment, PythonSdist, Route, Stack, UrlFile
 from roles.rooms import plan_of
+from tests.requests import run_program
 
 
 def test_open_closed_and_silent_ports_are_told_apart() -> None:
@@ -32,13 +30,8 @@ def test_open_closed_and_silent_ports_are_told_apart() -> None:
         closed.close()
         assert reach.reach(addresses) == ["open", "silent", "refused"]
         # The same as a program, as another host runs it.
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", _BOOTSTRAP],
-            input=payload(Reach(addresses=tuple(addresses))),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = run_program(Reach(addresses=tuple(addresses)))
+        assert done.returncode == 0, done.stderr
         assert outside.ReachedFrom().process(done.stdout.splitlines()).results == ("open", "silent", "refused")
     assert reach.reach([]) == []
 

@@ -27,12 +27,11 @@ from roles.contract.requests import (
     WriteGeneration,
 )
 from roles.host import holder
-from roles.host.program import _BOOTSTRAP, payload
 from roles.host.programs import deploy_lock as lock
 from roles.host.programs.console import HostError
 from roles.host.programs.deploy_lock import HOLDER, holder_of
 from tests.labhost.paths import REPOSITORY
-from tests.requests import make_install
+from tests.requests import make_install, run_program
 
 
 def _holder(name: str) -> dict[str, str]:
@@ -140,14 +139,7 @@ def step(request: Request, lock_id: str | None = None, limit: int | None = None)
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    return subprocess.run(
-        [sys.executable, "-I", "-c", _BOOTSTRAP],
-        input=payload(request, lock_id),
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=limited,
-    )
+    return run_program(request, lock_id, preexec_fn=limited)
 
 
 @pytest.mark.parametrize("limit", [0, 1, 100])
