@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from roles.verify import Verdict, verify
 from roles.verify.checks.gateway import WRONG_KEY
 from roles.verify.generation import Generation, Scope
 from roles.verify.probe.systemd import UnitState
+from tests.labhost.http_server import QuietHandler, ThreadedServer
 
 KEY = "sk-0123456789abcdef"
 UNIT = "litellm.service"
@@ -60,7 +60,7 @@ class Manner:
     then: Manner | None = None
 
 
-class Double(ThreadingHTTPServer):
+class Double(ThreadedServer):
     """A gateway whose manners a test can spoil.
 
     Attributes:
@@ -76,7 +76,7 @@ class Double(ThreadingHTTPServer):
     """The default of 5 makes the kernel drop connections of a client that asks everything at once."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__("127.0.0.1", _Handler)
         self.manners: dict[str, Manner] = {}
         self.names: Sequence[str] = NAMES
         self.refusals: dict[str | None, int] = {None: 401, WRONG_KEY: 400}
@@ -90,11 +90,8 @@ class Double(ThreadingHTTPServer):
             self.manners[name] = Manner(**manner)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     server: Double
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
 
     def do_GET(self) -> None:
         if self.path == "/ready":

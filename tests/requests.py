@@ -1,12 +1,15 @@
-"""Requests to host programs, with what most tests do not care about filled in."""
+"""Requests to host programs: with what most tests do not care about filled in, and run as on a host."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from roles.contract.recipes import Recipe
-from roles.contract.requests import MakeInstall, UvTool
+from roles.contract.requests import MakeInstall, Request, UvTool
+from roles.host.program import _BOOTSTRAP, payload
 
 
 def make_install(folder: Path, recipe: Recipe, title: str, **more: Any) -> MakeInstall:
@@ -23,3 +26,10 @@ def make_install(folder: Path, recipe: Recipe, title: str, **more: Any) -> MakeI
             **given,
         }
     )
+
+
+def run_program(request: Request, lock_id: str | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, from the sources on its standard input; `options` are those of `subprocess.run`."""
+    command = [sys.executable, "-I", "-c", _BOOTSTRAP]
+    sent = payload(request, lock_id)
+    return subprocess.run(command, input=sent, capture_output=True, text=True, check=False, **options)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from roles.lint import lint
 from roles.litellm.plan import VERSION
+from tests.golden.conftest import Golden
 from tests.golden.lint_reference import lint_reference
 from tests.inventories import INVENTORY
 
@@ -15,10 +14,8 @@ _PAGE = INVENTORY.parent / "docs" / "lint.md"
 _CONFIG = Path(__file__).parent / "gpu-box" / "litellm-unified.yaml"
 
 
-def test_the_lint_page_is_what_the_rules_say(pytestconfig: pytest.Config) -> None:
-    if pytestconfig.getoption("--write-golden"):
-        _PAGE.write_text(lint_reference())
-    assert _PAGE.read_text() == lint_reference(), "run `make golden` and read the diff"
+def test_the_lint_page_is_what_the_rules_say(golden: Golden) -> None:
+    golden(_PAGE, lint_reference())
 
 
 def test_the_reference_stack_has_no_errors() -> None:

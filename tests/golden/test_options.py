@@ -6,6 +6,7 @@ import pytest
 
 from roles.options import Options, OptionsError
 from roles.plan import rooms
+from tests.golden.conftest import Golden
 from tests.golden.options_reference import options_reference, sections
 from tests.inventories import INVENTORY
 
@@ -16,10 +17,8 @@ PROJECT = [room for room in rooms() if (ROOMS / room.name).is_dir()]
 _GROUPS = [group for groups in sections(PROJECT).values() for group in groups]
 
 
-def test_the_options_page_is_what_the_options_say(pytestconfig: pytest.Config) -> None:
-    if pytestconfig.getoption("--write-golden"):
-        _PAGE.write_text(options_reference(PROJECT))
-    assert _PAGE.read_text() == options_reference(PROJECT), "run `make golden` and read the diff"
+def test_the_options_page_is_what_the_options_say(golden: Golden) -> None:
+    golden(_PAGE, options_reference(PROJECT))
 
 
 @pytest.mark.parametrize("group", _GROUPS, ids=lambda group: group.__name__)

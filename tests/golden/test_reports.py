@@ -6,18 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from roles.verify import FORMS, Verdict
+from roles.verify import FORMS
+from tests.golden.conftest import Golden
 from tests.verdicts import BAD, GOOD, earlier_runs
 
 _EXPECTED = Path(__file__).parent / "reports"
+_VERDICTS = {"good": GOOD, "bad": BAD}
 
 
 @pytest.mark.parametrize("form", ["markdown", "junit", "prometheus"])
-@pytest.mark.parametrize(("name", "verdict"), [("good", GOOD), ("bad", BAD)])
-def test_a_report_is_as_it_was_read_last(pytestconfig: pytest.Config, form: str, name: str, verdict: Verdict) -> None:
-    text = FORMS[form].write(verdict, earlier_runs(1))
-    path = _EXPECTED / name / FORMS[form].file
-    if pytestconfig.getoption("--write-golden"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    assert text == path.read_text(), f"{path} differs; if it should, run `make golden` and read the diff"
+@pytest.mark.parametrize("name", _VERDICTS)
+def test_a_report_is_as_it_was_read_last(golden: Golden, form: str, name: str) -> None:
+    golden(_EXPECTED / name / FORMS[form].file, FORMS[form].write(_VERDICTS[name], earlier_runs(1)))

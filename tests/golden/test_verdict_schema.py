@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
+from tests.golden.conftest import Golden
 from tests.golden.verdict_schema import verdict_schema
 from tests.inventories import INVENTORY
 
 _FILE = INVENTORY.parent / "docs" / "verdict.schema.json"
 
 
-def test_the_published_schema_is_what_the_types_say(pytestconfig: pytest.Config) -> None:
-    if pytestconfig.getoption("--write-golden"):
-        _FILE.write_text(verdict_schema())
-    assert _FILE.read_text() == verdict_schema(), "run `make golden` and read the diff"
+def test_the_published_schema_is_what_the_types_say(golden: Golden) -> None:
+    golden(_FILE, verdict_schema())

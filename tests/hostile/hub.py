@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Iterable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.hostile.names import COLLISIONS, NAMES
+from tests.labhost.http_server import QuietHandler, ThreadedServer
 
 CONTENT = b"planted by a Hub"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -21,48 +19,27 @@ Answer = Callable[[], Iterable[bytes]]
 """The bytes of one answer, its headers among them."""
 
 
-class HostileServer:
+class HostileServer(ThreadedServer):
     """Sends the same bytes to whoever asks for a path, while its `with` block runs. `asked`: the paths."""
 
     def __init__(self, address: str, answers: Mapping[str, Answer], otherwise: Answer | None = None) -> None:
+        super().__init__(address, _Handler)
         self.answers, self.otherwise = dict(answers), otherwise
         self.asked: list[str] = []
-        self._server = ThreadingHTTPServer((address, 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.hostile = self  # type: ignore[attr-defined]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        address, port = self._server.server_address[:2]
-        return f"http://{address!s}:{port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
+    server: HostileServer
+
     def do_GET(self) -> None:
-        hostile: HostileServer = self.server.hostile  # type: ignore[attr-defined]
-        hostile.asked.append(self.path)
-        answer = hostile.answers.get(self.path, hostile.otherwise) or (lambda: head(404, b""))
+        self.server.asked.append(self.path)
+        answer = self.server.answers.get(self.path, self.server.otherwise) or (lambda: head(404, b""))
         try:
             for piece in answer():
                 self.wfile.write(piece)
         except OSError:
             pass  # the other side has had enough
         self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 def head(status: int, body: bytes, **headers: str) -> list[bytes]:

@@ -39,7 +39,7 @@ COLLISIONS = {
     "by case": ("planted.txt", "Planted.txt"),
     "by the case of a folder": ("a/one.txt", "A/two.txt"),
     "by another spelling in Unicode": ("n\u00e9.txt", "ne\u0301.txt"),
-    "by ß and ss": ("straße.txt", "STRASSE.txt"),
+    "by sharp s and ss": ("straße.txt", "STRASSE.txt"),
     "a folder that is a file": ("a", "a/planted.txt"),
     "a file that is a folder": ("a/planted.txt", "a"),
 }

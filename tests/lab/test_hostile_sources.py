@@ -240,9 +240,9 @@ def test_a_program_that_is_tried_can_change_and_reach_nothing(host: LabHost, ser
 @pytest.mark.parametrize(
     ("made", "why"),
     [
-        ("mkfifo pipe", "pipe' is neither a file nor a folder nor a link"),
-        ("ln ../outside inside", "inside' has another name outside of what was made"),
-        ("mkdir -p $(seq -s / 300)", "more than 200 folders below each other"),
+        pytest.param("mkfifo pipe", "pipe' is neither a file nor a folder nor a link", id="a pipe"),
+        pytest.param("ln ../outside inside", "inside' has another name outside of what was made", id="a hard link out"),
+        pytest.param("mkdir -p $(seq -s / 300)", "more than 200 folders below each other", id="folders without end"),
     ],
 )
 def test_a_tree_that_holds_what_none_should_is_not_taken(host: LabHost, made: str, why: str) -> None:

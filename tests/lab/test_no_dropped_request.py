@@ -78,11 +78,10 @@ def test_another_installation_of_litellm_loses_and_cuts_no_request(host: LabHost
 
 
 @pytest.mark.parametrize(
-    ("what", "before", "options", "said"),
+    ("before", "options", "said"),
     [
-        ("too little time", (), {"start_timeout": 1}, "did not answer within its start_timeout of 1 s"),
-        (
-            "a route of a mode that its provider does not have",
+        pytest.param((), {"start_timeout": 1}, "did not answer within its start_timeout of 1 s", id="too little time"),
+        pytest.param(
             (
                 "from tests.lab import inventory",
                 "made = inventory.Route",
@@ -90,17 +89,18 @@ def test_another_installation_of_litellm_loses_and_cuts_no_request(host: LabHost
             ),
             {},
             "tiny-native@native answers: ",
+            id="a route of a mode that its provider does not have",
         ),
-        (
-            "a route that says something else",
+        pytest.param(
             ("from tests.lab import inventory", "inventory.Probe = lambda expects: Probe(expects='Nobody says this')"),
             {},
             'does not contain "Nobody says this"',
+            id="a route that says something else",
         ),
     ],
 )
 def test_a_gateway_that_does_not_do_what_it_should_is_not_switched_to(
-    host: LabHost, tmp_path: Path, what: str, before: tuple[str, ...], options: dict[str, object], said: str
+    host: LabHost, tmp_path: Path, before: tuple[str, ...], options: dict[str, object], said: str
 ) -> None:
     deploy(host, inventory=stack(tmp_path, instances=2)).must_pass()
     state = "readlink /etc/ai-backend; ls /run/systemd/system"

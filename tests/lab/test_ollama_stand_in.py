@@ -277,12 +277,18 @@ def test_an_answer_breaks_off_when_the_server_ends(stand_in: StandIn, ggufs: dic
 @pytest.mark.parametrize(
     ("path", "request_", "last"),
     [
-        (
+        pytest.param(
             "/api/chat",
             {},
             {"error": "an error was encountered while running the model: unexpected EOF"},
+            id="told by Ollama's own stream",
         ),
-        ("/v1/chat/completions", {"stream": True}, {"delta": {"content": ""}, "finish_reason": None}),
+        pytest.param(
+            "/v1/chat/completions",
+            {"stream": True},
+            {"delta": {"content": ""}, "finish_reason": None},
+            id="hidden by the one of /v1",
+        ),
     ],
 )
 def test_a_crash_of_the_child_is_told_or_hidden(

@@ -107,21 +107,20 @@ def host(new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> 
     return host
 
 
-ROTATIONS: list[tuple[str, str, int, str, str | None]] = [
-    ("another variable", "variable", 2, FIRST, AWKWARD),
-    ("from a variable to a file", "file", 2, AWKWARD, SECOND),
-    ("from a file to the host's own, with one instance less", "host", 1, SECOND, None),
-    ("from the host's own to a variable", "variable", 1, "", THIRD),
-    ("another variable, with one instance more", "variable", 2, THIRD, FOURTH),
-]
+ROTATIONS: dict[str, tuple[str, int, str, str | None]] = {
+    "another variable": ("variable", 2, FIRST, AWKWARD),
+    "from a variable to a file": ("file", 2, AWKWARD, SECOND),
+    "from a file to the host's own, with one instance less": ("host", 1, SECOND, None),
+    "from the host's own to a variable": ("variable", 1, "", THIRD),
+    "another variable, with one instance more": ("variable", 2, THIRD, FOURTH),
+}
 
 
-@pytest.mark.parametrize(("what", "source", "instances", "before", "after"), ROTATIONS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("source", "instances", "before", "after"), ROTATIONS.values(), ids=ROTATIONS)
 def test_the_clients_key_changes_and_no_request_with_a_valid_one_fails(
     host: LabHost,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    what: str,
     source: str,
     instances: int,
     before: str,

@@ -5,18 +5,13 @@ It runs in threads of the test's own process, on a port of its own, and notes wh
 
 from __future__ import annotations
 
-import re
 import socket
-import threading
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-_RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
-_CHUNK = 1 << 16
+from tests.labhost.http_server import CHUNK, QuietHandler, ThreadedServer, asked_part, pieces
 
 
 @dataclass
@@ -52,52 +47,25 @@ class Served:
     sent: int = 0
 
 
-class FaultyMirror:
+class FaultyMirror(ThreadedServer):
     """Serves ``folder`` on ``address`` while its ``with`` block runs. ``faults`` may be changed at any time."""
 
     def __init__(self, folder: Path, address: str, faults: Faults | None = None) -> None:
+        super().__init__(address, _Handler)
         self.folder = folder
         self.faults = faults or Faults()
         self.served: list[Served] = []
-        self.closing = threading.Event()
-        self._server = _Server(address, self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        address, port = self._server.server_address[:2]
-        return f"http://{address!s}:{port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, client = super().get_request()
         # What was written and not read stays small, so that `Served.sent` is what the client was sent.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHUNK)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CHUNK)
         return connection, client
 
-    def __init__(self, address: str, mirror: FaultyMirror) -> None:
-        super().__init__((address, 0), _Handler)
-        self.mirror = mirror
 
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: FaultyMirror
 
     def do_GET(self) -> None:
         self._serve(with_body=True)
@@ -105,11 +73,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._serve(with_body=False)
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: `FaultyMirror.served` is the log."""
-
     def _serve(self, *, with_body: bool) -> None:
-        mirror = self.server.mirror
+        mirror = self.server
         file = (mirror.folder / self.path.partition("?")[0].lstrip("/")).resolve()
         if mirror.faults.wants_token and self.headers.get("Authorization") != f"Bearer {mirror.faults.wants_token}":
             self.send_error(HTTPStatus.UNAUTHORIZED)
@@ -127,19 +92,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         size = file.stat().st_size
-        wanted = None if mirror.faults.ignore_range else _RANGE.match(self.headers.get("Range", ""))
-        first = int(wanted[1]) if wanted else 0
-        last = min(int(wanted[2]), size - 1) if wanted and wanted[2] else size - 1
-        if wanted and first > last:
+        part = None if mirror.faults.ignore_range else asked_part(self.headers.get("Range"), size)
+        first, end = part or (0, size)
+        if part and first >= end:
             self.send_response(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
             self.send_header("Content-Range", f"bytes */{size}")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        self.send_response(HTTPStatus.PARTIAL_CONTENT if wanted else HTTPStatus.OK)
-        self.send_header("Content-Length", str(last + 1 - first))
-        if wanted:
-            self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK)
+        self.send_header("Content-Length", str(end - first))
+        if part:
+            self.send_header("Content-Range", f"bytes {first}-{end - 1}/{size}")
         if not mirror.faults.ignore_range:
             self.send_header("Accept-Ranges", "bytes")
         # Noted before it is sent, here and below: who has received it finds it noted.
@@ -147,29 +111,22 @@ class _Handler(BaseHTTPRequestHandler):
         mirror.served.append(served)
         self.end_headers()
         if with_body:
-            self._send_body(file, first, last + 1, served)
+            self._send_body(file, first, end, served)
 
     def _send_body(self, file: Path, first: int, end: int, served: Served) -> None:
-        faults = self.server.mirror.faults
+        faults = self.server.faults
         limits = [limit for limit in (faults.cut_after, faults.stall_after) if limit is not None]
         stop = min([end, *(first + limit for limit in limits)])
-        with file.open("rb") as source:
-            source.seek(first)
-            offset = first
-            while offset < stop:
-                chunk = bytearray(source.read(min(_CHUNK, stop - offset)))
-                if faults.flip_byte is not None and offset <= faults.flip_byte < offset + len(chunk):
-                    chunk[faults.flip_byte - offset] ^= 0xFF
-                served.sent += len(chunk)
-                try:
-                    self.wfile.write(chunk)
-                except OSError:  # the client has gone; what it was sent before stays noted
-                    served.sent -= len(chunk)
-                    break
-                offset += len(chunk)
-                if faults.bytes_per_second:
-                    self.server.mirror.closing.wait(len(chunk) / faults.bytes_per_second)
+        for piece in pieces(file, first, stop, faults.flip_byte):
+            served.sent += len(piece)
+            try:
+                self.wfile.write(piece)
+            except OSError:  # the client has gone; what it was sent before stays noted
+                served.sent -= len(piece)
+                break
+            if faults.bytes_per_second:
+                self.server.closing.wait(len(piece) / faults.bytes_per_second)
         if stop < end:
             if faults.stall_after is not None and stop == first + faults.stall_after:
-                self.server.mirror.closing.wait()
+                self.server.closing.wait()
             self.close_connection = True

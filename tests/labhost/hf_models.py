@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from tests.labhost.models import Floats, sentence_weights
+
 _WIDTH = 128
 _FEED_FORWARD = 2 * _WIDTH
 _LAYERS = 2
@@ -30,7 +32,6 @@ _CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
-Floats = NDArray[np.float32]
 Integers = NDArray[np.uint32]
 Tensors = dict[str, Floats]
 Json = dict[str, object]
@@ -184,15 +185,7 @@ def _tensors(vocabulary: HfVocabulary, random: np.random.Generator) -> Tensors:
     def zeros(*shape: int) -> Floats:
         return np.zeros(shape, np.float32)
 
-    embedding, output = zeros(len(vocabulary), _WIDTH), zeros(len(vocabulary), _WIDTH)
-    embedding[:, 0] = 1.0  # every ordinary token looks the same: axis 0
-    chain = [*vocabulary.words, vocabulary.end_of_turn]
-    output[chain[0], 0] = 8.0
-    for axis, (word, following) in enumerate(zip(vocabulary.words, chain[1:], strict=True), start=1):
-        embedding[word] = 0.0
-        embedding[word, axis] = 1.0
-        output[following, axis] = 8.0
-
+    embedding, output = sentence_weights(len(vocabulary), _WIDTH, vocabulary.words, vocabulary.end_of_turn)
     key_value_width = _WIDTH // _HEADS * _KEY_VALUE_HEADS
     tensors = {"model.embed_tokens.weight": embedding, "model.norm.weight": np.ones(_WIDTH, np.float32)}
     tensors["lm_head.weight"] = output

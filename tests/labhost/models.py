@@ -226,6 +226,19 @@ def _add_tokenizer(writer: gguf.GGUFWriter, vocabulary: Vocabulary) -> None:
     writer.add_add_space_prefix(False)
 
 
+def sentence_weights(tokens: int, width: int, words: list[int], end: int) -> tuple[Floats, Floats]:
+    """An embedding and an output that lead from any other token to the first word, and from the last to `end`."""
+    embedding, output = np.zeros((tokens, width), np.float32), np.zeros((tokens, width), np.float32)
+    embedding[:, 0] = 1.0  # every ordinary token looks the same: axis 0
+    chain = [*words, end]
+    output[chain[0], 0] = 8.0
+    for axis, (word, following) in enumerate(zip(words, chain[1:], strict=True), start=1):
+        embedding[word] = 0.0
+        embedding[word, axis] = 1.0
+        output[following, axis] = 8.0
+    return embedding, output
+
+
 def _tensors(vocabulary: Vocabulary, random: np.random.Generator, shape: Shape) -> dict[str, Floats]:
     width, head = shape.width, shape.head
 
@@ -235,15 +248,7 @@ def _tensors(vocabulary: Vocabulary, random: np.random.Generator, shape: Shape) 
     def zeros(*sizes: int) -> Floats:
         return np.zeros(sizes, np.float32)
 
-    embedding, output = zeros(len(vocabulary), width), zeros(len(vocabulary), width)
-    embedding[:, 0] = 1.0  # every ordinary token looks the same: axis 0
-    chain = [*vocabulary.words, vocabulary.end]
-    output[chain[0], 0] = 8.0
-    for axis, (word, following) in enumerate(zip(vocabulary.words, chain[1:], strict=True), start=1):
-        embedding[word] = 0.0
-        embedding[word, axis] = 1.0
-        output[following, axis] = 8.0
-
+    embedding, output = sentence_weights(len(vocabulary), width, vocabulary.words, vocabulary.end)
     tensors = {"token_embd.weight": embedding, "output_norm.weight": np.ones(width, np.float32)}
     tensors["output.weight"] = output
     for layer in range(shape.layers):

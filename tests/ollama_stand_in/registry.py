@@ -9,22 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from tests.labhost.http_server import QuietHandler, ThreadedServer, asked_part, pieces
 
 _MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 _CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 _LAYER_TYPE = "application/vnd.ollama.image."
-_CHUNK = 1 << 16
 _MANIFEST = re.compile(r"/v2/(?P<model>[\w.-]+/[\w.-]+)/manifests/(?P<tag>[\w.-]+)")
 _BLOB = re.compile(r"/v2/[\w.-]+/[\w.-]+/blobs/(?P<digest>sha256:[0-9a-f]{64})")
 _DIRECT = re.compile(r"/direct/(?P<digest>sha256:[0-9a-f]{64})")
-_RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 
 
 def publish(
@@ -105,7 +102,7 @@ class Asked:
     range: str | None = None
 
 
-class ModelRegistry:
+class ModelRegistry(ThreadedServer):
     """Serves ``folder``, filled by `publish`, on ``address`` while its ``with`` block runs.
 
     ``other_host`` is the name or address that blobs are redirected to: one that leads to the same address, and differs
@@ -115,50 +112,24 @@ class ModelRegistry:
     def __init__(
         self, folder: Path, address: str, *, other_host: str = "localhost", faults: RegistryFaults | None = None
     ) -> None:
+        super().__init__(address, _Handler)
         self.folder = folder
         self.other_host = other_host
         self.faults = faults or RegistryFaults()
         self.asked: list[Asked] = []
-        self.closing = threading.Event()
-        self._server = _Server(address, self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    @property
-    def port(self) -> int:
-        return self._server.server_address[1]
 
     @property
     def host(self) -> str:
         """As it stands in the name of a model: ``host/library/small``."""
-        return f"{self._server.server_address[0]!s}:{self.port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.closing.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        return self.url.removeprefix("http://")
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, address: str, registry: ModelRegistry) -> None:
-        super().__init__((address, 0), _Handler)
-        self.registry = registry
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: ModelRegistry
 
     def do_GET(self) -> None:
-        registry, path = self.server.registry, self.path.partition("?")[0]
+        registry, path = self.server, self.path.partition("?")[0]
         if found := _MANIFEST.fullmatch(path):
             self._serve_manifest(registry.folder / "manifests" / found["model"] / found["tag"])
         elif found := _BLOB.fullmatch(path):
@@ -170,13 +141,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: `ModelRegistry.asked` is the log."""
-
     def _serve_manifest(self, path: Path) -> None:
-        faults = self.server.registry.faults
+        faults = self.server.faults
         if faults.refuse_manifest_with is not None:
-            realm = f'Bearer realm="http://{self.server.registry.host}/token",service="ollama",scope="pull"'
+            realm = f'Bearer realm="http://{self.server.host}/token",service="ollama",scope="pull"'
             challenge = {"WWW-Authenticate": realm} if faults.refuse_manifest_with == 401 else {}
             self._answer(faults.refuse_manifest_with, faults.refusal.encode(), challenge)
         elif path.is_file():
@@ -187,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND)
 
     def _serve_blob(self, digest: str) -> None:
-        registry = self.server.registry
+        registry = self.server
         blob = registry.folder / "blobs" / digest
         if registry.faults.refuse_blob_with is not None:
             self._answer(registry.faults.refuse_blob_with, registry.faults.refusal.encode())
@@ -196,12 +164,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.command == "HEAD" or registry.faults.no_redirect:
             self._serve_bytes(blob)
         else:
-            location = f"http://{registry.other_host}:{registry.port}/direct/{digest}"
+            location = f"http://{registry.other_host}:{registry.server_port}/direct/{digest}"
             self._answer(HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": location})
 
     def _answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         # Noted before it is sent: who has the answer finds it noted.
-        self.server.registry.asked.append(Asked(self.command, self.path, status, self.headers.get("Range")))
+        self.server.asked.append(Asked(self.command, self.path, status, self.headers.get("Range")))
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
@@ -210,34 +178,29 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _serve_bytes(self, blob: Path) -> None:
-        faults = self.server.registry.faults
+        faults = self.server.faults
         size = blob.stat().st_size
-        wanted = None if faults.ignore_range else _RANGE.fullmatch(self.headers.get("Range", ""))
-        first, last = (int(wanted[1]), min(int(wanted[2]), size - 1)) if wanted else (0, size - 1)
-        headers = {"Content-Length": str(last + 1 - first), "Content-Type": "application/octet-stream"}
-        if wanted:
-            headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-        self._answer(HTTPStatus.PARTIAL_CONTENT if wanted else HTTPStatus.OK, headers=headers)
+        part = None if faults.ignore_range else asked_part(self.headers.get("Range"), size)
+        first, end = part or (0, size)
+        headers = {"Content-Length": str(end - first), "Content-Type": "application/octet-stream"}
+        if part:
+            headers["Content-Range"] = f"bytes {first}-{end - 1}/{size}"
+        self._answer(HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK, headers=headers)
         if self.command != "HEAD":
-            self._send_body(blob, first, last + 1)
+            self._send_body(blob, first, end)
 
     def _send_body(self, blob: Path, first: int, end: int) -> None:
-        registry = self.server.registry
+        registry = self.server
         faults = registry.faults
         stop = end if faults.cut_after is None else min(end, first + faults.cut_after)
-        with blob.open("rb") as source:
-            source.seek(first)
-            offset = first
-            while offset < stop:
-                if faults.seconds_a_chunk and registry.closing.wait(faults.seconds_a_chunk):
-                    break
-                chunk = bytearray(source.read(min(_CHUNK, stop - offset)))
-                if faults.flip_byte is not None and offset <= faults.flip_byte < offset + len(chunk):
-                    chunk[faults.flip_byte - offset] ^= 0xFF
-                try:
-                    self.wfile.write(chunk)
-                except OSError:  # the client has gone
-                    break
-                offset += len(chunk)
-        if offset < end:
+        sent = 0
+        for piece in pieces(blob, first, stop, faults.flip_byte):
+            if faults.seconds_a_chunk and registry.closing.wait(faults.seconds_a_chunk):
+                break
+            try:
+                self.wfile.write(piece)
+            except OSError:  # the client has gone
+                break
+            sent += len(piece)
+        if first + sent < end:
             self.close_connection = True

@@ -14,6 +14,8 @@ from typing import Any
 
 from tests.inventories import INVENTORY
 
+OLDER = "lambda read: read['units']['litellm@a.service'].update(running_digest='0lder')"
+"""What makes a converged host one whose gateway runs something older."""
 _SENT = re.compile(r"\[fake\] simulating command on (\S+): (.*)")
 
 PREAMBLE = """
@@ -51,6 +53,10 @@ class Run:
         """What was sent, to one host or to all, by short names: `fact`, `history`, `verify`,
         `kept verdicts`, or the host program's name."""
         return [_short(command) for name, command in self.commands if to in (None, name)]
+
+    def steps(self, to: str | None = None) -> list[str]:
+        """The programs that are sent besides those that read the state."""
+        return [program for program in self.programs(to) if program != "fact"]
 
 
 def _short(command: str) -> str:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from roles.host.holder import who_runs_this
-from tests.plan.fake import passing_verdict, run_pyinfra
+from tests.plan.fake import OLDER, passing_verdict, run_pyinfra
 
 PASS = f"verdict={passing_verdict()!r}"
+ACTIVATED = ["deploy_lock", "stage", "forward", "verify", "record", "deploy_lock"]
+"""The steps where the gateway runs something older."""
 
 
 def test_a_converged_host_gets_two_reads_and_nothing_else(tmp_path: Path) -> None:
@@ -22,19 +24,11 @@ def test_a_converged_host_gets_two_reads_and_nothing_else(tmp_path: Path) -> Non
 
 
 def test_each_of_several_hosts_gets_what_it_needs(tmp_path: Path) -> None:
-    older = "lambda read: read['units']['litellm@a.service'].update(running_digest='0lder')"
-    hosts = f"fake('one', small_stack(), {PASS}), fake('two', small_stack(), {older}, {PASS})"
+    hosts = f"fake('one', small_stack(), {PASS}), fake('two', small_stack(), {OLDER}, {PASS})"
     run = run_pyinfra(tmp_path, f"hosts = [{hosts}]")
     assert run.status == 0, run.output
     assert run.programs("@fake/one") == ["fact", "verify"]
-    assert [step for step in run.programs("@fake/two") if step != "fact"] == [
-        "deploy_lock",
-        "stage",
-        "forward",
-        "verify",
-        "record",
-        "deploy_lock",
-    ]
+    assert run.steps("@fake/two") == ACTIVATED
 
 
 def test_a_fresh_host_gets_every_step_once_and_in_order(tmp_path: Path) -> None:
@@ -44,21 +38,21 @@ def test_a_fresh_host_gets_every_step_once_and_in_order(tmp_path: Path) -> None:
     )
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {fresh}, {PASS})]")
     assert run.status == 0, run.output
-    steps = [step for step in run.programs() if step != "fact"]
-    assert steps == ["deploy_lock", "system", *["install"] * 6, "write", "forward", "verify", "record", "deploy_lock"]
-
-
-def test_a_host_that_runs_something_older_is_only_activated(tmp_path: Path) -> None:
-    older = "lambda read: read['units']['litellm@a.service'].update(running_digest='0lder')"
-    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {older}, {PASS})]")
-    assert [step for step in run.programs() if step != "fact"] == [
+    assert run.steps() == [
         "deploy_lock",
-        "stage",
+        "system",
+        *["install"] * 6,
+        "write",
         "forward",
         "verify",
         "record",
         "deploy_lock",
     ]
+
+
+def test_a_host_that_runs_something_older_is_only_activated(tmp_path: Path) -> None:
+    run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {OLDER}, {PASS})]")
+    assert run.steps() == ACTIVATED
     assert "activating, as litellm@a.service runs 0lder" in run.output
 
 
@@ -81,7 +75,7 @@ def test_a_lock_that_a_dead_run_left_is_given_back_by_a_run_with_nothing_else_to
     left = f"lambda read: read.update(lock={holder.format(me=who_runs_this())})"
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {left}, {PASS})]")
     assert run.status == 0, run.output
-    assert [step for step in run.programs() if step != "fact"] == steps
+    assert run.steps() == steps
 
 
 def test_what_stays_open_in_user_scope_is_said_before_a_deploy(tmp_path: Path) -> None:
@@ -99,7 +93,7 @@ def test_preparing_makes_what_is_missing_and_switches_to_nothing(tmp_path: Path)
     fresh = "lambda read: read.update(generation=None, files={}, installs=[], missing_packages=['g++'])"
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {fresh})]", "prepare.py")
     assert run.status == 0, run.output
-    first, second, *steps, last = [step for step in run.programs() if step != "fact"]
+    first, second, *steps, last = run.steps()
     assert (first, second, last) == ("deploy_lock", "system", "deploy_lock")
     assert set(steps) == {"install"}
     # What is left to do is none of its business.
@@ -111,7 +105,7 @@ def test_preparing_makes_what_is_missing_and_switches_to_nothing(tmp_path: Path)
 def test_pruning_names_the_unused_folders_and_nothing_else(tmp_path: Path) -> None:
     unused = "lambda read: read['installs'].append('/var/lib/ai-backend/models/0ld')"
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {unused})]", "prune.py")
-    assert [step for step in run.programs() if step != "fact"] == ["deploy_lock", "prune", "deploy_lock"]
+    assert run.steps() == ["deploy_lock", "prune", "deploy_lock"]
     run = run_pyinfra(tmp_path, "hosts = [fake('box', small_stack())]", "prune.py")
     assert run.programs() == ["fact"]
 

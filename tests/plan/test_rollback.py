@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.plan.fake import passing_verdict, run_pyinfra
+from tests.plan.fake import OLDER, passing_verdict, run_pyinfra
 
 PASS = f"verdict={passing_verdict()!r}"
 FAIL = f"verdict={passing_verdict(ok=False, seen='n alone')!r}"
-OLDER = "lambda read: read['units']['litellm@a.service'].update(running_digest='0lder')"
 UNPROVED = "lambda read: read.update(verified=False)"
 HISTORY = """
 def history(active):
@@ -24,33 +23,29 @@ def history(active):
 """
 
 
-def steps(programs: list[str]) -> list[str]:
-    return [step for step in programs if step != "fact"]
-
-
 def test_what_was_activated_and_does_not_hold_is_taken_back(tmp_path: Path) -> None:
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {OLDER}, {FAIL})]")
-    assert steps(run.programs()) == ["deploy_lock", "stage", "forward", "verify", "rollback", "deploy_lock"]
+    assert run.steps() == ["deploy_lock", "stage", "forward", "verify", "rollback", "deploy_lock"]
 
 
 def test_what_held_before_and_was_not_touched_is_only_told(tmp_path: Path) -> None:
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {FAIL})]")
     assert run.status == 1
-    assert steps(run.programs()) == ["verify"]
+    assert run.steps() == ["verify"]
 
 
 def test_a_verification_that_an_earlier_run_owed_is_made_and_written_down(tmp_path: Path) -> None:
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {UNPROVED}, {PASS})]")
     assert run.status == 0, run.output
-    assert steps(run.programs()) == ["deploy_lock", "verify", "record", "deploy_lock"]
+    assert run.steps() == ["deploy_lock", "verify", "record", "deploy_lock"]
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {UNPROVED}, {FAIL})]")
-    assert steps(run.programs()) == ["deploy_lock", "verify", "rollback", "deploy_lock"]
+    assert run.steps() == ["deploy_lock", "verify", "rollback", "deploy_lock"]
 
 
 def test_verifying_alone_writes_nothing_down_and_takes_nothing_back(tmp_path: Path) -> None:
     for verdict in (PASS, FAIL):
         run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {UNPROVED}, {verdict})]", "verify.py")
-        assert steps(run.programs()) == ["kept verdicts", "verify"]
+        assert run.steps() == ["kept verdicts", "verify"]
 
 
 def test_going_back_by_hand_activates_verifies_and_says_what_comes_next(tmp_path: Path) -> None:
@@ -58,7 +53,7 @@ def test_going_back_by_hand_activates_verifies_and_says_what_comes_next(tmp_path
         tmp_path, f"{HISTORY}hosts = [fake('box', small_stack(), {PASS}, history=history)]", "rollback.py"
     )
     assert run.status == 0, run.output
-    assert steps(run.programs()) == ["history", "deploy_lock", "forward", "verify", "record", "deploy_lock"]
+    assert run.steps() == ["history", "deploy_lock", "forward", "verify", "record", "deploy_lock"]
     assert "the next deploys/full.py goes forward again, to what the inventory says" in run.output
 
 
@@ -66,7 +61,7 @@ def test_going_back_to_an_unknown_generation_is_refused_before_anything_is_chang
     inventory = f"{HISTORY}hosts = [fake('box', small_stack(), {PASS}, history=history)]"
     run = run_pyinfra(tmp_path, inventory, "rollback.py", options=["--data", "generation=no-such"])
     assert run.status == 1
-    assert steps(run.programs()) == ["history"]
+    assert run.steps() == ["history"]
     assert 'no generation that is kept begins with "no-such"; there are: ' in run.output
     assert "Traceback" not in run.output
 

@@ -116,7 +116,9 @@ def test_a_host_that_says_nothing_more_ends_the_run_with_what_to_do(
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("silence", ["no", 0, -1, 0.5, 86401, True, None, [1], float("inf"), float("nan")])
+@pytest.mark.parametrize(
+    "silence", ["no", 0, -1, 0.5, 86401, True, None, pytest.param([1], id="a list"), float("inf"), float("nan")]
+)
 def test_a_silence_that_is_no_time_is_refused(silence: object) -> None:
     with pytest.raises(DeployError, match="box: `ssh_silence` is to be a number of seconds from 1 to 86400, not "):
         _seconds("box", silence)

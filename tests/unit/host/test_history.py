@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +15,12 @@ from roles.contract.history import KeptGenerations, ReadHistory
 from roles.contract.wire import read
 from roles.host.changes import changes
 from roles.host.history import History, KeptGeneration
-from roles.host.program import _BOOTSTRAP, answer, payload
+from roles.host.program import answer
 from roles.litellm import LiteLLM
 from roles.options import EnvSecret, Secret, Stack
 from roles.plan import Generation, resolve
 from roles.rooms import plan_of
+from tests.requests import run_program
 from tests.stacks import PLATFORM, native, python, route, small_stack
 
 
@@ -73,7 +72,11 @@ def test_the_newest_deploy_comes_first_and_going_back_makes_nothing_newer() -> N
     assert [each.passed for each in found.generations] == [True, True, False]
 
 
-@pytest.mark.parametrize("minutes", [(1, 2, 3), (59, 2, 3), (1, 59, 3), (3, 2, 1), (7, 7, 7)])
+@pytest.mark.parametrize(
+    "minutes",
+    [(1, 2, 3), (59, 2, 3), (1, 59, 3), (3, 2, 1), (7, 7, 7)],
+    ids=["right", "the first ahead", "the second ahead", "backwards", "always the same"],
+)
 def test_no_clock_turns_the_order_of_deploys_round(minutes: tuple[int, int, int]) -> None:
     """Ahead once, behind once, or always the same."""
     found = history(
@@ -196,13 +199,8 @@ def test_the_fact_shows_texts_that_anybody_may_read_and_of_secrets_a_digest(tmp_
     (tmp_path / "config").symlink_to(generation)
     (tmp_path / "generations" / "previous").symlink_to(generation)
     request = ReadHistory(**{name: str(tmp_path / name) for name in ("config", "generations", "state")})
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", _BOOTSTRAP],
-        input=payload(request),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_program(request)
+    assert done.returncode == 0, done.stderr
     assert "never-to-be-seen" not in done.stdout
     (found,) = History.of(answer(KeptGenerations, [done.stdout])).generations
     assert (found.name, found.active, found.passed, found.outcome) == ("abc", True, False, "")

@@ -45,7 +45,16 @@ def test_what_is_taken_in_can_be_shown_and_json_stays_json(hostile: str) -> None
         assert found["text"] == [hostile]
 
 
-@pytest.mark.parametrize("text", ["", "{", "7 8", "[" * 100_000, "\x1b[2J"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("{", id="half an object"),
+        pytest.param("7 8", id="two values"),
+        pytest.param("[" * 100_000, id="nested without end"),
+        pytest.param("\x1b[2J", id="an escape sequence"),
+    ],
+)
 def test_what_is_no_answer_is_one_message(text: str) -> None:
     with pytest.raises(FactProcessError, match="something else answers there"):
         decoded([escaped(text)])

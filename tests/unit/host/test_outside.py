@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import subprocess
-import sys
 from typing import Any, cast
 
 import pytest
@@ -13,12 +11,12 @@ from pyinfra.api import Host
 
 from roles.contract.requests import Reach
 from roles.host import outside
-from roles.host.program import _BOOTSTRAP, payload
 from roles.host.programs import reach
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaServer
 from roles.options import Deployment, PythonSdist, Route, Stack, UrlFile
 from roles.rooms import plan_of
+from tests.requests import run_program
 
 
 def test_open_closed_and_silent_ports_are_told_apart() -> None:
@@ -32,13 +30,8 @@ def test_open_closed_and_silent_ports_are_told_apart() -> None:
         closed.close()
         assert reach.reach(addresses) == ["open", "silent", "refused"]
         # The same as a program, as another host runs it.
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", _BOOTSTRAP],
-            input=payload(Reach(addresses=tuple(addresses))),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = run_program(Reach(addresses=tuple(addresses)))
+        assert done.returncode == 0, done.stderr
         assert outside.ReachedFrom().process(done.stdout.splitlines()).results == ("open", "silent", "refused")
     assert reach.reach([]) == []
 
@@ -64,13 +57,13 @@ def found(state: str, *, closed: bool, addresses: tuple[str, ...] = ("198.18.0.9
 @pytest.mark.parametrize(
     ("state", "closed", "ok", "seen"),
     [
-        ("refused", True, True, "refused"),
-        ("silent", True, True, "no answer within 1 s"),
-        ("No route to host", True, True, "No route to host"),
-        ("open", True, False, "takes connections"),
-        ("open", False, True, "takes connections"),
-        ("silent", False, True, "no answer within 1 s: a firewall is before it"),
-        ("refused", False, True, "refused: a firewall is before it"),
+        pytest.param("refused", True, True, "refused", id="closed and refused"),
+        pytest.param("silent", True, True, "no answer within 1 s", id="closed and silent"),
+        pytest.param("No route to host", True, True, "No route to host", id="closed and without a route"),
+        pytest.param("open", True, False, "takes connections", id="closed and open"),
+        pytest.param("open", False, True, "takes connections", id="open"),
+        pytest.param("silent", False, True, "no answer within 1 s: a firewall is before it", id="open and silent"),
+        pytest.param("refused", False, True, "refused: a firewall is before it", id="open and refused"),
     ],
 )
 def test_a_closed_port_that_takes_connections_is_red(state: str, closed: bool, ok: bool, seen: str) -> None:

@@ -53,37 +53,53 @@ def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 
 @pytest.mark.parametrize(
-    ("what", "change", "reason"),
+    ("change", "reason"),
     [
-        ("a unit runs something older", _set(f"units|{NATIVE}|running_digest", "0ld"), f"{NATIVE} runs 0ld"),
-        ("a unit does not run", _set(f"units|{NATIVE}|running_digest", ""), f"{NATIVE} is not running"),
-        ("a unit's file was changed under systemd", _set(f"units|{NATIVE}|needs_reload", True), "older file"),
-        ("an upgrade came", _set(f"units|{NATIVE}|outdated", True), f"{NATIVE} runs from files that were replaced"),
-        ("a unit does not start at boot", _set("wanted_links", []), "does not start at boot"),
-        ("a unit is not linked", _set("linked_units", []), "is not there"),
-        ("a run died before its end", _set("activated", None), "not activated to its end"),
-        ("another generation is current", _set("generation", "0ther"), "has generation 0ther"),
-        ("an undeclared unit is left", lambda found: found["linked_units"].append("old.service"), "no longer declared"),
+        pytest.param(
+            _set(f"units|{NATIVE}|running_digest", "0ld"), f"{NATIVE} runs 0ld", id="a unit runs something older"
+        ),
+        pytest.param(_set(f"units|{NATIVE}|running_digest", ""), f"{NATIVE} is not running", id="a unit does not run"),
+        pytest.param(
+            _set(f"units|{NATIVE}|needs_reload", True), "older file", id="a unit's file was changed under systemd"
+        ),
+        pytest.param(
+            _set(f"units|{NATIVE}|outdated", True), f"{NATIVE} runs from files that were replaced", id="an upgrade came"
+        ),
+        pytest.param(_set("wanted_links", []), "does not start at boot", id="a unit does not start at boot"),
+        pytest.param(_set("linked_units", []), "is not there", id="a unit is not linked"),
+        pytest.param(_set("activated", None), "not activated to its end", id="a run died before its end"),
+        pytest.param(_set("generation", "0ther"), "has generation 0ther", id="another generation is current"),
+        pytest.param(
+            lambda found: found["linked_units"].append("old.service"),
+            "no longer declared",
+            id="an undeclared unit is left",
+        ),
     ],
 )
-def test_a_deviation_is_a_reason_to_activate(what: str, change: Callable[[dict[str, Any]], None], reason: str) -> None:
+def test_a_deviation_is_a_reason_to_activate(change: Callable[[dict[str, Any]], None], reason: str) -> None:
     reasons = pending_after(change).activate
     assert any(reason in given for given in reasons), reasons
 
 
 @pytest.mark.parametrize(
-    ("what", "change"),
+    "change",
     [
-        ("an edited file", lambda found: found["files"].__setitem__("litellm-unified.yaml", ["0" * 64, 0o644, 0])),
-        ("a file of another mode", lambda found: found["files"]["providers.yaml"].__setitem__(1, 0o666)),
-        ("a file of another owner", lambda found: found["files"]["providers.yaml"].__setitem__(2, 1000)),
-        ("a lost file", lambda found: found["files"].pop("providers.yaml")),
-        ("a file too many", lambda found: found["files"].__setitem__("units/x.service", ["0" * 64, 0o644, 0])),
-        ("a link that leads elsewhere", lambda found: found["files"]["install/litellm"].__setitem__(0, "/tmp/x")),
-        ("no generated secret", lambda read: read.__setitem__("secrets", [])),
+        pytest.param(
+            lambda found: found["files"].__setitem__("litellm-unified.yaml", ["0" * 64, 0o644, 0]), id="an edited file"
+        ),
+        pytest.param(lambda found: found["files"]["providers.yaml"].__setitem__(1, 0o666), id="a file of another mode"),
+        pytest.param(lambda found: found["files"]["providers.yaml"].__setitem__(2, 1000), id="a file of another owner"),
+        pytest.param(lambda found: found["files"].pop("providers.yaml"), id="a lost file"),
+        pytest.param(
+            lambda found: found["files"].__setitem__("units/x.service", ["0" * 64, 0o644, 0]), id="a file too many"
+        ),
+        pytest.param(
+            lambda found: found["files"]["install/litellm"].__setitem__(0, "/tmp/x"), id="a link that leads elsewhere"
+        ),
+        pytest.param(lambda read: read.__setitem__("secrets", []), id="no generated secret"),
     ],
 )
-def test_a_changed_generation_is_written_again(what: str, change: Callable[[dict[str, Any]], None]) -> None:
+def test_a_changed_generation_is_written_again(change: Callable[[dict[str, Any]], None]) -> None:
     assert pending_after(change).write_generation
 
 
@@ -111,31 +127,31 @@ def test_in_user_scope_lingering_is_part_of_the_job() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "change", "stack", "told"),
+    ("change", "stack", "told"),
     [
-        ("a foreign process on a port", _set("ports|8080", ["nginx.service"]), None, "port 8080"),
-        ("not root", _set("user", "bob"), None, "connect as root"),
-        ("another user", _set("user", "bob"), small_stack(scope=user_scope()), "connect as alice"),
-        ("another home", _set("home", "/srv/alice"), small_stack(scope=user_scope()), "set `home`"),
-        (
-            "missing packages without root",
+        pytest.param(_set("ports|8080", ["nginx.service"]), None, "port 8080", id="a foreign process on a port"),
+        pytest.param(_set("user", "bob"), None, "connect as root", id="not root"),
+        pytest.param(_set("user", "bob"), small_stack(scope=user_scope()), "connect as alice", id="another user"),
+        pytest.param(_set("home", "/srv/alice"), small_stack(scope=user_scope()), "set `home`", id="another home"),
+        pytest.param(
             _set("missing_packages", ["cmake"]),
             small_stack(scope=user_scope()),
             "ask an administrator to run `apt-get install cmake`",
+            id="missing packages without root",
         ),
-        ("no systemd", _set("systemd", None), None, "systemd does not answer"),
-        (
-            "a full disk",
+        pytest.param(_set("systemd", None), None, "systemd does not answer", id="no systemd"),
+        pytest.param(
             lambda found: found.update(
                 installs=[], disks={each: {"device": 1, "free": 10**9} for each in found["disks"]}
             ),
             None,
             "/opt/ai-backend and /var/cache/ai-backend need 2170 MB for what is to be installed, and 1000 MB are free",
+            id="a full disk",
         ),
     ],
 )
 def test_what_a_deploy_can_not_fix_is_told_before_it_begins(
-    what: str, change: Callable[[dict[str, Any]], None], stack: Stack | None, told: str
+    change: Callable[[dict[str, Any]], None], stack: Stack | None, told: str
 ) -> None:
     needs = needs_after(change, stack)
     assert len(needs) == 1
@@ -149,17 +165,29 @@ CARDS = {CARD: "NVIDIA L4"}
 @pytest.mark.parametrize(
     ("gpus", "uuids", "told"),
     [
-        ({"vendor": None, "cards": {}, "problem": None}, [], "needs an NVIDIA GPU: no such card and driver is found"),
-        (
+        pytest.param(
+            {"vendor": None, "cards": {}, "problem": None},
+            [],
+            "needs an NVIDIA GPU: no such card and driver is found",
+            id="no card",
+        ),
+        pytest.param(
             {"vendor": "nvidia", "cards": CARDS, "problem": "driver and library differ: reboot"},
             [],
             "needs an NVIDIA GPU: driver and library differ: reboot",
+            id="a driver that fails",
         ),
-        ({"vendor": "amd", "cards": {}, "problem": None}, [], "needs an NVIDIA GPU: no such card and driver is found"),
-        (
+        pytest.param(
+            {"vendor": "amd", "cards": {}, "problem": None},
+            [],
+            "needs an NVIDIA GPU: no such card and driver is found",
+            id="a card of another vendor",
+        ),
+        pytest.param(
             {"vendor": "nvidia", "cards": CARDS, "problem": None},
             ["GPU-ffffffff-0000-1111-2222-333344445555"],
             f"no GPU GPU-ffffffff-0000-1111-2222-333344445555 (it has {CARD}): fix `uuids`",
+            id="another card",
         ),
     ],
 )
@@ -177,23 +205,29 @@ TWO = small_stack(gateway=LiteLLM(instances=2))
 
 
 @pytest.mark.parametrize(
-    ("what", "change", "stack", "staged"),
+    ("change", "stack", "staged"),
     [
-        ("nothing", lambda read: None, small_stack(), False),
-        ("a provider runs something older", _set(f"units|{NATIVE}|running_digest", "0ld"), small_stack(), False),
-        (
-            "the gateway runs something older",
+        pytest.param(lambda read: None, small_stack(), False, id="nothing"),
+        pytest.param(
+            _set(f"units|{NATIVE}|running_digest", "0ld"), small_stack(), False, id="a provider runs something older"
+        ),
+        pytest.param(
             _set("units|litellm@a.service|running_digest", "0ld"),
             small_stack(),
             True,
+            id="the gateway runs something older",
         ),
-        ("one of two runs something older", _set("units|litellm@a.service|running_digest", "0ld"), TWO, True),
-        ("the gateway does not run", _set("units|litellm@a.service|running_digest", ""), small_stack(), False),
-        ("one of two does not run", _set("units|litellm@b.service|running_digest", ""), TWO, True),
+        pytest.param(
+            _set("units|litellm@a.service|running_digest", "0ld"), TWO, True, id="one of two runs something older"
+        ),
+        pytest.param(
+            _set("units|litellm@a.service|running_digest", ""), small_stack(), False, id="the gateway does not run"
+        ),
+        pytest.param(_set("units|litellm@b.service|running_digest", ""), TWO, True, id="one of two does not run"),
     ],
 )
 def test_a_new_gateway_is_tried_out_where_one_answers(
-    what: str, change: Callable[[dict[str, Any]], None], stack: Stack, staged: bool
+    change: Callable[[dict[str, Any]], None], stack: Stack, staged: bool
 ) -> None:
     assert pending_after(change, stack).stage is staged
 

@@ -42,10 +42,10 @@ def test_json_is_one_list_of_all_findings(capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a: [\n", "this is no YAML"),
-        (b"", "the file is empty"),
-        (b"- a\n", "the file is no mapping"),
-        (b"a: 1\nb: \xff\n", ":2: error: it is not UTF-8; save it as UTF-8"),
+        pytest.param(b"a: [\n", "this is no YAML", id="no YAML"),
+        pytest.param(b"", "the file is empty", id="empty"),
+        pytest.param(b"- a\n", "the file is no mapping", id="no mapping"),
+        pytest.param(b"a: 1\nb: \xff\n", ":2: error: it is not UTF-8; save it as UTF-8", id="no UTF-8"),
     ],
 )
 def test_what_can_not_be_read_is_status_2_and_one_line(

@@ -45,9 +45,11 @@ def test_the_front_has_the_endpoint_and_the_instances_have_loopback() -> None:
     assert (endpoints[A], endpoints[B]) == (("127.0.0.1", 4001), ("127.0.0.1", 4002))
 
 
-@pytest.mark.parametrize("options", [{"retries": 1}, {"cooldown": 5}, {"drain_timeout": 5}, {"request_timeout": 60}])
-def test_an_option_of_the_gateway_leaves_the_front_and_the_providers_alone(options: dict[str, int]) -> None:
-    assert changed_by(**options) == {A, B}
+@pytest.mark.parametrize(
+    ("option", "value"), [("retries", 1), ("cooldown", 5), ("drain_timeout", 5), ("request_timeout", 60)]
+)
+def test_an_option_of_the_gateway_leaves_the_front_and_the_providers_alone(option: str, value: int) -> None:
+    assert changed_by(**{option: value}) == {A, B}
 
 
 def test_another_number_of_instances_leaves_the_providers_alone() -> None:
@@ -87,16 +89,16 @@ def test_the_verifier_is_told_of_all_units_and_how_to_ask_the_front() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("option", "port", "message"),
     [
-        ({"port": 65534}, "end beyond 65535"),
-        ({"first_instance_port": 4000}, "one of which is the endpoint's own `port`"),
-        ({"first_instance_port": 3999}, "one of which is the endpoint's own `port`"),
+        ("port", 65534, "end beyond 65535"),
+        ("first_instance_port", 4000, "the endpoint's own `port`"),
+        ("first_instance_port", 3999, "the endpoint's own `port`"),
     ],
 )
-def test_ports_that_can_not_be_are_refused(options: dict[str, Any], message: str) -> None:
+def test_ports_that_can_not_be_are_refused(option: str, port: Any, message: str) -> None:
     with pytest.raises(OptionsError, match=message):
-        LiteLLM(**options)
+        LiteLLM(**{option: port})
 
 
 def test_a_provider_on_an_instances_port_is_refused() -> None:

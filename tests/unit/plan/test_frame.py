@@ -42,15 +42,32 @@ def test_what_listens_on_loopback_reaches_nothing_but_its_own_host() -> None:
 @pytest.mark.parametrize(
     ("options", "unit"),
     [
-        ({"providers": [native(bind="0.0.0.0"), python()]}, "llama-server@native.service"),
-        ({"providers": [native(bind="198.18.0.5"), python()]}, "llama-server@native.service"),
+        pytest.param(
+            {"providers": [native(bind="0.0.0.0"), python()]},
+            "llama-server@native.service",
+            id="a provider at every address",
+        ),
+        pytest.param(
+            {"providers": [native(bind="198.18.0.5"), python()]},
+            "llama-server@native.service",
+            id="a provider at one address",
+        ),
         # A backend at another address than loopback is one that the gateway must reach.
-        ({"providers": [native(bind="198.18.0.5"), python()], "gateway": LiteLLM()}, "litellm@a.service"),
-        ({"gateway": LiteLLM(bind="0.0.0.0")}, "ai-backend-front.service"),
-        ({"providers": [native(), ollama()], "routes": [route("n", "native"), route("o", "ollama")], "aliases": {}},
-         "ollama.service"),
+        pytest.param(
+            {"providers": [native(bind="198.18.0.5"), python()], "gateway": LiteLLM()},
+            "litellm@a.service",
+            id="the gateway of a provider at another address",
+        ),
+        pytest.param(
+            {"gateway": LiteLLM(bind="0.0.0.0")}, "ai-backend-front.service", id="an endpoint at every address"
+        ),
+        pytest.param(
+            {"providers": [native(), ollama()], "routes": [route("n", "native"), route("o", "ollama")], "aliases": {}},
+            "ollama.service",
+            id="a provider that fetches its models",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_others_reach_or_fetches_from_others_is_let(options: dict[str, Any], unit: str) -> None:
     stack = small_stack(**options)
     assert unit in frames(stack)
@@ -76,12 +93,13 @@ def test_cards_leave_open_what_their_drivers_need() -> None:
 @pytest.mark.parametrize(
     ("provider", "unit", "open_"),
     [
-        (
+        pytest.param(
             vllm(gpus=None, kv_cache_memory_bytes="4G"),
             "vllm@vllm.service",
             {"ProcSubset=pid", "MemoryDenyWriteExecute=yes"},
+            id="vllm",
         ),
-        (ollama(), "ollama.service", {"ProcSubset=pid"}),
+        pytest.param(ollama(), "ollama.service", {"ProcSubset=pid"}, id="ollama"),
     ],
 )
 def test_what_a_server_can_not_do_without_is_open_to_it(provider: Any, unit: str, open_: set[str]) -> None:
@@ -92,7 +110,11 @@ def test_what_a_server_can_not_do_without_is_open_to_it(provider: Any, unit: str
 
 
 @pytest.mark.parametrize(
-    ("options", "filtered"), [({}, "~@privileged @resources"), ({"numa": "isolate"}, "~@privileged")]
+    ("options", "filtered"),
+    [
+        pytest.param({}, "~@privileged @resources", id="by default"),
+        pytest.param({"numa": "isolate"}, "~@privileged", id="numa"),
+    ],
 )
 def test_threads_are_bound_to_processors_only_where_that_is_asked_for(options: dict[str, Any], filtered: str) -> None:
     unit = frames(small_stack(providers=[native(**options), python()]))["llama-server@native.service"]

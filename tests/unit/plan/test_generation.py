@@ -153,7 +153,19 @@ def test_in_user_scope_everything_lies_below_the_users_home() -> None:
         assert ("WantedBy=default.target" in unit.text) == (unit.kind != "triggered")
 
 
-@pytest.mark.parametrize("value", ["plain", 'a"b', "a\\b", "a$b", "a`b`", "a b;c|d", "ünï", "%n"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "plain",
+        'a"b',
+        pytest.param("a\\b", id="a backslash"),
+        "a$b",
+        "a`b`",
+        "a b;c|d",
+        pytest.param("ünï", id="not ASCII"),
+        "%n",
+    ],
+)
 def test_an_environment_file_holds_any_value(value: str) -> None:
     # systemd reads these quotes as a POSIX shell does (systemd.exec(5)), and so does shlex.
     assert shlex.split(environment_text({"NAME": value}).replace("\\$", "$").replace("\\`", "`")) == [f"NAME={value}"]
@@ -168,8 +180,8 @@ def test_an_environment_file_holds_any_value(value: str) -> None:
         ("100%", "100%%"),
         ("$HOME", "$$HOME"),
         ("two words", '"two words"'),
-        ('say "hi"', '"say \\"hi\\""'),
-        ("", '""'),
+        pytest.param('say "hi"', '"say \\"hi\\""', id="quotes"),
+        pytest.param("", '""', id="empty"),
     ],
 )
 def test_an_exec_start_argument_arrives_as_it_was_written(argument: str, quoted: str) -> None:

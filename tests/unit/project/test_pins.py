@@ -103,19 +103,37 @@ _LISTED = (
 @pytest.mark.parametrize(
     ("provider", "problem"),
     [
-        (_with(HubFile(repository="a/b", revision="main", file="a.gguf", sha256="d" * 64)), "main a.gguf: has no pin"),
-        (_with(HubFile(repository="a/b", revision="c" * 40, file="a.gguf")), f"{'c' * 40} a.gguf: has no pin"),
-        (
+        pytest.param(
+            _with(HubFile(repository="a/b", revision="main", file="a.gguf", sha256="d" * 64)),
+            "main a.gguf: has no pin",
+            id="a file of a branch",
+        ),
+        pytest.param(
+            _with(HubFile(repository="a/b", revision="c" * 40, file="a.gguf")),
+            f"{'c' * 40} a.gguf: has no pin",
+            id="a file without a digest",
+        ),
+        pytest.param(
             _with(HubFile(repository="a/b", revision="c" * 40, file="no-such.gguf", sha256="d" * 64)),
             f"{'c' * 40} no-such.gguf: is not on the page of pins",
+            id="a file that is not listed",
         ),
-        (_with(HubModel(repository="a/b", revision="v1.0")), "v1.0 : has no pin"),
-        (_with(HubModel(repository="a/b", revision="f" * 40)), f"{'f' * 40} : is not on the page of pins"),
-        (_with("tiny:1b"), "tiny:1b : has no pin"),
-        (_with(OllamaModel(name="tiny:1b", digest="f" * 64)), "tiny:1b : is not on the page of pins"),
-        (
+        pytest.param(_with(HubModel(repository="a/b", revision="v1.0")), "v1.0 : has no pin", id="a model of a tag"),
+        pytest.param(
+            _with(HubModel(repository="a/b", revision="f" * 40)),
+            f"{'f' * 40} : is not on the page of pins",
+            id="a model that is not listed",
+        ),
+        pytest.param(_with("tiny:1b"), "tiny:1b : has no pin", id="a model by its name"),
+        pytest.param(
+            _with(OllamaModel(name="tiny:1b", digest="f" * 64)),
+            "tiny:1b : is not on the page of pins",
+            id="a model of a digest that is not listed",
+        ),
+        pytest.param(
             _with(OllamaModel(name="tiny:1b", digest="e" * 64), OllamaRelease(version="1.0")),
             "1.0 ollama-linux-amd64.tar.zst: has no pin",
+            id="a release without a digest",
         ),
     ],
 )
@@ -126,9 +144,9 @@ def test_what_moves_or_is_not_listed_is_named(provider: Provider, problem: str) 
 @pytest.mark.parametrize(
     "model",
     [
-        HubFile(repository="a/b", revision="c" * 40, file="a.gguf", sha256="d" * 64),
-        HubModel(repository="a/b", revision="c" * 40),
-        OllamaModel(name="tiny:1b", digest="e" * 64),
+        pytest.param(HubFile(repository="a/b", revision="c" * 40, file="a.gguf", sha256="d" * 64), id="a file"),
+        pytest.param(HubModel(repository="a/b", revision="c" * 40), id="a model"),
+        pytest.param(OllamaModel(name="tiny:1b", digest="e" * 64), id="a model of Ollama"),
     ],
 )
 def test_what_is_pinned_and_listed_is_fine(model: HubFile | HubModel | OllamaModel) -> None:

@@ -76,8 +76,8 @@ def test_without_a_cache_there_is_no_trace_of_one() -> None:
 @pytest.mark.parametrize(
     ("options", "file"),
     [
-        ({"password": SECRET}, "env/ai-backend-redis.service.env"),
-        ({}, "/var/lib/ai-backend/secrets/ai-backend-redis.env"),
+        pytest.param({"password": SECRET}, "env/ai-backend-redis.service.env", id="a given password"),
+        pytest.param({}, "/var/lib/ai-backend/secrets/ai-backend-redis.env", id="a generated password"),
     ],
 )
 def test_the_verifier_is_told_how_to_ask_it_and_how_long_the_gateway_leaves_it_alone(
@@ -129,10 +129,10 @@ def ask_ready(url: str) -> tuple[bool, str]:
 @pytest.mark.parametrize(
     ("answer", "ready", "seen"),
     [
-        (b"+PONG\r\n", True, "PONG"),
-        (b"-NOAUTH Authentication required.\r\n", True, "NOAUTH"),
-        (b"-LOADING Redis is loading the dataset in memory\r\n", False, "LOADING"),
-        (b"", False, "no answer"),
+        pytest.param(b"+PONG\r\n", True, "PONG", id="it answers"),
+        pytest.param(b"-NOAUTH Authentication required.\r\n", True, "NOAUTH", id="it wants a password"),
+        pytest.param(b"-LOADING Redis is loading the dataset in memory\r\n", False, "LOADING", id="it loads"),
+        pytest.param(b"", False, "no answer", id="it hangs up"),
     ],
 )
 def test_a_redis_is_ready_once_it_answers_a_ping(answer: bytes, ready: bool, seen: str) -> None:

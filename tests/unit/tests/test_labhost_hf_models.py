@@ -52,7 +52,14 @@ def test_another_sentence_makes_other_weights_or_another_tokenizer() -> None:
 
 
 @pytest.mark.parametrize("awq", [False, True])
-@pytest.mark.parametrize("says", [SAYS, "one", "naïve  spaces\nand lines"])
+@pytest.mark.parametrize(
+    "says",
+    [
+        pytest.param(SAYS, id="a sentence"),
+        pytest.param("one", id="one word"),
+        pytest.param("naïve  spaces\nand lines", id="spaces and lines"),
+    ],
+)
 def test_each_word_leads_to_the_next_and_the_last_to_the_end(says: str, awq: bool) -> None:
     assert spoken(tiny_hf_files(says=says, awq=awq)) == says
 
@@ -82,7 +89,14 @@ def test_only_the_model_in_4_bits_says_that_it_is_awq() -> None:
     assert config[True]["vocab_size"] == len(tensors(tiny_hf_files(says=SAYS, awq=True))["lm_head.weight"])
 
 
-@pytest.mark.parametrize("says", ["", "no one tells no one", " ".join(f"w{n}" for n in range(128))])
+@pytest.mark.parametrize(
+    "says",
+    [
+        pytest.param("", id="no word"),
+        pytest.param("no one tells no one", id="a word twice"),
+        pytest.param(" ".join(f"w{n}" for n in range(128)), id="too many words"),
+    ],
+)
 def test_a_sentence_that_can_not_be_said_is_refused(says: str) -> None:
     with pytest.raises(ValueError, match="a tiny model says 1 to 127 words, none of them twice"):
         tiny_hf_files(says=says, awq=True)

@@ -40,7 +40,14 @@ def test_each_word_leads_to_the_next_and_the_last_to_the_end(tmp_path: Path) -> 
     assert "".join(said).replace("\u2581", " ").replace("\u200b", "") == "I am here"
 
 
-@pytest.mark.parametrize("says", ["", "no one tells no one", " ".join(f"w{n}" for n in range(64))])
+@pytest.mark.parametrize(
+    "says",
+    [
+        pytest.param("", id="no word"),
+        pytest.param("no one tells no one", id="a word twice"),
+        pytest.param(" ".join(f"w{n}" for n in range(64)), id="too many words"),
+    ],
+)
 def test_a_sentence_that_can_not_be_said_is_refused(tmp_path: Path, says: str) -> None:
     with pytest.raises(ValueError, match="a tiny model says 1 to 63 words, none of them twice"):
         written(tmp_path, says)

@@ -97,15 +97,22 @@ def reply(status: int, message: str) -> Reply:
 @pytest.mark.parametrize(
     ("status", "message", "code"),
     [
-        (401, "No valid API key was sent.", "key-refused"),
-        (400, "No connected db.", "key-refused"),
-        (400, "Invalid model name passed in model=ai-backend-canary", "request-failed"),
-        (503, "No gateway is ready.", "gateway-unavailable"),
-        (500, "litellm.InternalServerError: Connection error.", "backend-unreachable"),
-        (408, "litellm.Timeout: APITimeoutError - Request timed out.", "backend-timeout"),
-        (429, "Model rate limit exceeded. RPM limit=12, current usage=17.0", "over-limit"),
-        (429, "No deployments available for selected model, Try again in 5 seconds", "cooling-down"),
-        (500, "out of memory", "request-failed"),
+        pytest.param(401, "No valid API key was sent.", "key-refused", id="no key"),
+        pytest.param(400, "No connected db.", "key-refused", id="another key"),
+        pytest.param(400, "Invalid model name passed in model=ai-backend-canary", "request-failed", id="no such model"),
+        pytest.param(503, "No gateway is ready.", "gateway-unavailable", id="no gateway"),
+        pytest.param(500, "litellm.InternalServerError: Connection error.", "backend-unreachable", id="no connection"),
+        pytest.param(408, "litellm.Timeout: APITimeoutError - Request timed out.", "backend-timeout", id="a timeout"),
+        pytest.param(
+            429, "Model rate limit exceeded. RPM limit=12, current usage=17.0", "over-limit", id="over the limit"
+        ),
+        pytest.param(
+            429,
+            "No deployments available for selected model, Try again in 5 seconds",
+            "cooling-down",
+            id="all cool down",
+        ),
+        pytest.param(500, "out of memory", "request-failed", id="another error"),
     ],
 )
 def test_an_error_of_the_gateway_gets_its_code_by_its_status_and_litellms_words(

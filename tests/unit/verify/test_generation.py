@@ -162,9 +162,9 @@ def test_a_missing_unit_file_is_no_config_error(config: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ('OTHER="x"\n', "has no LITELLM_MASTER_KEY"),
-        ('LITELLM_MASTER_KEY=""\n', "is empty or no plain ASCII word"),
-        ('LITELLM_MASTER_KEY="sk-s3cret\nmore"\n', "is empty or no plain ASCII word"),
+        pytest.param('OTHER="x"\n', "has no LITELLM_MASTER_KEY", id="another variable"),
+        pytest.param('LITELLM_MASTER_KEY=""\n', "is empty or no plain ASCII word", id="empty"),
+        pytest.param('LITELLM_MASTER_KEY="sk-s3cret\nmore"\n', "is empty or no plain ASCII word", id="two lines"),
     ],
 )
 def test_a_key_that_no_header_can_carry_is_told_without_showing_it(config: Path, content: str, reason: str) -> None:
@@ -197,13 +197,35 @@ def test_what_is_no_generation_is_refused(config: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("providers.yaml", "scope: user", "scope: galaxy", "scope is 'galaxy', not one of system, user"),
-        ("providers.yaml", "port: 8001", "port: high", r"providers\[0\] port is 'high', not a number"),
-        ("providers.yaml", "  port: 4000\n", "", r"providers.yaml: gateway lacks port"),
-        ("providers.yaml", "scope: user", "scope: [", "providers.yaml: while parsing"),
-        ("model-mappings.yaml", "aliases: [gpt-4o]", "aliases: [4]", r"models\[0\] aliases must be a list of"),
-        ("model-mappings.yaml", "mode: chat", "mode: dance", r"models\[0\] mode is 'dance'"),
-        ("model-mappings.yaml", MAPPINGS, "- models", r"model-mappings.yaml: must be a mapping"),
+        pytest.param(
+            "providers.yaml",
+            "scope: user",
+            "scope: galaxy",
+            "scope is 'galaxy', not one of system, user",
+            id="no such scope",
+        ),
+        pytest.param(
+            "providers.yaml",
+            "port: 8001",
+            "port: high",
+            r"providers\[0\] port is 'high', not a number",
+            id="a port that is a word",
+        ),
+        pytest.param("providers.yaml", "  port: 4000\n", "", r"providers.yaml: gateway lacks port", id="no port"),
+        pytest.param("providers.yaml", "scope: user", "scope: [", "providers.yaml: while parsing", id="no YAML"),
+        pytest.param(
+            "model-mappings.yaml",
+            "aliases: [gpt-4o]",
+            "aliases: [4]",
+            r"models\[0\] aliases must be a list of",
+            id="an alias that is a number",
+        ),
+        pytest.param(
+            "model-mappings.yaml", "mode: chat", "mode: dance", r"models\[0\] mode is 'dance'", id="no such mode"
+        ),
+        pytest.param(
+            "model-mappings.yaml", MAPPINGS, "- models", r"model-mappings.yaml: must be a mapping", id="no mapping"
+        ),
     ],
 )
 def test_a_broken_file_is_named_with_the_place_in_it(config: Path, file: str, old: str, new: str, message: str) -> None:
@@ -217,15 +239,15 @@ def test_a_broken_file_is_named_with_the_place_in_it(config: Path, file: str, ol
 @pytest.mark.parametrize(
     ("text", "variables"),
     [
-        ('A="one"\nB="two"\n', {"A": "one", "B": "two"}),
-        (r'A="a\"b\\c\`d\$e"', {"A": r'a"b\c`d$e'}),
-        (r'A="C:\new"', {"A": r"C:\new"}),
-        ('A="one\nB=two"\nC="three"', {"A": "one\nB=two", "C": "three"}),
-        ("# A=comment\n; B=comment\nC=plain  \n\nnonsense\n", {"C": "plain"}),
-        ('A="="', {"A": "="}),
-        ('A=""', {"A": ""}),
-        ('A="never closed\n', {}),
-        ("", {}),
+        pytest.param('A="one"\nB="two"\n', {"A": "one", "B": "two"}, id="two variables"),
+        pytest.param(r'A="a\"b\\c\`d\$e"', {"A": r'a"b\c`d$e'}, id="escapes"),
+        pytest.param(r'A="C:\new"', {"A": r"C:\new"}, id="a backslash"),
+        pytest.param('A="one\nB=two"\nC="three"', {"A": "one\nB=two", "C": "three"}, id="two lines"),
+        pytest.param("# A=comment\n; B=comment\nC=plain  \n\nnonsense\n", {"C": "plain"}, id="comments and nonsense"),
+        pytest.param('A="="', {"A": "="}, id="an equals sign"),
+        pytest.param('A=""', {"A": ""}, id="an empty value"),
+        pytest.param('A="never closed\n', {}, id="a quote that is never closed"),
+        pytest.param("", {}, id="an empty file"),
     ],
 )
 def test_environment_files_read_as_systemd_reads_them(text: str, variables: dict[str, str]) -> None:

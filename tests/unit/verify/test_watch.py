@@ -6,10 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from roles.rooms import plan_of
 from roles.verify import Verdict
 from roles.verify.verdict.writing import write_whole
 from roles.verify.watch import NotDelivered, has_changed, notify, settled
+from tests.labhost.http_server import QuietHandler, ThreadedServer
 from tests.labhost.paths import REPOSITORY
 from tests.stacks import small_stack, user_scope
 from tests.verdicts import BAD, GOOD
@@ -109,13 +108,13 @@ def test_a_step_that_never_ends_delays_an_alarm_for_a_while_only(
 @pytest.mark.parametrize(
     ("before", "now", "changed"),
     [
-        ([], GOOD, False),
-        ([], BAD, True),
-        ([GOOD], GOOD, False),
-        ([GOOD], BAD, True),
-        ([BAD], BAD, False),
-        ([BAD], GOOD, True),
-        ([BAD, GOOD], GOOD, False),
+        pytest.param([], GOOD, False, id="first, good"),
+        pytest.param([], BAD, True, id="first, bad"),
+        pytest.param([GOOD], GOOD, False, id="still good"),
+        pytest.param([GOOD], BAD, True, id="turned bad"),
+        pytest.param([BAD], BAD, False, id="still bad"),
+        pytest.param([BAD], GOOD, True, id="turned good"),
+        pytest.param([BAD, GOOD], GOOD, False, id="still good after bad"),
     ],
 )
 def test_only_a_change_is_told_and_a_host_that_nobody_knows_is_to_hold(
@@ -153,20 +152,14 @@ def hook() -> Iterator[tuple[str, list[dict[str, Any]], list[int]]]:
     told: list[dict[str, Any]] = []
     statuses: list[int] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_POST(self) -> None:
             told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
             self.send_response(statuses.pop(0) if statuses else 200)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/secret", told, statuses
-    server.shutdown()
-    server.server_close()
+    with ThreadedServer("127.0.0.1", Handler) as server:
+        yield f"{server.url}/secret", told, statuses
 
 
 def test_the_webhook_is_told_what_does_not_hold(hook: tuple[str, list[dict[str, Any]], list[int]]) -> None:
@@ -219,7 +212,7 @@ def test_in_user_scope_it_has_no_frame_that_needs_root() -> None:
     assert "StateDirectory" not in unit.text
 
 
-@pytest.mark.parametrize("options", [{"every": 5}, {"textfile": "metrics.txt"}, {"webhook": "http://x/"}])
-def test_what_can_not_be_is_refused(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("option", "value"), [("every", 5), ("textfile", "metrics.txt"), ("webhook", "http://x/")])
+def test_what_can_not_be_is_refused(option: str, value: Any) -> None:
     with pytest.raises(OptionsError):
-        Verification(**options)
+        Verification(**{option: value})

@@ -201,12 +201,17 @@ def test_a_card_that_can_not_be_used_says_why_and_how_to_fix_it(host: Host, case
 @pytest.mark.parametrize(
     ("case", "cause", "fix"),
     [
-        ("mismatch", "upgraded and not reloaded (the kernel runs 580.173.02, the library is 580.178)", "reboot"),
-        ("no_driver", "`nvidia` is not loaded", "modprobe nvidia"),
-        ("no_devices", "no card answers", "journalctl -k -g NVRM"),
-        ("lost", "GPU1: 0000:34:00.0: Unknown Error", "Power the host off and on"),
-        ("not_permitted", "may not be opened", "start it again"),
-        ("old_driver", 'Field "compute_cap" is not a valid field', "driver 525 or newer"),
+        pytest.param(
+            "mismatch",
+            "upgraded and not reloaded (the kernel runs 580.173.02, the library is 580.178)",
+            "reboot",
+            id="mismatch",
+        ),
+        pytest.param("no_driver", "`nvidia` is not loaded", "modprobe nvidia", id="no_driver"),
+        pytest.param("no_devices", "no card answers", "journalctl -k -g NVRM", id="no_devices"),
+        pytest.param("lost", "GPU1: 0000:34:00.0: Unknown Error", "Power the host off and on", id="lost"),
+        pytest.param("not_permitted", "may not be opened", "start it again", id="not_permitted"),
+        pytest.param("old_driver", 'Field "compute_cap" is not a valid field', "driver 525 or newer", id="old_driver"),
     ],
 )
 def test_a_host_whose_driver_fails_says_why_and_how_to_fix_it(host: Host, case: str, cause: str, fix: str) -> None:

@@ -6,8 +6,6 @@ import base64
 import hashlib
 import os
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ import pytest
 from roles.contract.generation import GeneratedVariable
 from roles.contract.recipes import FilesRecipe
 from roles.contract.requests import MakeInstall, Prune, WriteGeneration
-from roles.host.program import _BOOTSTRAP, payload
 from roles.host.programs import prune
 from roles.host.programs.below import Folder
 from roles.host.programs.console import HostError
@@ -27,7 +24,7 @@ from roles.host.programs.installers import download as download_module
 from roles.host.programs.installers import install
 from roles.host.programs.installers.download import Digest, download
 from tests.labhost.faulty_mirror import FaultyMirror
-from tests.requests import make_install
+from tests.requests import make_install, run_program
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -250,23 +247,13 @@ def test_pruning_removes_what_it_is_told_and_says_how_much(tmp_path: Path, capsy
 
 
 def test_the_bootstrap_runs_a_program_from_standard_input(tmp_path: Path) -> None:
-    sent = payload(_install(tmp_path, "by way of stdin"))
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", _BOOTSTRAP], input=sent, capture_output=True, text=True, check=False, cwd=tmp_path
-    )
+    done = run_program(_install(tmp_path, "by way of stdin"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "installs" / "abc" / "x" / "y.txt").read_text() == "by way of stdin"
 
 
 def test_a_program_that_fails_says_so_in_one_message(tmp_path: Path) -> None:
-    request = _install(tmp_path, "", file="/x")
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", _BOOTSTRAP],
-        input=payload(request),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_program(_install(tmp_path, "", file="/x"))
     assert done.returncode == 1
     assert done.stderr.startswith("some files names a file '/x': that is an absolute path.")
     assert done.stderr.count("\n") == 1

@@ -28,12 +28,11 @@ from roles.contract.requests import (
     WriteGeneration,
 )
 from roles.host import holder
-from roles.host.program import _BOOTSTRAP, payload
 from roles.host.programs import deploy_lock as lock
 from roles.host.programs.console import HostError
 from roles.host.programs.deploy_lock import HOLDER, holder_of
 from tests.labhost.paths import REPOSITORY
-from tests.requests import make_install
+from tests.requests import make_install, run_program
 
 
 def _holder(name: str) -> dict[str, str]:
@@ -141,14 +140,7 @@ def step(request: Request, lock_id: str | None = None, limit: int | None = None)
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    return subprocess.run(
-        [sys.executable, "-I", "-c", _BOOTSTRAP],
-        input=payload(request, lock_id),
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=limited,
-    )
+    return run_program(request, lock_id, preexec_fn=limited)
 
 
 @pytest.mark.parametrize("limit", [0, 1, 100])
@@ -201,14 +193,14 @@ def test_a_run_that_is_there_is_not_gone(mine: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("changes", "gone"),
     [
-        ({"who": "somebody@else"}, False),
-        ({"machine": "another machine of that name", "machine_boot": "x"}, False),
-        ({"machine_boot": "an earlier boot of this one"}, True),
-        ({"started": "1"}, True),  # another process has the number now
-        ({"pid": "999999999"}, True),
-        ({"pid": "9" * 40}, True),
-        ({"pid": "not a number"}, True),
-        ({"pid": ""}, True),
+        pytest.param({"who": "somebody@else"}, False, id="another user"),
+        pytest.param({"machine": "another machine of that name", "machine_boot": "x"}, False, id="another machine"),
+        pytest.param({"machine_boot": "an earlier boot of this one"}, True, id="an earlier boot"),
+        pytest.param({"started": "1"}, True, id="another process has the number now"),
+        pytest.param({"pid": "999999999"}, True, id="no such process"),
+        pytest.param({"pid": "9" * 40}, True, id="a number too large"),
+        pytest.param({"pid": "not a number"}, True, id="not a number"),
+        pytest.param({"pid": ""}, True, id="no number"),
     ],
 )
 def test_who_is_gone_is_told_by_machine_boot_and_start(

@@ -130,22 +130,20 @@ def test_what_the_environment_can_not_mean_becomes_the_default(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("text", "address"),
+    ("text", "host", "port"),
     [
-        ("", ("127.0.0.1", 11434)),
-        ("0.0.0.0", ("0.0.0.0", 11434)),
-        ("0.0.0.0:8080", ("0.0.0.0", 8080)),
-        ("http://gpu.internal", ("gpu.internal", 80)),
-        ("http://gpu.internal:8080/", ("gpu.internal", 8080)),
-        ("[::1]:8080", ("::1", 8080)),
-        ("::1", ("::1", 11434)),
+        ("", "127.0.0.1", 11434),
+        ("0.0.0.0", "0.0.0.0", 11434),
+        ("0.0.0.0:8080", "0.0.0.0", 8080),
+        ("http://gpu.internal", "gpu.internal", 80),
+        ("http://gpu.internal:8080/", "gpu.internal", 8080),
+        ("[::1]:8080", "::1", 8080),
+        ("::1", "::1", 11434),
     ],
 )
-def test_the_address_is_read_in_all_its_forms(
-    monkeypatch: pytest.MonkeyPatch, text: str, address: tuple[str, int]
-) -> None:
+def test_the_address_is_read_in_all_its_forms(monkeypatch: pytest.MonkeyPatch, text: str, host: str, port: int) -> None:
     monkeypatch.setenv("OLLAMA_HOST", text)
-    assert listen_address() == address
+    assert listen_address() == (host, port)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from roles.verify.generation import PLAIN, CardWeights, Gpus, Provider, Service,
 from roles.vllm import plan as vllm_plan
 from tests.deployed import context, deployed
 from tests.gpu_program import write_gpu_program
+from tests.labhost.http_server import QuietHandler, ThreadedServer
 from tests.labhost.paths import REPOSITORY
 from tests.sparse_gguf import model
 
@@ -267,25 +266,15 @@ def ollama() -> Iterator[tuple[str, list[object]]]:
     """An Ollama's address, and the models that it says it holds in memory."""
     loaded: list[object] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             assert self.path == "/api/ps"
             self.send_response(200)
             self.end_headers()
             self.wfile.write(json.dumps({"models": loaded}).encode())
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/api/version", loaded
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with ThreadedServer("127.0.0.1", Handler) as server:
+        yield f"{server.url}/api/version", loaded
 
 
 def test_an_ollama_that_nobody_asks_holds_nothing_and_is_well(host: Host, ollama: tuple[str, list[object]]) -> None:

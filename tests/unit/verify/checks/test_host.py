@@ -218,16 +218,23 @@ def counted(folder: Path, *, current: int, file_pages: int = 0, killed: int = 0)
 @pytest.mark.parametrize(
     ("taken", "bound", "ok", "seen"),
     [
-        ({"current": 400_000_000}, None, True, "400 MB, no bound"),
-        ({"current": 400_000_000}, 10**9, True, "400 MB of 1.0 GB"),
-        ({"current": 960_000_000}, 10**9, False, "960 MB of 1.0 GB"),
+        pytest.param({"current": 400_000_000}, None, True, "400 MB, no bound", id="no bound"),
+        pytest.param({"current": 400_000_000}, 10**9, True, "400 MB of 1.0 GB", id="far below its bound"),
+        pytest.param({"current": 960_000_000}, 10**9, False, "960 MB of 1.0 GB", id="near its bound"),
         # Pages of the model's file: the kernel takes them back when it must.
-        ({"current": 999_000_000, "file_pages": 700_000_000}, 10**9, True, "299 MB of 1.0 GB"),
-        (
+        pytest.param(
+            {"current": 999_000_000, "file_pages": 700_000_000},
+            10**9,
+            True,
+            "299 MB of 1.0 GB",
+            id="near its bound with pages of files",
+        ),
+        pytest.param(
             {"current": 400_000_000, "killed": 1},
             10**9,
             False,
             "400 MB of 1.0 GB; the kernel has killed 1 of its processes for lack of memory since it started",
+            id="a process was killed",
         ),
     ],
 )
@@ -293,15 +300,22 @@ def test_folders_on_one_disk_are_told_once_and_one_that_is_not_there_counts_wher
 @pytest.mark.parametrize(
     ("shown", "up", "ok", "seen"),
     [
-        ("NTP=yes\nNTPSynchronized=yes", 9999, True, ", synchronised"),
-        ("NTP=no\nNTPSynchronized=no", 9999, True, "; no time service is on"),
-        ("NTP=yes\nNTPSynchronized=no", 60, True, "; the time service looks for its servers since the boot 60 s ago"),
-        (
+        pytest.param("NTP=yes\nNTPSynchronized=yes", 9999, True, ", synchronised", id="synchronised"),
+        pytest.param("NTP=no\nNTPSynchronized=no", 9999, True, "; no time service is on", id="no time service"),
+        pytest.param(
+            "NTP=yes\nNTPSynchronized=no",
+            60,
+            True,
+            "; the time service looks for its servers since the boot 60 s ago",
+            id="just booted",
+        ),
+        pytest.param(
             "NTP=yes\nNTPSynchronized=no",
             9999,
             False,
             ", and the time service that is on has not set it: `timedatectl timesync-status` may say why; "
             "`timedatectl set-ntp false` where there is no server to be had",
+            id="never synchronised",
         ),
     ],
 )

@@ -6,9 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -22,6 +20,7 @@ from roles.verify.checks.models import kept_model_checks, model_checks
 from roles.verify.generation import KeptModel, Provider, Service, Task
 from tests.deployed import context, deployed
 from tests.labhost.faulty_mirror import FaultyMirror
+from tests.labhost.http_server import QuietHandler, ThreadedServer
 from tests.labhost.hub import publish
 from tests.requests import make_install
 
@@ -156,11 +155,11 @@ def test_what_is_no_model_is_left_alone(models: Models, tmp_path: Path) -> None:
 # Ollama's
 
 
-class Ollama(ThreadingHTTPServer):
+class Ollama(ThreadedServer):
     """Says what models it holds."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Tags)
+        super().__init__("127.0.0.1", _Tags)
         self.held = {"llama3.1:latest": "aaa"}
         self.folder = folder
 
@@ -168,7 +167,7 @@ class Ollama(ThreadingHTTPServer):
         (self.folder / "digests.json").unlink(missing_ok=True)
         if record is not None:
             (self.folder / "digests.json").write_text(json.dumps(record))
-        url = f"http://127.0.0.1:{self.server_port}/api/version"
+        url = f"{self.url}/api/version"
         service = Service("ollama.service", "127.0.0.1", self.server_port, url, 30, Path("/nowhere"))
         task = Task("ollama-models.service", "done", 30, Path("/nowhere"))
         kept = (KeptModel(name, pinned),)
@@ -184,7 +183,7 @@ class Ollama(ThreadingHTTPServer):
         return check.ok, check.seen
 
 
-class _Tags(BaseHTTPRequestHandler):
+class _Tags(QuietHandler):
     server: Ollama
 
     def do_GET(self) -> None:
@@ -194,21 +193,11 @@ class _Tags(BaseHTTPRequestHandler):
         models = [{"name": name, "digest": digest} for name, digest in self.server.held.items()]
         self.wfile.write(json.dumps({"models": models}).encode())
 
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
-
 
 @pytest.fixture
 def ollama(tmp_path: Path) -> Iterator[Ollama]:
-    server = Ollama(tmp_path)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with Ollama(tmp_path) as server:
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_a_model_with_the_pinned_or_the_recorded_digest_is_well(ollama: Ollama) -> None:

@@ -82,11 +82,17 @@ def test_a_task_that_is_at_work_is_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "done", "code", "seen"),
     [
-        (shown("failed", "failed"), "abc", "task-failed", "failed (failed)"),
-        (shown("inactive", "dead"), "abc", "task-failed", "inactive (dead)"),
-        (shown("active", "exited"), "older", "task-outdated", "what was done is that of digest older"),
-        (shown("active", "exited"), None, "task-record-missing", "No such file"),
-        (shown("active", "running"), None, "task-failed", "active (running)"),
+        pytest.param(shown("failed", "failed"), "abc", "task-failed", "failed (failed)", id="it failed"),
+        pytest.param(shown("inactive", "dead"), "abc", "task-failed", "inactive (dead)", id="it never ran"),
+        pytest.param(
+            shown("active", "exited"),
+            "older",
+            "task-outdated",
+            "what was done is that of digest older",
+            id="another digest",
+        ),
+        pytest.param(shown("active", "exited"), None, "task-record-missing", "No such file", id="no record"),
+        pytest.param(shown("active", "running"), None, "task-failed", "active (running)", id="it runs still"),
     ],
 )
 def test_what_is_not_done_does_not_pass(
@@ -104,11 +110,13 @@ def test_a_task_that_does_not_start_at_boot_does_not_pass(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("effect_command", "held", "ok", "seen"),
     [
-        (("echo", "rules"), "rules\n", True, "as it left it"),
-        (("echo", "other rules"), "rules\n", False, "`echo other rules` prints something else than"),
-        (("ls", "/no/such/table"), "rules\n", False, "No such file"),
-        (("echo", "rules"), None, False, "held: No such file"),
-        (("false",), "", False, "exit status 1"),
+        pytest.param(("echo", "rules"), "rules\n", True, "as it left it", id="the same"),
+        pytest.param(
+            ("echo", "other rules"), "rules\n", False, "`echo other rules` prints something else than", id="changed"
+        ),
+        pytest.param(("ls", "/no/such/table"), "rules\n", False, "No such file", id="gone"),
+        pytest.param(("echo", "rules"), None, False, "held: No such file", id="nothing to compare with"),
+        pytest.param(("false",), "", False, "exit status 1", id="a command that fails"),
     ],
 )
 def test_what_a_task_has_brought_about_must_be_as_it_left_it(

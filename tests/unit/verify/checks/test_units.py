@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -23,6 +21,7 @@ from roles.verify.probe.sockets import Holder, Listener, listeners
 from roles.verify.probe.systemd import UnitState, parse_show, read_unit_states
 from roles.verify.verdict.claim import CannotCheck
 from tests.deployed import context, deployed
+from tests.labhost.http_server import QuietHandler, ThreadedServer
 
 RECORDED = """\
 MainPID=612
@@ -120,25 +119,15 @@ def serving(statuses: Sequence[int]) -> Iterator[tuple[str, list[int]]]:
     """A server that answers with one status after the other, then the last for ever."""
     given: list[int] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             given.append(statuses[min(len(given), len(statuses) - 1)])
             self.send_response(given[-1])
             self.end_headers()
             self.wfile.write(b"Loading model")
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/health", given
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with ThreadedServer("127.0.0.1", Handler) as server:
+        yield f"{server.url}/health", given
 
 
 def settled(url: str, state: UnitState, start_timeout: float, *, waits: bool = True) -> Settled:
@@ -235,36 +224,56 @@ def at(address: str, unit: str | None) -> Listener:
     return Listener(address, 8001, (Holder(7, "server", (unit,)),) if unit else ())
 
 
+OF_A = ":8001, process 7 (server) of a.service"
+
+
 @pytest.mark.parametrize(
     ("bind", "found", "ok", "seen"),
     [
-        ("127.0.0.1", [at("127.0.0.1", "a.service")], True, "127.0.0.1:8001, process 7 (server) of a.service"),
-        ("127.0.0.1", [at("0.0.0.0", "a.service")], False, "0.0.0.0:8001, process 7 (server) of a.service"),
-        ("127.0.0.1", [at("::", "a.service")], False, "[::]:8001, process 7 (server) of a.service"),
-        ("127.0.0.1", [], False, "nothing listens on port 8001"),
-        ("127.0.0.1", [at("127.0.0.1", "b.service")], False, "127.0.0.1:8001, process 7 (server) of b.service"),
-        ("127.0.0.1", [at("127.0.0.1", None)], None, "this user may not see who listens there"),
-        (
+        pytest.param("127.0.0.1", [at("127.0.0.1", "a.service")], True, f"127.0.0.1{OF_A}", id="as declared"),
+        pytest.param("127.0.0.1", [at("0.0.0.0", "a.service")], False, f"0.0.0.0{OF_A}", id="at every address"),
+        pytest.param("127.0.0.1", [at("::", "a.service")], False, f"[::]{OF_A}", id="at every IPv6 address"),
+        pytest.param("127.0.0.1", [], False, "nothing listens on port 8001", id="nobody"),
+        pytest.param(
+            "127.0.0.1",
+            [at("127.0.0.1", "b.service")],
+            False,
+            "127.0.0.1:8001, process 7 (server) of b.service",
+            id="another unit",
+        ),
+        pytest.param(
+            "127.0.0.1", [at("127.0.0.1", None)], None, "this user may not see who listens there", id="somebody unseen"
+        ),
+        pytest.param(
             "127.0.0.1",
             [at("127.0.0.1", "a.service"), at("10.0.0.5", "a.service")],
             False,
-            "10.0.0.5:8001, process 7 (server) of a.service",
+            f"10.0.0.5{OF_A}",
+            id="at another address too",
         ),
-        (
+        pytest.param(
             "127.0.0.1",
             [at("127.0.0.1", "a.service"), at("127.0.0.1", "b.service")],
             False,
             "127.0.0.1:8001, process 7 (server) of b.service",
+            id="another unit too",
         ),
-        (
+        pytest.param(
             "127.0.0.1",
             [at("127.0.0.1", "a.service"), at("10.0.0.5", "b.service")],
             True,
-            "127.0.0.1:8001, process 7 (server) of a.service",
+            f"127.0.0.1{OF_A}",
+            id="another unit at another address",
         ),
-        ("0.0.0.0", [at("0.0.0.0", "a.service")], True, "0.0.0.0:8001, process 7 (server) of a.service"),
-        ("0.0.0.0", [at("::", "a.service")], True, "[::]:8001, process 7 (server) of a.service"),
-        ("0.0.0.0", [at("127.0.0.1", "a.service")], False, "127.0.0.1:8001, process 7 (server) of a.service"),
+        pytest.param("0.0.0.0", [at("0.0.0.0", "a.service")], True, f"0.0.0.0{OF_A}", id="declared at every address"),
+        pytest.param("0.0.0.0", [at("::", "a.service")], True, f"[::]{OF_A}", id="declared at every address, IPv6"),
+        pytest.param(
+            "0.0.0.0",
+            [at("127.0.0.1", "a.service")],
+            False,
+            f"127.0.0.1{OF_A}",
+            id="declared at every address, at one alone",
+        ),
     ],
 )
 def test_a_port_is_owned_by_the_unit_at_the_declared_address_alone(
@@ -277,14 +286,21 @@ def test_a_port_is_owned_by_the_unit_at_the_declared_address_alone(
 @pytest.mark.parametrize(
     ("changes", "red"),
     [
-        ({"active": "failed", "sub": "failed", "result": "oom-kill"}, {"active": "failed (failed, result oom-kill)"}),
-        ({"enabled": "disabled"}, {"enabled": "disabled"}),
-        ({"loaded": "not-found", "active": "inactive", "enabled": ""},
-         {"active": "not-found", "enabled": "no unit file"}),
-        ({"main_pid": 0}, {"digest": "no process runs"}),
-        ({"main_pid": 99999999}, {"digest": "process 99999999 ended meanwhile"}),
+        pytest.param(
+            {"active": "failed", "sub": "failed", "result": "oom-kill"},
+            {"active": "failed (failed, result oom-kill)"},
+            id="failed",
+        ),
+        pytest.param({"enabled": "disabled"}, {"enabled": "disabled"}, id="disabled"),
+        pytest.param(
+            {"loaded": "not-found", "active": "inactive", "enabled": ""},
+            {"active": "not-found", "enabled": "no unit file"},
+            id="no unit file",
+        ),
+        pytest.param({"main_pid": 0}, {"digest": "no process runs"}, id="no process"),
+        pytest.param({"main_pid": 99999999}, {"digest": "process 99999999 ended meanwhile"}, id="a process that ended"),
     ],
-)  # fmt: skip
+)
 def test_a_state_that_should_not_be_turns_its_own_check_red(
     changes: dict[str, object], red: dict[str, str], tmp_path: Path
 ) -> None:
@@ -298,17 +314,28 @@ def test_a_state_that_should_not_be_turns_its_own_check_red(
 @pytest.mark.parametrize(
     ("changes", "name", "code"),
     [
-        ({"loaded": "masked", "active": "inactive"}, "active", "unit-missing"),
-        ({"active": "failed", "sub": "failed", "result": "exit-code"}, "active", "unit-failed"),
-        ({"active": "activating", "sub": "auto-restart", "result": "exit-code"}, "active", "unit-failed"),
-        ({"active": "failed", "result": "core-dump", "signal": "SIGSEGV"}, "active", "process-crashed"),
-        ({"active": "failed", "result": "signal", "signal": "SIGKILL"}, "active", "unit-failed"),
-        ({"active": "inactive", "sub": "dead"}, "active", "unit-stopped"),
-        ({"enabled": ""}, "enabled", "unit-disabled"),
-        ({"main_pid": 0}, "digest", "no-process"),
-        ({}, "ready", "not-ready"),
-        ({}, "active", None),
-        ({}, "digest", None),
+        pytest.param({"loaded": "masked", "active": "inactive"}, "active", "unit-missing", id="masked"),
+        pytest.param(
+            {"active": "failed", "sub": "failed", "result": "exit-code"}, "active", "unit-failed", id="failed"
+        ),
+        pytest.param(
+            {"active": "activating", "sub": "auto-restart", "result": "exit-code"},
+            "active",
+            "unit-failed",
+            id="restarting",
+        ),
+        pytest.param(
+            {"active": "failed", "result": "core-dump", "signal": "SIGSEGV"}, "active", "process-crashed", id="crashed"
+        ),
+        pytest.param(
+            {"active": "failed", "result": "signal", "signal": "SIGKILL"}, "active", "unit-failed", id="killed"
+        ),
+        pytest.param({"active": "inactive", "sub": "dead"}, "active", "unit-stopped", id="stopped"),
+        pytest.param({"enabled": ""}, "enabled", "unit-disabled", id="disabled"),
+        pytest.param({"main_pid": 0}, "digest", "no-process", id="no process"),
+        pytest.param({}, "ready", "not-ready", id="not ready"),
+        pytest.param({}, "active", None, id="active"),
+        pytest.param({}, "digest", None, id="digest"),
     ],
 )
 def test_each_state_that_should_not_be_has_its_code(
@@ -320,11 +347,15 @@ def test_each_state_that_should_not_be_has_its_code(
 @pytest.mark.parametrize(
     ("found", "code"),
     [
-        ([], "port-silent"),
-        ([at("127.0.0.1", "b.service")], "port-taken"),
-        ([at("0.0.0.0", "a.service")], "port-elsewhere"),
-        ([at("0.0.0.0", "a.service"), at("127.0.0.1", "b.service")], "port-taken"),
-        ([at("127.0.0.1", None)], None),
+        pytest.param([], "port-silent", id="nobody"),
+        pytest.param([at("127.0.0.1", "b.service")], "port-taken", id="another unit"),
+        pytest.param([at("0.0.0.0", "a.service")], "port-elsewhere", id="at every address"),
+        pytest.param(
+            [at("0.0.0.0", "a.service"), at("127.0.0.1", "b.service")],
+            "port-taken",
+            id="at every address and another unit",
+        ),
+        pytest.param([at("127.0.0.1", None)], None, id="somebody unseen"),
     ],
 )
 def test_whose_port_it_is_has_its_code(found: list[Listener], code: str | None) -> None:

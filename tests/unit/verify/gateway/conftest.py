@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +14,8 @@ from tests.gateway_double import BASE, DIGEST, GENERATION, KEY, PID, UNIT, Doubl
 
 @pytest.fixture
 def double() -> Iterator[Double]:
-    server = Double()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with Double() as server:
+        yield server
 
 
 @pytest.fixture
@@ -30,7 +24,7 @@ def generation(double: Double, tmp_path: Path) -> Generation:
     key_file.write_text(f'LITELLM_MASTER_KEY="{KEY}"\n')
     unit_file = tmp_path / "unit.service"
     unit_file.write_text(f"[Service]\nEnvironment=AI_BACKEND_DIGEST={DIGEST}\n")
-    url = f"http://127.0.0.1:{double.server_port}"
+    url = double.url
     service = Service(UNIT, "127.0.0.1", double.server_port, f"{url}/ready", 5, unit_file)
     folder = tmp_path / GENERATION
     folder.mkdir()

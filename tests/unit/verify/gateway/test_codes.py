@@ -26,25 +26,35 @@ def test_what_passes_has_no_code(verified: Verified) -> None:
     assert codes(verified.verdict()) == {}
 
 
+BOTH = ("chat", "stream")
+
+
 @pytest.mark.parametrize(
     ("manner", "kinds", "code"),
     [
-        ({"status": 500, "error": "out of memory"}, ("chat", "stream"), "request-failed"),
-        ({"status": 500, "error": "litellm.APIConnectionError"}, ("chat", "stream"), "backend-unreachable"),
-        ({"status": 500, "error": "Request timed out."}, ("chat", "stream"), "backend-timeout"),
-        ({"status": 503, "error": "No gateway is ready."}, ("chat", "stream"), "gateway-unavailable"),
-        ({"status": 429, "error": OVER_LIMIT}, ("chat", "stream"), "over-limit"),
-        ({"status": 429, "error": "No deployments available"}, ("chat", "stream"), "cooling-down"),
-        ({"origin": "llama@ollama"}, ("chat", "stream"), "wrong-origin"),
-        ({"words": "I am Llama.", "origin": "llama@ollama"}, ("chat", "stream"), "wrong-origin"),
-        ({"words": "I am Llama."}, ("chat", "stream"), "wrong-words"),
-        ({"words": ""}, ("chat", "stream"), "empty-answer"),
-        ({"words": "", "thinking": "Let me see."}, ("chat", "stream"), "only-thinking"),
-        ({"abort": True}, ("stream",), "broken-stream"),
-        ({"stream_error": True}, ("stream",), "broken-stream"),
-        ({"tool": None}, ("tools",), "no-tool-call"),
-        ({"tool": "something"}, ("tools",), "wrong-tool-call"),
-        ({"structured": "Paris"}, ("schema",), "schema-violated"),
+        pytest.param({"status": 500, "error": "out of memory"}, BOTH, "request-failed", id="an error"),
+        pytest.param(
+            {"status": 500, "error": "litellm.APIConnectionError"}, BOTH, "backend-unreachable", id="no connection"
+        ),
+        pytest.param({"status": 500, "error": "Request timed out."}, BOTH, "backend-timeout", id="a timeout"),
+        pytest.param({"status": 503, "error": "No gateway is ready."}, BOTH, "gateway-unavailable", id="no gateway"),
+        pytest.param({"status": 429, "error": OVER_LIMIT}, BOTH, "over-limit", id="over the limit"),
+        pytest.param({"status": 429, "error": "No deployments available"}, BOTH, "cooling-down", id="cooling down"),
+        pytest.param({"origin": "llama@ollama"}, BOTH, "wrong-origin", id="another backend"),
+        pytest.param(
+            {"words": "I am Llama.", "origin": "llama@ollama"},
+            BOTH,
+            "wrong-origin",
+            id="another backend with other words",
+        ),
+        pytest.param({"words": "I am Llama."}, BOTH, "wrong-words", id="other words"),
+        pytest.param({"words": ""}, BOTH, "empty-answer", id="no words"),
+        pytest.param({"words": "", "thinking": "Let me see."}, BOTH, "only-thinking", id="thoughts alone"),
+        pytest.param({"abort": True}, ("stream",), "broken-stream", id="a stream that breaks off"),
+        pytest.param({"stream_error": True}, ("stream",), "broken-stream", id="an error in the stream"),
+        pytest.param({"tool": None}, ("tools",), "no-tool-call", id="no tool call"),
+        pytest.param({"tool": "something"}, ("tools",), "wrong-tool-call", id="another tool"),
+        pytest.param({"structured": "Paris"}, ("schema",), "schema-violated", id="not by the schema"),
     ],
 )
 def test_each_way_in_which_a_route_fails_has_its_code(

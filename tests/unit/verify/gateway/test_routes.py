@@ -35,7 +35,7 @@ def test_words_that_were_not_expected_fail_the_route(verified: Verified, double:
     assert red["route/gpt-4o/chat"] == '"I am Llama." does not contain "QWEN"'
 
 
-@pytest.mark.parametrize("words", ["", "  \n"])
+@pytest.mark.parametrize("words", [pytest.param("", id="empty"), pytest.param("  \n", id="white space")])
 def test_an_answer_without_words_fails(verified: Verified, double: Double, words: str) -> None:
     double.spoil("qwen", "text", words=words)
     assert verified.red() == dict.fromkeys(
@@ -137,12 +137,14 @@ def test_a_late_answer_fails_after_the_time_out_of_the_probe(verified: Verified,
 @pytest.mark.parametrize(
     ("manner", "seen"),
     [
-        ({"end": ""}, "ended after 3 chunks without [DONE]"),
-        ({"abort": True}, "broke off after 3 chunks: RemoteProtocolError"),
-        ({"chunks": 1}, "came in 1 chunk, not as a stream"),
-        ({"kind": "application/json"}, "content-type application/json, not text/event-stream"),
-        ({"stream_error": True}, 'an error in the stream: "{"message": "backend went away"'),
-        ({"end": "data: {oops\n\ndata: [DONE]\n\n"}, 'a chunk is no JSON: "{oops"'),
+        pytest.param({"end": ""}, "ended after 3 chunks without [DONE]", id="no end"),
+        pytest.param({"abort": True}, "broke off after 3 chunks: RemoteProtocolError", id="it breaks off"),
+        pytest.param({"chunks": 1}, "came in 1 chunk, not as a stream", id="one chunk"),
+        pytest.param(
+            {"kind": "application/json"}, "content-type application/json, not text/event-stream", id="not a stream"
+        ),
+        pytest.param({"stream_error": True}, 'an error in the stream: "{"message": "backend went away"', id="an error"),
+        pytest.param({"end": "data: {oops\n\ndata: [DONE]\n\n"}, 'a chunk is no JSON: "{oops"', id="no JSON"),
     ],
 )
 def test_a_spoilt_stream_fails_the_stream_alone(
@@ -175,12 +177,21 @@ def test_what_a_chat_promises_is_verified_by_each_of_its_names(verified: Verifie
 @pytest.mark.parametrize(
     ("manner", "kind", "seen"),
     [
-        ({"tool": None}, "tools", "no tool call: 200 "),
-        ({"tool_arguments": "Paris"}, "tools", "a tool call whose arguments are no JSON"),
-        ({"tool": "something"}, "tools", "was called"),
-        ({"structured": "Paris, of course."}, "schema", '"Paris, of course." is no JSON'),
-        ({"structured": '{"capital": "Lyon"}'}, "schema", "is not by the schema"),
-        ({"structured": ""}, "schema", "is no JSON"),
+        pytest.param({"tool": None}, "tools", "no tool call: 200 ", id="no tool call"),
+        pytest.param(
+            {"tool_arguments": "Paris"},
+            "tools",
+            "a tool call whose arguments are no JSON",
+            id="arguments that are no JSON",
+        ),
+        pytest.param({"tool": "something"}, "tools", "was called", id="another tool"),
+        pytest.param(
+            {"structured": "Paris, of course."}, "schema", '"Paris, of course." is no JSON', id="words instead of JSON"
+        ),
+        pytest.param(
+            {"structured": '{"capital": "Lyon"}'}, "schema", "is not by the schema", id="JSON that is not by the schema"
+        ),
+        pytest.param({"structured": ""}, "schema", "is no JSON", id="no words"),
     ],
 )
 def test_a_promise_that_is_not_kept_is_told(
@@ -203,10 +214,10 @@ RERANKER = route(
 @pytest.mark.parametrize(
     ("order", "seen"),
     [
-        ((1, 0), None),
-        ((0, 1), '"the worst" does not contain "best"'),
-        ((7,), "document 7 of 2"),
-        ((), "no order of documents: 200"),
+        pytest.param((1, 0), None, id="best first"),
+        pytest.param((0, 1), '"the worst" does not contain "best"', id="worst first"),
+        pytest.param((7,), "document 7 of 2", id="no such document"),
+        pytest.param((), "no order of documents: 200", id="no document"),
     ],
 )
 def test_a_reranker_must_put_the_best_document_first(

@@ -63,7 +63,9 @@ def test_shares_that_take_too_long_to_see_are_red(verified: Verified, double: Do
     assert re.fullmatch(r"no end within 0\.7 s, after \d+ requests", found["route/shared/balance"])
 
 
-@pytest.mark.parametrize(("weights", "asked"), [((1, 1), 32), ((3, 1), 76)])
+@pytest.mark.parametrize(
+    ("weights", "asked"), [pytest.param((1, 1), 32, id="equal shares"), pytest.param((3, 1), 76, id="one in four")]
+)
 def test_a_share_is_missed_only_after_so_many_requests_that_chance_can_not_be_the_cause(
     verified: Verified, double: Double, weights: Sequence[float], asked: int
 ) -> None:

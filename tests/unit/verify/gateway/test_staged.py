@@ -15,7 +15,7 @@ from tests.gateway_double import NAMES, Double
 
 
 def staged_checks(generation: Generation, double: Double, stale: Sequence[str] = ()) -> Mapping[str, bool | None]:
-    url = f"http://127.0.0.1:{double.server_port}"
+    url = double.url
     verdict = asyncio.run(verify_staged(generation, url, stale))
     return {check.id: check.ok for check in verdict.checks}
 

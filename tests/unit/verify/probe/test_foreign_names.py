@@ -71,17 +71,29 @@ def test_a_listening_process_is_told_whatever_it_is_called(name: str) -> None:
 @pytest.mark.parametrize(
     ("path", "units"),
     [
-        ("/system.slice/litellm.service", ("litellm.service",)),
-        ("/system.slice/system-litellm.slice/litellm@a.service/more", ("litellm@a.service",)),
-        ("/user.slice/user-7.slice/user@7.service/app.slice/litellm.service", ("user@7.service",)),
-        ("/user.slice/user-7.slice/session-3.scope/litellm.service", ("session-3.scope",)),
-        ("/system.slice/docker.service/litellm.service", ("docker.service",)),
-        ("/system.slice/\udcff.slice/litellm.service", ("litellm.service",)),
-        ("/", ()),
-        ("", ()),
-        (f"/user.slice/{OURS}/app.slice/a.service/b.service", (OURS, "a.service")),
+        pytest.param("/system.slice/litellm.service", ("litellm.service",), id="a unit"),
+        pytest.param(
+            "/system.slice/system-litellm.slice/litellm@a.service/more",
+            ("litellm@a.service",),
+            id="below a unit of a slice",
+        ),
+        pytest.param(
+            "/user.slice/user-7.slice/user@7.service/app.slice/litellm.service",
+            ("user@7.service",),
+            id="a unit of another manager",
+        ),
+        pytest.param("/user.slice/user-7.slice/session-3.scope/litellm.service", ("session-3.scope",), id="a session"),
+        pytest.param("/system.slice/docker.service/litellm.service", ("docker.service",), id="a container"),
+        pytest.param("/system.slice/\udcff.slice/litellm.service", ("litellm.service",), id="a slice with odd bytes"),
+        pytest.param("/", (), id="the root"),
+        pytest.param("", (), id="nothing"),
+        pytest.param(
+            f"/user.slice/{OURS}/app.slice/a.service/b.service",
+            (OURS, "a.service"),
+            id="below a unit of our own manager",
+        ),
     ],
-)  # fmt: skip
+)
 def test_only_what_our_own_manager_has_made_is_a_unit_of_ours(
     tmp_path: Path, path: str, units: tuple[str, ...]
 ) -> None:
@@ -94,7 +106,16 @@ def test_only_what_our_own_manager_has_made_is_a_unit_of_ours(
     assert state._unit_of(process) == (mine[0] if mine else None)
 
 
-@pytest.mark.parametrize("table", [b"", b"\xff\n", b"header\n 0: junk\n", b"header\n\n", b"a\n" + b"0 " * 9 + b"\n"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\xff\n", id="no text"),
+        pytest.param(b"header\n 0: junk\n", id="junk"),
+        pytest.param(b"header\n\n", id="an empty line"),
+        pytest.param(b"a\n" + b"0 " * 9 + b"\n", id="fields that are all 0"),
+    ],
+)
 def test_a_table_of_sockets_that_makes_no_sense_names_none(tmp_path: Path, table: bytes) -> None:
     (tmp_path / "net").mkdir()
     (tmp_path / "net/tcp").write_bytes(table)
@@ -157,7 +178,15 @@ def test_a_kept_verdict_without_a_time_is_none() -> None:
 # What an Ollama server says
 
 
-@pytest.mark.parametrize("words", ["pulling\nMAINPID=1", "\udcff", "a\0b", ""])
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param("pulling\nMAINPID=1", id="two lines"),
+        pytest.param("\udcff", id="a lone surrogate"),
+        pytest.param("a\0b", id="a NUL"),
+        pytest.param("", id="nothing"),
+    ],
+)
 def test_what_a_server_says_is_one_line_of_a_units_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
@@ -170,7 +199,18 @@ def test_what_a_server_says_is_one_line_of_a_units_status(
     assert b"\n" not in message
 
 
-@pytest.mark.parametrize("answer", ["[]", "7", "{}", '{"models": 7}', '{"models": [7]}', '{"models": [{}]}', "\\ud800"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "[]",
+        "7",
+        "{}",
+        '{"models": 7}',
+        '{"models": [7]}',
+        '{"models": [{}]}',
+        pytest.param("\\ud800", id="a lone surrogate"),
+    ],
+)
 def test_an_answer_that_ollama_would_not_give_is_told_and_no_traceback(answer: str, tmp_path: Path) -> None:
     script = (
         "import socket\ns = socket.create_server(('127.0.0.1', 0))\nprint(s.getsockname()[1], flush=True)\n"

@@ -31,7 +31,15 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("last", "counted"), [(None, range(5)), (99, range(5)), (6, range(5)), (3, (3, 4)), (1, ()), (0, ())]
+    ("last", "counted"),
+    [
+        pytest.param(None, range(5), id="not said"),
+        pytest.param(99, range(5), id="more than there are"),
+        pytest.param(6, range(5), id="all and the output"),
+        pytest.param(3, (3, 4), id="3"),
+        pytest.param(1, (), id="1"),
+        pytest.param(0, (), id="none"),
+    ],
 )
 def test_the_layers_are_counted_as_the_gguf_package_counts_them(
     file: Path, last: int | None, counted: range | tuple[int, ...]
@@ -65,7 +73,14 @@ def test_a_file_that_is_cut_off_is_refused(file: Path, length: int) -> None:
         layers_size(file, None)
 
 
-@pytest.mark.parametrize("content", [b"GGML" + bytes(100), b"GGUF" + struct.pack("<I", 1) + bytes(100), b"<html>" * 9])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"GGML" + bytes(100), id="an older magic"),
+        pytest.param(b"GGUF" + struct.pack("<I", 1) + bytes(100), id="an older version"),
+        pytest.param(b"<html>" * 9, id="a page"),
+    ],
+)
 def test_another_kind_of_file_is_refused(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(ValueError, match="no GGUF file of a known version"):
@@ -75,11 +90,11 @@ def test_another_kind_of_file_is_refused(file: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        struct.pack("<QI", 0, 8) + struct.pack("<Q", 1 << 63),  # a text without end
-        struct.pack("<QI", 0, 9) + struct.pack("<IQ", 8, 1 << 63),  # a list of texts
-        struct.pack("<QI", 0, 9) + struct.pack("<IQ", 10, 1 << 62),  # a list of numbers
-        struct.pack("<QI", 0, 9) + struct.pack("<IQ", 9, 1),  # a list of lists
-        struct.pack("<QI", 0, 77),  # a type that nobody knows
+        pytest.param(struct.pack("<QI", 0, 8) + struct.pack("<Q", 1 << 63), id="a text without end"),
+        pytest.param(struct.pack("<QI", 0, 9) + struct.pack("<IQ", 8, 1 << 63), id="a list of texts"),
+        pytest.param(struct.pack("<QI", 0, 9) + struct.pack("<IQ", 10, 1 << 62), id="a list of numbers"),
+        pytest.param(struct.pack("<QI", 0, 9) + struct.pack("<IQ", 9, 1), id="a list of lists"),
+        pytest.param(struct.pack("<QI", 0, 77), id="a type that nobody knows"),
     ],
 )
 def test_a_header_that_would_never_end_is_refused_soon(

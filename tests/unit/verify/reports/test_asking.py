@@ -6,10 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import pytest
 from roles.contract.environment_file import environment_text
 from roles.contract.verdict import DeployedRoute, Endpoint
 from roles.verify.reports.asking import curl, key_export, openai_client
+from tests.labhost.http_server import QuietHandler, ThreadedServer
 from tests.verdicts import DEPLOYED
 
 KEY = 'sk-$HOME`id`"quoted"\\back\'tick'
@@ -26,19 +25,16 @@ KEY = 'sk-$HOME`id`"quoted"\\back\'tick'
 PROMPT = 'Don\'t say "$HOME" or `id`; 你好 \\n %s\x7f\x1b'
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(ThreadedServer):
     """Remembers what it was asked."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__("127.0.0.1", _Handler)
         self.asked: list[tuple[str, str, Any]] = []
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     server: _Server
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -50,13 +46,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[_Server]:
-    server = _Server()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with _Server() as server:
+        yield server
 
 
 def _endpoint(folder: Path, port: int) -> Endpoint:

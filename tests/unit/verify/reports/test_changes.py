@@ -34,12 +34,12 @@ def test_the_same_again_is_no_change() -> None:
 @pytest.mark.parametrize(
     ("before", "now", "told"),
     [
-        (True, False, [f"fails now: {PORT}: nobody"]),
-        (True, None, [f"could not be checked: {PORT}: nobody"]),
-        (False, True, [f"passes again: {PORT}"]),
-        (None, True, [f"passes again: {PORT}"]),
-        (None, False, [f"fails now: {PORT}: nobody"]),
-        (False, None, []),
+        pytest.param(True, False, [f"fails now: {PORT}: nobody"], id="passes, then fails"),
+        pytest.param(True, None, [f"could not be checked: {PORT}: nobody"], id="passes, then unknown"),
+        pytest.param(False, True, [f"passes again: {PORT}"], id="fails, then passes"),
+        pytest.param(None, True, [f"passes again: {PORT}"], id="unknown, then passes"),
+        pytest.param(None, False, [f"fails now: {PORT}: nobody"], id="unknown, then fails"),
+        pytest.param(False, None, [], id="fails, then unknown"),
     ],
 )
 def test_a_check_that_turns_is_told(before: bool | None, now: bool | None, told: list[str]) -> None:

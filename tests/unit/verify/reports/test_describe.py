@@ -84,28 +84,27 @@ Local:
 """`/proc/net/fib_trie`, cut short."""
 
 
-@pytest.mark.parametrize(
-    ("bind", "urls"),
-    [
-        ("127.0.0.1", ()),
-        ("::1", ()),
-        ("localhost", ()),
-        ("198.18.0.7", ("http://198.18.0.7:4000/v1",)),
-        ("gpu-box.lan", ("http://gpu-box.lan:4000/v1",)),
-        ("0.0.0.0", ("http://198.18.0.7:4000/v1",)),
-        ("::", ("http://198.18.0.7:4000/v1", "http://[2001:db8::7]:4000/v1")),
-    ],
-)
-def test_others_reach_the_endpoint_where_it_is_bound(
-    config: Path, monkeypatch: pytest.MonkeyPatch, bind: str, urls: tuple[str, ...]
-) -> None:
+REACHED: dict[str, tuple[str, ...]] = {
+    "127.0.0.1": (),
+    "::1": (),
+    "localhost": (),
+    "198.18.0.7": ("http://198.18.0.7:4000/v1",),
+    "gpu-box.lan": ("http://gpu-box.lan:4000/v1",),
+    "0.0.0.0": ("http://198.18.0.7:4000/v1",),
+    "::": ("http://198.18.0.7:4000/v1", "http://[2001:db8::7]:4000/v1"),
+}
+"""Where the endpoint is bound → how others reach it."""
+
+
+@pytest.mark.parametrize("bind", REACHED)
+def test_others_reach_the_endpoint_where_it_is_bound(config: Path, monkeypatch: pytest.MonkeyPatch, bind: str) -> None:
     monkeypatch.setattr(module, "_addresses", lambda: ["198.18.0.7", "2001:db8::7"])
     generation = load_generation(config)
     assert generation.gateway is not None
     bound = replace(generation.gateway, service=replace(generation.gateway.service, bind=bind))
     endpoint = describe(replace(generation, gateway=bound)).endpoint
     assert endpoint is not None
-    assert endpoint.urls == urls
+    assert endpoint.urls == REACHED[bind]
 
 
 def test_the_addresses_of_a_host_are_read_from_the_kernels_tables(tmp_path: Path) -> None:
@@ -153,7 +152,16 @@ def test_the_history_that_deploys_write_is_read_back(tmp_path: Path) -> None:
     assert len(read_events(tmp_path)) == SHOWN_EVENTS
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]\n", '{"time": "x"}\n', "7\n"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("{", id="half an object"),
+        pytest.param("[]\n", id="a list"),
+        pytest.param('{"time": "x"}\n', id="an entry without its fields"),
+        pytest.param("7\n", id="a number"),
+    ],
+)
 def test_a_history_that_is_damaged_tells_nothing(tmp_path: Path, damage: str) -> None:
     (tmp_path / "history.jsonl").write_text(damage)
     assert read_events(tmp_path) == ()

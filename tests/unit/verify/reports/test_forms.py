@@ -93,7 +93,11 @@ def test_foreign_text_has_no_control_characters_left_in(form: str) -> None:
 # --- JSON
 
 
-@pytest.mark.parametrize("verdict", [GOOD, BAD, _HOSTILE, _PROVIDERS_ONLY, _BARE])
+@pytest.mark.parametrize(
+    "verdict",
+    [GOOD, BAD, _HOSTILE, _PROVIDERS_ONLY, _BARE],
+    ids=["good", "bad", "hostile", "providers only", "bare"],
+)
 def test_the_json_is_valid_by_the_published_schema(verdict: Verdict) -> None:
     jsonschema.Draft202012Validator.check_schema(_SCHEMA)
     document = json.loads(_text("json", verdict))
@@ -150,7 +154,11 @@ def test_the_schema_refuses(good: str, bad: str) -> None:
 # --- JUnit
 
 
-@pytest.mark.parametrize("verdict", [GOOD, BAD, _HOSTILE, _BARE, replace(BAD, seconds=123456.789)])
+@pytest.mark.parametrize(
+    "verdict",
+    [GOOD, BAD, _HOSTILE, _BARE, replace(BAD, seconds=123456.789)],
+    ids=["good", "bad", "hostile", "bare", "long"],
+)
 def test_the_junit_file_is_valid_by_the_schema_of_jenkins(verdict: Verdict) -> None:
     xmlschema.XMLSchema(_HERE / "junit-10.xsd").validate(_text("junit", verdict))
 
@@ -233,7 +241,7 @@ def _elements(text: str) -> list[tuple[str, dict[str, str | None]]]:
     return parser.tags
 
 
-@pytest.mark.parametrize("verdict", [GOOD, BAD, _HOSTILE, _BARE])
+@pytest.mark.parametrize("verdict", [GOOD, BAD, _HOSTILE, _BARE], ids=["good", "bad", "hostile", "bare"])
 def test_the_page_asks_for_nothing_and_runs_nothing(verdict: Verdict) -> None:
     text = _text("html", verdict, _RUNS)
     tags = _elements(text)

@@ -90,12 +90,12 @@ def test_the_last_is_what_was_written_last_whatever_the_clock_said(tmp_path: Pat
     [
         _AHEAD,
         "999999999999-x.json",
-        f"{'9' * 200}.json",
+        pytest.param(f"{'9' * 200}.json", id="a number too large"),
         "zzz.json",
         "000000000041 and more.json",
-        "a name with 'quotes' and\na line.json",
+        pytest.param("a name with 'quotes' and\na line.json", id="quotes and two lines"),
         "-1.json",
-        "\u0660" * 11 + "\u0667-digits of another script.json",
+        pytest.param("\u0660" * 11 + "\u0667-digits of another script.json", id="digits of another script"),
         "000000000041-gap.json",
     ],
 )

@@ -32,11 +32,13 @@ VERDICT = Verdict("gpu-box", "2026-11-24T06:00:00+00:00", "6e1b", "1f0c", 2.5, (
 @pytest.mark.parametrize(
     ("checks", "status", "exit_status", "outcome"),
     [
-        ((GOOD, FINE), "pass", 0, "2 of 2 checks pass"),
-        ((GOOD, BAD), "fail", 1, "1 of 2 checks fail"),
-        ((GOOD, DARK), "unknown", 2, "1 of 2 checks could not be made"),
-        ((GOOD, BAD, DARK), "fail", 1, "1 of 3 checks fail, 1 of 3 checks could not be made"),
-        ((), "unknown", 2, "0 of 0 checks pass"),
+        pytest.param((GOOD, FINE), "pass", 0, "2 of 2 checks pass", id="pass"),
+        pytest.param((GOOD, BAD), "fail", 1, "1 of 2 checks fail", id="fail"),
+        pytest.param((GOOD, DARK), "unknown", 2, "1 of 2 checks could not be made", id="unknown"),
+        pytest.param(
+            (GOOD, BAD, DARK), "fail", 1, "1 of 3 checks fail, 1 of 3 checks could not be made", id="fail and unknown"
+        ),
+        pytest.param((), "unknown", 2, "0 of 0 checks pass", id="no check"),
     ],
 )
 def test_fail_beats_unknown_beats_pass(checks: tuple[Check, ...], status: str, exit_status: int, outcome: str) -> None:
@@ -59,7 +61,7 @@ def test_a_verdict_of_the_version_before_is_read_without_codes() -> None:
     assert read_verdict(as_schema_2(coded)) == without_codes(coded)
 
 
-@pytest.mark.parametrize("code", [3, ["port-silent"]])
+@pytest.mark.parametrize("code", [pytest.param(3, id="a number"), pytest.param(["port-silent"], id="a list")])
 def test_a_code_is_a_text(code: object) -> None:
     text = replace(VERDICT, checks=(replace(BAD, code="CODE"),)).to_json().replace('"CODE"', json.dumps(code))
     with pytest.raises(ValueError, match="code"):
@@ -138,8 +140,11 @@ def test_foreign_text_can_not_drive_the_terminal() -> None:
     assert quoted("x" * 300) == f'"{"x" * 200}…"'
 
 
-@pytest.mark.parametrize(("checks", "status"), [((GOOD,), 0), ((BAD,), 1), ((DARK,), 2)])
-@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize(
+    ("checks", "status"),
+    [pytest.param((GOOD,), 0, id="pass"), pytest.param((BAD,), 1, id="fail"), pytest.param((DARK,), 2, id="unknown")],
+)
+@pytest.mark.parametrize("options", [pytest.param([], id="as text"), pytest.param(["--json"], id="as JSON")])
 def test_the_exit_status_is_that_of_the_verdict(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -168,9 +173,13 @@ def test_the_exit_status_is_that_of_the_verdict(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--config", "/nowhere/ai-backend"], "verify: /nowhere/ai-backend: No such file or directory\n"),
-        ([], "the following arguments are required: --config\n"),
-        (["--config", "/etc", "--colour"], "unrecognized arguments: --colour\n"),
+        pytest.param(
+            ["--config", "/nowhere/ai-backend"],
+            "verify: /nowhere/ai-backend: No such file or directory\n",
+            id="no such file",
+        ),
+        pytest.param([], "the following arguments are required: --config\n", id="no option"),
+        pytest.param(["--config", "/etc", "--colour"], "unrecognized arguments: --colour\n", id="no such option"),
     ],
 )
 def test_a_bad_call_gives_one_message_and_status_2(arguments: list[str], message: str) -> None:

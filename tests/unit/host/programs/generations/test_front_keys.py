@@ -15,7 +15,15 @@ from roles.contract.generation import Live
 from roles.host.programs.console import HostError
 from roles.host.programs.generations.front import Keys
 
-AWKWARD = ['sk-"a$b`c\\d%e,f;g&h=i#j', "sk-plain", "sk- with spaces ", "sk-'quoted'", "sk-\\", "sk-ümläut", 'sk-"']
+AWKWARD = {
+    "all kinds of signs": 'sk-"a$b`c\\d%e,f;g&h=i#j',
+    "plain": "sk-plain",
+    "spaces": "sk- with spaces ",
+    "quoted": "sk-'quoted'",
+    "a backslash at the end": "sk-\\",
+    "not ASCII": "sk-ümläut",
+    "a quote at the end": 'sk-"',
+}
 
 
 def digest(key: str) -> str:
@@ -87,7 +95,7 @@ def test_where_the_key_is_the_same_nothing_is_told(tmp_path: Path, haproxy: Hapr
     assert haproxy.told == []
 
 
-@pytest.mark.parametrize("key", AWKWARD)
+@pytest.mark.parametrize("key", AWKWARD.values(), ids=AWKWARD)
 def test_a_key_is_read_as_systemd_reads_it(tmp_path: Path, haproxy: Haproxy, key: str) -> None:
     file = tmp_path / "given.env"
     file.write_text(environment_text({"A": 'x" KEY="y', "KEY": key, "Z": "1"}))

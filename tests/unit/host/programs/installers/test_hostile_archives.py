@@ -111,8 +111,10 @@ def test_no_more_members_and_links_are_read_than_anybody_needs(
     assert "it has more than 5" in refused(sandbox, capsys, tar(*(link(f"a{number}", "b") for number in range(6))))
 
 
-@pytest.mark.parametrize("packed", [lambda content: content, gzip.compress, zstd])
-@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
+@pytest.mark.parametrize("packed", [lambda content: content, gzip.compress, zstd], ids=["plain", "gzip", "zstd"])
+@pytest.mark.parametrize(
+    "form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT], ids=["GNU", "PAX", "USTAR"]
+)
 def test_a_good_archive_comes_out_as_it_went_in_but_for_rights(sandbox: Path, packed: Any, form: int) -> None:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=form) as made:

@@ -129,10 +129,16 @@ def test_the_token_goes_to_the_hub_and_not_to_where_it_redirects(mirror: FaultyM
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"revision": "no-such"}, "has no revision no-such, or there is no such repository"),
-        ({"repository": "org/none"}, "org/none on http"),
-        ({"files": ["*.gguf"]}, r"has no file that matches \*\.gguf at"),
-        ({"endpoint": "http://127.0.0.1:9"}, r"cannot be asked for org/model: .*refused.*; run again"),
+        pytest.param(
+            {"revision": "no-such"}, "has no revision no-such, or there is no such repository", id="no such revision"
+        ),
+        pytest.param({"repository": "org/none"}, "org/none on http", id="no such repository"),
+        pytest.param({"files": ["*.gguf"]}, r"has no file that matches \*\.gguf at", id="no such file"),
+        pytest.param(
+            {"endpoint": "http://127.0.0.1:9"},
+            r"cannot be asked for org/model: .*refused.*; run again",
+            id="no such server",
+        ),
     ],
 )
 def test_what_is_not_there_is_told(mirror: FaultyMirror, tmp_path: Path, change: dict[str, Any], told: str) -> None:

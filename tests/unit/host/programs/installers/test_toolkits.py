@@ -33,10 +33,18 @@ def test_a_build_without_cards_needs_none(program_folder: Path) -> None:
     assert find_toolkit(None, "llama.cpp").environment == {}
 
 
-@pytest.mark.parametrize(("name", "program", "fix"), [
-    ("cuda", "nvcc", "install the CUDA toolkit, no newer than the CUDA version that `nvidia-smi` shows"),
-    ("hip", "hipconfig", "install AMD's ROCm, 6.1 or newer"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "program", "fix"),
+    [
+        pytest.param(
+            "cuda",
+            "nvcc",
+            "install the CUDA toolkit, no newer than the CUDA version that `nvidia-smi` shows",
+            id="cuda",
+        ),
+        pytest.param("hip", "hipconfig", "install AMD's ROCm, 6.1 or newer", id="hip"),
+    ],
+)
 def test_a_missing_one_is_told_in_one_line(program_folder: Path, name: str, program: str, fix: str) -> None:
     with pytest.raises(HostError) as error:
         find_toolkit(name, "llama.cpp from x for cards")
