@@ -5,6 +5,8 @@ And a gateway that does not do what it should is never switched to.
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, ask, deploy, failures, inventory_file, main_pids, verdict
 from tests.lab.inventory import says
 from tests.lab.steady_load import RATE, Load, steady_load
-from tests.lab.traffic import Gateway
+from tests.lab.traffic import Gateway, send
 from tests.labhost import LabHost
 
 SAYS = {"tiny-native": says("native.gguf")}
@@ -154,6 +156,21 @@ def test_an_instance_that_dies_costs_no_new_request(host: LabHost) -> None:
     host.run("systemctl kill --signal KILL litellm@a.service")
     assert {ask(host, "tiny-native") for _ in range(10)} == {SAYS["tiny-native"]}
     assert failures(verdict(host)) == []
+
+
+def test_a_model_server_that_restarts_keeps_no_request_waiting(host: LabHost) -> None:
+    with ThreadPoolExecutor() as pool:
+        busy = pool.submit(send, host, "tiny-native", 60, 8, max_tokens=400, ignore_eos=True)
+        time.sleep(1)
+        began = time.monotonic()
+        host.run("systemctl restart llama-server@native")
+        took = time.monotonic() - began
+        answers = busy.result()
+    assert took < 10
+    # A request that was cut is answered by the route's fallback.
+    assert [answer for answer in answers if answer.problem] == []
+    assert {answer.origin for answer in answers} == {"tiny-native@native", "tiny-python@python"}
+    assert max(answer.seconds for answer in answers) < 30
 
 
 def test_debians_own_haproxy_does_not_run(host: LabHost) -> None:
