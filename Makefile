@@ -2,7 +2,8 @@
 
 export UV_SYSTEM_CERTS := 1
 PY := .venv/bin/python
-PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian-archive-keyring python3-venv zstd
+PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian-archive-keyring python3-venv zstd \
+	libatomic1
 CHROMIUM := /usr/bin/chromium
 LAB_WORKERS ?= 2
 GPU_PACK ?= .gpu-pack
@@ -63,9 +64,9 @@ setup: env $(CHROMIUM)
 env: .tools/bin/uv
 	@.tools/bin/uv sync --quiet --frozen --python python3
 
-# For the browser tests. Not by its package: who has another's is content.
+# For the browser tests, with a library that Playwright's driver needs. Not by its package: who has another's is content.
 $(CHROMIUM):
-	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install chromium >/dev/null
+	apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install chromium libatomic1 >/dev/null
 
 .tools/bin/uv: roles/host/locks/uv.txt
 	@python3 -m venv .tools >/dev/null 2>&1 || \

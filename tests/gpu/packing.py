@@ -197,7 +197,8 @@ def unpack_python(pack: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with tarfile.open(pack / PYTHON_ARCHIVE) as packed:
-        packed.extractall(folder, filter="data")
+        # Debian 12's Python 3.11.2 has no filters yet.
+        packed.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     mark.write_text(digest)
 
 

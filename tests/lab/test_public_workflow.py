@@ -12,7 +12,7 @@ from tests.lab.conftest import NewHost
 from tests.labhost.paths import REPOSITORY
 
 WORKFLOW = REPOSITORY / ".github/workflows/ci.yml"
-IMAGE = "git make python3-venv zstd chromium"
+IMAGE = "git make python3-venv zstd libatomic1 chromium"
 """What the workflow's own image has, with Python 3.11 by its step `setup-python`."""
 LONGEST = 300
 """Seconds for all steps."""
