@@ -197,8 +197,10 @@ def unpack_python(pack: Path, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with tarfile.open(pack / PYTHON_ARCHIVE) as packed:
-        # Debian 12's Python 3.11.2 has no filters yet.
-        packed.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        if hasattr(tarfile, "data_filter"):
+            packed.extractall(folder, filter="data")
+        else:  # Debian 12's Python 3.11.2
+            packed.extractall(folder)
     mark.write_text(digest)
 
 

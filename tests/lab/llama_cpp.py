@@ -84,6 +84,8 @@ def _fetch(host: LabHost, folder: Path) -> None:
             subprocess.run(command, stdout=file, check=True)
         made = Path(beside, "made")
         with tarfile.open(archive) as members:
-            # Debian 12's Python 3.11.2 has no filters yet.
-            members.extractall(made, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+            if hasattr(tarfile, "data_filter"):
+                members.extractall(made, filter="data")
+            else:  # Debian 12's Python 3.11.2
+                members.extractall(made)
         made.rename(folder)
