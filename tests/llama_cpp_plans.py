@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from roles import rooms
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, PythonServerModel
@@ -75,5 +75,5 @@ def install_of(provider: Provider, kind: str) -> Install:
 
 
 def generation_of(provider: Provider, **platform: str) -> Generation:
-    facts: dict[PlatformKey, str] = {**PLATFORM, **platform}  # type: ignore[dict-item]
+    facts: dict[PlatformKey, str] = {**PLATFORM, **cast("dict[PlatformKey, str]", platform)}
     return resolve(plan_of(provider), facts, lambda secret: "sk-secret")

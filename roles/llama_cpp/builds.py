@@ -125,7 +125,7 @@ class PythonWheel(Options):
     """What it computes on."""
     requirements: TextFile = Field(examples=['requirements=TextFile("~/ai-backend/llama-cpp-python-cuda.txt")'])
     """Hash-locked requirements, with `llama-cpp-python[server]` among them."""
-    index_url: Url | None = Field(None, examples=['index_url="https://pypi.example.com/simple"'])
+    index_url: Url | None = Field(None, examples=['index_url="https://packages.example.com/simple"'])
     """A package index to use instead of the host's own."""
     extra_index_urls: Many[Url] = Field(
         (), examples=['extra_index_urls=["https://abetlen.github.io/llama-cpp-python/whl/cu124"]']

@@ -55,8 +55,8 @@ class Stack(Options):
     cache: SerializeAsAny[Cache] | None = Field(None, examples=["cache=Redis()"])
     """The gateway's cache; none = every request goes to a provider, and no state is shared."""
     services: Many[SerializeAsAny[Service]] = Field((), examples=["services=[StatusPage()]"])
-    """Further services beside those, such as an exporter of metrics, or the page of status in `tests/toy_service`: they
-    run and are verified, but no route needs them."""
+    """Further services beside those, such as an exporter of metrics, of your own types (see CONTRIBUTING.md): they run
+    and are verified, but no route needs them."""
     scope: SystemScope | UserScope = Field(SystemScope(), examples=['scope=UserScope(user="ai")'])
     """Which systemd manager runs it."""
     verification: Verification = Field(Verification(), examples=["verification=Verification(every=300)"])

@@ -39,7 +39,7 @@ class VllmPackage(Options):
     requirements: TextFile | None = Field(None, examples=['requirements=TextFile("~/ai-backend/vllm-cpu.txt")'])
     """Hash-locked requirements, as `uv pip compile --generate-hashes` writes them, with overrides and their other
     needs; none = the shipped ones, for CUDA."""
-    index_url: Url | None = Field(None, examples=['index_url="https://pypi.example.com/simple"'])
+    index_url: Url | None = Field(None, examples=['index_url="https://packages.example.com/simple"'])
     """A package index to use instead of the host's own."""
     extra_index_urls: Many[Url] = Field((), examples=['extra_index_urls=["https://download.pytorch.org/whl/cpu"]'])
     """Further package indexes."""

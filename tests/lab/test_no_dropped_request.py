@@ -5,17 +5,20 @@ And a gateway that does not do what it should is never switched to.
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, ask, deploy, failures, inventory_file, main_pids, verdict
 from tests.lab.inventory import says
 from tests.lab.steady_load import RATE, Load, steady_load
-from tests.lab.traffic import Gateway, send
+from tests.lab.traffic import Answer, Gateway
 from tests.labhost import LabHost
 
 SAYS = {"tiny-native": says("native.gguf")}
@@ -159,13 +162,25 @@ def test_an_instance_that_dies_costs_no_new_request(host: LabHost) -> None:
 
 
 def test_a_model_server_that_restarts_keeps_no_request_waiting(host: LabHost) -> None:
+    gateway, restarted, answers = Gateway(host), threading.Event(), list[Answer]()
+
+    async def keep_asking(client: httpx.AsyncClient) -> None:
+        while not restarted.is_set():
+            answers.append(await gateway.ask(client, "tiny-native", max_tokens=900, ignore_eos=True))
+
+    async def at_once(clients: int) -> None:
+        async with gateway.client() as client:
+            await asyncio.gather(*(keep_asking(client) for _ in range(clients)))
+
     with ThreadPoolExecutor() as pool:
-        busy = pool.submit(send, host, "tiny-native", 60, 8, max_tokens=400, ignore_eos=True)
-        time.sleep(1)
+        asking = pool.submit(lambda: asyncio.run(at_once(32)))
+        while not answers and not asking.done():
+            time.sleep(0.1)
         began = time.monotonic()
         host.run("systemctl restart llama-server@native")
         took = time.monotonic() - began
-        answers = busy.result()
+        restarted.set()
+        asking.result()
     assert took < 10
     # A request that was cut is answered by the route's fallback.
     assert [answer for answer in answers if answer.problem] == []

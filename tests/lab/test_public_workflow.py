@@ -24,7 +24,7 @@ def test_the_public_workflow_passes_on_a_clean_host_within_five_minutes(new_host
     host.run(f"apt-get -qq update && apt-get -qq -y --no-install-recommends install {IMAGE}", timeout=600)
     host.run("useradd --create-home runner")
     bundle = subprocess.run(["git", "bundle", "create", "-", "HEAD"], cwd=REPOSITORY, capture_output=True, check=True)
-    put = [*host.ssh_command("--", "cat > /home/runner/bundle")]
+    put = host.ssh_command("--", "cat > /home/runner/bundle")
     subprocess.run(put, input=bundle.stdout, check=True, timeout=60)
     host.run("runuser -u runner -- git clone -q /home/runner/bundle /home/runner/project", timeout=60)
 

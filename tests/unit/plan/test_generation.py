@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from roles.contract.environment_file import environment_text
 from roles.contract.recipes import PythonEnvRecipe
 from roles.litellm import LiteLLM
 from roles.options import EnvSecret, OptionsError, Stack
-from roles.plan import DIGEST_VARIABLE, WATCH_TIMER, Generation, Unit, resolve
+from roles.plan import DIGEST_VARIABLE, WATCH_TIMER, Generation, PlatformKey, Unit, resolve
 from roles.plan.templates import systemd_quote
 from roles.rooms import plan_of
 from tests.stacks import BUILD, PLATFORM, native, no_secret, python, small_stack, user_scope
@@ -22,7 +23,7 @@ KEY = "sk-0123456789abcdef-top-secret"
 
 
 def generation_of(stack: Stack, **platform: str) -> Generation:
-    return resolve(plan_of(stack), {**PLATFORM, **platform}, reveal=lambda _: KEY)  # type: ignore[dict-item]
+    return resolve(plan_of(stack), {**PLATFORM, **cast("dict[PlatformKey, str]", platform)}, reveal=lambda _: KEY)
 
 
 def changed_units(before: Generation, after: Generation) -> set[str]:

@@ -17,7 +17,7 @@ from rich.console import Console
 from roles.contract.verdict import SCHEMA
 from roles.verify import Check, Verdict, print_report, read_verdict
 from roles.verify import __main__ as command
-from roles.verify.generation import Generation
+from roles.verify.generation import Generation, Scope
 from roles.verify.verdict.quoting import quoted
 from tests.labhost.paths import REPOSITORY
 from tests.verdicts import DEPLOYED, EVENTS, as_schema_2, without_codes
@@ -138,6 +138,37 @@ def test_the_table_shows_everything_the_failed_route_first(width: int) -> None:
 def test_foreign_text_can_not_drive_the_terminal() -> None:
     assert quoted("a\x1b[31m\tb\n\n c") == '"a[31m b c"'
     assert quoted("x" * 300) == f'"{"x" * 200}…"'
+
+
+@pytest.mark.parametrize(
+    ("scope", "user", "waits"),
+    [
+        pytest.param("system", 0, True, id="root"),
+        pytest.param("system", 1000, False, id="another user"),
+        pytest.param("user", 1000, True, id="the stack's own user"),
+    ],
+)
+def test_only_who_may_reach_the_services_waits_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    scope: Scope,
+    user: int,
+    waits: bool,
+) -> None:
+    given: dict[str, object] = {}
+
+    async def verify(generation: object, **options: object) -> Verdict:
+        given.update(options)
+        return replace(VERDICT, checks=(GOOD,))
+
+    generation = Generation(tmp_path, tmp_path, tmp_path, scope, None, (), ())
+    monkeypatch.setattr(command, "load_generation", lambda config: generation)
+    monkeypatch.setattr(command, "verify", verify)
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert command.main(["--config", str(tmp_path)]) == 0
+    assert given["wait"] is waits
+    assert ("not run as root" in capsys.readouterr().err) is not waits
 
 
 @pytest.mark.parametrize(
