@@ -27,8 +27,8 @@ from tests.labhost import Lab, LabHost
 
 GATEWAY: dict[str, Any] = {"instances": 2, "limits": False}
 FIX_SECONDS = 60
-SELF_VERIFICATION_SECONDS = 20
-"""Beyond what the units need to start."""
+SELF_VERIFICATION_SECONDS = {"soak": 20, "beside other tests": 60}
+"""Beyond what the units need to start. `make soak` measures it alone; beside a host that is being built it took 27 s."""
 MEET_SECONDS = 15
 """In which a verification is made. Nothing on the host tells that one has ended which is to be made again."""
 PROVOKED_ELSEWHERE = {
@@ -188,15 +188,15 @@ def test_hosts_are_rebooted_verified_and_tell_how_soon_each_route_answers(deploy
         assert re.search(rf"\] {route}: first answer [0-9.]+ s after the boot", run.output), run.output
 
 
-def test_after_a_boot_the_host_verifies_itself_and_the_signals_agree(deployed: Deployed) -> None:
-    host = deployed.host
+def test_after_a_boot_the_host_verifies_itself_and_the_signals_agree(deployed: Deployed, soak: bool) -> None:
+    host, longest = deployed.host, SELF_VERIFICATION_SECONDS["soak" if soak else "beside other tests"]
     host.reboot()
     began = time.monotonic()
     verdict_of_this_boot(host, "pass")
     took = time.monotonic() - began
     found = kept(host)
     units = [check for check in found["checks"] if check["id"].endswith("/ready")]
-    assert took <= max(check["seconds"] for check in units) + SELF_VERIFICATION_SECONDS
+    assert took <= max(check["seconds"] for check in units) + longest
     metrics = host.run("cat /var/lib/ai-backend/verdicts/ai_backend.prom").stdout
     assert re.search(r"^ai_backend_verdict\S* 1(\.0)?$", metrics, re.MULTILINE), metrics
     assert f"{len(found['checks'])} checks pass" in host.run("journalctl -b -u ai-backend-verify -o cat").stdout
