@@ -28,7 +28,7 @@ from tests.labhost import Lab, LabHost
 GATEWAY: dict[str, Any] = {"instances": 2, "limits": False}
 FIX_SECONDS = 60
 SELF_VERIFICATION_SECONDS = {"soak": 20, "beside other tests": 60}
-"""Beyond what the units need to start. `make soak` measures it alone; beside a host that is being built it took 27 s."""
+"""Beyond what the units need to start. `make soak` measures it alone; beside a host that is being built it was 27 s."""
 MEET_SECONDS = 15
 """In which a verification is made. Nothing on the host tells that one has ended which is to be made again."""
 PROVOKED_ELSEWHERE = {
