@@ -188,6 +188,7 @@ def test_hosts_are_rebooted_verified_and_tell_how_soon_each_route_answers(deploy
         assert re.search(rf"\] {route}: first answer [0-9.]+ s after the boot", run.output), run.output
 
 
+@pytest.mark.soak
 def test_after_a_boot_the_host_verifies_itself_and_the_signals_agree(deployed: Deployed, soak: bool) -> None:
     host, longest = deployed.host, SELF_VERIFICATION_SECONDS["soak" if soak else "beside other tests"]
     host.reboot()
