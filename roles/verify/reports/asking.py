@@ -1,4 +1,7 @@
-"""How to query the endpoint from a shell or from Python, to be copied from a report. It never contains the key."""
+"""How to query the endpoint from a shell or from Python, to be copied from a report. It never contains the key.
+
+On the host, the key is read from its file. Elsewhere, whoever was given one has it in `API_KEY`.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,22 @@ _IN_PYTHON = {
 """Mode → the OpenAI client's method for it, and the path to the model's words in its answer."""
 
 
+CLIENTS_KEY = "API_KEY"
+"""The environment variable in which a client has its key."""
+
+
 def curl(endpoint: Endpoint, route: DeployedRoute) -> str:
     """A command line for a shell on the host, for a user that may read the key.
 
     The key goes from its file to curl through a pipe: as an argument it would be visible in the process list.
     """
     file, variable = shlex.quote(endpoint.key_file), endpoint.key_variable
-    return (
-        f"""(. {file}; printf 'Authorization: Bearer %s' "${variable}") |\n"""
-        f"  curl -sS -H @- -H 'Content-Type: application/json' {shlex.quote(endpoint.url + route.path)} \\\n"
-        f"  -d {shlex.quote(_json(route))}"
-    )
+    return _curl(f"""(. {file}; printf 'Authorization: Bearer %s' "${variable}")""", endpoint.url, route)
+
+
+def clients_curl(url: str, route: DeployedRoute) -> str:
+    """A command line for the shell of a client."""
+    return _curl(f"""printf 'Authorization: Bearer %s' "${CLIENTS_KEY}\"""", url, route)
 
 
 def key_export(endpoint: Endpoint) -> str:
@@ -36,7 +44,24 @@ def key_export(endpoint: Endpoint) -> str:
 
 
 def openai_client(endpoint: Endpoint, routes: Sequence[DeployedRoute]) -> str:
-    """A Python program that queries the first route that OpenAI's client has a method for."""
+    """A Python program that queries the first route that OpenAI's client has a method for; empty if there is none."""
+    return _openai_client(endpoint.url, endpoint.key_variable, routes)
+
+
+def clients_openai_client(url: str, routes: Sequence[DeployedRoute]) -> str:
+    """The same for a client."""
+    return _openai_client(url, CLIENTS_KEY, routes)
+
+
+def _curl(header: str, url: str, route: DeployedRoute) -> str:
+    return (
+        f"{header} |\n"
+        f"  curl -sS -H @- -H 'Content-Type: application/json' {shlex.quote(url + route.path)} \\\n"
+        f"  -d {shlex.quote(_json(route))}"
+    )
+
+
+def _openai_client(url: str, variable: str, routes: Sequence[DeployedRoute]) -> str:
     route = next((route for route in routes if route.mode in _IN_PYTHON), None)
     if route is None:
         return ""
@@ -44,7 +69,7 @@ def openai_client(endpoint: Endpoint, routes: Sequence[DeployedRoute]) -> str:
     arguments = ", ".join(f"{name}={value!r}" for name, value in route.body.items())
     return (
         "import os\n\nfrom openai import OpenAI\n\n"
-        f'client = OpenAI(base_url="{endpoint.url}", api_key=os.environ["{endpoint.key_variable}"])\n'
+        f'client = OpenAI(base_url="{url}", api_key=os.environ["{variable}"])\n'
         f"answer = client.{method}.create({arguments})\n"
         f"print(answer.{words})"
     )

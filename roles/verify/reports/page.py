@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from roles.contract.verdict import Check, Deployed, DeployedProvider, DeployedRoute, Event, Status, Verdict
-from roles.verify.reports.asking import curl, key_export, openai_client
+from roles.contract.verdict import Check, Deployed, DeployedProvider, DeployedRoute, Endpoint, Event, Status, Verdict
+from roles.verify.reports.asking import clients_curl, clients_openai_client, curl, key_export, openai_client
 from roles.verify.reports.grouping import groups, subjects, worst
 from roles.verify.verdict.changes import Changes, changes
 
@@ -57,6 +57,23 @@ class RunMark:
     outcome: str
 
 
+@dataclass(frozen=True)
+class ForClients:
+    """What people need to point a program at the endpoint.
+
+    Attributes:
+        url: where other machines reach it, if they do.
+        names: what they may ask for: the routes' names and their aliases.
+        curl: a command line that asks the first route.
+        openai_client: a Python program that does; empty if OpenAI's library cannot.
+    """
+
+    url: str
+    names: tuple[str, ...]
+    curl: str
+    openai_client: str
+
+
 Subject: TypeAlias = tuple[str, Status, tuple[Check, ...]]
 """The subject of some checks, the worst of their statuses, and the checks, the worst first."""
 
@@ -80,6 +97,7 @@ class Page:
     changed: since the last run; None = there was none.
     runs: the last runs including this one, oldest first.
     configuration: the settings and their values.
+    clients: for people who use the endpoint; None = it has none, or no route.
     key_export, openai_client: how to query from Python; empty if nothing can be queried that way.
     """
 
@@ -96,6 +114,7 @@ class Page:
     events: tuple[Event, ...]
     key_export: str
     openai_client: str
+    clients: ForClients | None
     urls: tuple[str, ...]
     user: str
     parts: tuple[Part, ...]
@@ -130,6 +149,7 @@ def page_of(verdict: Verdict, earlier: Sequence[Verdict]) -> Page:
         events=tuple(reversed(verdict.events)),
         key_export=key_export(endpoint) if endpoint else "",
         openai_client=openai_client(endpoint, routes) if endpoint else "",
+        clients=_for_clients(endpoint, routes) if endpoint and routes else None,
         urls=(endpoint.url, *(url for url in endpoint.urls if url != endpoint.url)) if endpoint else (),
         user="the user whose manager runs it" if deployed and deployed.scope == "user" else "root",
         parts=tuple(_part(title, checks) for title, checks in groups(verdict)),
@@ -142,6 +162,16 @@ def shown_time(time: str) -> str:
         return datetime.fromisoformat(time).strftime("%Y-%m-%d %H:%M:%S UTC")
     except ValueError:
         return time
+
+
+def _for_clients(endpoint: Endpoint, routes: Sequence[DeployedRoute]) -> ForClients:
+    url = next((url for url in endpoint.urls if url != endpoint.url), endpoint.url)
+    return ForClients(
+        url=url,
+        names=tuple(name for route in routes for name in (route.name, *route.aliases)),
+        curl=clients_curl(url, routes[0]),
+        openai_client=clients_openai_client(url, routes),
+    )
 
 
 def _title(verdict: Verdict) -> str:

@@ -15,7 +15,7 @@ import pytest
 
 from roles.contract.environment_file import environment_text
 from roles.contract.verdict import DeployedRoute, Endpoint
-from roles.verify.reports.asking import curl, key_export, openai_client
+from roles.verify.reports.asking import clients_curl, clients_openai_client, curl, key_export, openai_client
 from tests.labhost.http_server import QuietHandler, ThreadedServer
 from tests.verdicts import DEPLOYED
 
@@ -59,6 +59,16 @@ def _endpoint(folder: Path, port: int) -> Endpoint:
 
 def _route(path: str, **body: object) -> DeployedRoute:
     return replace(DEPLOYED.routes[0], path=path, body={"model": "llama3.1:latest", **body})
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_clients_curl_line_asks_with_the_key_from_its_environment(server: _Server, tmp_path: Path, shell: str) -> None:
+    body = {"messages": [{"role": "user", "content": PROMPT}]}
+    line = clients_curl(_endpoint(tmp_path, server.server_port).url, _route("/chat/completions", **body))
+    environment = {**os.environ, "API_KEY": KEY}
+    done = subprocess.run([shell, "-c", line], capture_output=True, text=True, check=True, env=environment)
+    assert (done.stdout, done.stderr) == ("{}", "")
+    assert server.asked == [("/v1/chat/completions", f"Bearer {KEY}", {"model": "llama3.1:latest", **body})]
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
@@ -111,11 +121,16 @@ def test_the_python_snippet_calls_the_client_with_the_key_and_the_endpoint(tmp_p
         check=True,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
-    assert done.stdout.splitlines() == [
+    said = [
         str({"base_url": "http://127.0.0.1:4000/v1", "api_key": KEY}),
         f"client.chat.completions.create { ({'model': 'llama3.1:latest', 'messages': messages}) }",
         "answer.choices[0].message.content",
     ]
+    assert done.stdout.splitlines() == said
+    program = clients_openai_client(endpoint.url, [_route("/chat/completions", messages=messages)])
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "API_KEY": KEY}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.splitlines() == said
 
 
 @pytest.mark.parametrize(
