@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 from roles.contract.abilities import UNKNOWN, Abilities
@@ -77,9 +78,9 @@ def _questions(route: Route) -> list[Question]:
 
 
 def _known(route: Route) -> Abilities:
-    """The abilities to ask for: of a server that says nothing, only what the route itself promises."""
-    if route.abilities != UNKNOWN:
-        return route.abilities
-    return Abilities(
-        tools=route.tools, structured_outputs=route.structured_outputs, thinking=False, logprobs=False, several=False
-    )
+    """The abilities to ask for. Tools and schemas depend on the model, too: the route itself must promise them. Of a
+    server that says nothing, nothing more is known."""
+    known = replace(route.abilities, tools=route.tools, structured_outputs=route.structured_outputs)
+    if route.abilities == UNKNOWN:
+        return replace(known, images=False, logprobs=False, several=False)
+    return known

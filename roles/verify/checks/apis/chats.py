@@ -17,7 +17,10 @@ from roles.verify.verdict.claim import CheckFailed
 from roles.verify.verdict.quoting import quoted
 
 PATH = "/v1/chat/completions"
-TOOL_PROMPT = f"What is the weather like in {CITY}, and what time is it there? Ask your tools."
+TOOL_PROMPT = f"What is the weather like in {CITY}? Ask your tool."
+_CLOCK_PROMPT = f"What time is it in {CITY}? Ask your tool."
+"""A server that does not force a tool may still have a model that chooses the right one."""
+_BOTH_PROMPT = f"What is the weather like in {CITY}, and what time is it there? Ask your tools."
 _CHOICES = 2
 
 
@@ -110,14 +113,14 @@ async def _streamed_tool(route: Route, context: VerificationContext) -> str:
 
 
 async def _forced_tool(route: Route, context: VerificationContext) -> str:
-    reply = await _post(route, context, messages=_user(TOOL_PROMPT), **FORCED_TOOL)
+    reply = await _post(route, context, messages=_user(_CLOCK_PROMPT), **FORCED_TOOL)
     return judged(reply, route, lambda: require_calls(tool_calls(_message(reply), reply.brief), CLOCK_TOOL))
 
 
 async def _parallel_tools(route: Route, context: VerificationContext) -> str:
     """A small model may call one of them only: what it calls must be right."""
     more = {"tools": TWO_TOOLS, "tool_choice": "required", "parallel_tool_calls": True}
-    reply = await _post(route, context, messages=_user(TOOL_PROMPT), **more)
+    reply = await _post(route, context, messages=_user(_BOTH_PROMPT), **more)
     return judged(reply, route, lambda: require_calls(tool_calls(_message(reply), reply.brief), TOOL, CLOCK_TOOL))
 
 

@@ -40,7 +40,8 @@ def double(double: Double) -> Double:
 def routes(double: Double, generation: Generation, abilities: Abilities = ABLE) -> dict[str, Any]:
     """What changes in the generation: routes with these abilities, each by one name, of which the double knows."""
     chat, *others = generation.routes
-    found = tuple(replace(each, abilities=abilities) for each in (replace(chat, aliases=()), *others, ORDER))
+    chat = replace(chat, aliases=(), tools=abilities.tools, structured_outputs=abilities.structured_outputs)
+    found = tuple(replace(each, abilities=abilities) for each in (chat, *others, ORDER))
     double.abilities = {each.name: each.abilities for each in found}
     double.names = tuple(each.name for each in found)
     return {"apis": True, "routes": found}
@@ -89,10 +90,23 @@ def test_what_is_asked_follows_from_what_the_route_can_do(
     assert kinds(verified, "qwen", **only_chat(double, generation, UNABLE)) == GENERAL | CHAT | unable
 
 
-def test_of_a_route_of_which_nothing_is_known_neither_abilities_nor_refusals_are_asked(
+def test_of_a_route_of_which_nothing_is_known_only_what_it_promises_is_asked(
     verified: Verified, double: Double, generation: Generation
 ) -> None:
-    assert kinds(verified, "qwen", **only_chat(double, generation, UNKNOWN)) == GENERAL | CHAT
+    promised = {"streamed-schema", *TOOLS}
+    assert kinds(verified, "qwen", **only_chat(double, generation, UNKNOWN)) == GENERAL | CHAT | promised
+
+
+def test_tools_and_schemas_that_the_route_does_not_promise_are_not_asked_for(
+    verified: Verified, double: Double, generation: Generation
+) -> None:
+    """Its server passes them on, and the model may not know what to do with them."""
+    changes = only_chat(double, generation)
+    (chat,) = changes["routes"]
+    changes["routes"] = (replace(chat, tools=False, structured_outputs=False),)
+    asked = kinds(verified, "qwen", **changes)
+    assert not {*TOOLS, "streamed-schema"} & asked
+    assert {"logprobs", "several", "picture"} <= asked
 
 
 def test_a_prompt_that_may_go_on_to_a_larger_context_is_no_mistake(
