@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 
+from roles.contract.clients import CLIENTS_FILE
 from roles.contract.manifest import Canary
 from roles.litellm.config import (
     CACHE_COOLDOWN,
     CACHE_COOLDOWN_VARIABLE,
     CACHE_NAMESPACE_VARIABLE,
     CANARY,
+    CLIENTS_VARIABLE,
     INSTANCE_KEY_VARIABLE,
     MASTER_KEY_VARIABLE,
     canary_target,
+    clients_file,
     litellm_config,
     staged_config,
 )
@@ -75,7 +78,9 @@ _PROCESS_ENVIRONMENT = {
     "NO_REDOC": "True",
     "NO_OPENAPI": "True",
 }
-PUBLIC_VARIABLES = frozenset({*_PROCESS_ENVIRONMENT, CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE})
+PUBLIC_VARIABLES = frozenset(
+    {*_PROCESS_ENVIRONMENT, CLIENTS_VARIABLE, CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE}
+)
 """Names of the variables that a process of the gateway may have besides its secrets."""
 
 
@@ -126,7 +131,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
         replace(process.unit(name, "127.0.0.1", port), drain=drain_of(gateway, server))
         for (server, name), port in zip(SERVERS.items(), gateway.instance_ports, strict=False)
     )
-    front = front_plan(gateway, layout, instance_key.path, client_key.path)
+    front = front_plan(gateway, layout, context.clients, instance_key.path, client_key.path)
     (endpoint,) = front.servers
     canary = canary_target(gateway, context.routes)
     config = litellm_config(gateway, context)
@@ -140,6 +145,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
             CONFIG: render(f"litellm/{CONFIG}.j2", config=config),
             _START: (resources.files("roles") / "litellm" / "start_litellm.py").read_text(),
             STAGED_CONFIG: render(f"litellm/{CONFIG}.j2", config=staged_config(config)),
+            CLIENTS_FILE: clients_file(context.clients),
             **front.files,
         },
         generated_secrets=generated,
@@ -155,7 +161,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
             cooldown=gateway.cooldown,
             cache_cooldown=CACHE_COOLDOWN,
             shares_by_weight=gateway.routing_strategy == "simple-shuffle",
-            front=front_of(gateway),
+            front=front_of(gateway, endpoint),
             canary=Canary(CANARY, canary.name) if canary else None,
         ),
         staging=_staging(process, [unit.name for unit in instances]),
@@ -226,7 +232,11 @@ class _Process:
             unit=name,
             service=self.gateway,
             command=command,
-            environment={**_PROCESS_ENVIRONMENT, **(cache if self.has_cache else {})},
+            environment={
+                **_PROCESS_ENVIRONMENT,
+                CLIENTS_VARIABLE: f"{layout.config}/{CLIENTS_FILE}",
+                **(cache if self.has_cache else {}),
+            },
             secrets=self.secrets,
             memory_max=self.gateway.memory_max or _MEMORY,
             user=GATEWAY_USER,

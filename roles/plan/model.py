@@ -13,10 +13,18 @@ from typing import ClassVar, Literal, TypeAlias
 from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKey
 from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Traits
 from roles.contract.recipes import Recipe
-from roles.options import Deployment, GivenSecret, Gpus, Mode, Route, Secret
+from roles.options import Client, Deployment, GivenSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
 
-EnvValue: TypeAlias = str | GivenSecret
+
+@dataclass(frozen=True)
+class DigestOf:
+    """A variable that has only the digest of a secret: the host need not know more of it."""
+
+    secret: GivenSecret
+
+
+EnvValue: TypeAlias = str | GivenSecret | DigestOf
 MEGABYTE = 10**6
 
 STOP_SECONDS = 60
@@ -374,6 +382,19 @@ class RoutePlan:
     @property
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.aliases)
+
+
+@dataclass(frozen=True)
+class ClientPlan:
+    """A client of the gateway.
+
+    Attributes:
+        names: the public names and aliases that it may use; empty = all.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    options: Client
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,10 @@ def test_the_clients_key_changes_and_no_request_with_a_valid_one_fails(
         if after is None:
             # Nobody knows it before the host has made it: it is taken from there once it is valid.
             run = deploy(
-                host, inventory=inventory, at="the new key is valid", do=lambda: client.keys.append(generated(host))
+                host,
+                inventory=inventory,
+                at="a key of master is valid now",
+                do=lambda: client.keys.append(generated(host)),
             )
         else:
             run = deploy(host, inventory=inventory)
