@@ -80,6 +80,12 @@ class LiteLLM(Gateway):
     refusals_per_source: Annotated[int, Field(ge=1)] = Field(60, examples=["refusals_per_source=20"])
     """Most requests without a valid key that one address may send within a minute; beyond that, such requests get 429.
     Requests with a valid key are still answered."""
+    max_in_flight: Annotated[int, Field(ge=1)] = Field(128, examples=["max_in_flight=16"])
+    """Most requests under way at a time, for each instance; further ones wait."""
+    max_waiting: Annotated[int, Field(ge=1)] = Field(512, examples=["max_waiting=64"])
+    """Most requests that wait for their turn; further ones get 429 at once."""
+    max_wait: Seconds = Field(60, examples=["max_wait=20"])
+    """Seconds that a request may wait for its turn; then it gets 503."""
     trusted_networks: Many[Network] = Field((), examples=['trusted_networks=["192.168.7.0/24"]'])
     """Networks to which the three limits above do not apply, such as that of a proxy in front of the endpoint. Loopback
     is always one."""

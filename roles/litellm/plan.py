@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from importlib import resources
 
 from roles.contract.clients import CLIENTS_FILE
-from roles.contract.manifest import Canary
+from roles.contract.manifest import MODELS_FILE, Canary
+from roles.contract.recipes import FilesRecipe
 from roles.litellm.config import (
     CACHE_COOLDOWN,
     CACHE_COOLDOWN_VARIABLE,
@@ -46,8 +47,12 @@ from roles.plan import (
     python_env,
     read_lock,
     render,
+    sources_of,
     unit_file,
 )
+
+_REQUESTS = "gateway-requests"
+"""Name of the install with the code of ours that LiteLLM calls."""
 
 VERSION = "1.106.2"
 """Newest release whose whole dependency set resolved when it was pinned. Never below 1.84.0 (CVE-2026-42271,
@@ -78,8 +83,10 @@ _PROCESS_ENVIRONMENT = {
     "NO_REDOC": "True",
     "NO_OPENAPI": "True",
 }
+_MODELS_VARIABLE = "MODEL_MAPPINGS"
+"""Names the manifest's file of what the routes can do."""
 PUBLIC_VARIABLES = frozenset(
-    {*_PROCESS_ENVIRONMENT, CLIENTS_VARIABLE, CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE}
+    {*_PROCESS_ENVIRONMENT, _MODELS_VARIABLE, CLIENTS_VARIABLE, CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE}
 )
 """Names of the variables that a process of the gateway may have besides its secrets."""
 
@@ -138,7 +145,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
     key_file = client_key.path if client_key in generated else endpoint.environment_file
     return ServicePlan(
         units=(endpoint, *instances),
-        installs=(environment,),
+        installs=(environment, _request_sources()),
         packages=("python3-venv", *front.packages),
         keep_off=front.keep_off,
         files={
@@ -168,6 +175,13 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
     )
 
 
+def _request_sources() -> Install:
+    sources = dict.fromkeys(("roles/__init__.py", "roles/litellm/__init__.py"), "")
+    for package in ("contract", "litellm/requests"):
+        sources |= sources_of(resources.files("roles").joinpath(package), f"roles/{package}")
+    return Install(name=_REQUESTS, title="the gateway's request checks", recipe=FilesRecipe(files=sources))
+
+
 @dataclass(frozen=True)
 class _Process:
     """What all processes of the gateway have in common."""
@@ -188,7 +202,7 @@ class _Process:
             text=self.text(name, self.layout, "litellm/litellm.service.j2", bind, str(port)),
             environment=self.secrets,
             reads=(CONFIG, _START),
-            installs=(self.environment.name,),
+            installs=(self.environment.name, _REQUESTS),
             start_timeout=self.gateway.start_timeout,
             endpoint=Endpoint(bind, port, f"http://{address}:{port}{_READY_PATH}"),
             stop_timeout=self.gateway.longest_drain,
@@ -221,6 +235,7 @@ class _Process:
             # If it crashes, its log shows where each of its threads was.
             "-I", "-u", "-X", "faulthandler",
             f"{layout.config}/{_START}",
+            layout.install(_REQUESTS),
             "--config", f"{layout.config}/{config}",
             "--host", bind,
             "--port", port,
@@ -234,6 +249,7 @@ class _Process:
             command=command,
             environment={
                 **_PROCESS_ENVIRONMENT,
+                _MODELS_VARIABLE: f"{layout.config}/{MODELS_FILE}",
                 CLIENTS_VARIABLE: f"{layout.config}/{CLIENTS_FILE}",
                 **(cache if self.has_cache else {}),
             },
