@@ -174,7 +174,7 @@ def test_a_run_that_is_killed_in_between_is_healed_by_the_next(
     script = (
         "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(sys.argv[2].encode())"
     )
-    command = f'"add acl /run/ai-backend-front/keys {digest}\n"'
+    command = f'"add map /run/ai-backend-front/keys {digest} master:0\n"'
     host.run(f"python3 -c '{script}' {socket} {command}; rm /var/lib/ai-backend/activated")
     assert status(host, SECOND) == 200
     deploy(host, inventory=inventory).must_pass()
