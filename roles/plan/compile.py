@@ -13,7 +13,17 @@ from roles.plan.firewall import firewall_plan
 from roles.plan.gpu_unit import gpu_plan
 from roles.plan.layout import Layout, layout_of
 from roles.plan.manifest import manifest_files
-from roles.plan.model import Backend, Beside, DeploymentPlan, HostPlan, Install, RoutePlan, ServerUnit, ServicePlan
+from roles.plan.model import (
+    Backend,
+    Beside,
+    ClientPlan,
+    DeploymentPlan,
+    HostPlan,
+    Install,
+    RoutePlan,
+    ServerUnit,
+    ServicePlan,
+)
 from roles.plan.watch import WATCH_TIMER, watch_plan
 
 
@@ -33,12 +43,14 @@ class GatewayContext(HostContext):
         backends: the providers.
         aliases: alias → public name, flattened.
         cache: the service that caches its answers, and that service's part of the plan.
+        clients: the people and programs that use it.
     """
 
     routes: tuple[RoutePlan, ...]
     backends: tuple[Backend, ...]
     aliases: Mapping[str, str]
     cache: tuple[Cache, ServicePlan] | None
+    clients: tuple[ClientPlan, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,12 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     gateway = planned(
         stack.gateway,
         GatewayContext(
-            layout, routes, backends, aliases, cache=(stack.cache, cache) if stack.cache and cache else None
+            layout,
+            routes,
+            backends,
+            aliases,
+            cache=(stack.cache, cache) if stack.cache and cache else None,
+            clients=tuple(ClientPlan(client.name, stack.names_for(client), client) for client in stack.clients),
         ),
     )
     parts = [*providers, *([cache] if cache else []), gateway]
