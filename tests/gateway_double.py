@@ -98,7 +98,7 @@ class Double(ThreadedServer):
         super().__init__("127.0.0.1", _Handler)
         self.manners: dict[str, Manner] = {}
         self.names: Sequence[str] = NAMES
-        self.refusals: dict[str | None, int] = {None: 401, WRONG_KEY: 400}
+        self.refusals: dict[str | None, int] = {None: 401, WRONG_KEY: 401}
         self.bodies: list[dict[str, Any]] = []
         self.cache = (200, "")
         self.forgets: float = 0

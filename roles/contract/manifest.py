@@ -170,11 +170,17 @@ class Front:
         socket: its runtime socket, below the runtime folder of the systemd manager.
         backend: its name of the group of instances.
         servers: its names of the instances.
+        keys: its map of the digests of the keys, as in `roles.contract.generation.Live`; empty = a generation of an
+            earlier version, which has none.
+        key_files: the environment files that the map is made of, as paths below the generation or absolute ones; any
+            but the last may be missing.
     """
 
     socket: str
     backend: str
     servers: tuple[str, ...]
+    keys: str = ""
+    key_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

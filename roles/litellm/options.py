@@ -34,7 +34,8 @@ class LiteLLM(Gateway):
     master_key: SerializeAsAny[Secret] = Field(
         GeneratedSecret(), examples=['master_key=EnvSecret("LITELLM_MASTER_KEY")']
     )
-    """The key that clients send; none given = made on the host, once."""
+    """The key of the administration and the verifier; none given = made on the host, once. Give people and programs
+    keys of their own, with `clients`."""
     request_timeout: Seconds = Field(600, examples=["request_timeout=300"])
     """Seconds that one request to a provider may take (LiteLLM's own default is 6,000)."""
     stream_timeout: Seconds | None = Field(None, examples=["stream_timeout=60"])

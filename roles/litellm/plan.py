@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 
+from roles.contract.clients import CLIENTS_FILE
 from roles.contract.manifest import MODELS_FILE, Canary
 from roles.contract.recipes import FilesRecipe
 from roles.litellm.config import (
@@ -13,9 +14,11 @@ from roles.litellm.config import (
     CACHE_COOLDOWN_VARIABLE,
     CACHE_NAMESPACE_VARIABLE,
     CANARY,
+    CLIENTS_VARIABLE,
     INSTANCE_KEY_VARIABLE,
     MASTER_KEY_VARIABLE,
     canary_target,
+    clients_file,
     litellm_config,
     staged_config,
 )
@@ -83,7 +86,7 @@ _PROCESS_ENVIRONMENT = {
 _MODELS_VARIABLE = "MODEL_MAPPINGS"
 """Names the manifest's file of what the routes can do."""
 PUBLIC_VARIABLES = frozenset(
-    {*_PROCESS_ENVIRONMENT, _MODELS_VARIABLE, CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE}
+    {*_PROCESS_ENVIRONMENT, _MODELS_VARIABLE, CLIENTS_VARIABLE, CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE}
 )
 """Names of the variables that a process of the gateway may have besides its secrets."""
 
@@ -135,7 +138,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
         replace(process.unit(name, "127.0.0.1", port), drain=drain_of(gateway, server))
         for (server, name), port in zip(SERVERS.items(), gateway.instance_ports, strict=False)
     )
-    front = front_plan(gateway, layout, instance_key.path, client_key.path)
+    front = front_plan(gateway, layout, context.clients, instance_key.path, client_key.path)
     (endpoint,) = front.servers
     canary = canary_target(gateway, context.routes)
     config = litellm_config(gateway, context)
@@ -149,6 +152,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
             CONFIG: render(f"litellm/{CONFIG}.j2", config=config),
             _START: (resources.files("roles") / "litellm" / "start_litellm.py").read_text(),
             STAGED_CONFIG: render(f"litellm/{CONFIG}.j2", config=staged_config(config)),
+            CLIENTS_FILE: clients_file(context.clients),
             **front.files,
         },
         generated_secrets=generated,
@@ -164,7 +168,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
             cooldown=gateway.cooldown,
             cache_cooldown=CACHE_COOLDOWN,
             shares_by_weight=gateway.routing_strategy == "simple-shuffle",
-            front=front_of(gateway),
+            front=front_of(gateway, endpoint),
             canary=Canary(CANARY, canary.name) if canary else None,
         ),
         staging=_staging(process, [unit.name for unit in instances]),
@@ -246,6 +250,7 @@ class _Process:
             environment={
                 **_PROCESS_ENVIRONMENT,
                 _MODELS_VARIABLE: f"{layout.config}/{MODELS_FILE}",
+                CLIENTS_VARIABLE: f"{layout.config}/{CLIENTS_FILE}",
                 **(cache if self.has_cache else {}),
             },
             secrets=self.secrets,

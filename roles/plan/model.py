@@ -14,10 +14,18 @@ from roles.contract.abilities import Abilities
 from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKey
 from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Traits
 from roles.contract.recipes import Recipe
-from roles.options import Deployment, GivenSecret, Gpus, Mode, Route, Secret
+from roles.options import Client, Deployment, GivenSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
 
-EnvValue: TypeAlias = str | GivenSecret
+
+@dataclass(frozen=True)
+class DigestOf:
+    """A variable that has only the digest of a secret: the host need not know more of it."""
+
+    secret: GivenSecret
+
+
+EnvValue: TypeAlias = str | GivenSecret | DigestOf
 MEGABYTE = 10**6
 
 STOP_SECONDS = 60
@@ -231,10 +239,6 @@ class Login:
         return {variable: self.secret} if isinstance(self.secret, GivenSecret) else {}
 
 
-_ADDS_VERSION = frozenset({"docker_model_runner"})
-"""LiteLLM's prefixes that put `/v1` behind an address themselves."""
-
-
 @dataclass(frozen=True)
 class Backend:
     """A provider as the gateway reaches it.
@@ -248,7 +252,7 @@ class Backend:
         gpus: the cards that it uses.
         weights: the models of which one is in the memory of its cards; empty = unknown.
         prefixes: LiteLLM's provider prefix for each of its modes; for chats one that keeps tools and templates.
-        api_base: address as most of those prefixes expect it, with or without `/v1`: see `api_base_for`.
+        api_base: address as those prefixes expect it, with or without `/v1`.
         models: the model names that its requests may use.
         login: the key that requests to it must carry; none = it cannot require one.
         abilities: what it can do with each model beyond plain text; a model that is missing = its server decides.
@@ -267,12 +271,6 @@ class Backend:
     weights: tuple[CardWeights, ...] = ()
     login: Login | None = None
     abilities: Mapping[str, Abilities] = field(default_factory=dict)
-
-    def api_base_for(self, mode: Mode) -> str:
-        """The address as LiteLLM's prefix for that mode takes it."""
-        if self.prefixes[mode] in _ADDS_VERSION:
-            return self.api_base.removesuffix("/v1")
-        return self.api_base
 
 
 @dataclass(frozen=True)
@@ -388,6 +386,19 @@ class RoutePlan:
     @property
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.aliases)
+
+
+@dataclass(frozen=True)
+class ClientPlan:
+    """A client of the gateway.
+
+    Attributes:
+        names: the public names and aliases that it may use; empty = all.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    options: Client
 
 
 @dataclass(frozen=True)

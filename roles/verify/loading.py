@@ -73,6 +73,7 @@ def _gateway(read: manifest.Gateway, folder: Path) -> Gateway:
         instance_key_variable=read.instance_key_variable,
         instance_url=read.instance_url,
         cooldown=read.cooldown,
+        folder=folder,
         instances=tuple(_service(instance, folder) for instance in read.instances),
         front=read.front,
         canary=read.canary,

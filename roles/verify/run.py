@@ -20,7 +20,7 @@ from roles.verify.checks.apis import ask_apis
 from roles.verify.checks.cache import cache_check
 from roles.verify.checks.fault_injection import inject_faults
 from roles.verify.checks.files import files_check
-from roles.verify.checks.front import front_check
+from roles.verify.checks.front import front_check, keys_check
 from roles.verify.checks.gateway import canary_check, gateway_checks
 from roles.verify.checks.host import host_checks
 from roles.verify.checks.routes import balance_check, route_checks, warm_up
@@ -105,7 +105,11 @@ class _Run:
 
     async def look_at_the_front(self) -> list[Check]:
         gateway = self.context.generation.gateway
-        return [await front_check(gateway.front, self.context)] if gateway and gateway.front else []
+        if gateway is None or gateway.front is None:
+            return []
+        servers = await front_check(gateway.front, self.context)
+        # A generation of an earlier version does not say which keys there are.
+        return [servers, *([await keys_check(gateway.front, self.context)] if gateway.front.keys else [])]
 
     def begin_tasks(self) -> list[asyncio.Task[Check]]:
         return _begun(check for task in self.context.generation.tasks for check in task_checks(task, self.context))

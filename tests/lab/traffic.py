@@ -42,11 +42,12 @@ class Answer:
 
 
 class Gateway:
-    """A lab host's gateway, asked from the machine that the lab runs on, with the key that was made on the host."""
+    """A lab host's gateway, asked from the machine that the lab runs on; without a key, with its own, which was made on
+    the host."""
 
-    def __init__(self, host: LabHost, *, port: int = 4000) -> None:
+    def __init__(self, host: LabHost, *, port: int = 4000, key: str | None = None) -> None:
         self._url = f"http://{host.address}:{port}"
-        self._key = host.run(_KEY).stdout.strip()
+        self._key = key or host.run(_KEY).stdout.strip()
 
     def client(self) -> httpx.AsyncClient:
         """A client that makes no request wait for another one."""

@@ -70,6 +70,18 @@ GATEWAY: Mapping[str, Sign] = {
         "the gateway refuses its own key",
         (Cause("the key was changed, and the gateway not restarted: `{systemctl} restart 'litellm*'`", _SECRETS),),
     ),
+    "keys": Sign(
+        ("gateway/keys",),
+        ("keys-differ",),
+        "the front accepts other keys than those of the declared clients",
+        (
+            Cause(
+                "a run was killed while it changed them, or somebody changed them by hand: `{systemctl} restart "
+                "ai-backend-front`, which cuts what is under way",
+                "ls -l {secrets}/clients",
+            ),
+        ),
+    ),
     "models": Sign(
         ("gateway/models",),
         ("models-differ",),
