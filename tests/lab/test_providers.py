@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import hardening
+from tests.clients.programs import rounds, run
+from tests.lab import client_programs, hardening
+from tests.lab.client_programs import EXCEPTIONS, deploy_for_programs, surprises
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, ask, deploy, failures, files_changed_by, main_pids, verdict
 from tests.lab.openai_client import answers_by_the_report
@@ -182,6 +184,21 @@ def test_killing_vllms_engine_brings_all_of_it_up_again(host: LabHost) -> None:
     assert ask(host, "tiny-vllm") == SAY["tiny-vllm"]
     cores = host.run("pgrep -fc VLLM::EngineCore").stdout
     assert cores == "1\n"
+
+
+def test_client_programs_work_as_documented(host: LabHost, lab: Lab, tmp_path: Path) -> None:
+    """Some of them; `test_client_matrix.py` has all, with each server."""
+    endpoint = deploy_for_programs(host)
+    for library in EXCEPTIONS:
+        for model in ("tiny-native", "tiny-tools") if library == "openai-python" else ("tiny-vllm",):
+            found = rounds(lab.folders, library, endpoint, model, tmp_path / f"{library}-{model}")
+            assert surprises(library, model, found) == "", (library, model)
+    for program in ("curl", "openai-python", "openai-js", "anthropic-python", "langchain", "llama-index", "llm"):
+        said = run(lab.folders, program, endpoint, "tiny-python", tmp_path / program)
+        assert SAY["tiny-python"] in said.output, said.output
+    for program in ("codex", "continue"):
+        said = run(lab.folders, program, endpoint, "tiny-agents", tmp_path / program)
+        assert client_programs.SAY["tiny-agents"] in said.output, said.output
 
 
 def test_after_a_reboot_all_of_it_answers(host: LabHost) -> None:

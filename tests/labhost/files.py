@@ -5,17 +5,25 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.labhost.hf_models import tiny_hf_files
 from tests.labhost.hub import publish
 from tests.labhost.image import say
-from tests.labhost.models import write_tiny_gguf
+from tests.labhost.models import tool_call_sentence, write_tiny_gguf
 from tests.labhost.paths import LabFolders, locked
 
 MODELS = {
     "native.gguf": "This is the native llama server",
     "python.gguf": "This is the Python llama server",
     "ollama.gguf": "This is a model that Ollama serves",
+    "agents.gguf": "This is a model with room for agents",
+    "tools.gguf": tool_call_sentence("report_weather", city="Paris"),
+}
+_OPTIONS: dict[str, dict[str, Any]] = {
+    # The prompts of programs that write code have some 20,000 tokens by themselves.
+    "agents.gguf": {"context": 65536},
+    "tools.gguf": {"template": "tools"},
 }
 VLLM_SAYS = "This is the vLLM server"
 
@@ -42,7 +50,7 @@ def lab_models(folders: LabFolders) -> dict[str, ServedModel]:
         # Always anew: they take milliseconds, and a sentence may have changed since an earlier run.
         for name, says in MODELS.items():
             beside = folder / f".{name}"
-            write_tiny_gguf(beside, says=says, name=Path(name).stem)
+            write_tiny_gguf(beside, says=says, name=Path(name).stem, **_OPTIONS.get(name, {}))
             beside.rename(folder / name)
             publish(folder, _repository(name), {name: (folder / name).read_bytes()})
     return {name: ServedModel(_sha256(folder / name), says, _repository(name)) for name, says in MODELS.items()}

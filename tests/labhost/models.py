@@ -133,18 +133,25 @@ class Vocabulary:
 
 
 def write_tiny_gguf(
-    path: Path, *, says: str, name: str, seed: int = 0, template: Template = "plain", shape: Shape = _TINY
+    path: Path,
+    *,
+    says: str,
+    name: str,
+    seed: int = 0,
+    template: Template = "plain",
+    shape: Shape = _TINY,
+    context: int = _CONTEXT,
 ) -> None:
     """Write a llama model that answers ``says`` to everything, of some 0.5 MB if no other ``shape`` is given; the same
     input, the same bytes.
 
     By its chat template a server takes what `tool_call_sentence` gives for a call, or what follows ``<think>`` and a
-    newline for thinking.
+    newline for thinking. ``context`` is the most tokens that servers let it read.
 
     Raises `ValueError` for a sentence that repeats a word: each word leads to one next word.
     """
     vocabulary = Vocabulary(says, shape)
-    writer = _begun(path, "llama", name, shape)
+    writer = _begun(path, "llama", name, shape, context)
     _add_tokenizer(writer, vocabulary)
     writer.add_chat_template(_TEMPLATES[template])
     _finish(writer, _tensors(vocabulary, np.random.default_rng(seed), shape), shape)
@@ -183,13 +190,13 @@ def write_tiny_reranker(path: Path, *, favours: str, name: str, seed: int = 0) -
     _finish(writer, tensors, shape)
 
 
-def _begun(path: Path, architecture: str, name: str, shape: Shape) -> gguf.GGUFWriter:
+def _begun(path: Path, architecture: str, name: str, shape: Shape, context: int = _CONTEXT) -> gguf.GGUFWriter:
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)
     writer.add_description("tiny generated model for tests")
     writer.add_license("mit")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if shape.half else gguf.LlamaFileType.ALL_F32)
-    writer.add_context_length(_CONTEXT)
+    writer.add_context_length(context)
     writer.add_embedding_length(shape.width)
     writer.add_block_count(shape.layers)
     writer.add_feed_forward_length(shape.feed_forward)

@@ -62,7 +62,7 @@ def _route(path: str, **body: object) -> DeployedRoute:
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash"])
-def test_a_clients_curl_line_asks_with_the_key_from_its_environment(server: _Server, tmp_path: Path, shell: str) -> None:
+def test_a_clients_curl_line_takes_the_key_from_its_environment(server: _Server, tmp_path: Path, shell: str) -> None:
     body = {"messages": [{"role": "user", "content": PROMPT}]}
     line = clients_curl(_endpoint(tmp_path, server.server_port).url, _route("/chat/completions", **body))
     environment = {**os.environ, "API_KEY": KEY}
