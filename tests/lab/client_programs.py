@@ -86,6 +86,13 @@ TOLD: Mapping[str, Mapping[str, str]] = {
         "tiny-python": "Empty response received from LLM",
         "tiny-native": "Empty response received from LLM",
     },
+    "opencode": {
+        # It sums up and tries again without end.
+        "tiny-native": "exceeds the available context size (2048 tokens)",
+        "tiny-vllm": "max_tokens=32000 cannot be greater than max_model_len=512",
+        # It prints nothing, for the reason that aider prints this.
+        "tiny-python": "> build",
+    },
     "continue": {"tiny-vllm": "maximum context length is 512 tokens"},
 }
 """Program → route → what it tells a person whose prompt is too long for that model: these programs send long ones.

@@ -42,7 +42,7 @@ def test_a_program_works_as_documented(lab: Lab, endpoint: Endpoint, program: st
 def test_a_program_gets_an_answer_or_a_reason(
     lab: Lab, endpoint: Endpoint, program: str, model: str, tmp_path: Path
 ) -> None:
-    said = run(lab.folders, program, endpoint, model, tmp_path / "home")
+    said = run(lab.folders, program, endpoint, model, tmp_path / "home", timeout=60)
     told = TOLD.get(program, {}).get(model)
     assert (told or SAY[model]) in " ".join(said.output.split())
     if not told:
