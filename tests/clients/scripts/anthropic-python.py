@@ -45,7 +45,7 @@ for name, ask in ROUNDS.items():
     try:
         found[name] = ask().strip()
     except APIStatusError as error:
-        found[name] = f"{error.status_code} {error.body}"
+        found[name] = f"{error.status_code} {error.body['error']['message']}"
     except Exception as error:
         found[name] = f"{type(error).__name__}: {error}"
 print(json.dumps(found))
