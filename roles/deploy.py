@@ -75,15 +75,15 @@ def verify() -> None:
     """Verify the host as it is, and report what changed since it was last verified.
 
     Changes nothing, except that it adds to the host's kept verdicts. `--data report=FOLDER` writes the verdict in all
-    its forms there, in a folder of the host's name. `--data verify=faults` (fault injection) does change something, and
-    clients notice. It stops backends, one route after the other, to see that the fallbacks answer, and starts them
-    again.
+    its forms there, in a folder of the host's name. `--data verify=apis` also asks each route as client programs do, by
+    its abilities, and with their mistakes. `--data verify=faults` (fault injection) does change something, and clients
+    notice. It stops backends, one route after the other, to see that the fallbacks answer, and starts them again.
     """
     _target()
     more = host.data.get("verify")
-    if more not in (None, "faults"):
-        raise DeployError(f"`--data verify={more}` is not known; there is `verify=faults`")
-    verify_routes(name="Verify every route", report=host.data.get("report"), faults=more == "faults")
+    if more not in (None, "apis", "faults"):
+        raise DeployError(f"`--data verify={more}` is not known; there are `verify=apis` and `verify=faults`")
+    verify_routes(name="Verify every route", report=host.data.get("report"), more=more)
 
 
 def reboot() -> None:

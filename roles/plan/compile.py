@@ -8,7 +8,7 @@ from typing import Any
 
 from roles.contract.generation import PACKAGES_FILE
 from roles.options import Cache, Deployment, OptionsError, Route, Service, Stack
-from roles.plan.abilities import route_abilities
+from roles.plan.abilities import route_abilities, with_longer_contexts
 from roles.plan.firewall import firewall_plan
 from roles.plan.gpu_unit import gpu_plan
 from roles.plan.layout import Layout, layout_of
@@ -81,7 +81,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     backends = tuple(
         replace(part.backend, tasks=tuple(task.name for task in part.tasks)) for part in providers if part.backend
     )
-    routes = tuple(_route_plan(stack, route, backends) for route in stack.routes)
+    routes = with_longer_contexts(tuple(_route_plan(stack, route, backends) for route in stack.routes))
     aliases = {alias: stack.public_name(alias) for alias in stack.aliases}
     cache = planned(stack.cache, host) if stack.cache else None
     gateway = planned(

@@ -1,5 +1,5 @@
 """One run, in phases: wait for the services, check the front, begin what others wait for, make all other checks side by
-side, inject faults if asked, and conclude."""
+side, ask as client programs ask and inject faults if wanted, and conclude."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from roles.contract.verdict import Check, Verdict
+from roles.verify.checks.apis import ask_apis
 from roles.verify.checks.cache import cache_check
 from roles.verify.checks.fault_injection import inject_faults
 from roles.verify.checks.files import files_check
@@ -52,6 +53,7 @@ async def verify(
     read_states: ReadStates = read_unit_states,
     progress: Progress = no_progress,
     deep: bool = False,
+    apis: bool = False,
     faults: bool = False,
     wait: bool = True,
     proc: Path = PROC,
@@ -62,6 +64,7 @@ async def verify(
         read_states: asks systemd; replaced in tests.
         progress: called with what a long run is waiting for.
         deep: read every model's files, also those that look unchanged.
+        apis: ask each route as client programs ask, by its abilities, and with their mistakes.
         faults: really stop backends, one route after the other, to see its fallbacks answer.
         wait: wait for services that are starting.
         proc: where the proc file system is mounted.
@@ -80,8 +83,10 @@ async def verify(
         routes = run.begin_routes()
         checks += await run.host_checks(tasks, routes, deep=deep)
         made += await asyncio.gather(*tasks, *checks, *routes)
+        # Only after everything else has been checked undisturbed.
+        if apis and generation.gateway:
+            made += await ask_apis(context)
         if faults:
-            # Only after everything else has been checked undisturbed.
             made += await inject_faults(context)
     return await concluded(generation, made, beginning, proc=proc)
 

@@ -77,6 +77,14 @@ def test_openais_client_works_for_every_route_by_what_the_report_says(host: LabH
     assert all(SAY[name] in answer for name, answer in answered.items())
 
 
+def test_each_route_does_what_client_programs_ask_and_refuses_their_mistakes(host: LabHost) -> None:
+    found = verdict(host, verifier="/etc/ai-backend/bin/verify --apis")
+    assert failures(found) == []
+    asked = {check["id"].split("/")[1] for check in found["checks"] if "/apis/" in check["id"]}
+    assert asked == SAY.keys() - {"gpt-4o"}  # an alias
+    assert found["seconds"] < 60
+
+
 def test_vllms_model_is_from_the_hub_at_a_commit_that_is_recorded(host: LabHost, lab: Lab) -> None:
     repository = lab_vllm_model(lab.folders)
     model = f"/etc/ai-backend/install/model-{repository.removeprefix('lab/')}-*"
