@@ -16,6 +16,7 @@ from roles.contract.manifest import Front
 from roles.contract.modes import MODES
 from roles.litellm.config import INSTANCE_KEY_VARIABLE, MASTER_KEY_VARIABLE
 from roles.litellm.options import LiteLLM
+from roles.litellm.tls import JOIN, PACKAGES, join_command, join_program, joined_file, renewal_units
 from roles.options import GivenSecret
 from roles.plan import (
     FRONT_USER,
@@ -54,6 +55,12 @@ _LONGEST_SILENCE = 3600
 _MEMORY = "10%"
 """Of the host's memory. HAProxy takes 15 MB, and some 35 kB more for each request under way."""
 _MOST_CONNECTIONS = 8192
+_EXPOSED = (
+    "x-request-id", "x-litellm-call-id", "x-litellm-model-id", "x-litellm-model-group", "x-litellm-attempted-fallbacks",
+    "retry-after", "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens", "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+)  # fmt: skip
+"""Headers that a web page may read from an answer, besides the few that it always may."""
 _LOGGED_REFUSALS = 5
 """Logged refusals per source within a minute. Further ones in that time go to the client only."""
 
@@ -88,6 +95,9 @@ def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_
         instance_key_file: the environment file with the key that the instances require.
         client_key_file: the environment file with the clients' key if that is made on the host.
     """
+    tls = gateway.tls
+    joined = (JOIN,) if tls else ()
+    reads = (_CONFIG, _START, _WATCH, *joined)
     live_environment: dict[str, EnvValue] = {_INSTANCES_VARIABLE: str(gateway.instances)}
     if isinstance(gateway.master_key, GivenSecret):
         live_environment[MASTER_KEY_VARIABLE] = gateway.master_key
@@ -112,28 +122,35 @@ def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_
             instances=GATEWAY_INSTANCES,
             instance_key_file=instance_key_file,
             client_key_file=client_key_file,
+            join=join_command(tls, layout) if tls else (),
+            socket=_SOCKET,
         ),
-        reads=(_CONFIG, _START, _WATCH),
+        reads=reads,
         start_timeout=_START_SECONDS,
         user=FRONT_USER,
-        endpoint=Endpoint(gateway.bind, gateway.port, f"http://{gateway.reachable_at}:{gateway.port}{READY_PATH}"),
+        endpoint=Endpoint(gateway.bind, gateway.port, f"{gateway.local_url}{READY_PATH}", gateway.local_port),
         live_environment=live_environment,
     )
     given_key_file = f"{layout.config}/{unit.environment_file}"
     return ServicePlan(
-        units=(_with_live(unit, gateway, (client_key_file, given_key_file)),),
-        packages=("haproxy",),
+        units=(
+            _with_live(unit, gateway, (client_key_file, given_key_file)),
+            *(renewal_units(tls, layout, _SOCKET) if tls else ()),
+        ),
+        packages=("haproxy", *(PACKAGES if tls else ())),
         # Debian's own, with Debian's configuration.
         keep_off=("haproxy.service",),
         files={
-            _CONFIG: _config(gateway),
+            _CONFIG: _config(gateway, layout),
             _START: (_HERE / "start-front.sh").read_text(),
             _WATCH: (_HERE / "watch_instances.py").read_text(),
+            **({JOIN: join_program()} if tls else {}),
         },
+        host_files=(tls.certificate, tls.key) if tls else (),
     )
 
 
-def _config(gateway: LiteLLM) -> str:
+def _config(gateway: LiteLLM, layout: Layout) -> str:
     return render(
         f"litellm/{_CONFIG}.j2",
         unit=FRONT_UNIT,
@@ -156,6 +173,8 @@ def _config(gateway: LiteLLM) -> str:
         key_headers=[*_KEY_HEADERS, "litellm_user_api_key"],
         model_pattern=f"({_MODEL})",
         asked_paths=_ASKED,
+        joined_certificate=joined_file(layout),
+        exposed_headers=_EXPOSED,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
+from roles.litellm.tls import Cors, Tls
 from roles.options import BindAddress, Gateway, GeneratedSecret, Many, MemorySize, Name, Network, Port, Seconds, Secret
 
 _UNSET_ALLOWED_FAILS = 3
@@ -83,6 +84,25 @@ class LiteLLM(Gateway):
     trusted_networks: Many[Network] = Field((), examples=['trusted_networks=["192.168.7.0/24"]'])
     """Networks to which the three limits above do not apply, such as that of a proxy in front of the endpoint. Loopback
     is always one."""
+    tls: Tls | None = Field(
+        None,
+        examples=[
+            'tls=Tls(certificate="/etc/ssl/ai.pem", key="/etc/ssl/private/ai.key", server_name="ai.example.com")'
+        ],
+    )
+    """TLS, with HTTP/2, on the endpoint's port; none = plain HTTP."""
+    cors: Cors = Field(Cors(), examples=['cors=Cors(origins=["https://chat.example.com"])'])
+    """Which web pages may call the endpoint from a browser; by default all, as they need a key."""
+
+    @property
+    def local_port(self) -> Port | None:
+        """The loopback port at which the host itself asks, where TLS is on the other one."""
+        return (self.tls.local_port or self.all_instance_ports[-1] + 1) if self.tls else None
+
+    @property
+    def local_url(self) -> str:
+        """The endpoint's address for the host itself."""
+        return f"http://127.0.0.1:{self.local_port}" if self.tls else f"http://{self.reachable_at}:{self.port}"
 
     @property
     def all_instance_ports(self) -> tuple[Port, ...]:
@@ -97,7 +117,8 @@ class LiteLLM(Gateway):
 
     @property
     def addresses(self) -> tuple[tuple[BindAddress, Port], ...]:
-        return ((self.bind, self.port), *(("127.0.0.1", port) for port in self.instance_ports))
+        local = (*self.instance_ports, *([self.local_port] if self.local_port else []))
+        return ((self.bind, self.port), *(("127.0.0.1", port) for port in local))
 
     @property
     def longest_drain(self) -> Seconds:
@@ -112,5 +133,11 @@ class LiteLLM(Gateway):
             raise ValueError(
                 f"its instances would listen on ports {first} to {last}, one of which is the endpoint's own `port`; "
                 "give another `first_instance_port`"
+            )
+        if self.local_port in (self.port, first, last) or (self.local_port or 0) > 65535:
+            raise ValueError(
+                f"the host itself would ask at port {self.local_port}, which is "
+                f"{'beyond 65535' if (self.local_port or 0) > 65535 else 'taken by another of its own'}; "
+                "give another `local_port` of its Tls"
             )
         return self
