@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import issue
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, main_pids, verdict
 from tests.lab.inventory import says
@@ -25,16 +26,6 @@ NAME = "ai.lab.example"
 CERTIFICATE, KEY = "/etc/lab-tls/fullchain.pem", "/etc/lab-tls/privkey.pem"
 LOCAL_PORT = 4003
 NOTICED_SECONDS = 30
-
-
-def issue(folder: Path, name: str, *, days: int = 90) -> tuple[Path, Path]:
-    """A new certificate for the endpoint, signed with its own key, and that key."""
-    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-keyout", str(key), "-out", str(certificate), "-days", str(days)]
-    command += ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"]
-    subprocess.run(command, check=True, capture_output=True)
-    return certificate, key
 
 
 def put(host: LabHost, pair: tuple[Path, Path]) -> None:
@@ -92,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(folder: Path) -> tuple[Path, Path]:
-    return issue(folder, "first")
+    return issue(folder, "first", NAME)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +140,7 @@ def test_a_second_run_changes_nothing(host: LabHost, folder: Path) -> None:
 
 
 def test_a_renewal_under_load_loses_no_request(host: LabHost, folder: Path, soak: bool) -> None:
-    renewed = [issue(folder, f"renewed-{number}") for number in range(3)]
+    renewed = [issue(folder, f"renewed-{number}", NAME) for number in range(3)]
     pid = main_pids(host, [FRONT])
     gateway = Gateway(host, scheme="https")
     with steady_load(gateway, {"tiny-native": says("native.gguf")}, RATE[soak]) as load:
@@ -164,7 +155,7 @@ def test_a_renewal_under_load_loses_no_request(host: LabHost, folder: Path, soak
 
 
 def test_a_renewal_that_went_wrong_keeps_the_one_before(host: LabHost, folder: Path) -> None:
-    good, other = issue(folder, "good"), issue(folder, "other")
+    good, other = issue(folder, "good", NAME), issue(folder, "other", NAME)
     before = served(host)
     put(host, (good[0], other[1]))
     failed = '[ "$(systemctl show -P ActiveState ai-backend-certificate)" = failed ]'
@@ -182,7 +173,7 @@ def test_a_renewal_that_went_wrong_keeps_the_one_before(host: LabHost, folder: P
 
 
 def test_a_certificate_that_ends_soon_is_told(host: LabHost, folder: Path) -> None:
-    short = issue(folder, "short", days=5)
+    short = issue(folder, "short", NAME, days=5)
     put(host, short)
     wait_for_serial(host, serial(short[0].read_text()))
     (check,) = [each for each in verdict(host)["checks"] if each["ok"] is not True]
