@@ -14,7 +14,7 @@ from roles.plan import HostPlan, TimerUnit, TriggeredUnit
 from roles.rooms import plan_of
 from tests.stacks import native, python, small_stack, user_scope
 
-GIVEN = {"certificate": "/etc/ssl/ai.pem", "key": "/etc/ssl/private/ai.key", "server_name": "ai.example.com"}
+GIVEN: dict[str, Any] = {"certificate": "/etc/ssl/ai.pem", "key": "/etc/ssl/private/ai.key", "server_name": "ai.example.com"}
 FRONT = "ai-backend-front.service"
 
 
