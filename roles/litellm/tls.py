@@ -61,7 +61,7 @@ class Tls(Options):
     warn_days: Annotated[int, Field(ge=1)] = Field(14, examples=["warn_days=21"])
     """Days before the certificate's end from which on a verification fails."""
     hsts: bool = Field(False, examples=["hsts=True"])
-    """Tell browsers to use this name with TLS alone, for a year (`Strict-Transport-Security`)."""
+    """Have browsers use this name with TLS alone, for a year (`Strict-Transport-Security`)."""
     local_port: Port | None = Field(None, examples=["local_port=4103"])
     """Loopback port at which the host itself asks without TLS, as the verifier does; none = the one after the
     instances' ports."""
@@ -141,7 +141,7 @@ def renewal_units(tls: Tls, layout: Layout, socket: str) -> tuple[Unit, ...]:
 
 
 def tls_of(tls: Tls, local_port: int) -> ManifestTls:
-    """What the verifier is told of it."""
+    """What the verifier must know of it."""
     return ManifestTls(
         certificate=tls.certificate,
         server_name=tls.server_name,

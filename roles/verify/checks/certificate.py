@@ -60,7 +60,7 @@ async def _served(tls: Tls, service: Service) -> tuple[bytes, str]:
 
 
 async def _decoded(served: bytes, tls: Tls, service: Service) -> Mapping[str, Any]:
-    """What is in a certificate. Python tells that of one that it has verified: this one is trusted for it."""
+    """What is in a certificate. Python shows that of one that it has verified: this one is trusted for it."""
     settings = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     settings.check_hostname = False
     settings.verify_flags = ssl.VerifyFlags(ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME)
