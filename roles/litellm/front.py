@@ -122,6 +122,7 @@ def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_
             instances=GATEWAY_INSTANCES,
             instance_key_file=instance_key_file,
             client_key_file=client_key_file,
+            low_port=gateway.has_low_port,
             join=join_command(tls, layout) if tls else (),
             socket=_SOCKET,
         ),

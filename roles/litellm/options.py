@@ -13,6 +13,10 @@ _UNSET_ALLOWED_FAILS = 3
 """The default of LiteLLM 1.106.2. It treats this value as unset, even if it is set."""
 
 
+_FIRST_INSTANCE_PORT = 4001
+"""Where the endpoint's port is one that LiteLLM may not listen beside."""
+
+
 def _differs_from_unset(fails: int) -> int:
     if fails == _UNSET_ALLOWED_FAILS:
         raise ValueError(
@@ -65,7 +69,8 @@ class LiteLLM(Gateway):
     """Processes of LiteLLM behind HAProxy. Two are replaced one after the other: a change loses no request. One saves
     some 330 MB of memory, but requests are refused while it is replaced."""
     first_instance_port: Port | None = Field(None, examples=["first_instance_port=4101"])
-    """First of the two loopback ports for instances; none = the one after `port`."""
+    """First of the two loopback ports for instances; none = the one after `port`, or 4001 if that is below
+    1024."""
     drain_timeout: Seconds | None = Field(None, examples=["drain_timeout=120"])
     """Seconds that the requests under way may take to end when an instance is replaced or stopped; longer ones are cut.
     None = `request_timeout`."""
@@ -95,6 +100,11 @@ class LiteLLM(Gateway):
     """Which web pages may call the endpoint from a browser; by default all, as they need a key."""
 
     @property
+    def has_low_port(self) -> bool:
+        """Whether only a process with a right of root's can listen on the endpoint's port."""
+        return self.port < 1024
+
+    @property
     def local_port(self) -> Port | None:
         """The loopback port at which the host itself asks, where TLS is on the other one."""
         return (self.tls.local_port or self.all_instance_ports[-1] + 1) if self.tls else None
@@ -107,7 +117,7 @@ class LiteLLM(Gateway):
     @property
     def all_instance_ports(self) -> tuple[Port, ...]:
         """The loopback ports of the most instances that there may be."""
-        first = self.first_instance_port or self.port + 1
+        first = self.first_instance_port or (_FIRST_INSTANCE_PORT if self.has_low_port else self.port + 1)
         return (first, first + 1)
 
     @property

@@ -44,7 +44,7 @@ def serial(certificate: str) -> str:
 
 def served(host: LabHost) -> str:
     """The serial number of the certificate that clients get."""
-    command = ["openssl", "s_client", "-connect", f"{host.address}:4000", "-servername", NAME]
+    command = ["openssl", "s_client", "-connect", f"{host.address}:443", "-servername", NAME]
     return serial(subprocess.run(command, input="", capture_output=True, text=True, timeout=20).stdout)
 
 
@@ -60,13 +60,13 @@ def wait_for_serial(host: LabHost, wanted: str) -> float:
 def curl(host: LabHost, pair: tuple[Path, Path], *arguments: str) -> str:
     """curl's output from the machine of the lab, which trusts that certificate alone."""
     command = ["curl", "-sS", "--max-time", "60", "--cacert", str(pair[0]), "--noproxy", "*"]
-    command += ["--resolve", f"{NAME}:4000:{host.address}", *arguments]
+    command += ["--resolve", f"{NAME}:443:{host.address}", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def stack(folder: Path) -> Path:
     tls = f"Tls(certificate='{CERTIFICATE}', key='{KEY}', server_name='{NAME}', hsts=True)"
-    gateway = f"{{'bind': '0.0.0.0', 'tls': {tls}, 'cors': Cors(origins=['https://chat.example'])}}"
+    gateway = f"{{'bind': '0.0.0.0', 'port': 443, 'tls': {tls}, 'cors': Cors(origins=['https://chat.example'])}}"
     imports = "from roles.litellm import Cors, Tls\n"
     return inventory_file(folder, f"{imports}hosts = [lab_host(lab_stack(gateway={gateway}))]")
 
@@ -104,21 +104,19 @@ def test_clients_chat_over_tls_and_http_2_and_the_host_itself_without(
     key = host.run("cut -d'\"' -f2 /var/lib/ai-backend/secrets/master-key.env").stdout.strip()
     (folder / "headers").write_text(f"Authorization: Bearer {key}\nContent-Type: application/json\n")
     body = {"model": "tiny-native", "messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 64}
-    chat = ["-H", f"@{folder}/headers", "-d", json.dumps(body), f"https://{NAME}:4000/v1/chat/completions"]
+    chat = ["-H", f"@{folder}/headers", "-d", json.dumps(body), f"https://{NAME}/v1/chat/completions"]
     for version, number in (("--http2", "2"), ("--http1.1", "1.1")):
         answer, _, told = curl(host, first, version, "-w", "\n%{http_version}", *chat).rpartition("\n")
         assert json.loads(answer)["choices"][0]["message"]["content"].strip() == says("native.gguf")
         assert told == number
-    refused = curl(host, first, "-i", "-d", "{}", f"https://{NAME}:4000/v1/chat/completions")
+    refused = curl(host, first, "-i", "-d", "{}", f"https://{NAME}/v1/chat/completions")
     assert refused.startswith("HTTP/2 401")
     assert "invalid_api_key" in refused
     assert "strict-transport-security: max-age=" in refused
     origin = curl(host, first, "-i", "-H", "Origin: https://chat.example", *chat).lower().splitlines()
     allowed = [line for line in origin if line.startswith("access-control-allow-")]
     assert allowed == ["access-control-allow-origin: https://chat.example"]
-    old = subprocess.run(
-        ["curl", "-sS", "--tls-max", "1.1", "-k", f"https://{host.address}:4000/"], capture_output=True
-    )
+    old = subprocess.run(["curl", "-sS", "--tls-max", "1.1", "-k", f"https://{host.address}/"], capture_output=True)
     assert old.returncode == 35
     assert (
         host.run(f"curl -sS -o /dev/null -w '%{{http_code}}' http://127.0.0.1:{LOCAL_PORT}/ai-backend-front").stdout
@@ -142,7 +140,7 @@ def test_a_second_run_changes_nothing(host: LabHost, folder: Path) -> None:
 def test_a_renewal_under_load_loses_no_request(host: LabHost, folder: Path, soak: bool) -> None:
     renewed = [issue(folder, f"renewed-{number}", NAME) for number in range(3)]
     pid = main_pids(host, [FRONT])
-    gateway = Gateway(host, scheme="https")
+    gateway = Gateway(host, port=443, scheme="https")
     with steady_load(gateway, {"tiny-native": says("native.gguf")}, RATE[soak]) as load:
         for pair in renewed:
             time.sleep(5)

@@ -14,7 +14,11 @@ from roles.plan import HostPlan, TimerUnit, TriggeredUnit
 from roles.rooms import plan_of
 from tests.stacks import native, python, small_stack, user_scope
 
-GIVEN: dict[str, Any] = {"certificate": "/etc/ssl/ai.pem", "key": "/etc/ssl/private/ai.key", "server_name": "ai.example.com"}
+GIVEN: dict[str, Any] = {
+    "certificate": "/etc/ssl/ai.pem",
+    "key": "/etc/ssl/private/ai.key",
+    "server_name": "ai.example.com",
+}
 FRONT = "ai-backend-front.service"
 
 
@@ -105,6 +109,19 @@ def test_a_change_of_either_file_gives_the_front_both() -> None:
     assert run in renewal.text
     assert run in units[FRONT].text
     assert "ExecStartPre=-+/usr/bin/python3" in units[FRONT].text
+
+
+def test_a_low_port_gives_the_front_a_right_to_it_and_the_instances_another() -> None:
+    plans = [plan_with(port=port) for port in (443, 4000)]
+    low, high = ({server.name: server for server in plan.servers} for plan in plans)
+    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE\n" in low[FRONT].text
+    assert "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\n" in low[FRONT].text
+    assert "PrivateUsers=yes" not in low[FRONT].text
+    assert "CapabilityBoundingSet=\n" in high[FRONT].text
+    assert "AmbientCapabilities" not in high[FRONT].text
+    assert "PrivateUsers=yes\n" in high[FRONT].text
+    assert [low[name].endpoint.port for name in ("litellm@a.service", "litellm@b.service")] == [4001, 4002]
+    assert low[FRONT].endpoint.ports == (443, 4003)
 
 
 def test_in_user_scope_the_user_reads_them_herself() -> None:
