@@ -96,7 +96,7 @@ class Target:
             if install.install.sent_from and not Path(install.install.sent_from).expanduser().is_file()
         ]
         if self.plan.host_files and self.pending.anything:
-            missing = self.host.get_fact(MissingFiles, *self.plan.host_files)
+            missing = self.host.get_fact(MissingFiles, self.plan.host_files)
             problems += [f"it has no file {path} that can be read: put it there first" for path in missing or ()]
         if problems:
             raise DeployError(f"{self.host.name} cannot be deployed to:\n" + "\n".join(f"    - {p}" for p in problems))

@@ -158,7 +158,7 @@ def test_a_renewal_that_went_wrong_keeps_the_one_before(host: LabHost, folder: P
     put(host, (good[0], other[1]))
     failed = '[ "$(systemctl show -P ActiveState ai-backend-certificate)" = failed ]'
     host.run(f"timeout {NOTICED_SECONDS} sh -c 'until {failed}; do sleep 0.2; done'", timeout=40)
-    log = host.run("journalctl -b -o cat -u ai-backend-certificate -n 3").stdout
+    log = host.run("journalctl -b -o cat -u ai-backend-certificate -n 20").stdout
     assert f"{CERTIFICATE} and {KEY} do not belong together. The certificate before stays in use." in log
     # A restart of the front, as after a reboot, keeps it too.
     host.run(f"systemctl restart {FRONT}; sleep 1", timeout=60)

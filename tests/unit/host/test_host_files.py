@@ -14,6 +14,6 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(there)
     paths = [str(path) for path in (there, link, tmp_path, tmp_path / "not $there")]
-    command = MissingFiles().command(*paths).get_raw_value()
+    command = MissingFiles().command(paths).get_raw_value()
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     assert MissingFiles().process(done.stdout.splitlines()) == paths[2:]
