@@ -29,11 +29,14 @@ NOTICED_SECONDS = 30
 
 
 def put(host: LabHost, pair: tuple[Path, Path]) -> None:
-    """As an ACME client does: first the certificate, and a moment later the key."""
+    """As certbot does: links to new files take the place of the old ones, first the certificate's, then the key's."""
     certificate, key = (path.read_text() for path in pair)
+    archive = f"/etc/lab-tls-archive/{pair[0].stem}"
     for text, path in ((certificate, CERTIFICATE), (key, KEY)):
+        new = f"{archive}/{path.rpartition('/')[2]}"
         host.run(
-            f"umask 077; mkdir -p /etc/lab-tls; cat > {path}.new <<'END'\n{text}END\nmv {path}.new {path}; sleep 0.5"
+            f"umask 077; mkdir -p {archive} /etc/lab-tls; cat > {new} <<'END'\n{text}END\n"
+            f"rm -f {path}; ln -s {new} {path}; sleep 0.5"
         )
 
 
