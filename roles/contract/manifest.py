@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from roles.contract.abilities import UNKNOWN, Abilities
 from roles.contract.modes import Mode
 
 PROVIDERS_FILE = "providers.yaml"
@@ -300,6 +301,7 @@ class Model:
         fallbacks: names of the routes to try, in order, when all of the deployments fail.
         context_window_fallbacks: the same when a request is too long for them.
         content_policy_fallbacks: the same when they refuse a request for its content.
+        abilities: what it can do beyond plain text.
     """
 
     name: str
@@ -313,6 +315,7 @@ class Model:
     context_window_fallbacks: tuple[str, ...]
     content_policy_fallbacks: tuple[str, ...]
     probe: Probe
+    abilities: Abilities = UNKNOWN
 
 
 @dataclass(frozen=True)

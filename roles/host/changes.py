@@ -11,7 +11,7 @@ import yaml
 from roles.host.history import KeptGeneration
 from roles.plan import ACTIVATION, DIGEST_VARIABLE
 
-_DERIVED = frozenset({"api_base", "ready_url", "model_list"})
+_DERIVED = frozenset({"abilities", "api_base", "ready_url", "model_list"})
 """Keys whose values follow from something that is shown elsewhere."""
 _IDENTITY = ("name", "model_name", "id", "unit")
 _LONGEST = 60

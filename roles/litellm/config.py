@@ -19,6 +19,20 @@ real backend has to fail for that."""
 _DEAD = "http://127.0.0.1:9/v1"
 """The port of the old `discard` service, where nothing listens: connections are refused at once."""
 
+REQUEST_CHECKS = "roles.litellm.requests.hook.checks"
+"""What LiteLLM calls for each request: see there."""
+
+_ALLOWED_FAILS = {
+    # A server of llama.cpp says 500 to mistakes of a client that nobody foresaw. A stopped server is one too for
+    # LiteLLM, and refuses connections at once: its requests go on to others in no time, each of them.
+    "InternalServerErrorAllowedFails": 4,
+    # An address that a server does not know, or a limit of ours that is used up, says nothing of its health.
+    "NotFoundErrorAllowedFails": 1000,
+    "RateLimitErrorAllowedFails": 1000,
+}
+"""Failures of one kind within a minute before a deployment's cooldown, where `allowed_fails` is too few. Not 3: LiteLLM
+takes that for not set."""
+
 CACHE_NAMESPACE_VARIABLE = "CACHE_NAMESPACE"
 """Prefix of the names of everything that a gateway keeps in the cache."""
 _CACHE_SECONDS = 0.2
@@ -65,6 +79,7 @@ def litellm_config(gateway: LiteLLM, context: GatewayContext) -> dict[str, Json]
         "allowed_fails": gateway.allowed_fails,
         "cooldown_time": gateway.cooldown,
         "routing_strategy": gateway.routing_strategy,
+        "allowed_fails_policy": {name: max(fails, gateway.allowed_fails) for name, fails in _ALLOWED_FAILS.items()},
     }
     if gateway.stream_timeout:
         router_settings["stream_timeout"] = gateway.stream_timeout
@@ -86,9 +101,17 @@ def litellm_config(gateway: LiteLLM, context: GatewayContext) -> dict[str, Json]
             "request_timeout": gateway.request_timeout,
             "drop_params": gateway.drop_params,
             "json_logs": True,
+            "callbacks": [REQUEST_CHECKS],
+            # Errors that clients get name no other routes.
+            "expose_router_debug_in_errors": False,
             **(_cache(*context.cache) if context.cache else {}),
         },
-        "general_settings": {"master_key": f"os.environ/{INSTANCE_KEY_VARIABLE}"},
+        "general_settings": {
+            "master_key": f"os.environ/{INSTANCE_KEY_VARIABLE}",
+            # A client that hangs up before its answer has begun frees the backend.
+            "cancel_on_disconnect": True,
+            "include_call_id_in_error_body": True,
+        },
     }
 
 
@@ -149,7 +172,11 @@ def _entries(route: RoutePlan) -> list[Json]:
             "litellm_params": _parameters(route, deployment)
             # A cooldown of a deployment without a substitute would turn one failed answer into many.
             | ({"cooldown_time": 0} if alone else {}),
-            "model_info": {"id": deployment.id, "mode": route.options.mode, **_model_info(route.options)},
+            "model_info": {
+                "id": deployment.id,
+                "mode": route.options.mode,
+                **_model_info(route.options),
+            },
         }
         for deployment in route.deployments
     ]
@@ -158,19 +185,28 @@ def _entries(route: RoutePlan) -> list[Json]:
 def _parameters(route: RoutePlan, deployment: DeploymentPlan) -> dict[str, Json]:
     backend, options = deployment.backend, deployment.options
     prefix = backend.prefixes[route.options.mode]
-    parameters: dict[str, Json] = {"model": f"{prefix}/{deployment.model}", "api_base": backend.api_base}
+    parameters: dict[str, Json] = {
+        "model": f"{prefix}/{deployment.model}",
+        "api_base": backend.api_base_for(route.options.mode),
+    }
     if backend.login:
         parameters["api_key"] = f"os.environ/{backend.login.client_variable}"
-    elif prefix == "openai":
+    elif prefix in ("openai", "docker_model_runner"):
         # LiteLLM refuses to call an OpenAI-compatible server without a key, even one that requires none.
         parameters["api_key"] = "none"
     if len(route.deployments) > 1:
         parameters |= {"weight": options.weight, "order": options.order}
     limits = ("rpm", "tpm", "max_parallel_requests", "timeout", "stream_timeout")
     parameters |= {name: value for name in limits if (value := getattr(options, name)) is not None}
+    if (options.rpm or options.tpm) and options.max_parallel_requests is None:
+        # LiteLLM makes of these a limit of parallel requests, too, unless there is one.
+        parameters["max_parallel_requests"] = _UNLIMITED
     if options.tags:
         parameters["tags"] = list(options.tags)
     return parameters
+
+
+_UNLIMITED = 10_000
 
 
 def _model_info(route: Route) -> dict[str, Json]:

@@ -8,6 +8,9 @@ from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
 from roles.litellm.tls import Cors, Tls
 from roles.options import BindAddress, Gateway, GeneratedSecret, Many, MemorySize, Name, Network, Port, Seconds, Secret
+from roles.plan import GATEWAY_INSTANCES
+
+MOST_INSTANCES = len(GATEWAY_INSTANCES)
 
 _UNSET_ALLOWED_FAILS = 3
 """The default of LiteLLM 1.106.2. It treats this value as unset, even if it is set."""
@@ -65,12 +68,12 @@ class LiteLLM(Gateway):
     """Offer a model `ai-backend-canary` whose only deployment is dead: a request for it shows at any time that
     fallbacks work, without touching a real one. Clients see it in the list of models; off = fallbacks are not verified
     that way."""
-    instances: Literal[1, 2] = Field(2, examples=["instances=1"])
-    """Processes of LiteLLM behind HAProxy. Two are replaced one after the other: a change loses no request. One saves
-    some 330 MB of memory, but requests are refused while it is replaced."""
+    instances: Annotated[int, Field(ge=1, le=MOST_INSTANCES)] = Field(2, examples=["instances=4"])
+    """Processes of LiteLLM behind HAProxy; each uses one core. Two or more are replaced one after the other: a change
+    loses no request. Each takes some 330 MB of memory; with only one, requests are refused while it is replaced."""
     first_instance_port: Port | None = Field(None, examples=["first_instance_port=4101"])
-    """First of the two loopback ports for instances; none = the one after `port`, or 4001 if that is below
-    1024."""
+    """First of the loopback ports for instances, one after the other; none = the one after `port`, or 4001 if that is
+    below 1024."""
     drain_timeout: Seconds | None = Field(None, examples=["drain_timeout=120"])
     """Seconds that the requests under way may take to end when an instance is replaced or stopped; longer ones are cut.
     None = `request_timeout`."""
@@ -86,6 +89,12 @@ class LiteLLM(Gateway):
     refusals_per_source: Annotated[int, Field(ge=1)] = Field(60, examples=["refusals_per_source=20"])
     """Most requests without a valid key that one address may send within a minute; beyond that, such requests get 429.
     Requests with a valid key are still answered."""
+    max_in_flight: Annotated[int, Field(ge=1)] = Field(128, examples=["max_in_flight=16"])
+    """Most requests under way at a time, for each instance; further ones wait."""
+    max_waiting: Annotated[int, Field(ge=1)] = Field(512, examples=["max_waiting=64"])
+    """Most requests that wait for their turn; further ones get 429 at once."""
+    max_wait: Seconds = Field(60, examples=["max_wait=20"])
+    """Seconds that a request may wait for its turn; then it gets 503."""
     trusted_networks: Many[Network] = Field((), examples=['trusted_networks=["192.168.7.0/24"]'])
     """Networks to which the three limits above do not apply, such as that of a proxy in front of the endpoint. Loopback
     is always one."""
@@ -118,7 +127,7 @@ class LiteLLM(Gateway):
     def all_instance_ports(self) -> tuple[Port, ...]:
         """The loopback ports of the most instances that there may be."""
         first = self.first_instance_port or (_FIRST_INSTANCE_PORT if self.has_low_port else self.port + 1)
-        return (first, first + 1)
+        return tuple(range(first, first + MOST_INSTANCES))
 
     @property
     def instance_ports(self) -> tuple[Port, ...]:
@@ -136,15 +145,15 @@ class LiteLLM(Gateway):
 
     @model_validator(mode="after")
     def _instances_have_ports(self) -> LiteLLM:
-        first, last = self.all_instance_ports
+        first, last = self.instance_ports[0], self.all_instance_ports[-1]
         if last > 65535:
             raise ValueError("the instances' ports end beyond 65535; give a lower `first_instance_port`")
-        if self.port in (first, last):
+        if self.port in self.all_instance_ports:
             raise ValueError(
-                f"its instances would listen on ports {first} to {last}, one of which is the endpoint's own `port`; "
+                f"its instances may listen on ports {first} to {last}, one of which is the endpoint's own `port`; "
                 "give another `first_instance_port`"
             )
-        if self.local_port in (self.port, first, last) or (self.local_port or 0) > 65535:
+        if self.local_port in (self.port, *self.all_instance_ports) or (self.local_port or 0) > 65535:
             raise ValueError(
                 f"the host itself would ask at port {self.local_port}, which is "
                 f"{'beyond 65535' if (self.local_port or 0) > 65535 else 'taken by another of its own'}; "

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 
-from roles.contract.manifest import Canary
+from roles.contract.manifest import MODELS_FILE, Canary
+from roles.contract.recipes import FilesRecipe
 from roles.litellm.config import (
     CACHE_COOLDOWN,
     CACHE_COOLDOWN_VARIABLE,
@@ -44,8 +45,12 @@ from roles.plan import (
     python_env,
     read_lock,
     render,
+    sources_of,
     unit_file,
 )
+
+_REQUESTS = "gateway-requests"
+"""Name of the install with the code of ours that LiteLLM calls."""
 
 VERSION = "1.106.2"
 """Newest release whose whole dependency set resolved when it was pinned. Never below 1.84.0 (CVE-2026-42271,
@@ -76,7 +81,11 @@ _PROCESS_ENVIRONMENT = {
     "NO_REDOC": "True",
     "NO_OPENAPI": "True",
 }
-PUBLIC_VARIABLES = frozenset({*_PROCESS_ENVIRONMENT, CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE})
+_MODELS_VARIABLE = "MODEL_MAPPINGS"
+"""Names the manifest's file of what the routes can do."""
+PUBLIC_VARIABLES = frozenset(
+    {*_PROCESS_ENVIRONMENT, _MODELS_VARIABLE, CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE}
+)
 """Names of the variables that a process of the gateway may have besides its secrets."""
 
 
@@ -134,7 +143,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
     key_file = client_key.path if client_key in generated else endpoint.environment_file
     return ServicePlan(
         units=(*front.units, *instances),
-        installs=(environment,),
+        installs=(environment, _request_sources()),
         packages=("python3-venv", *front.packages),
         keep_off=front.keep_off,
         host_files=front.host_files,
@@ -167,6 +176,13 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
     )
 
 
+def _request_sources() -> Install:
+    sources = dict.fromkeys(("roles/__init__.py", "roles/litellm/__init__.py"), "")
+    for package in ("contract", "litellm/requests"):
+        sources |= sources_of(resources.files("roles").joinpath(package), f"roles/{package}")
+    return Install(name=_REQUESTS, title="the gateway's request checks", recipe=FilesRecipe(files=sources))
+
+
 @dataclass(frozen=True)
 class _Process:
     """What all processes of the gateway have in common."""
@@ -187,7 +203,7 @@ class _Process:
             text=self.text(name, self.layout, "litellm/litellm.service.j2", bind, str(port)),
             environment=self.secrets,
             reads=(CONFIG, _START),
-            installs=(self.environment.name,),
+            installs=(self.environment.name, _REQUESTS),
             start_timeout=self.gateway.start_timeout,
             endpoint=Endpoint(bind, port, f"http://{address}:{port}{_READY_PATH}"),
             stop_timeout=self.gateway.longest_drain,
@@ -220,6 +236,7 @@ class _Process:
             # If it crashes, its log shows where each of its threads was.
             "-I", "-u", "-X", "faulthandler",
             f"{layout.config}/{_START}",
+            layout.install(_REQUESTS),
             "--config", f"{layout.config}/{config}",
             "--host", bind,
             "--port", port,
@@ -231,7 +248,11 @@ class _Process:
             unit=name,
             service=self.gateway,
             command=command,
-            environment={**_PROCESS_ENVIRONMENT, **(cache if self.has_cache else {})},
+            environment={
+                **_PROCESS_ENVIRONMENT,
+                _MODELS_VARIABLE: f"{layout.config}/{MODELS_FILE}",
+                **(cache if self.has_cache else {}),
+            },
             secrets=self.secrets,
             memory_max=self.gateway.memory_max or _MEMORY,
             user=GATEWAY_USER,

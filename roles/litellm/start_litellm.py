@@ -1,4 +1,5 @@
-"""Starts LiteLLM: `python -I -u -X faulthandler start-litellm OPTIONS…`, as its own command `litellm` does.
+"""Starts LiteLLM: `python -I -u -X faulthandler start-litellm FOLDER OPTIONS…`, as its own command `litellm` does. The
+folder has the modules that its configuration names.
 
 Before Python 3.12 the garbage collector runs wherever an object is made, also in the middle of `ContextVar.set`. A
 finalizer that sets context variables there frees what is being read, and the process ends with SIGSEGV
@@ -61,7 +62,8 @@ def main() -> int:
     if sys.version_info < (3, 12):
         Collector().start()
     (command,) = entry_points(group="console_scripts", name="litellm")
-    sys.argv[0] = "litellm"
+    sys.path.append(sys.argv[1])
+    sys.argv[:2] = ["litellm"]
     return int(command.load()() or 0)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
+from roles.contract.abilities import Abilities
 from roles.contract.manifest import CardWeights
 from roles.llama_cpp.arguments import arguments, model_path, model_settings, shown, switches, valued_options
 from roles.llama_cpp.builds import DEVICES, Backend, LlamaCppBuild
 from roles.llama_cpp.installs import native_install, packages, programs_folder, python_install
-from roles.llama_cpp.options import LlamaCppPython, LlamaServer
+from roles.llama_cpp.options import LlamaCppPython, LlamaServer, PythonServerModel
 from roles.options import Gpus
 from roles.plan import (
     Dialect,
@@ -38,6 +40,12 @@ _PYTHON = Dialect(
     ready_path="/openapi.json",
     # Read from the environment even with a config file.
     key_variable="API_KEY",
+)
+_TEXT_ONLY = replace(
+    _PYTHON,
+    # By `openai/` it is sent parts of content, `max_completion_tokens`, Responses and Messages, which it does not know.
+    # This prefix makes of them chats as it reads them, and leaves out pictures.
+    prefixes={**_PYTHON.prefixes, "chat": "docker_model_runner"},
 )
 _COUNTED: tuple[Backend, ...] = ("cuda", "hip")
 """Backends whose memory the driver counts for each process. For Vulkan this was not tested."""
@@ -87,6 +95,38 @@ def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
         stop_seconds=_STOP_SECONDS,
         weights=_server_weights(server, layout),
         reads={template: server.chat_template.text()} if server.chat_template else {},
+        abilities={server.served_name: _server_abilities(server)},
+    )
+
+
+def _server_abilities(server: LlamaServer) -> Abilities:
+    """It ignores `n`. Each slot has its share of the context, unless they share one."""
+    shares = 1 if server.kv_unified else server.parallel
+    return Abilities(
+        images=server.mmproj is not None,
+        audio=server.mmproj is not None,
+        tools=server.jinja is not False,
+        several=False,
+        context_size=server.context_size // shares or None,
+    )
+
+
+_TOOL_FORMATS = ("chatml-function-calling", "functionary")
+"""Beginnings of llama-cpp-python's chat formats that read tool calls from the model's output."""
+
+
+def _python_abilities(model: PythonServerModel) -> Abilities:
+    """As tried with 0.3.36: it ignores `n`, answers 500 to a JSON schema and to `logprobs`, ends a stream without a
+    word where a request is too long, and passes tools to the template but does not read calls of them."""
+    return Abilities(
+        images=model.mmproj is not None,
+        tools=bool(model.chat_format and model.chat_format.startswith(_TOOL_FORMATS)),
+        structured_outputs=False,
+        thinking=False,
+        logprobs=False,
+        several=False,
+        context_size=model.context_size or None,
+        cuts_silently=True,
     )
 
 
@@ -117,7 +157,7 @@ def plan_python(server: LlamaCppPython, context: HostContext) -> ServicePlan:
     return provider_plan(
         server,
         context,
-        _PYTHON,
+        _PYTHON if any(model.mmproj for model in server.declared) else _TEXT_ONLY,
         unit=f"llama-cpp-python@{server.name}.service",
         template="llama_cpp/llama-cpp-python.service.j2",
         # If it crashes, its log shows where each of its threads was.
@@ -131,6 +171,7 @@ def plan_python(server: LlamaCppPython, context: HostContext) -> ServicePlan:
         packages=packages(server.build, server.cards),
         weights=_python_weights(server, layout),
         reads=reads,
+        abilities={model.served_name: _python_abilities(model) for model in server.declared},
     )
 
 

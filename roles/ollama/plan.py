@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
 
+from roles.contract.abilities import Abilities
 from roles.contract.manifest import KeptModel, ModelList, Traits
 from roles.ollama.options import Ollama, OllamaModel, OllamaRelease
 from roles.plan import (
@@ -70,6 +71,7 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
         reaches_out=True,
         kept_models=[KeptModel(model.name, model.digest) for model in ollama.declared],
         packages=("zstd",) if ollama.release.suffix == ".tar.zst" else (),
+        abilities=dict.fromkeys(ollama.served(), _abilities(ollama)),
     )
     files_of = {model.name: model.gguf for model in ollama.declared if model.gguf}
     made = {name: model_install(file) for name, file in files_of.items()}
@@ -109,6 +111,19 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
             request: json.dumps({"server": address, "timeout": ollama.load_timeout, "models": wanted}, indent=2) + "\n",
             _LOADER: (files("roles") / "ollama" / "loader.py").read_text(),
         },
+    )
+
+
+def _abilities(ollama: Ollama) -> Abilities:
+    """What depends on the model is off until its route declares it: Ollama answers 400 to tools and thinking where a
+    model has none. A prompt that is too long loses its beginning."""
+    return Abilities(
+        tools=False,
+        thinking=False,
+        logprobs=False,
+        several=False,
+        context_size=ollama.context_length,
+        cuts_silently=True,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from roles.contract.abilities import WhenUnsupported
 from roles.contract.modes import MODES, PROMPT, Mode
 from roles.options.base import Many, Options
 from roles.options.values import ModelName, Name, Seconds
@@ -78,12 +79,22 @@ class Route(Options):
     context_size: Annotated[int, Field(ge=1)] | None = Field(None, examples=["context_size=16384"])
     """Most tokens of a request, as published to clients; none = not published."""
     tools: bool | None = Field(None, examples=["tools=True"])
-    """Whether it can call tools, as published to clients; none = not published. What is published is verified."""
+    """Whether it can call tools, as published to clients; none = not published, and tools are passed on where the
+    options of its servers say so (vLLM's `tool_call_parser`; llama-server; not Ollama). What is published is
+    verified."""
     structured_outputs: bool | None = Field(None, examples=["structured_outputs=True"])
     """Whether it answers by a JSON schema if a request asks for that, as published to clients; none = not published.
     What is published is verified."""
     vision: bool | None = Field(None, examples=["vision=True"])
-    """Whether it accepts images, as published to clients; none = not published."""
+    """Whether it accepts images, as published to clients; none = not published, and accepted where its servers' options
+    say so, such as llama.cpp's `mmproj`. A request with an image is refused where it does not."""
+    thinking: bool | None = Field(None, examples=["thinking=True"])
+    """Whether a request may set how long it thinks (`reasoning_effort`, `thinking`); none = as its servers do: vLLM and
+    llama-server take such a field, Ollama refuses it for a model that does not think."""
+    when_unsupported: WhenUnsupported = Field("drop", examples=['when_unsupported="refuse"'])
+    """What to do with `tools` or `reasoning_effort` where it cannot use them. Many programs send them each time: `drop`
+    leaves them out, `refuse` answers 400. What a client must have (a forced tool, a JSON schema, an image) is always
+    refused."""
     probe: Probe | None = Field(
         None, examples=['probe=Probe(prompt="What is the capital of France?", expects="Paris")']
     )

@@ -41,6 +41,7 @@ from roles.plan.models import model_install
 from roles.plan.provider_unit import Dialect, openai_prefixes, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.rooms import Room, planners, register, rooms
+from roles.plan.sources import sources_of
 from roles.plan.templates import render
 from roles.plan.unit_file import GATEWAY_INSTANCES, unit_file
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
@@ -117,5 +118,6 @@ __all__ = [
     "resolve",
     "rooms",
     "runtime_folder",
+    "sources_of",
     "unit_file",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from roles.contract.generation import PACKAGES_FILE
 from roles.options import Cache, Deployment, OptionsError, Route, Service, Stack
+from roles.plan.abilities import route_abilities
 from roles.plan.firewall import firewall_plan
 from roles.plan.gpu_unit import gpu_plan
 from roles.plan.layout import Layout, layout_of
@@ -174,6 +175,7 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
         fallbacks=stack.fallbacks_of(route),
         context_window_fallbacks=stack.context_window_fallbacks_of(route),
         content_policy_fallbacks=stack.content_policy_fallbacks_of(route),
+        abilities=route_abilities(route, deployments),
         options=route,
     )
 

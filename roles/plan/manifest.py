@@ -129,7 +129,7 @@ def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
         deployments=tuple(
             manifest.Deployment(
                 id=deployment.id,
-                api_base=deployment.backend.api_base,
+                api_base=deployment.backend.api_base_for(route.options.mode),
                 provider=deployment.backend.provider,
                 weight=deployment.options.weight,
                 order=deployment.options.order,
@@ -145,6 +145,7 @@ def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
         context_window_fallbacks=route.context_window_fallbacks,
         content_policy_fallbacks=route.content_policy_fallbacks,
         probe=_probe(route.options.asked),
+        abilities=route.abilities,
     )
 
 

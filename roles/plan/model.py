@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
+from roles.contract.abilities import Abilities
 from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKey
 from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Tls, Traits
 from roles.contract.recipes import Recipe
@@ -238,6 +239,10 @@ class Login:
         return {variable: self.secret} if isinstance(self.secret, GivenSecret) else {}
 
 
+_ADDS_VERSION = frozenset({"docker_model_runner"})
+"""LiteLLM's prefixes that put `/v1` behind an address themselves."""
+
+
 @dataclass(frozen=True)
 class Backend:
     """A provider as the gateway reaches it.
@@ -251,9 +256,10 @@ class Backend:
         gpus: the cards that it uses.
         weights: the models of which one is in the memory of its cards; empty = unknown.
         prefixes: LiteLLM's provider prefix for each of its modes; for chats one that keeps tools and templates.
-        api_base: address as those prefixes expect it, with or without `/v1`.
+        api_base: address as most of those prefixes expect it, with or without `/v1`: see `api_base_for`.
         models: the model names that its requests may use.
         login: the key that requests to it must carry; none = it cannot require one.
+        abilities: what it can do with each model beyond plain text; a model that is missing = its server decides.
     """
 
     provider: str
@@ -268,6 +274,13 @@ class Backend:
     gpus: Gpus | None = None
     weights: tuple[CardWeights, ...] = ()
     login: Login | None = None
+    abilities: Mapping[str, Abilities] = field(default_factory=dict)
+
+    def api_base_for(self, mode: Mode) -> str:
+        """The address as LiteLLM's prefix for that mode takes it."""
+        if self.prefixes[mode] in _ADDS_VERSION:
+            return self.api_base.removesuffix("/v1")
+        return self.api_base
 
 
 @dataclass(frozen=True)
@@ -373,7 +386,7 @@ class DeploymentPlan:
 
 @dataclass(frozen=True)
 class RoutePlan:
-    """A public name, resolved: its deployments, its aliases, its fallbacks."""
+    """A public name, resolved: its deployments, its aliases, its fallbacks, and what all of its deployments can do."""
 
     name: str
     deployments: tuple[DeploymentPlan, ...]
@@ -381,6 +394,7 @@ class RoutePlan:
     fallbacks: tuple[str, ...]
     context_window_fallbacks: tuple[str, ...]
     content_policy_fallbacks: tuple[str, ...]
+    abilities: Abilities
     options: Route
 
     @property

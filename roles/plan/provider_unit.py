@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from roles.contract.abilities import Abilities
 from roles.contract.manifest import PLAIN, CardWeights, KeptModel, Traits
 from roles.contract.modes import MODES
 from roles.options import Gpus, KeyedProvider, Mode, Provider
@@ -55,6 +56,7 @@ def provider_plan(
     reaches_out: bool = False,
     weights: Sequence[CardWeights] = (),
     kept_models: Sequence[KeptModel] = (),
+    abilities: Mapping[str, Abilities],
 ) -> ServicePlan:
     """The plan of a provider that consists of one unit.
 
@@ -68,7 +70,7 @@ def provider_plan(
         stop_seconds: how long a stop may take before systemd kills it.
         reaches_out: it fetches something from other hosts while it runs.
         reads: files that the process reads from the generation: path → text.
-        weights, kept_models: as in `Backend`.
+        weights, kept_models, abilities: as in `Backend`.
     """
     address = f"http://{provider.reachable_at}:{provider.port}"
     login = _login(provider, context, dialect, unit)
@@ -117,6 +119,7 @@ def provider_plan(
             kept_models=tuple(kept_models),
             weights=tuple(weights),
             login=login,
+            abilities=abilities,
         ),
         gpus=gpus,
     )

@@ -6,16 +6,15 @@ runs only its own code: no `.pth` file, nothing from the caller's folder, enviro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 
 from roles.contract.generation import VERIFIER_START
 from roles.contract.recipes import FilesRecipe
 from roles.plan.layout import Layout
 from roles.plan.model import MEGABYTE, Install
 from roles.plan.python_env import python_env, read_lock
+from roles.plan.sources import sources_of
 
 COMMAND = "bin/verify"
 """Path of the command below the generation."""
@@ -36,7 +35,7 @@ _KEPT_VARIABLES = (
 def verifier_installs() -> tuple[Install, ...]:
     sources = {"roles/__init__.py": ""}
     for package in ("contract", "verify"):
-        sources |= _sources(files("roles") / package, f"roles/{package}")
+        sources |= sources_of(files("roles") / package, f"roles/{package}")
     lock = read_lock("verify", "verifier")
     httpx = next(line.split()[0] for line in lock.splitlines() if line.startswith("httpx==")).removeprefix("httpx==")
     environment = python_env(
@@ -46,15 +45,6 @@ def verifier_installs() -> tuple[Install, ...]:
         Install(name=SOURCES, title="the verifier", recipe=FilesRecipe(files=sources)),
         replace(environment, title="the verifier's packages"),
     )
-
-
-def _sources(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:
-    """Path → text of the programs, templates and styles in a folder and below it."""
-    for source in sorted(folder.iterdir(), key=lambda source: source.name):
-        if source.is_dir():
-            yield from _sources(source, f"{path}/{source.name}")
-        elif source.name.endswith((".py", ".j2", ".css")):
-            yield f"{path}/{source.name}", source.read_text(encoding="utf-8")
 
 
 def verifier_arguments(layout: Layout) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from roles.contract.abilities import Abilities
 from roles.contract.manifest import Traits
 from roles.contract.modes import MODES
 from roles.plan import (
@@ -42,8 +43,10 @@ _GPU_ENVIRONMENT = {
 }
 _PATH = "/usr/local/cuda/bin:/usr/local/bin:/usr/bin:/bin"
 _SHUTDOWN_SECONDS = 20
-_CPU_PACKAGES = ("libnuma1",)
-"""vLLM's own kernels for processors link to it. Without it they fail late and with a misleading message."""
+_CPU_PACKAGES = ("libnuma1", "g++", "libc6-dev", "python3-dev")
+"""vLLM's own kernels for processors link to libnuma: without it they fail late and with a misleading message. With the
+others PyTorch compiles at run time, such as for the probabilities of tokens: without them one request for `logprobs`
+ends the server."""
 
 
 def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
@@ -96,7 +99,14 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
         packages=("python3-venv", *(_GPU_PACKAGES if vllm.gpus else _CPU_PACKAGES)),
         stop_seconds=_SHUTDOWN_SECONDS + 10,
         reads={template: vllm.chat_template.text()} if vllm.chat_template else {},
+        abilities={vllm.model_name: _abilities(vllm)},
     )
+
+
+def _abilities(vllm: Vllm) -> Abilities:
+    # Without a parser it refuses every request that has tools.
+    given = any(argument.startswith("--tool-call-parser") for argument in vllm.extra_arguments)
+    return Abilities(tools=vllm.tool_call_parser is not None or given, context_size=vllm.max_model_len)
 
 
 def _options(vllm: Vllm) -> list[str]:

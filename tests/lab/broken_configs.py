@@ -169,7 +169,7 @@ WAYS = {
     "allowed-fails": Way(
         "no `allowed_fails`",
         "starts; a dead primary costs every request its failure",
-        lambda config: config["router_settings"].pop("allowed_fails"),
+        lambda config: [config["router_settings"].pop(name) for name in ("allowed_fails", "allowed_fails_policy")],
     ),
     "request-timeout": Way(
         "no `request_timeout`",

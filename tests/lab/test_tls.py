@@ -24,7 +24,7 @@ from tests.labhost import LabHost
 FRONT = "ai-backend-front.service"
 NAME = "ai.lab.example"
 CERTIFICATE, KEY = "/etc/lab-tls/fullchain.pem", "/etc/lab-tls/privkey.pem"
-LOCAL_PORT = 4003
+LOCAL_PORT = 4009
 NOTICED_SECONDS = 30
 
 

@@ -41,7 +41,7 @@ def test_a_fresh_host_gets_every_step_once_and_in_order(tmp_path: Path) -> None:
     assert run.steps() == [
         "deploy_lock",
         "system",
-        *["install"] * 6,
+        *["install"] * 7,
         "write",
         "forward",
         "verify",

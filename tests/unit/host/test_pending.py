@@ -131,7 +131,7 @@ def test_in_user_scope_lingering_is_part_of_the_job() -> None:
     ("change", "stack", "told"),
     [
         pytest.param(_set("ports|8080", ["nginx.service"]), None, "port 8080", id="a foreign process on a port"),
-        pytest.param(_set("ports|4003", ["nginx.service"]), WITH_TLS, "port 4003", id="one on the host's own port"),
+        pytest.param(_set("ports|4009", ["nginx.service"]), WITH_TLS, "port 4009", id="one on the host's own port"),
         pytest.param(_set("user", "bob"), None, "connect as root", id="not root"),
         pytest.param(_set("user", "bob"), small_stack(scope=user_scope()), "connect as alice", id="another user"),
         pytest.param(_set("home", "/srv/alice"), small_stack(scope=user_scope()), "set `home`", id="another home"),

@@ -93,9 +93,12 @@ def test_what_an_inventory_may_want_is_told_and_not_refused(monkeypatch: pytest.
 
 def test_a_plain_stack_asks_for_nothing_that_it_does_not_need() -> None:
     rendered = config(small_stack())
-    assert sorted(rendered["litellm_settings"]) == ["drop_params", "json_logs", "request_timeout"]
+    assert sorted(rendered["litellm_settings"]) == [
+        "callbacks", "drop_params", "expose_router_debug_in_errors", "json_logs", "request_timeout"
+    ]  # fmt: skip
     assert sorted(rendered["router_settings"]) == [
-        "allowed_fails", "cooldown_time", "fallbacks", "model_group_alias", "num_retries", "routing_strategy"
+        "allowed_fails", "allowed_fails_policy", "cooldown_time", "fallbacks", "model_group_alias", "num_retries",
+        "routing_strategy"
     ]  # fmt: skip
 
 
@@ -166,7 +169,7 @@ def test_only_one_that_nobody_can_stand_in_for_never_rests() -> None:
 @pytest.mark.parametrize(
     ("name", "model"),
     [
-        ("p", "openai/p"),
+        ("p", "docker_model_runner/p"),
         ("v", "hosted_vllm/vllm"),
         ("text", "openai/n"),
         ("r", "hosted_vllm/r"),

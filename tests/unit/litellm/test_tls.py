@@ -54,8 +54,8 @@ def test_what_can_never_work_is_refused(group: type[Options], given: dict[str, A
 def test_the_local_port_is_a_port_of_its_own(port: int) -> None:
     with pytest.raises(OptionsError, match="give another `local_port`"):
         LiteLLM(tls=Tls(**GIVEN, local_port=port))
-    with pytest.raises(OptionsError, match='LlamaServer "native" both listen on port 4003'):
-        small_stack(providers=[native(port=4003), python()], gateway=LiteLLM(tls=Tls(**GIVEN)))
+    with pytest.raises(OptionsError, match='LlamaServer "native" both listen on port 4009'):
+        small_stack(providers=[native(port=4009), python()], gateway=LiteLLM(tls=Tls(**GIVEN)))
 
 
 def test_a_key_in_a_home_is_refused_where_the_units_cannot_see_it() -> None:
@@ -68,17 +68,17 @@ def test_clients_get_tls_and_the_host_itself_asks_on_loopback() -> None:
     plan = plan_with(bind="0.0.0.0")
     public, local = bound(plan)
     assert public == "bind 0.0.0.0:4000 ssl crt /var/lib/ai-backend/tls/endpoint.pem alpn h2,http/1.1"
-    assert local == "bind 127.0.0.1:4003"
+    assert local == "bind 127.0.0.1:4009"
     (front,) = (server for server in plan.servers if server.name == FRONT)
-    assert front.endpoint.ready_url == "http://127.0.0.1:4003/ai-backend-front"
-    assert front.endpoint.ports == (4000, 4003)
+    assert front.endpoint.ready_url == "http://127.0.0.1:4009/ai-backend-front"
+    assert front.endpoint.ports == (4000, 4009)
     gateway = yaml.safe_load(plan.files["providers.yaml"])["gateway"]
-    assert gateway["url"] == "http://127.0.0.1:4003"
+    assert gateway["url"] == "http://127.0.0.1:4009"
     assert gateway["tls"] == {
         "certificate": GIVEN["certificate"],
         "server_name": GIVEN["server_name"],
         "warn_days": 14,
-        "local_port": 4003,
+        "local_port": 4009,
         "renewal": RENEWAL_UNIT,
         "watch": RENEWAL_WATCH,
     }
@@ -121,7 +121,7 @@ def test_a_low_port_gives_the_front_a_right_to_it_and_the_instances_another() ->
     assert "AmbientCapabilities" not in high[FRONT].text
     assert "PrivateUsers=yes\n" in high[FRONT].text
     assert [low[name].endpoint.port for name in ("litellm@a.service", "litellm@b.service")] == [4001, 4002]
-    assert low[FRONT].endpoint.ports == (443, 4003)
+    assert low[FRONT].endpoint.ports == (443, 4009)
 
 
 def test_in_user_scope_the_user_reads_them_herself() -> None:

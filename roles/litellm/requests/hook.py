@@ -1,0 +1,188 @@
+"""What LiteLLM calls for each request: `litellm_settings.callbacks` names `checks`.
+
+LiteLLM has no setting for what happens here. It is tried against the one release that the lock pins; the lab's tests of
+mistakes and fallbacks fail should another one behave differently.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import litellm
+from litellm.integrations.custom_logger import CustomLogger
+from litellm.proxy._types import ProxyException, UserAPIKeyAuth
+from litellm.router import Router
+
+from roles.contract.abilities import Abilities
+from roles.litellm.requests.log import quiet_logs
+from roles.litellm.requests.mistakes import Call, Mistake, characters, correct
+from roles.litellm.requests.routes import Routes
+
+_CALLS: Mapping[str, Call] = {
+    "acompletion": "chat",
+    "completion": "chat",
+    "atext_completion": "completion",
+    "text_completion": "completion",
+    "aembedding": "embedding",
+    "embeddings": "embedding",
+    "embedding": "embedding",
+    "arerank": "rerank",
+    "rerank": "rerank",
+    "aresponses": "responses",
+    "responses": "responses",
+    "anthropic_messages": "messages",
+}
+"""LiteLLM's names of calls → ours."""
+
+
+class RequestChecks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there where this is type-checked
+    """Refuses mistakes, leaves out what a route cannot do, and says why a fallback was taken."""
+
+    async def async_pre_call_hook(
+        self, user_api_key_dict: UserAPIKeyAuth, cache: object, data: dict[str, Any], call_type: str
+    ) -> dict[str, Any]:
+        """Before LiteLLM chooses a deployment.
+
+        Raises:
+            ProxyException: 400 for a mistake, 404 for an unknown name.
+        """
+        call, name = _CALLS.get(call_type), data.get("model")
+        if call is None or not isinstance(name, str):
+            return data
+        if (route := routes.get(name)) is None:
+            if _is_offered(name):
+                return data
+            raise _refusal(f'The model "{name}" does not exist. GET /v1/models lists the names.', "model", 404)
+        try:
+            correct(call, data, name, route.mode, route.abilities)
+        except Mistake as mistake:
+            raise _refusal(mistake.message, mistake.param, 400, mistake.code) from None
+        return data
+
+    async def async_filter_deployments(
+        self,
+        model: str,
+        healthy_deployments: list[dict[str, Any]],
+        messages: object,
+        request_kwargs: dict[str, Any] | None = None,
+        parent_otel_span: object = None,
+    ) -> list[dict[str, Any]]:
+        """Before LiteLLM chooses one of a route's deployments, also of a fallback's.
+
+        Raises:
+            ContextWindowExceededError: they would answer a part of this request, or nothing, as if it were all. The
+                fallbacks for too long requests are tried then.
+        """
+        route = routes.get(model)
+        body = {**(request_kwargs or {}), **({"messages": messages} if messages else {})}
+        if route is not None and not _fits(body, route.abilities):
+            raise litellm.ContextWindowExceededError(
+                message=f'The request is too long for "{model}", which takes {route.abilities.context_size} tokens.',
+                model=model,
+                llm_provider="",
+            )
+        return healthy_deployments
+
+    async def log_success_fallback_event(
+        self, original_model_group: str, kwargs: dict[str, Any], original_exception: Exception
+    ) -> None:
+        _say_fallback(original_model_group, kwargs, original_exception, answered=True)
+
+    async def log_failure_fallback_event(
+        self, original_model_group: str, kwargs: dict[str, Any], original_exception: Exception
+    ) -> None:
+        _say_fallback(original_model_group, kwargs, original_exception, answered=False)
+
+
+class _Refusal(ProxyException):  # type: ignore[misc]
+    """An error as OpenAI's API words it: LiteLLM's own have the status for their code."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "code": self.openai_code}
+
+
+def _refusal(message: str, param: str, status: int, code: str = "model_not_found") -> _Refusal:
+    return _Refusal(message=message, type="invalid_request_error", param=param, code=status, openai_code=code)
+
+
+def _is_offered(name: str) -> bool:
+    """Whether LiteLLM knows it beside the routes, as it does the canary."""
+    from litellm.proxy.proxy_server import llm_router  # made after this module is imported
+
+    return llm_router is not None and name in llm_router.get_model_names()
+
+
+def _fits(body: Mapping[str, Any], abilities: Abilities) -> bool:
+    size = abilities.context_size
+    # A token has at least one character, so most requests need not be counted.
+    if size is None or not abilities.cuts_silently or characters(body) <= size:
+        return True
+    return _tokens(body) <= size
+
+
+def _tokens(body: Mapping[str, Any]) -> int:
+    """By LiteLLM's tokenizer, which is not the model's: a request close to the limit may be taken for too long."""
+    texts: list[str] = []
+    _collect(
+        {field: body.get(field) for field in ("messages", "input", "prompt", "system", "instructions", "tools")}, texts
+    )
+    return int(litellm.token_counter(model="", text="\n".join(texts)))
+
+
+def _collect(value: object, texts: list[str]) -> None:
+    if isinstance(value, str) and not value.startswith("data:"):
+        texts.append(value)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            _collect(item, texts)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for item in value:
+            _collect(item, texts)
+
+
+def _say_fallback(asked: str, kwargs: Mapping[str, Any], error: Exception, *, answered: bool) -> None:
+    """One line for each fallback: LiteLLM itself writes none."""
+    line = {
+        "event": "fallback",
+        "request": kwargs.get("litellm_call_id"),
+        "asked": asked,
+        "tried": kwargs.get("model"),
+        "answered": answered,
+        "why": f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}",
+    }
+    print(json.dumps(line), flush=True)
+
+
+_CLIENTS_FAULTS = (400, 405, 409, 411, 413, 415, 422)
+"""Statuses by which a server blames the request: a fallback would be sent the same one. Not 404: a server that has lost
+its model says that, too."""
+
+
+def is_clients_fault(error: Exception) -> bool:
+    """Whether an error shows nothing but a mistake of the client. A request that is too long for one model, or whose
+    content one refuses, may suit another: for those a route has fallbacks of its own."""
+    if isinstance(error, (litellm.ContextWindowExceededError, litellm.ContentPolicyViolationError)):
+        return False
+    return getattr(error, "status_code", None) in _CLIENTS_FAULTS
+
+
+def _keep_mistakes_from_fallbacks() -> None:
+    """LiteLLM tries fallbacks after any error, and has no setting against that but a field of each request."""
+    original = Router.async_function_with_fallbacks_common_utils
+
+    @functools.wraps(original)
+    async def fall_back(self: Router, e: Exception, disable_fallbacks: bool | None, *args: Any, **kwargs: Any) -> Any:
+        return await original(self, e, True if is_clients_fault(e) else disable_fallbacks, *args, **kwargs)
+
+    Router.async_function_with_fallbacks_common_utils = fall_back
+
+
+_keep_mistakes_from_fallbacks()
+quiet_logs()
+routes = Routes(Path(os.environ["MODEL_MAPPINGS"]))
+checks = RequestChecks()
