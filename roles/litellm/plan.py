@@ -24,6 +24,7 @@ from roles.litellm.config import (
 )
 from roles.litellm.front import SERVERS, drain_of, front_of, front_plan
 from roles.litellm.options import LiteLLM
+from roles.litellm.tls import tls_of
 from roles.options import GeneratedSecret
 from roles.plan import (
     FRONT_USER,
@@ -144,10 +145,11 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
     config = litellm_config(gateway, context)
     key_file = client_key.path if client_key in generated else endpoint.environment_file
     return ServicePlan(
-        units=(endpoint, *instances),
+        units=(*front.units, *instances),
         installs=(environment, _request_sources()),
         packages=("python3-venv", *front.packages),
         keep_off=front.keep_off,
+        host_files=front.host_files,
         files={
             CONFIG: render(f"litellm/{CONFIG}.j2", config=config),
             _START: (resources.files("roles") / "litellm" / "start_litellm.py").read_text(),
@@ -159,7 +161,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
         gateway=GatewayPlan(
             endpoint=endpoint,
             instances=instances,
-            url=f"http://{gateway.reachable_at}:{gateway.port}",
+            url=gateway.local_url,
             key_file=key_file,
             key_variable=MASTER_KEY_VARIABLE,
             instance_key_file=instance_key.path,
@@ -170,6 +172,9 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
             shares_by_weight=gateway.routing_strategy == "simple-shuffle",
             front=front_of(gateway, endpoint),
             canary=Canary(CANARY, canary.name) if canary else None,
+            tls=tls_of(gateway.tls, endpoint.endpoint.local_port)
+            if gateway.tls and endpoint.endpoint.local_port
+            else None,
         ),
         staging=_staging(process, [unit.name for unit in instances]),
     )

@@ -18,6 +18,7 @@ from typing import Any
 from roles.contract.verdict import Check, Verdict
 from roles.verify.checks.apis import ask_apis
 from roles.verify.checks.cache import cache_check
+from roles.verify.checks.certificate import certificate_check
 from roles.verify.checks.fault_injection import inject_faults
 from roles.verify.checks.files import files_check
 from roles.verify.checks.front import front_check, keys_check
@@ -124,6 +125,9 @@ class _Run:
             checks += timer_checks(generation.timer, context)
         if generation.gateway:
             checks += gateway_checks(context)
+            if tls := generation.gateway.tls:
+                checks.append(certificate_check(tls, generation.gateway.service, context))
+                checks += timer_checks(tls.watch, context)
             if generation.gateway.canary:
                 checks.append(canary_check(generation.gateway.canary, context))
             if generation.cache:
