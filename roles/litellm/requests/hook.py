@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import litellm
+from fastapi import HTTPException
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
 from litellm.router import Router
+from litellm.types.router import RouterRateLimitError
 
 from roles.contract.abilities import Abilities
 from roles.litellm.requests.log import quiet_logs
 from roles.litellm.requests.mistakes import Call, Mistake, characters, correct
+from roles.litellm.requests.plain import plain
 from roles.litellm.requests.routes import Routes
 
 _CALLS: Mapping[str, Call] = {
@@ -87,6 +90,24 @@ class RequestChecks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there
                 llm_provider="",
             )
         return healthy_deployments
+
+    async def async_post_call_failure_hook(
+        self,
+        request_data: dict[str, Any],
+        original_exception: Exception,
+        user_api_key_dict: UserAPIKeyAuth,
+        traceback_str: str | None = None,
+    ) -> None:
+        """Before an error is sent, once it is logged. LiteLLM sends `message`; an exception returned here instead would
+        lose its headers, break off a stream that has begun, and not be used for Anthropic's API."""
+        if isinstance(original_exception, (ProxyException, HTTPException)):
+            return
+        kind, name = type(original_exception).__name__, str(request_data.get("model"))
+        if isinstance(original_exception, RouterRateLimitError):
+            # Otherwise it is known by its words.
+            original_exception.status_code = 429
+        message = getattr(original_exception, "message", None)
+        original_exception.message = plain(name, str(message or original_exception), kind)  # type: ignore[attr-defined]
 
     async def log_success_fallback_event(
         self, original_model_group: str, kwargs: dict[str, Any], original_exception: Exception
