@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
 from roles.options import BindAddress, Gateway, GeneratedSecret, Many, MemorySize, Name, Network, Port, Seconds, Secret
+from roles.plan import GATEWAY_INSTANCES
+
+MOST_INSTANCES = len(GATEWAY_INSTANCES)
 
 _UNSET_ALLOWED_FAILS = 3
 """The default of LiteLLM 1.106.2. It treats this value as unset, even if it is set."""
@@ -60,11 +63,11 @@ class LiteLLM(Gateway):
     """Offer a model `ai-backend-canary` whose only deployment is dead: a request for it shows at any time that
     fallbacks work, without touching a real one. Clients see it in the list of models; off = fallbacks are not verified
     that way."""
-    instances: Literal[1, 2] = Field(2, examples=["instances=1"])
-    """Processes of LiteLLM behind HAProxy. Two are replaced one after the other: a change loses no request. One saves
-    some 330 MB of memory, but requests are refused while it is replaced."""
+    instances: Annotated[int, Field(ge=1, le=MOST_INSTANCES)] = Field(2, examples=["instances=4"])
+    """Processes of LiteLLM behind HAProxy; each uses one core. Two or more are replaced one after the other: a change
+    loses no request. Each takes some 330 MB of memory; with only one, requests are refused while it is replaced."""
     first_instance_port: Port | None = Field(None, examples=["first_instance_port=4101"])
-    """First of the two loopback ports for instances; none = the one after `port`."""
+    """First of the loopback ports for instances, one after the other; none = the one after `port`."""
     drain_timeout: Seconds | None = Field(None, examples=["drain_timeout=120"])
     """Seconds that the requests under way may take to end when an instance is replaced or stopped; longer ones are cut.
     None = `request_timeout`."""
@@ -94,7 +97,7 @@ class LiteLLM(Gateway):
     def all_instance_ports(self) -> tuple[Port, ...]:
         """The loopback ports of the most instances that there may be."""
         first = self.first_instance_port or self.port + 1
-        return (first, first + 1)
+        return tuple(range(first, first + MOST_INSTANCES))
 
     @property
     def instance_ports(self) -> tuple[Port, ...]:
@@ -111,12 +114,12 @@ class LiteLLM(Gateway):
 
     @model_validator(mode="after")
     def _instances_have_ports(self) -> LiteLLM:
-        first, last = self.all_instance_ports
+        first, last = self.instance_ports[0], self.all_instance_ports[-1]
         if last > 65535:
             raise ValueError("the instances' ports end beyond 65535; give a lower `first_instance_port`")
-        if self.port in (first, last):
+        if self.port in self.all_instance_ports:
             raise ValueError(
-                f"its instances would listen on ports {first} to {last}, one of which is the endpoint's own `port`; "
+                f"its instances may listen on ports {first} to {last}, one of which is the endpoint's own `port`; "
                 "give another `first_instance_port`"
             )
         return self
