@@ -187,7 +187,7 @@ def _parameters(route: RoutePlan, deployment: DeploymentPlan) -> dict[str, Json]
     prefix = backend.prefixes[route.options.mode]
     parameters: dict[str, Json] = {
         "model": f"{prefix}/{deployment.model}",
-        "api_base": backend.api_base_for(route.options.mode),
+        "api_base": backend.api_base,
     }
     if backend.login:
         parameters["api_key"] = f"os.environ/{backend.login.client_variable}"

@@ -128,7 +128,7 @@ def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
         deployments=tuple(
             manifest.Deployment(
                 id=deployment.id,
-                api_base=deployment.backend.api_base_for(route.options.mode),
+                api_base=deployment.backend.api_base,
                 provider=deployment.backend.provider,
                 weight=deployment.options.weight,
                 order=deployment.options.order,

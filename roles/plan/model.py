@@ -231,10 +231,6 @@ class Login:
         return {variable: self.secret} if isinstance(self.secret, GivenSecret) else {}
 
 
-_ADDS_VERSION = frozenset({"docker_model_runner"})
-"""LiteLLM's prefixes that put `/v1` behind an address themselves."""
-
-
 @dataclass(frozen=True)
 class Backend:
     """A provider as the gateway reaches it.
@@ -248,7 +244,7 @@ class Backend:
         gpus: the cards that it uses.
         weights: the models of which one is in the memory of its cards; empty = unknown.
         prefixes: LiteLLM's provider prefix for each of its modes; for chats one that keeps tools and templates.
-        api_base: address as most of those prefixes expect it, with or without `/v1`: see `api_base_for`.
+        api_base: address as those prefixes expect it, with or without `/v1`.
         models: the model names that its requests may use.
         login: the key that requests to it must carry; none = it cannot require one.
         abilities: what it can do with each model beyond plain text; a model that is missing = its server decides.
@@ -267,12 +263,6 @@ class Backend:
     weights: tuple[CardWeights, ...] = ()
     login: Login | None = None
     abilities: Mapping[str, Abilities] = field(default_factory=dict)
-
-    def api_base_for(self, mode: Mode) -> str:
-        """The address as LiteLLM's prefix for that mode takes it."""
-        if self.prefixes[mode] in _ADDS_VERSION:
-            return self.api_base.removesuffix("/v1")
-        return self.api_base
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,21 @@
-"""Requests as people and programs get them wrong, or odd, and what becomes of each: data, and how it is compared.
+"""Requests as people and programs get them wrong, or odd, and what becomes of each; and of others' meanwhile.
 
 A refusal is a 4xx whose message names the cause. An odd request that is served has a whole answer with words.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
+
+import httpx
+
+from tests.lab.traffic import Gateway
 
 Engine: TypeAlias = Literal["vllm", "native", "python", "ollama"]
 
@@ -63,6 +69,10 @@ class Kind:
     status: int = 400
     raw: bytes | None = None
     streams: bool = False
+
+    @property
+    def can_stream(self) -> bool:
+        return self.raw is None and self.path in _USUAL
 
     def outcome_at(self, engine: Engine) -> str:
         return self.where.get(engine, self.outcome)
@@ -144,7 +154,7 @@ _SCHEMA = {
         "schema": {"type": "object", "properties": {"yes": {"type": "boolean"}}, "required": ["yes"]},
     },
 }
-_EVERYWHERE = "\u0000é漢🙂\u202e\ud83d"
+_EVERYWHERE = "\u0000é漢🙂\u202e"
 _LONG = "The weather of the city is rainy today. " * 2000
 
 _TYPES = [
@@ -185,7 +195,7 @@ _BEYOND = [
         "takes no images",
         {"messages": [*_user(), {"role": "tool", "tool_call_id": "a", "content": [_PICTURE]}]},
     ),
-    Kind("two answers", "one answer", {"n": 2}, {"vllm": ANSWERED}),
+    Kind("two answers", "one answer", {"n": 2, "temperature": 1}, {"vllm": ANSWERED}),
     Kind("logprobs", ANSWERED, {"logprobs": True}, {"python": "gives no `logprobs`", "ollama": "gives no `logprobs`"}),
     Kind("a JSON schema", ANSWERED, {"response_format": _SCHEMA}, {"python": "JSON schema"}),
     Kind(
@@ -217,6 +227,7 @@ _ODD = [
     Kind(
         "characters from everywhere", ANSWERED, {"messages": [{"role": "user", "content": "\u0000é漢🙂\u202e\ud83d"}]}
     ),
+    Kind("half a character", "surrogate", {"messages": [{"role": "user", "content": "\ud83d"}]}),
     Kind("usage of a stream that is none", ANSWERED, {"stream_options": {"include_usage": True}}, streams=True),
     Kind("parallel tool calls", ANSWERED, {"parallel_tool_calls": False}),
 ]
@@ -252,3 +263,49 @@ _ELSEWHERE = [
 
 KINDS = [*_TYPES, *_BEYOND, *_ODD, *_ELSEWHERE]
 assert len({kind.name for kind in KINDS}) == len(KINDS)
+
+_AT_ONCE = 3
+"""Kinds under way at each engine."""
+_SECONDS = 30.0
+"""For an answer of a few words, on a machine that other hosts share."""
+
+
+async def wrongs(gateway: Gateway, *, all_streamed: bool) -> list[str]:
+    """Send each kind to each engine, after each another client's good request, and say what was not as it should be."""
+    async with gateway.client() as client:
+        found = await asyncio.gather(*(_at(gateway, client, engine, all_streamed) for engine in ROUTES))
+    return [wrong for each in found for wrong in each]
+
+
+async def _at(gateway: Gateway, client: httpx.AsyncClient, engine: Engine, all_streamed: bool) -> list[str]:
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(kind: Kind, stream: bool) -> list[str]:
+        async with turns:
+            try:
+                reply = await gateway.post(client, kind.path, kind.body(engine, stream=stream))
+                own = kind.wrong(engine, reply.status_code, reply.text)
+            except httpx.HTTPError as error:
+                own = f"no answer: {error!r}"
+            wrong = [own, await _others_wrong(gateway, client, engine)]
+        shown = f"{engine}, {kind.name}{', streamed' if stream else ''}"
+        return [f"{shown}: {each}" for each in wrong if each]
+
+    requests = [(kind, False) for kind in KINDS]
+    requests += [(kind, True) for kind in KINDS if kind.streams or (all_streamed and kind.can_stream)]
+    return [wrong for each in await asyncio.gather(*(one(*request) for request in requests)) for wrong in each]
+
+
+async def _others_wrong(gateway: Gateway, client: httpx.AsyncClient, engine: Engine) -> str | None:
+    """What is wrong with another client's request to the same route."""
+    name, deployment = ROUTES[engine]
+    began = time.monotonic()
+    try:
+        reply = await gateway.post(client, _CHAT, json.dumps({"model": name, **GOOD}).encode())
+    except httpx.HTTPError as error:
+        return f"then a good request got no answer: {error!r}"
+    seconds = time.monotonic() - began
+    origin = (reply.headers.get("x-litellm-model-id"), reply.headers.get("x-litellm-attempted-fallbacks"))
+    if reply.status_code == 200 and words(reply.text) and origin == (deployment, "0") and seconds < _SECONDS:
+        return None
+    return f"then a good request got {reply.status_code} of {origin} in {seconds:.1f} s: {reply.text[:300]}"

@@ -81,6 +81,11 @@ class Gateway:
             status, words, problem, headers.get("x-litellm-model-id"), began, time.monotonic() - began, headers
         )
 
+    async def post(self, client: httpx.AsyncClient, path: str, body: bytes) -> httpx.Response:
+        """Any request; its answer, read to the end."""
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        return await client.post(self._url + path, content=body, headers=headers, timeout=LIMIT)
+
 
 def send(
     host: LabHost, model: str, count: int = 1, concurrency: int = 1, stream: bool = False, **body: object

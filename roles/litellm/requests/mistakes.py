@@ -65,7 +65,7 @@ def correct(call: Call, body: Body, name: str, mode: Mode, abilities: Abilities)
     _check_types(call, body)
     _check_content(call, body, name, abilities)
     _check_answer_form(call, body, name, abilities)
-    return (*_without_unsupported(body, name, abilities), *_within_context(body, abilities))
+    return (*_without_pointless(body), *_without_unsupported(body, name, abilities), *_within_context(body, abilities))
 
 
 # Types and ranges.
@@ -305,6 +305,14 @@ def _text_format(call: Call, body: Body) -> object:
 
 
 # What many programs always send.
+
+
+def _without_pointless(body: Body) -> tuple[str, ...]:
+    """vLLM refuses options of a stream where there is none."""
+    if body.get("stream") or body.pop("stream_options", None) is None:
+        return ()
+    return ("stream_options",)
+
 
 _TOOL_FIELDS = ("tools", "tool_choice", "functions", "function_call", "parallel_tool_calls")
 _THINKING_FIELDS = ("reasoning_effort", "thinking", "reasoning")

@@ -13,6 +13,8 @@ _MORE = re.compile(
     r"\s*(?:Received Model Group=|Available Model Group Fallbacks=|LiteLLM Retried:|Deployment Info:).*", re.DOTALL
 )
 """What LiteLLM appends to a message: the names of other routes."""
+_INNER = re.compile(r"""["']message["']: ?(["'])((?:\\.|(?!\1).)*)\1""", re.DOTALL)
+"""The message in a server's own error, which LiteLLM passes on as JSON, or as Python shows it."""
 _ADDRESS = re.compile(
     r"https?://[^\s'\")]+|\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b|\bREDACTED(?::\d+)?|\blocalhost(?::\d+)?"
 )
@@ -40,5 +42,7 @@ def plain(name: str, error: str, kind: str) -> str:
         return f'The server of "{name}" did not answer in time.'
     if _UNREACHABLE.search(message):
         return f'The server of "{name}" cannot be reached.'
+    if inner := _INNER.search(message):
+        message = inner[2]
     lines = [line.strip() for line in _ADDRESS.sub("its server", message).splitlines() if line.strip()]
     return lines[0][:_LONGEST] if lines else f'The server of "{name}" failed.'

@@ -187,3 +187,11 @@ def test_a_picture_is_no_text() -> None:
 def test_a_stored_response_is_not_known() -> None:
     found = mistake({"input": "x", "previous_response_id": "resp_1"}, ABLE, "responses")
     assert found.param == "previous_response_id"
+
+
+def test_options_of_a_stream_that_is_none_are_left_out() -> None:
+    options = {"include_usage": True}
+    plain, streamed = chat(stream_options=options), chat(stream_options=options, stream=True)
+    assert correct("chat", plain, "m", "chat", ABLE) == ("stream_options",)
+    assert correct("chat", streamed, "m", "chat", ABLE) == ()
+    assert ("stream_options" in plain, "stream_options" in streamed) == (False, True)

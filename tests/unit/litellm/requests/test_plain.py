@@ -64,6 +64,21 @@ from roles.verify.verdict.codes import Code
             "over-limit",
             id="a limit",
         ),
+        pytest.param(
+            'litellm.BadRequestError: Hosted_vllmException - {"error":{"message":"n must be 1, got 2.","code":400}}',
+            "BadRequestError",
+            "n must be 1, got 2.",
+            None,
+            id="JSON inside",
+        ),
+        pytest.param(
+            "litellm.BadRequestError: OpenAIException - Error code: 400 - {'error': {'code': 400, 'message': "
+            "'request (80001 tokens) exceeds the available context size'}}",
+            "BadRequestError",
+            "request (80001 tokens) exceeds the available context size",
+            None,
+            id="Python inside",
+        ),
         pytest.param("", "ValueError", 'The server of "m" failed.', None, id="nothing"),
     ],
 )
