@@ -195,3 +195,12 @@ def test_options_of_a_stream_that_is_none_are_left_out() -> None:
     assert correct("chat", plain, "m", "chat", ABLE) == ("stream_options",)
     assert correct("chat", streamed, "m", "chat", ABLE) == ()
     assert ("stream_options" in plain, "stream_options" in streamed) == (False, True)
+
+
+def test_a_tool_that_is_forced_by_name_is_sent_as_the_only_one() -> None:
+    other = {"type": "function", "function": {"name": "report_time", "parameters": {"type": "object"}}}
+    choice = {"type": "function", "function": {"name": "report_weather"}}
+    body = chat(tools=[other, TOOL], tool_choice=choice)
+    assert correct("chat", body, "m", "chat", ABLE) == ()
+    assert body == chat(tools=[TOOL], tool_choice="required")
+    assert mistake(chat(tools=[other], tool_choice=choice), ABLE).param == "tool_choice"
