@@ -16,6 +16,7 @@ from typing import Any
 import litellm
 from fastapi import HTTPException
 from litellm.integrations.custom_logger import CustomLogger
+from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
 from litellm.router import Router
 from litellm.types.router import RouterRateLimitError
@@ -203,7 +204,27 @@ def _keep_mistakes_from_fallbacks() -> None:
     Router.async_function_with_fallbacks_common_utils = fall_back
 
 
+def _refuse_answers_without_a_word() -> None:
+    """llama-cpp-python ends the stream of a request that is too long without any event, and LiteLLM adds a last one as
+    if it were a whole answer. `_fits` finds most such requests, but does not have the model's tokenizer."""
+    original = CustomStreamWrapper.finish_reason_handler
+
+    @functools.wraps(original)
+    def finish(self: CustomStreamWrapper) -> Any:
+        began = self.received_finish_reason or self.intermittent_finish_reason or self.sent_first_chunk
+        if not began:
+            raise litellm.ContextWindowExceededError(
+                message="The server gave no answer: the request may be too long for it.",
+                model=self.model,
+                llm_provider="",
+            )
+        return original(self)
+
+    CustomStreamWrapper.finish_reason_handler = finish
+
+
 _keep_mistakes_from_fallbacks()
+_refuse_answers_without_a_word()
 quiet_logs()
 routes = Routes(Path(os.environ["MODEL_MAPPINGS"]))
 checks = RequestChecks()
