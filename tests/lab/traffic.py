@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,6 +82,19 @@ class Gateway:
         return Answer(
             status, words, problem, headers.get("x-litellm-model-id"), began, time.monotonic() - began, headers
         )
+
+    async def post(self, client: httpx.AsyncClient, path: str, body: bytes) -> httpx.Response:
+        """Any request; its answer, read to the end."""
+        async with self.stream(client, path, body) as reply:
+            await reply.aread()
+        return reply
+
+    def stream(
+        self, client: httpx.AsyncClient, path: str, body: bytes
+    ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+        """Any request; its answer, not read yet."""
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        return client.stream("POST", self._url + path, content=body, headers=headers, timeout=LIMIT)
 
 
 def send(
