@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,17 @@ def test_openais_client_works_for_every_route_by_what_the_report_says(host: LabH
     answered = answers_by_the_report(host)
     assert answered.keys() == SAY.keys()
     assert all(SAY[name] in answer for name, answer in answered.items())
+
+
+def test_requests_are_counted_by_route_where_only_root_and_the_gateway_may_read(host: LabHost) -> None:
+    ask(host, "gpt-4o")
+    time.sleep(6)  # the gateway writes every 5 seconds
+    total = verdict(host)["usage"]["total"]
+    assert {row["route"] for row in total if row["requests"] and row["tokens_out"]} >= SAY.keys() - {"gpt-4o"}
+    assert host.run("cd /var/lib/ai-backend/usage && stat -c '%a %U' . usage.sqlite").stdout.splitlines() == [
+        "700 ai-backend-gateway",
+        "600 ai-backend-gateway",
+    ]
 
 
 def test_vllms_model_is_from_the_hub_at_a_commit_that_is_recorded(host: LabHost, lab: Lab) -> None:
