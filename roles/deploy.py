@@ -10,7 +10,9 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.state import BaseStateCallback
 
+from roles.contract.clients import KeysState
 from roles.host import (
+    ClientKeys,
     History,
     HostHistory,
     KeptGeneration,
@@ -21,10 +23,13 @@ from roles.host import (
     activate_generation,
     break_lock,
     changes,
+    described,
     go_back,
     guard_terminal,
     history_request,
+    keys_request,
     make_installs,
+    make_keys,
     prepare_system,
     reboot_host,
     release_command,
@@ -35,7 +40,7 @@ from roles.host import (
     write_generation,
 )
 from roles.lint import lint
-from roles.litellm import LITELLM_CONFIG, LITELLM_VARIABLES, LITELLM_VERSION
+from roles.litellm import LITELLM_CONFIG, LITELLM_VARIABLES, LITELLM_VERSION, LiteLLM
 from roles.options import GivenSecret, OptionsError, Stack
 from roles.plan import HostPlan
 from roles.rooms import plan_of
@@ -43,7 +48,10 @@ from roles.rooms import plan_of
 
 def full() -> None:
     """Build or rebuild the host, then verify it."""
-    _target().check()
+    target = _target()
+    target.check()
+    for line in _changes(target):
+        host.log(f"changes {line}")
     acquire_lock(name="Take the deploy lock")
     prepare_system(name="Prepare the system")
     make_installs(name="Make installs")
@@ -67,15 +75,15 @@ def verify() -> None:
     """Verify the host as it is, and report what changed since it was last verified.
 
     Changes nothing, except that it adds to the host's kept verdicts. `--data report=FOLDER` writes the verdict in all
-    its forms there, in a folder of the host's name. `--data verify=faults` (fault injection) does change something, and
-    clients notice. It stops backends, one route after the other, to see that the fallbacks answer, and starts them
-    again.
+    its forms there, in a folder of the host's name. `--data verify=apis` also asks each route as client programs do, by
+    its abilities, and with their mistakes. `--data verify=faults` (fault injection) does change something, and clients
+    notice. It stops backends, one route after the other, to see that the fallbacks answer, and starts them again.
     """
     _target()
     more = host.data.get("verify")
-    if more not in (None, "faults"):
-        raise DeployError(f"`--data verify={more}` is not known; there is `verify=faults`")
-    verify_routes(name="Verify every route", report=host.data.get("report"), faults=more == "faults")
+    if more not in (None, "apis", "faults"):
+        raise DeployError(f"`--data verify={more}` is not known; there are `verify=apis` and `verify=faults`")
+    verify_routes(name="Verify every route", report=host.data.get("report"), more=more)
 
 
 def reboot() -> None:
@@ -110,6 +118,8 @@ def preflight() -> None:
             )
     for step in steps:
         host.log(f"would {step}")
+    for line in _changes(target):
+        host.log(f"would change {line}")
     if not steps:
         host.log("nothing to do")
 
@@ -132,6 +142,38 @@ def history() -> None:
             host.log(line.replace("\n", " "))
     if not found.generations:
         host.log("no generation is kept here")
+
+
+def clients() -> None:
+    """List the clients, and make the keys that are missing: each is shown once.
+
+    `--data rotate=NAME` gives a client a new key, and its former one is refused from then on.
+    """
+    target = _target()
+    # pyinfra makes numbers of what looks like them.
+    rotate = None if (name := host.data.get("rotate")) is None else str(name)
+    found: KeysState | None = host.get_fact(ClientKeys, _stdin=StandardInput(keys_request(target.plan.layout)))
+    if found is None:
+        raise DeployError(f"{host.name}: its clients cannot be read, see above")
+    declared = host.data.stack.clients
+    for client in declared:
+        host.log(described(client, found))
+    for name in sorted({*found.with_key, *found.without_key} - {client.name for client in declared}):
+        host.log(f"{name}: no longer in the inventory; the next deploys/full.py refuses its key")
+    if not declared:
+        host.log("the inventory declares no clients")
+    if found.without_key or rotate:
+        acquire_lock(name="Take the deploy lock", to="change keys")
+        make_keys(name="Make keys", rotate=rotate)
+        release_lock(name="Give the deploy lock back")
+
+
+def _changes(target: Target) -> list[str]:
+    """What the inventory changes in comparison with what the host runs; empty if it runs nothing yet."""
+    if target.state.generation in (None, target.generation.digest):
+        return []
+    active = _history(target).active
+    return changes(active, KeptGeneration.planned(target.generation)) if active else []
 
 
 def _history(target: Target) -> History:
@@ -193,12 +235,25 @@ def _plan(each: Host) -> HostPlan:
         _lint(plan)
         given = [unit.all_environment for unit in plan.units]
         secrets = [value for variables in given for value in variables.values() if isinstance(value, GivenSecret)]
+        secrets += [client.key for client in stack.clients if isinstance(client.key, GivenSecret)]
         secrets += [install.token for install in plan.installs if install.token]
         for secret in secrets:
             secret.reveal()
+        _check_keys_differ(stack)
     except OptionsError as error:
         raise DeployError(f'host "{each.name}": {error}') from None
     return plan
+
+
+def _check_keys_differ(stack: Stack) -> None:
+    """Raises `OptionsError` if two clients have one key: it would not show whose requests are whose."""
+    holders: dict[str, str] = {}
+    keys = {f'client "{client.name}"': client.key for client in stack.clients}
+    if isinstance(stack.gateway, LiteLLM):
+        keys["the gateway (`master_key`)"] = stack.gateway.master_key
+    for holder, key in keys.items():
+        if isinstance(key, GivenSecret) and (other := holders.setdefault(key.reveal(), holder)) != holder:
+            raise OptionsError(f"{other} and {holder} have the same key; give each its own")
 
 
 def _lint(plan: HostPlan) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from roles.contract.abilities import UNKNOWN, Abilities
+from roles.contract.modes import MODES, Mode
 from roles.verify import Verdict, verify
 from roles.verify.checks.gateway import WRONG_KEY
 from roles.verify.generation import Generation, Scope
@@ -25,17 +29,27 @@ _FILES = {"files": {"providers.yaml": [hashlib.sha256(b"").hexdigest(), 0o644]},
 GENERATION = hashlib.sha256(json.dumps(_FILES, separators=(",", ":")).encode()).hexdigest()[:16]
 """The name of a generation with one empty file."""
 BASE = "http://127.0.0.1:8001/v1"
+_MODES: Mapping[str, Mode] = {"text": "completion", "vector": "embedding", "order": "rerank"}
 NAMES = ("qwen", "gpt-4o", "text", "vector")
 """What the double offers: a chat route with an alias, a completion route, an embedding route."""
 CHATS = {"route/qwen/chat", "route/gpt-4o/chat"}
 STREAMS = {"route/qwen/stream", "route/gpt-4o/stream"}
+_LONG = 64
+"""Tokens of an answer beyond those of the probes."""
 OVER_LIMIT = "litellm.RateLimitError: Model rate limit exceeded. RPM limit=12, current usage=17.0"
 """How LiteLLM 1.106.2 words it."""
 
 
 @dataclass(frozen=True)
 class Manner:
-    """How the double answers one model's requests. The default is how LiteLLM 1.106.2 answers a healthy route."""
+    """How the double answers one model's requests. The default is how LiteLLM 1.106.2 answers a healthy route.
+
+    Attributes:
+        ignores: fields of requests that have no effect.
+        answers: by path, another answer than the right one.
+        goes_on: seconds for which a long answer keeps it busy, whether or not anybody waits for it.
+        mistakes: how it answers wrong requests; none = it refuses them, with the cause.
+    """
 
     status: int = 200
     error: str = ""
@@ -56,6 +70,10 @@ class Manner:
     tool_arguments: str = '{"city": "Paris"}'
     structured: str = '{"capital": "Paris"}'
     origins: Sequence[str] = ()
+    ignores: Sequence[str] = ()
+    answers: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    mistakes: Manner | None = None
+    goes_on: float = 0.0
     times: int | None = None
     then: Manner | None = None
 
@@ -69,6 +87,7 @@ class Double(ThreadedServer):
         refusals: status by key; 200 = served like the right key.
         bodies: the requests that it answered.
         cache: status and error of its cache.
+        abilities: what the models can do; wrong requests are refused by it.
         forgets: how many answers its cache loses before it keeps one.
     """
 
@@ -79,15 +98,46 @@ class Double(ThreadedServer):
         super().__init__("127.0.0.1", _Handler)
         self.manners: dict[str, Manner] = {}
         self.names: Sequence[str] = NAMES
-        self.refusals: dict[str | None, int] = {None: 401, WRONG_KEY: 400}
+        self.refusals: dict[str | None, int] = {None: 401, WRONG_KEY: 401}
         self.bodies: list[dict[str, Any]] = []
         self.cache = (200, "")
         self.forgets: float = 0
+        self.abilities: Mapping[str, Abilities] = {}
+        self.busy_until = 0.0
         self.kept: list[dict[str, Any]] = []
 
     def spoil(self, *names: str, **manner: Any) -> None:
         for name in names:
             self.manners[name] = Manner(**manner)
+
+
+def mistake(path: str, body: Mapping[str, Any], able: Abilities) -> str:
+    """What is wrong with a request, as the gateway's own checks would say; empty = nothing."""
+    fields = {"/v1/chat/completions": "messages", "/v1/completions": "prompt", "/v1/embeddings": "input"}
+    model, text = body["model"], body.get(fields.get(path, ""), "")
+    if MODES[_MODES.get(model.removesuffix("@backend"), "chat")].path != path.removeprefix("/v1") and path in fields:
+        return f'"{model}" is not served there'
+    if isinstance(text, dict) or (path == "/v1/chat/completions" and isinstance(text, str)):
+        return "a value of a wrong type"
+    if isinstance(body.get("documents", []), str):
+        return "a value of a wrong type"
+    kinds = {
+        part["type"]
+        for each in body.get("messages", ())
+        if isinstance(each["content"], list)
+        for part in each["content"]
+    }
+    length = sum(len(each["content"].split()) for each in body.get("messages", ()) if isinstance(each["content"], str))
+    wrong = {
+        "takes no images": "image_url" in kinds and not able.images,
+        "takes no audio": "input_audio" in kinds and not able.audio,
+        "calls no tools": isinstance(body.get("tool_choice"), dict) and not able.tools,
+        "cannot answer by a JSON schema": "response_format" in body and not able.structured_outputs,
+        "gives no `logprobs`": "logprobs" in body and not able.logprobs,
+        "gives one answer: `n` must be 1": body.get("n", 1) > 1 and not able.several,
+        "takes fewer tokens": length > (able.context_size or length),
+    }
+    return next((cause for cause, is_so in wrong.items() if is_so), "")
 
 
 class _Handler(QuietHandler):
@@ -111,20 +161,31 @@ class _Handler(QuietHandler):
         self.server.bodies.append(body)
         model = body["model"]
         manner = self.server.manners.get(model, Manner())
+        if cause := mistake(self.path, body, self.server.abilities.get(model, UNKNOWN)):
+            if manner.mistakes is None:
+                self._json(400, {"error": {"message": cause}})
+                return
+            manner = manner.mistakes
         if manner.times is not None:
             # So often, and then no more.
             then = manner.then or Manner()
             self.server.manners[model] = replace(manner, times=manner.times - 1) if manner.times > 1 else then
-        time.sleep(manner.delay)
+        if body.get("max_tokens", 0) > _LONG:
+            self.server.busy_until = time.monotonic() + manner.goes_on
+        else:
+            time.sleep(max(manner.delay, self.server.busy_until - time.monotonic()))
         if manner.status != 200:
             self._json(manner.status, {"error": {"message": manner.error}})
         elif body.get("stream"):
-            self._stream(model, manner)
+            self._stream(model, manner, body)
+        elif self.path == "/v1/messages/count_tokens":
+            self._json(200, manner.answers.get(self.path, {"input_tokens": 7}))
         else:
-            self._json(200, self._whole(manner, body), {**self._origin(model, manner), **self._kept(body)})
+            whole = manner.answers.get(self.path) or self._whole(manner, body)
+            self._json(200, whole, {**self._origin(model, manner), **self._kept(body)})
 
     def _refused(self) -> bool:
-        key = self.headers.get("authorization", "").removeprefix("Bearer ") or None
+        key = self.headers.get("authorization", "").removeprefix("Bearer ") or self.headers.get("x-api-key")
         status = 200 if key == KEY else self.server.refusals[key]
         if status != 200:
             self._json(status, {"error": {"message": "No connected db."}})
@@ -133,7 +194,7 @@ class _Handler(QuietHandler):
     def _kept(self, body: dict[str, Any]) -> dict[str, str]:
         if body in self.server.kept:
             return {"x-litellm-cache-key": "gateway:1f0c"}
-        if body["cache"].get("use-cache"):
+        if body.get("cache", {}).get("use-cache"):
             self.server.forgets -= 1
             if self.server.forgets < 0:
                 self.server.kept.append(body)
@@ -141,32 +202,90 @@ class _Handler(QuietHandler):
 
     def _whole(self, manner: Manner, body: Mapping[str, Any]) -> dict[str, Any]:
         if self.path == "/v1/embeddings":
-            return {"data": [{"embedding": list(manner.vector)}]}
-        if self.path == "/v1/rerank":
-            return {"results": [{"index": index, "relevance_score": 0.5} for index in manner.order]}
+            vector = base64.b64encode(array("f", manner.vector).tobytes()).decode()
+            text = "encoding_format" in body and "encoding_format" not in manner.ignores
+            each: dict[str, Any] = {"embedding": vector if text else list(manner.vector)}
+            return {"data": [each for _ in (body["input"] if isinstance(body["input"], list) else [""])]}
+        if self.path.endswith("/rerank"):
+            order = manner.order if "top_n" in manner.ignores else manner.order[: body.get("top_n")]
+            return {"results": [{"index": index, "relevance_score": 0.5} for index in order]}
         if self.path == "/v1/completions":
-            return {"choices": [{"text": manner.words}]}
-        message: dict[str, Any] = {"content": manner.words or None, "reasoning_content": manner.thinking}
+            likely = {"logprobs": {"token_logprobs": [-0.1]}} if self._asks(manner, body, "logprobs") else {}
+            return {"choices": [{"text": manner.words, **likely}]}
+        if self.path == "/v1/responses":
+            part = {"type": "output_text", "text": manner.words}
+            called = {"type": "function_call", "name": manner.tool, "arguments": manner.tool_arguments}
+            return {"output": [called if "tools" in body else {"type": "message", "content": [part]}]}
+        if self.path == "/v1/messages":
+            called = {"type": "tool_use", "name": manner.tool, "input": json.loads(manner.tool_arguments)}
+            return {"content": [called if "tools" in body else {"type": "text", "text": manner.words}]}
+        words = manner.words
+        if self._asks(manner, body, "stop"):
+            words = words.partition(body["stop"][0])[0]
+        message: dict[str, Any] = {"content": words or None, "reasoning_content": manner.thinking}
         if "tools" in body and manner.tool:
-            function = {"name": manner.tool, "arguments": manner.tool_arguments}
-            message = {"content": None, "tool_calls": [{"type": "function", "function": function}]}
+            message = {"content": None, "tool_calls": [self._call(manner, body)]}
         if "response_format" in body:
             message = {"content": manner.structured}
-        return {"choices": [{"message": message}]}
+        choice: dict[str, Any] = {"message": message}
+        if self._asks(manner, body, "logprobs"):
+            choice["logprobs"] = {"content": [{"logprob": -0.1}]}
+        return {"choices": [choice for _ in range(body["n"] if self._asks(manner, body, "n") else 1)]}
 
-    def _stream(self, model: str, manner: Manner) -> None:
+    def _asks(self, manner: Manner, body: Mapping[str, Any], name: str) -> bool:
+        return bool(body.get(name)) and name not in manner.ignores
+
+    def _call(self, manner: Manner, body: Mapping[str, Any]) -> dict[str, Any]:
+        forced = body.get("tool_choice")
+        named = isinstance(forced, dict) and "tool_choice" not in manner.ignores
+        name = forced["function"]["name"] if named else manner.tool  # type: ignore[index]
+        return {"type": "function", "function": {"name": name, "arguments": manner.tool_arguments}}
+
+    def _stream(self, model: str, manner: Manner, body: Mapping[str, Any]) -> None:
         # Announced but never sent in full: the client sees the connection break off.
         more = {"content-length": "100000"} if manner.abort else {}
         self._head(200, manner.kind, {**self._origin(model, manner), **more})
-        part = "reasoning_content" if manner.thinking else "content"
-        text = manner.thinking or manner.words
-        for number in range(manner.chunks):
-            piece = text[number :: manner.chunks] if manner.thinking else (text if number == 0 else "")
-            self._event({"choices": [{"delta": {part: piece}}]})
+        for event in self._events(manner, body):
+            self._event(event)
         if manner.stream_error:
             self._event({"error": {"message": "backend went away", "code": "500"}})
-        if not manner.abort:
+        if not manner.abort and not self.path.endswith(("/messages", "/responses")):
             self.wfile.write(manner.end.encode())
+
+    def _events(self, manner: Manner, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        text = manner.thinking or manner.words
+        if self.path == "/v1/responses":
+            yield {"type": "response.created"}
+            yield {"type": "response.output_text.delta", "delta": text}
+            if manner.end:
+                yield {"type": "response.completed"}
+        elif self.path == "/v1/messages":
+            yield {"type": "message_start"}
+            yield {"type": "content_block_delta", "delta": {"text": text}}
+            if manner.end:
+                yield {"type": "message_stop"}
+        elif self.path == "/v1/completions":
+            yield from ({"choices": [{"text": text if number == 0 else ""}]} for number in range(manner.chunks))
+        elif "tools" in body:
+            yield from self._call_parts(manner, body)
+        else:
+            part = "reasoning_content" if manner.thinking else "content"
+            text = manner.structured if "response_format" in body else text
+            for number in range(manner.chunks):
+                piece = text[number :: manner.chunks] if manner.thinking else (text if number == 0 else "")
+                yield {"choices": [{"delta": {part: piece}}]}
+            if self._asks(manner, body, "stream_options"):
+                yield {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 6}}
+
+    def _call_parts(self, manner: Manner, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The name at once, the arguments in two pieces."""
+        function = self._call(manner, body)["function"]
+        half = len(function["arguments"]) // 2
+        pieces = [{**function, "arguments": ""}]
+        pieces += [{"arguments": function["arguments"][:half]}, {"arguments": function["arguments"][half:]}]
+        for piece in pieces if manner.tool else ():
+            yield {"choices": [{"delta": {"tool_calls": [{"index": 0, "function": piece}]}}]}
+        yield {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
 
     def _event(self, content: dict[str, Any]) -> None:
         self.wfile.write(f"data: {json.dumps(content)}\n\n".encode())
@@ -209,12 +328,12 @@ class Verified:
     generation: Generation
     proc: Path
 
-    def verdict(self, **changes: Any) -> Verdict:
+    def verdict(self, *, apis: bool = False, **changes: Any) -> Verdict:
         generation = replace(self.generation, **changes)
-        return asyncio.run(verify(generation, read_states=_running, proc=self.proc))
+        return asyncio.run(verify(generation, read_states=_running, apis=apis, proc=self.proc))
 
-    def red(self, **changes: Any) -> dict[str, str]:
+    def red(self, *, apis: bool = False, **changes: Any) -> dict[str, str]:
         """What was seen, by id of each failed check. None is unknown."""
-        verdict = self.verdict(**changes)
+        verdict = self.verdict(apis=apis, **changes)
         assert all(check.ok is not None for check in verdict.checks)
         return {check.id: check.seen for check in verdict.checks if not check.ok}

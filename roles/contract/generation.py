@@ -75,12 +75,15 @@ class Live:
 
     Attributes:
         socket: its runtime socket, below the folder for runtime files of the systemd manager.
-        keys: its list of the digests of the clients' keys, likewise.
-        key_files: environment files that may contain the key; the last one that does counts.
-        key_variable: the key's variable in them.
+        keys: its map of the digests of the keys, likewise: see `roles.contract.holders`.
+        key_files: environment files with the variables of that map, any of which may be missing; of one that several
+            have, the last counts.
+        key_variable: the variable of the gateway's own key in them.
         backend: its name of the group of servers.
         servers: all servers that it may have.
         drain_timeout: seconds that the requests under way of a removed server may take to end.
+        made_digests: folder of the digests of the keys that are made on the host, an environment file a client; none =
+            a generation of an earlier version, whose front has a list of digests in place of the map.
     """
 
     socket: str
@@ -90,6 +93,7 @@ class Live:
     backend: str
     servers: tuple[Spare, ...]
     drain_timeout: int
+    made_digests: str | None = None
 
 
 @dataclass(frozen=True)

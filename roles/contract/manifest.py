@@ -170,11 +170,17 @@ class Front:
         socket: its runtime socket, below the runtime folder of the systemd manager.
         backend: its name of the group of instances.
         servers: its names of the instances.
+        keys: its map of the digests of the keys, as in `roles.contract.generation.Live`; empty = a generation of an
+            earlier version, which has none.
+        key_files: the environment files that the map is made of, as paths below the generation or absolute ones; any
+            but the last may be missing.
     """
 
     socket: str
     backend: str
     servers: tuple[str, ...]
+    keys: str = ""
+    key_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,6 +189,27 @@ class Canary:
 
     name: str
     route: str
+
+
+@dataclass(frozen=True)
+class Tls:
+    """TLS on the endpoint's port.
+
+    Attributes:
+        certificate: the file on the host whose first certificate must be the served one.
+        server_name: the DNS name by which clients know the endpoint.
+        warn_days: days before the certificate's end from which on it is due.
+        local_port: where the endpoint speaks plain HTTP, on loopback, for the host itself.
+        renewal: the unit that gives the endpoint a renewed certificate.
+        watch: the unit that starts that one.
+    """
+
+    certificate: str
+    server_name: str
+    warn_days: int
+    local_port: int
+    renewal: str
+    watch: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +234,7 @@ class Gateway(Server):
     instances: tuple[Server, ...] = ()
     front: Front | None = None
     canary: Canary | None = None
+    tls: Tls | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The only room that talks to hosts: one fact that reads everything, and the operations on hosts."""
 
 from roles.host.changes import changes
+from roles.host.clients import ClientKeys, described, keys_request, make_keys
 from roles.host.connection import NoteStep
 from roles.host.history import History, HostHistory, KeptGeneration, history_request
 from roles.host.operations import (
@@ -23,6 +24,7 @@ from roles.host.target import Target
 from roles.host.verification import verify_routes
 
 __all__ = [
+    "ClientKeys",
     "History",
     "HostHistory",
     "KeptGeneration",
@@ -33,10 +35,13 @@ __all__ = [
     "activate_generation",
     "break_lock",
     "changes",
+    "described",
     "go_back",
     "guard_terminal",
     "history_request",
+    "keys_request",
     "make_installs",
+    "make_keys",
     "prepare_system",
     "reboot_host",
     "release_command",

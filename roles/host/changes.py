@@ -8,10 +8,12 @@ from typing import Any
 
 import yaml
 
+from roles.contract.clients import CLIENTS_FILE
+from roles.host.clients import limits_of
 from roles.host.history import KeptGeneration
 from roles.plan import ACTIVATION, DIGEST_VARIABLE
 
-_DERIVED = frozenset({"abilities", "api_base", "ready_url", "model_list"})
+_DERIVED = frozenset({"abilities", "api_base", "key_files", "ready_url", "model_list"})
 """Keys whose values follow from something that is shown elsewhere."""
 _IDENTITY = ("name", "model_name", "id", "unit")
 _LONGEST = 60
@@ -34,6 +36,9 @@ def _file_changes(path: str, before: KeptGeneration, after: KeptGeneration) -> I
     if folder == "env":
         yield f"{name.removesuffix('.env')}: its secrets changed"
         return
+    if path == CLIENTS_FILE and None not in (before.texts.get(path), after.texts.get(path)):
+        yield from _client_changes(before.texts[path], after.texts[path])
+        return
     shown = name if folder == "units" else path
     if path not in before.files or path not in after.files:
         yield f"{shown}: {'added' if path in after.files else 'removed'}"
@@ -41,6 +46,29 @@ def _file_changes(path: str, before: KeptGeneration, after: KeptGeneration) -> I
     old, new = (_values(folder, path, each.texts.get(path)) for each in (before, after))
     lines = _pairs(old, new) if old and new else ["changed"]
     yield from (f"{shown}: {line}" for line in lines)
+
+
+def _client_changes(before: str, after: str) -> Iterator[str]:
+    old, new = (_clients(text) for text in (before, after))
+    for name in dict.fromkeys([*old, *new]):
+        if name not in new:
+            yield f"client {name}: removed, and its key refused"
+        elif name not in old:
+            yield f"client {name}: added ({new[name]})"
+        elif old[name] != new[name]:
+            yield f"client {name}: {old[name]} → {new[name]}"
+
+
+def _clients(text: str) -> dict[str, str]:
+    """What each client may do, in words; empty where it cannot be read, as in a file that was edited by hand."""
+    try:
+        entries = json.loads(text)["clients"]
+        return {
+            entry["name"]: limits_of(entry) + (f", until {entry['expires']}" if entry.get("expires") else "")
+            for entry in entries
+        }
+    except (ValueError, LookupError, TypeError):
+        return {}
 
 
 def _values(folder: str, path: str, text: str | None) -> dict[str, str]:

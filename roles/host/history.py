@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from pyinfra.api.exceptions import DeployError
 from roles.contract.history import GenerationContents, KeptGenerations, ReadHistory
 from roles.host.program import answer, program_command
 from roles.host.programs.generations.kept import DEPLOYS, deploy_order
-from roles.plan import Layout
+from roles.plan import Generation, Layout
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,22 @@ class KeptGeneration:
     installs: Mapping[str, tuple[str, str]]
     missing_installs: tuple[str, ...]
 
+    @classmethod
+    def planned(cls, generation: Generation) -> KeptGeneration:
+        """One that is not written yet, as it will be kept."""
+        return cls(
+            name=generation.digest,
+            active=False,
+            time="",
+            who="",
+            outcome="",
+            passed=False,
+            files={path: hashlib.sha256(file.content).hexdigest() for path, file in generation.files.items()},
+            texts={path: file.content.decode() for path, file in generation.files.items() if file.mode & 0o004},
+            installs={each.install.name: (each.folder, each.install.title) for each in generation.installs},
+            missing_installs=(),
+        )
+
 
 @dataclass(frozen=True)
 class History:
@@ -60,6 +77,10 @@ class History:
         order = deploy_order(events)
         kept.sort(key=lambda each: (order(each.name), each.time), reverse=True)
         return cls(tuple(kept), events)
+
+    @property
+    def active(self) -> KeptGeneration | None:
+        return next((each for each in self.generations if each.active), None)
 
     def choose(self, wanted: str | None) -> KeptGeneration:
         """The generation to go back to.
@@ -91,8 +112,7 @@ class History:
         return found[0]
 
     def _before_the_active(self) -> KeptGeneration:
-        active = next((each for each in self.generations if each.active), None)
-        before = self.before(active) if active else None
+        before = self.before(self.active) if self.active else None
         if before and before.passed:
             return before
         raise DeployError(

@@ -32,7 +32,7 @@ def lock_folder(layout: Layout) -> str:
 
 @operation()
 def acquire_lock(
-    *, to: Literal["deploy", "prepare", "prune", "go back"] = "deploy"
+    *, to: Literal["deploy", "prepare", "prune", "go back", "change keys"] = "deploy"
 ) -> Generator[PyinfraCommand, None, None]:
     """Take the host's deploy lock, if there is anything to do.
 
@@ -51,7 +51,7 @@ def acquire_lock(
             anything = target.pending.prepare
         case "prune":
             anything = bool(target.unused_installs or target.plan.prune_commands)
-        case "go back":
+        case "go back" | "change keys":
             anything = True
     present = target.state.lock
     dead = bool(present) and is_gone(present or {})

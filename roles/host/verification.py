@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from pyinfra import host
 from pyinfra.api import FactBase, Host, QuoteString, State, StringCommand, operation
@@ -25,6 +26,9 @@ from roles.host.program import HostProgram, python_command
 from roles.host.target import Target
 from roles.verify import EARLIER, FORMS, VERDICTS, Verdict, print_report, read_verdict
 
+More: TypeAlias = Literal["apis", "faults"]
+"""What a verification does besides its usual checks: asks as client programs ask; really stops backends."""
+
 _LOG_WIDTH = 140
 """Columns of the table if it goes to a file or a pipe."""
 
@@ -35,9 +39,9 @@ class HostVerdict(FactBase[Verdict]):
     """The result of the host's own verifier. It asks the endpoint, systemd and /proc. It keeps the verdict there, and
     changes nothing else."""
 
-    def command(self, verifier: str, faults: bool) -> StringCommand:
-        """`verifier`: path of the generation's `bin/verify`. `faults`: fault injection, which really stops backends."""
-        return StringCommand(QuoteString(verifier), "--json", "--keep", *(["--faults"] if faults else []))
+    def command(self, verifier: str, more: More | None) -> StringCommand:
+        """`verifier`: path of the generation's `bin/verify`. `more`: what it does besides its usual checks."""
+        return StringCommand(QuoteString(verifier), "--json", "--keep", *([f"--{more}"] if more else []))
 
     def process(self, output: list[str]) -> Verdict:
         try:
@@ -80,7 +84,7 @@ class Refusal(PyinfraCommand):
 
 @operation()
 def verify_routes(
-    *, deploying: bool = False, report: str | None = None, faults: bool = False
+    *, deploying: bool = False, report: str | None = None, more: More | None = None
 ) -> Generator[PyinfraCommand, None, None]:
     """Run the verifier on the host and print its table. A pass changes nothing; anything else fails the operation.
 
@@ -88,8 +92,9 @@ def verify_routes(
         deploying: the run must leave a working host. The verdict on what it activated is recorded there. If it fails,
             the generation that worked before is activated again. Otherwise the run only verifies the host, and also
             reports what changed since the last verdict.
-        faults: fault injection: really stop backends to see fallbacks answer. Clients notice.
         report: folder on this machine for the verdict in all its forms, in a folder of the host's name.
+        more: besides the usual checks, `apis`: ask as client programs ask, and with their mistakes; `faults`: really
+            stop backends to see fallbacks answer, which clients notice.
     """
     if not host.state.is_executing:
         return  # nothing can be verified before the operations above have run
@@ -101,7 +106,7 @@ def verify_routes(
     verdict = host.get_fact(
         HostVerdict,
         verifier=f"{target.plan.layout.config}/bin/verify",
-        faults=faults,
+        more=more,
         # 1: a check fails; 2: a check could not be made. Both come with a verdict.
         _success_exit_codes=[0, 1, 2],
         # Output without a verdict is reported below. pyinfra would end the run here, with a traceback.

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 
+from roles.contract.clients import Clients, Limits
+from roles.contract.wire import written
 from roles.litellm.options import LiteLLM
 from roles.options import Cache, OptionsError, Route
-from roles.plan import DeploymentPlan, GatewayContext, Json, RoutePlan, ServicePlan
+from roles.plan import ClientPlan, DeploymentPlan, GatewayContext, Json, RoutePlan, ServicePlan
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
 """Contains the key that clients send. Only the front has it."""
 INSTANCE_KEY_VARIABLE = "INSTANCE_KEY"
 """Contains the key that LiteLLM's processes require: the front replaces the client's key by it."""
+
+_ADMIT = "roles.litellm.requests.auth.admit"
+"""Our function that says whose request it is, and what that client may do: LiteLLM's own keys need a database. Also
+where no client is declared, so that the first one restarts nothing."""
+CLIENTS_VARIABLE = "AI_BACKEND_CLIENTS"
+"""Contains the path of the clients' file, for that function."""
 
 CANARY = "ai-backend-canary"
 """A model whose only deployment is dead. The verifier sends it a request: an answer shows that fallbacks work, and no
@@ -45,6 +54,22 @@ CACHE_COOLDOWN_VARIABLE = "REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT"
 CACHE_COOLDOWN = 10
 """Seconds for which a failed cache is not used. LiteLLM's own default is a minute; with so short a time-out a retry is
 cheap."""
+
+
+def clients_file(clients: Sequence[ClientPlan]) -> str:
+    """The text of `CLIENTS_FILE`: what each may do. No key is in it."""
+    limits = [
+        Limits(
+            name=client.name,
+            models=client.names,
+            rpm=client.options.rpm,
+            tpm=client.options.tpm,
+            max_parallel=client.options.max_parallel,
+            expires=client.options.expires.isoformat() if client.options.expires else None,
+        )
+        for client in clients
+    ]
+    return f"{json.dumps(written(Clients(clients=tuple(limits))), indent=2)}\n"
 
 
 def staged_config(config: dict[str, Json]) -> dict[str, Json]:
@@ -110,6 +135,7 @@ def litellm_config(gateway: LiteLLM, context: GatewayContext) -> dict[str, Json]
         },
         "general_settings": {
             "master_key": f"os.environ/{INSTANCE_KEY_VARIABLE}",
+            "custom_auth": _ADMIT,
             # A client that hangs up before its answer has begun frees the backend.
             "cancel_on_disconnect": True,
             "include_call_id_in_error_body": True,
@@ -189,7 +215,7 @@ def _parameters(route: RoutePlan, deployment: DeploymentPlan) -> dict[str, Json]
     prefix = backend.prefixes[route.options.mode]
     parameters: dict[str, Json] = {
         "model": f"{prefix}/{deployment.model}",
-        "api_base": backend.api_base_for(route.options.mode),
+        "api_base": backend.api_base,
     }
     if backend.login:
         parameters["api_key"] = f"os.environ/{backend.login.client_variable}"

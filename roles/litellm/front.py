@@ -9,17 +9,23 @@ of it: they are set through the socket.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from importlib import resources
 
+from roles.contract.holders import CLIENTS_VARIABLE, digest_variable
 from roles.contract.manifest import Front
 from roles.contract.modes import MODES
 from roles.litellm.config import INSTANCE_KEY_VARIABLE, MASTER_KEY_VARIABLE
 from roles.litellm.options import LiteLLM
+from roles.litellm.tls import JOIN, PACKAGES, join_command, join_program, joined_file, renewal_units
 from roles.options import GivenSecret
 from roles.plan import (
     FRONT_USER,
     GATEWAY_INSTANCES,
+    ClientPlan,
+    DigestOf,
     Drain,
     Endpoint,
     EnvValue,
@@ -43,6 +49,7 @@ _HERE = resources.files("roles") / "litellm"
 _CONFIG = "front.cfg"
 _START = "bin/start-front"
 _WATCH = "bin/watch-instances"
+_HOLDERS = "bin/front-keys"
 _FOLDER = runtime_folder(FRONT_UNIT)
 _SOCKET = f"{_FOLDER}/runtime.sock"
 _KEYS = f"{_FOLDER}/keys"
@@ -54,9 +61,19 @@ _LONGEST_SILENCE = 3600
 _MEMORY = "10%"
 """Of the host's memory. HAProxy takes 15 MB, and some 35 kB more for each request under way."""
 _MOST_CONNECTIONS = 8192
+_DAY = 86400
+"""Seconds."""
+_EXPOSED = (
+    "x-request-id", "x-litellm-call-id", "x-litellm-model-id", "x-litellm-model-group", "x-litellm-attempted-fallbacks",
+    "retry-after", "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens", "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+)  # fmt: skip
+"""Headers that a web page may read from an answer, besides the few that it always may."""
 _LOGGED_REFUSALS = 5
 """Logged refusals per source within a minute. Further ones in that time go to the client only."""
 
+CLIENT_HEADER = "X-AI-Backend-Client"
+"""By this header the front says to the instances whose key a request had."""
 _KEY_HEADERS = ("X-LiteLLM-API-Key", "API-Key", "X-API-Key", "X-Goog-API-Key", "Ocp-Apim-Subscription-Key")
 """Headers in which client software sends the key, besides `Authorization: Bearer`: all that LiteLLM 1.106.2 reads."""
 _MODEL = "[A-Za-z0-9]([A-Za-z0-9._:@+-]|%3A|%40|%2B)*"
@@ -81,14 +98,27 @@ def drain_of(gateway: LiteLLM, server: str) -> Drain:
     return Drain(socket=_SOCKET, backend=_BACKEND, server=server, timeout=gateway.longest_drain)
 
 
-def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_key_file: str) -> ServicePlan:
+def front_plan(
+    gateway: LiteLLM, layout: Layout, clients: Sequence[ClientPlan], instance_key_file: str, master_key_file: str
+) -> ServicePlan:
     """HAProxy on the endpoint's address, with the instances behind it.
 
     Args:
         instance_key_file: the environment file with the key that the instances require.
-        client_key_file: the environment file with the clients' key if that is made on the host.
+        master_key_file: the environment file with the gateway's own key if that is made on the host.
     """
-    live_environment: dict[str, EnvValue] = {_INSTANCES_VARIABLE: str(gateway.instances)}
+    tls = gateway.tls
+    joined = (JOIN,) if tls else ()
+    reads = (_CONFIG, _START, _HOLDERS, _WATCH, *joined)
+    live_environment: dict[str, EnvValue] = {
+        _INSTANCES_VARIABLE: str(gateway.instances),
+        CLIENTS_VARIABLE: " ".join(f"{client.name}:{_end(client.options.expires)}" for client in clients),
+        **{
+            digest_variable(client.name): DigestOf(client.options.key)
+            for client in clients
+            if isinstance(client.options.key, GivenSecret)
+        },
+    }
     if isinstance(gateway.master_key, GivenSecret):
         live_environment[MASTER_KEY_VARIABLE] = gateway.master_key
     unit = ServerUnit(
@@ -100,7 +130,7 @@ def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_
             service=gateway,
             command=[
                 "/bin/sh",
-                *(f"{layout.config}/{path}" for path in (_START, _CONFIG, _WATCH)),
+                *(f"{layout.config}/{path}" for path in (_START, _HOLDERS, _CONFIG, _WATCH)),
                 _BACKEND,
                 *(f"{server}={port}" for server, port in zip(SERVERS, gateway.all_instance_ports, strict=True)),
             ],
@@ -111,29 +141,57 @@ def front_plan(gateway: LiteLLM, layout: Layout, instance_key_file: str, client_
             runtime_folder=_FOLDER,
             instances=GATEWAY_INSTANCES,
             instance_key_file=instance_key_file,
-            client_key_file=client_key_file,
+            key_files=[master_key_file, f"{_made_digests(layout)}/*.env"],
+            low_port=gateway.has_low_port,
+            join=join_command(tls, layout) if tls else (),
+            socket=_SOCKET,
         ),
-        reads=(_CONFIG, _START, _WATCH),
+        reads=reads,
         start_timeout=_START_SECONDS,
         user=FRONT_USER,
-        endpoint=Endpoint(gateway.bind, gateway.port, f"http://{gateway.reachable_at}:{gateway.port}{READY_PATH}"),
+        endpoint=Endpoint(gateway.bind, gateway.port, f"{gateway.local_url}{READY_PATH}", gateway.local_port),
         live_environment=live_environment,
     )
-    given_key_file = f"{layout.config}/{unit.environment_file}"
+    made = tuple(
+        made_digest_file(layout, client) for client in clients if not isinstance(client.options.key, GivenSecret)
+    )
+    key_files = (master_key_file, *made, f"{layout.config}/{unit.environment_file}")
     return ServicePlan(
-        units=(_with_live(unit, gateway, (client_key_file, given_key_file)),),
-        packages=("haproxy",),
+        units=(
+            _with_live(unit, gateway, key_files, _made_digests(layout)),
+            *(renewal_units(tls, layout, _SOCKET) if tls else ()),
+        ),
+        packages=("haproxy", *(PACKAGES if tls else ())),
         # Debian's own, with Debian's configuration.
         keep_off=("haproxy.service",),
         files={
-            _CONFIG: _config(gateway),
+            _CONFIG: _config(gateway, layout),
             _START: (_HERE / "start-front.sh").read_text(),
+            _HOLDERS: (resources.files("roles") / "contract" / "holders.py").read_text(),
             _WATCH: (_HERE / "watch_instances.py").read_text(),
+            **({JOIN: join_program()} if tls else {}),
         },
+        host_files=(tls.certificate, tls.key) if tls else (),
     )
 
 
-def _config(gateway: LiteLLM) -> str:
+def _made_digests(layout: Layout) -> str:
+    return f"{layout.secrets}/clients"
+
+
+def made_digest_file(layout: Layout, client: ClientPlan) -> str:
+    """The environment file with the digest of a client's key that is made on the host."""
+    return f"{_made_digests(layout)}/{client.name}.env"
+
+
+def _end(last_day: date | None) -> int:
+    """The Unix time from which a key is refused; 0 = never."""
+    if last_day is None:
+        return 0
+    return int(datetime(last_day.year, last_day.month, last_day.day, tzinfo=UTC).timestamp()) + _DAY
+
+
+def _config(gateway: LiteLLM, layout: Layout) -> str:
     return render(
         f"litellm/{_CONFIG}.j2",
         unit=FRONT_UNIT,
@@ -144,6 +202,7 @@ def _config(gateway: LiteLLM) -> str:
         socket_name=_SOCKET.rpartition("/")[2],
         keys_name=_KEYS.rpartition("/")[2],
         instance_key_variable=INSTANCE_KEY_VARIABLE,
+        client_header=CLIENT_HEADER,
         ready_path=READY_PATH,
         longest_silence=max(_LONGEST_SILENCE, 2 * gateway.request_timeout),
         most_connections=_MOST_CONNECTIONS,
@@ -156,10 +215,12 @@ def _config(gateway: LiteLLM) -> str:
         key_headers=[*_KEY_HEADERS, "litellm_user_api_key"],
         model_pattern=f"({_MODEL})",
         asked_paths=_ASKED,
+        joined_certificate=joined_file(layout),
+        exposed_headers=_EXPOSED,
     )
 
 
-def _with_live(unit: ServerUnit, gateway: LiteLLM, key_files: tuple[str, ...]) -> ServerUnit:
+def _with_live(unit: ServerUnit, gateway: LiteLLM, key_files: tuple[str, ...], made_digests: str) -> ServerUnit:
     servers = tuple(
         Spare(server=server, unit=name, used=number < gateway.instances)
         for number, (server, name) in enumerate(SERVERS.items())
@@ -172,10 +233,19 @@ def _with_live(unit: ServerUnit, gateway: LiteLLM, key_files: tuple[str, ...]) -
         backend=_BACKEND,
         servers=servers,
         drain_timeout=gateway.longest_drain,
+        made_digests=made_digests,
     )
     return replace(unit, live=live)
 
 
-def front_of(gateway: LiteLLM) -> Front:
-    """How to ask the front which instances get requests."""
-    return Front(socket=_SOCKET, backend=_BACKEND, servers=tuple(SERVERS)[: gateway.instances])
+def front_of(gateway: LiteLLM, endpoint: ServerUnit) -> Front:
+    """How to ask the front which instances get requests, and which keys it knows."""
+    assert endpoint.live, "the front gets the keys while it runs"
+    *made, _ = endpoint.live.key_files
+    return Front(
+        socket=_SOCKET,
+        backend=_BACKEND,
+        servers=tuple(SERVERS)[: gateway.instances],
+        keys=_KEYS,
+        key_files=(*made, endpoint.environment_file),
+    )

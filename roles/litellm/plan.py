@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 
+from roles.contract.clients import CLIENTS_FILE
 from roles.contract.manifest import MODELS_FILE, Canary
 from roles.contract.recipes import FilesRecipe
 from roles.contract.usage import USAGE_FILE, USAGE_FOLDER
@@ -14,14 +15,17 @@ from roles.litellm.config import (
     CACHE_COOLDOWN_VARIABLE,
     CACHE_NAMESPACE_VARIABLE,
     CANARY,
+    CLIENTS_VARIABLE,
     INSTANCE_KEY_VARIABLE,
     MASTER_KEY_VARIABLE,
     canary_target,
+    clients_file,
     litellm_config,
     staged_config,
 )
 from roles.litellm.front import SERVERS, drain_of, front_of, front_plan
 from roles.litellm.options import LiteLLM
+from roles.litellm.tls import tls_of
 from roles.options import GeneratedSecret
 from roles.plan import (
     FRONT_USER,
@@ -86,7 +90,10 @@ _MODELS_VARIABLE = "MODEL_MAPPINGS"
 _USAGE_VARIABLE = "USAGE_FILE"
 """Names the file that requests are counted in; without it they are not."""
 PUBLIC_VARIABLES = frozenset(
-    {*_PROCESS_ENVIRONMENT, _MODELS_VARIABLE, _USAGE_VARIABLE, CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE}
+    {
+        *(*_PROCESS_ENVIRONMENT, _MODELS_VARIABLE, CLIENTS_VARIABLE, _USAGE_VARIABLE),
+        *(CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE),
+    }
 )
 """Names of the variables that a process of the gateway may have besides its secrets."""
 
@@ -138,27 +145,29 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
         replace(process.unit(name, "127.0.0.1", port), drain=drain_of(gateway, server))
         for (server, name), port in zip(SERVERS.items(), gateway.instance_ports, strict=False)
     )
-    front = front_plan(gateway, layout, instance_key.path, client_key.path)
+    front = front_plan(gateway, layout, context.clients, instance_key.path, client_key.path)
     (endpoint,) = front.servers
     canary = canary_target(gateway, context.routes)
     config = litellm_config(gateway, context)
     key_file = client_key.path if client_key in generated else endpoint.environment_file
     return ServicePlan(
-        units=(endpoint, *instances),
+        units=(*front.units, *instances),
         installs=(environment, _request_sources()),
         packages=("python3-venv", *front.packages),
         keep_off=front.keep_off,
+        host_files=front.host_files,
         files={
             CONFIG: render(f"litellm/{CONFIG}.j2", config=config),
             _START: (resources.files("roles") / "litellm" / "start_litellm.py").read_text(),
             STAGED_CONFIG: render(f"litellm/{CONFIG}.j2", config=staged_config(config)),
+            CLIENTS_FILE: clients_file(context.clients),
             **front.files,
         },
         generated_secrets=generated,
         gateway=GatewayPlan(
             endpoint=endpoint,
             instances=instances,
-            url=f"http://{gateway.reachable_at}:{gateway.port}",
+            url=gateway.local_url,
             key_file=key_file,
             key_variable=MASTER_KEY_VARIABLE,
             instance_key_file=instance_key.path,
@@ -167,8 +176,11 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
             cooldown=gateway.cooldown,
             cache_cooldown=CACHE_COOLDOWN,
             shares_by_weight=gateway.routing_strategy == "simple-shuffle",
-            front=front_of(gateway),
+            front=front_of(gateway, endpoint),
             canary=Canary(CANARY, canary.name) if canary else None,
+            tls=tls_of(gateway.tls, endpoint.endpoint.local_port)
+            if gateway.tls and endpoint.endpoint.local_port
+            else None,
         ),
         staging=_staging(process, [unit.name for unit in instances]),
     )
@@ -258,6 +270,7 @@ class _Process:
             environment={
                 **_PROCESS_ENVIRONMENT,
                 _MODELS_VARIABLE: f"{layout.config}/{MODELS_FILE}",
+                CLIENTS_VARIABLE: f"{layout.config}/{CLIENTS_FILE}",
                 **({_USAGE_VARIABLE: usage} if usage else {}),
                 **(cache if self.has_cache else {}),
             },

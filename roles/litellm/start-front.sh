@@ -1,17 +1,17 @@
-# Starts the front: start-front CONFIGURATION WATCH BACKEND NAME=PORT …
+# Starts the front: start-front HOLDERS CONFIGURATION WATCH BACKEND NAME=PORT …
 #
-# HAProxy gets a digest of the clients' key ($LITELLM_MASTER_KEY), in a file that only it can read: the key is neither in
-# its configuration, which everybody may read, nor in its command line, nor in its memory. A deploy that changes the
-# key changes the list in HAProxy's memory; a start reads the key anew.
+# HAProxy gets a map of the digests of all keys to their holders, in a file that only it can read: the keys are neither
+# in its configuration, which everybody may read, nor in its command line, nor in its memory. Whatever changes the keys
+# changes the map in HAProxy's memory; a start makes it anew from the environment.
 if [ -z "$LITELLM_MASTER_KEY" ]; then
     echo "fatal: no LITELLM_MASTER_KEY is given: run the deploy again" >&2
     exit 78
 fi
 umask 077
-printf %s "$LITELLM_MASTER_KEY" | sha256sum | cut -c -64 > "$RUNTIME_DIRECTORY/keys" || exit 1
+/usr/bin/python3 -I "$1" LITELLM_MASTER_KEY > "$RUNTIME_DIRECTORY/keys" || exit 1
 unset LITELLM_MASTER_KEY
-configuration=$1
-shift
+configuration=$2
+shift 2
 # Beside HAProxy, and ended with it: what sees that an instance is frozen.
 (
     unset INSTANCE_KEY

@@ -1,10 +1,12 @@
 """What an inventory declares. Typed, closed, checked as a whole; it reads only secrets and texts."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import TYPE_CHECKING
 
 from roles.contract.modes import Mode
 from roles.options.base import Many, Options
+from roles.options.clients import Client
 from roles.options.errors import OptionsError, calling_line
 from roles.options.gpus import Gpus, GpuUuid
 from roles.options.routes import Deployment, Probe, Route
@@ -30,6 +32,7 @@ from roles.options.verification import Verification
 __all__ = [
     "BindAddress",
     "Cache",
+    "Client",
     "Deployment",
     "EnvSecret",
     "FileSecret",
@@ -71,6 +74,7 @@ __all__ = [
     "UrlFile",
     "UserScope",
     "Verification",
+    "date",
 ]
 
 FORMER_NAMES: Mapping[str, str] = {

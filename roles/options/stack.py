@@ -8,7 +8,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field, SerializeAsAny, model_validator
 
 from roles.options.base import Many, Options, nearest
+from roles.options.clients import Client
 from roles.options.routes import Route
+from roles.options.secrets import GivenSecret, Secret
 from roles.options.service import Cache, Gateway, Provider, Service
 from roles.options.values import ModelName
 from roles.options.verification import Verification
@@ -52,6 +54,8 @@ class Stack(Options):
         default_factory=dict, examples=['aliases={"gpt-4o": "llama3.1:latest"}']
     )
     """Further public names: alias → public name or other alias."""
+    clients: Many[Client] = Field((), examples=['clients=[Client(name="ada", routes=["llama3.1:latest"], rpm=60)]'])
+    """The people and programs that use the endpoint, each with its own key; none = they share the `master_key`."""
     cache: SerializeAsAny[Cache] | None = Field(None, examples=["cache=Redis()"])
     """The gateway's cache; none = every request goes to a provider, and no state is shared."""
     services: Many[SerializeAsAny[Service]] = Field((), examples=["services=[StatusPage()]"])
@@ -74,6 +78,12 @@ class Stack(Options):
         while name in self.aliases:
             name = self.aliases[name]
         return name
+
+    def names_for(self, client: Client) -> tuple[ModelName, ...]:
+        """The public names and aliases that a client may use; empty = all."""
+        routes = {self.public_name(name) for name in client.routes}
+        names = (*(route.name for route in self.routes), *self.aliases)
+        return tuple(name for name in names if self.public_name(name) in routes)
 
     def route(self, name: ModelName) -> Route:
         """The route that a public name or alias leads to."""
@@ -231,6 +241,25 @@ class Stack(Options):
                 f'{said} "{fallback}" when a request is too long, and its `context_size` of {other.context_size} is '
                 f"no larger than {route.context_size}; name one with a larger context"
             )
+
+    @model_validator(mode="after")
+    def _clients_differ(self) -> Stack:
+        by_name: dict[str, Client] = {}
+        by_key: dict[Secret, Client] = {}
+        for client in self.clients:
+            if client.name in by_name:
+                raise ValueError(f'two clients are called "{client.name}"; rename one of them')
+            by_name[client.name] = client
+            if isinstance(client.key, GivenSecret):
+                if (other := by_key.get(client.key)) is not None:
+                    raise ValueError(
+                        f'clients "{other.name}" and "{client.name}" have the same key, from {client.key.source()}; '
+                        "give each its own"
+                    )
+                by_key[client.key] = client
+            for name in client.routes:
+                self._check_public_name(f'client "{client.name}": `routes` names', name)
+        return self
 
     def _check_public_name(self, said: str, name: ModelName) -> None:
         names = {route.name for route in self.routes} | set(self.aliases)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from roles.contract.abilities import UNKNOWN, Abilities
 from roles.options import Route
-from roles.plan.model import DeploymentPlan
+from roles.plan.model import DeploymentPlan, RoutePlan
 
 
 def route_abilities(route: Route, deployments: Sequence[DeploymentPlan]) -> Abilities:
@@ -34,3 +34,24 @@ def route_abilities(route: Route, deployments: Sequence[DeploymentPlan]) -> Abil
         "context_size": route.context_size,
     }
     return replace(common, **{name: value for name, value in declared.items() if value is not None})  # type: ignore[arg-type]
+
+
+def with_longer_contexts(routes: Sequence[RoutePlan]) -> tuple[RoutePlan, ...]:
+    """The same routes, whose requests that are too long go only where that may help: not to a route that is known to
+    take no more, nor to one that would answer a part of them as if it were all."""
+    abilities = {route.name: route.abilities for route in routes}
+    return tuple(
+        replace(
+            route,
+            context_window_fallbacks=tuple(
+                name for name in route.context_window_fallbacks if _may_take(abilities[name], route.abilities)
+            ),
+        )
+        for route in routes
+    )
+
+
+def _may_take(other: Abilities, own: Abilities) -> bool:
+    if other.context_size is None:
+        return not other.cuts_silently
+    return own.context_size is None or other.context_size > own.context_size

@@ -8,12 +8,22 @@ from typing import Any
 
 from roles.contract.generation import PACKAGES_FILE
 from roles.options import Cache, Deployment, OptionsError, Route, Service, Stack
-from roles.plan.abilities import route_abilities
+from roles.plan.abilities import route_abilities, with_longer_contexts
 from roles.plan.firewall import firewall_plan
 from roles.plan.gpu_unit import gpu_plan
 from roles.plan.layout import Layout, layout_of
 from roles.plan.manifest import manifest_files
-from roles.plan.model import Backend, Beside, DeploymentPlan, HostPlan, Install, RoutePlan, ServerUnit, ServicePlan
+from roles.plan.model import (
+    Backend,
+    Beside,
+    ClientPlan,
+    DeploymentPlan,
+    HostPlan,
+    Install,
+    RoutePlan,
+    ServerUnit,
+    ServicePlan,
+)
 from roles.plan.watch import WATCH_TIMER, watch_plan
 
 
@@ -33,12 +43,14 @@ class GatewayContext(HostContext):
         backends: the providers.
         aliases: alias → public name, flattened.
         cache: the service that caches its answers, and that service's part of the plan.
+        clients: the people and programs that use it.
     """
 
     routes: tuple[RoutePlan, ...]
     backends: tuple[Backend, ...]
     aliases: Mapping[str, str]
     cache: tuple[Cache, ServicePlan] | None
+    clients: tuple[ClientPlan, ...]
 
 
 @dataclass(frozen=True)
@@ -69,13 +81,18 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     backends = tuple(
         replace(part.backend, tasks=tuple(task.name for task in part.tasks)) for part in providers if part.backend
     )
-    routes = tuple(_route_plan(stack, route, backends) for route in stack.routes)
+    routes = with_longer_contexts(tuple(_route_plan(stack, route, backends) for route in stack.routes))
     aliases = {alias: stack.public_name(alias) for alias in stack.aliases}
     cache = planned(stack.cache, host) if stack.cache else None
     gateway = planned(
         stack.gateway,
         GatewayContext(
-            layout, routes, backends, aliases, cache=(stack.cache, cache) if stack.cache and cache else None
+            layout,
+            routes,
+            backends,
+            aliases,
+            cache=(stack.cache, cache) if stack.cache and cache else None,
+            clients=tuple(ClientPlan(client.name, stack.names_for(client), client) for client in stack.clients),
         ),
     )
     parts = [*providers, *([cache] if cache else []), gateway]
@@ -111,6 +128,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
             # For the verifier, which must check that they are still installed.
             PACKAGES_FILE: "".join(["packages:\n", *(f"- {package}\n" for package in packages)]),
         },
+        host_files=tuple(file for part in parts for file in part.host_files),
         units=units,
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
         gpus=tuple(cards),

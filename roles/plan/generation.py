@@ -22,10 +22,11 @@ from typing import Any
 from roles.contract.activation import ActivationFile
 from roles.contract.environment_file import environment_text
 from roles.contract.generation import ACTIVATION, ActivatedUnit, PlatformKey
+from roles.contract.holders import key_digest
 from roles.contract.recipes import Recipe
 from roles.contract.wire import written
 from roles.options import GivenSecret
-from roles.plan.model import EnvValue, HostPlan, Install, ServerUnit, TaskUnit, Unit
+from roles.plan.model import DigestOf, EnvValue, HostPlan, Install, ServerUnit, TaskUnit, Unit
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
 
 _SHOWN_DIGITS = 16
@@ -136,9 +137,17 @@ def _activated(unit: Unit, digest: str) -> ActivatedUnit:
 
 
 def _revealed(variables: Mapping[str, EnvValue], reveal: Callable[[GivenSecret], str]) -> dict[str, str]:
-    return {
-        name: reveal(value) if isinstance(value, GivenSecret) else value for name, value in sorted(variables.items())
-    }
+    return {name: _value(value, reveal) for name, value in sorted(variables.items())}
+
+
+def _value(value: EnvValue, reveal: Callable[[GivenSecret], str]) -> str:
+    match value:
+        case DigestOf(secret):
+            return key_digest(reveal(secret))
+        case GivenSecret():
+            return reveal(value)
+        case _:
+            return value
 
 
 def _resolve_installs(plan: HostPlan, platform: Mapping[PlatformKey, str]) -> dict[str, ResolvedInstall]:

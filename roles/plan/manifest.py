@@ -65,6 +65,7 @@ def _gateway(gateway: GatewayPlan) -> manifest.Gateway:
         instances=tuple(manifest.Server(**_server(instance)) for instance in gateway.instances),
         front=gateway.front,
         canary=gateway.canary,
+        tls=gateway.tls,
     )
 
 
@@ -128,7 +129,7 @@ def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
         deployments=tuple(
             manifest.Deployment(
                 id=deployment.id,
-                api_base=deployment.backend.api_base_for(route.options.mode),
+                api_base=deployment.backend.api_base,
                 provider=deployment.backend.provider,
                 weight=deployment.options.weight,
                 order=deployment.options.order,

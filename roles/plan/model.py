@@ -12,12 +12,20 @@ from typing import ClassVar, Literal, TypeAlias
 
 from roles.contract.abilities import Abilities
 from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKey
-from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Traits
+from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Tls, Traits
 from roles.contract.recipes import Recipe
-from roles.options import Deployment, GivenSecret, Gpus, Mode, Route, Secret
+from roles.options import Client, Deployment, GivenSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
 
-EnvValue: TypeAlias = str | GivenSecret
+
+@dataclass(frozen=True)
+class DigestOf:
+    """A variable that has only the digest of a secret: the host need not know more of it."""
+
+    secret: GivenSecret
+
+
+EnvValue: TypeAlias = str | GivenSecret | DigestOf
 MEGABYTE = 10**6
 
 STOP_SECONDS = 60
@@ -58,11 +66,19 @@ class Install:
 @dataclass(frozen=True)
 class Endpoint:
     """Where a unit listens: the TCP port that it must own on address `bind`, and an address on its own host that gives
-    status 200 once it is ready, or a `redis://` one that answers a PING."""
+    status 200 once it is ready, or a `redis://` one that answers a PING.
+
+    `local_port` is a further port of it, on loopback, for its own host; none = it has one port.
+    """
 
     bind: str
     port: int
     ready_url: str
+    local_port: int | None = None
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return (self.port, *([self.local_port] if self.local_port else []))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,14 +167,14 @@ class TaskUnit(Unit):
 
 @dataclass(frozen=True, kw_only=True)
 class TimerUnit(Unit):
-    """It starts another unit at intervals. It has no process, and so shows no digest."""
+    """It starts another unit at intervals, or when files change. It has no process, and so shows no digest."""
 
     kind = "timer"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TriggeredUnit(Unit):
-    """Only a timer starts it, and no deploy waits for it."""
+    """Only a `TimerUnit` starts it, and no deploy waits for it."""
 
     kind = "triggered"
 
@@ -231,10 +247,6 @@ class Login:
         return {variable: self.secret} if isinstance(self.secret, GivenSecret) else {}
 
 
-_ADDS_VERSION = frozenset({"docker_model_runner"})
-"""LiteLLM's prefixes that put `/v1` behind an address themselves."""
-
-
 @dataclass(frozen=True)
 class Backend:
     """A provider as the gateway reaches it.
@@ -248,7 +260,7 @@ class Backend:
         gpus: the cards that it uses.
         weights: the models of which one is in the memory of its cards; empty = unknown.
         prefixes: LiteLLM's provider prefix for each of its modes; for chats one that keeps tools and templates.
-        api_base: address as most of those prefixes expect it, with or without `/v1`: see `api_base_for`.
+        api_base: address as those prefixes expect it, with or without `/v1`.
         models: the model names that its requests may use.
         login: the key that requests to it must carry; none = it cannot require one.
         abilities: what it can do with each model beyond plain text; a model that is missing = its server decides.
@@ -267,12 +279,6 @@ class Backend:
     weights: tuple[CardWeights, ...] = ()
     login: Login | None = None
     abilities: Mapping[str, Abilities] = field(default_factory=dict)
-
-    def api_base_for(self, mode: Mode) -> str:
-        """The address as LiteLLM's prefix for that mode takes it."""
-        if self.prefixes[mode] in _ADDS_VERSION:
-            return self.api_base.removesuffix("/v1")
-        return self.api_base
 
 
 @dataclass(frozen=True)
@@ -307,6 +313,7 @@ class GatewayPlan:
         cache_cooldown: seconds for which it does not use its cache after failures.
         shares_by_weight: a request goes to any of a route's first deployments, by their weights.
         front: how to ask the endpoint about the instances.
+        tls: its TLS side; none = it speaks plain HTTP.
     """
 
     endpoint: ServerUnit
@@ -322,6 +329,7 @@ class GatewayPlan:
     shares_by_weight: bool
     front: Front | None
     canary: Canary | None
+    tls: Tls | None = None
 
 
 @dataclass(frozen=True)
@@ -335,6 +343,8 @@ class ServicePlan:
     """Units that those packages bring, enable and start, and that must not run: ours replace them."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Path below the generation → text."""
+    host_files: tuple[str, ...] = ()
+    """Files that must lie on the host already: others keep them."""
     generated_secrets: tuple[GeneratedVariable, ...] = ()
     backend: Backend | None = None
     """How the gateway reaches a provider."""
@@ -391,6 +401,19 @@ class RoutePlan:
 
 
 @dataclass(frozen=True)
+class ClientPlan:
+    """A client of the gateway.
+
+    Attributes:
+        names: the public names and aliases that it may use; empty = all.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    options: Client
+
+
+@dataclass(frozen=True)
 class HostPlan:
     """Everything that a stack means for one host."""
 
@@ -400,6 +423,8 @@ class HostPlan:
     """Units of those packages that must not run."""
     installs: tuple[Install, ...]
     files: Mapping[str, str]
+    host_files: tuple[str, ...]
+    """Files that must lie on the host already."""
     units: tuple[Unit, ...]
     generated_secrets: tuple[GeneratedVariable, ...]
     gpus: tuple[Gpus, ...]

@@ -13,7 +13,7 @@ from roles.plan.templates import render
 DIGEST_PLACEHOLDER = "@digest@"
 """Placeholder in a unit's text for its digest, which is known only once all that it covers is known."""
 
-GATEWAY_INSTANCES = ("litellm@a.service", "litellm@b.service")
+GATEWAY_INSTANCES = tuple(f"litellm@{letter}.service" for letter in "abcdefgh")
 """The gateway's processes behind its front: the most that there may be."""
 
 GPU_UNIT = "ai-backend-gpu.service"

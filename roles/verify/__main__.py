@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="link to the generation, e.g. /etc/ai-backend")
     parser.add_argument("--deep", action="store_true", help="read every model's files, and compare their digests")
     parser.add_argument(
+        "--apis", action="store_true", help="ask each route as client programs ask, and with their mistakes"
+    )
+    parser.add_argument(
         "--faults", action="store_true", help="really stop backends, to see fallbacks answer: clients notice"
     )
     forms = parser.add_mutually_exclusive_group()
@@ -77,7 +80,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _print_error(
                     "verify: not run as root: many checks cannot be made, and services are not waited for; use sudo"
                 )
-            made = verify(generation, progress=_print_error, deep=options.deep, faults=options.faults, wait=wait)
+            made = verify(
+                generation,
+                progress=_print_error,
+                deep=options.deep,
+                apis=options.apis,
+                faults=options.faults,
+                wait=wait,
+            )
             verdict = asyncio.run(made)
     except ConfigError as error:
         print(f"verify: {error}", file=sys.stderr)

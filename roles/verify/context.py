@@ -90,6 +90,11 @@ class VerificationContext:
         """An instance of the gateway, with the key that the front uses. Raises `CannotCheck` likewise."""
         return Api(self.client, self.gateway.instance_url, self.gateway.instance_key())
 
+    @cached_property
+    def anthropic_api(self) -> Api:
+        """The gateway, asked as Anthropic's programs ask it. Raises `CannotCheck` likewise."""
+        return Api(self.client, self.gateway.url, self.gateway.key(), anthropic=True)
+
     def api_with(self, key: str | None) -> Api:
         """The gateway, with another key, or with none."""
         return Api(self.client, self.gateway.url, key)

@@ -19,6 +19,7 @@ from roles.contract.manifest import (
     ModelList,
     Probe,
     Scope,
+    Tls,
     Traits,
 )
 from roles.contract.modes import Mode
@@ -46,6 +47,7 @@ __all__ = [
     "Scope",
     "Service",
     "Task",
+    "Tls",
     "Traits",
 ]
 
@@ -60,6 +62,7 @@ class Service:
         ready_url: returns status 200 once the service can answer.
         start_timeout: seconds that it may take from its start until then.
         unit_file: the unit's file in the generation, with the digest that the process should carry.
+        local_port: a further port that it may listen on, on loopback; None = none.
     """
 
     unit: str
@@ -68,6 +71,7 @@ class Service:
     ready_url: str
     start_timeout: float
     unit_file: Path
+    local_port: int | None = None
 
     def wanted_digest(self) -> str:
         """The digest in the unit's file.
@@ -184,6 +188,8 @@ class Gateway:
         instance_url: one of the instances.
         instances: LiteLLM's processes behind the front.
         cooldown: seconds for which it skips a backend after a failure.
+        folder: the generation's.
+        tls: its TLS side; None = it speaks plain HTTP on its port.
     """
 
     service: Service
@@ -194,9 +200,11 @@ class Gateway:
     instance_key_variable: str
     instance_url: str
     cooldown: float
+    folder: Path = Path()
     instances: tuple[Service, ...] = ()
     front: Front | None = None
     canary: Canary | None = None
+    tls: Tls | None = None
 
     def key(self) -> str:
         """The key that clients send.
@@ -205,6 +213,21 @@ class Gateway:
             CannotCheck: it cannot be read, or no HTTP header can contain it.
         """
         return _read_key(self.key_file, self.key_variable)
+
+    def key_variables(self, front: Front) -> dict[str, str]:
+        """The variables that the front's map of keys is made of.
+
+        Raises:
+            CannotCheck: they cannot be read, or the gateway's own key is not among them.
+        """
+        variables: dict[str, str] = {}
+        for number, path in enumerate(front.key_files, start=1):
+            file = self.folder / path
+            if file.exists() or number == len(front.key_files):
+                variables |= _read_variables(file)
+        if self.key_variable not in variables:
+            raise CannotCheck(f"none of {', '.join(front.key_files)} has {self.key_variable}", code="key-unreadable")
+        return variables
 
     def instance_key(self) -> str:
         """The key that each instance requires, on loopback.
@@ -291,11 +314,15 @@ def _read_key(file: Path, variable: str) -> str:
     return key
 
 
-def _read_variable(file: Path, variable: str) -> str:
+def _read_variables(file: Path) -> dict[str, str]:
     try:
-        variables = parse_environment(_read(file))
+        return parse_environment(_read(file))
     except CannotCheck as reason:
         raise CannotCheck(str(reason), code="key-unreadable") from None
+
+
+def _read_variable(file: Path, variable: str) -> str:
+    variables = _read_variables(file)
     if variable not in variables:
         raise CannotCheck(f"{file} has no {variable}", code="key-unreadable")
     return variables[variable]

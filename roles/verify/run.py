@@ -1,5 +1,5 @@
 """One run, in phases: wait for the services, check the front, begin what others wait for, make all other checks side by
-side, inject faults if asked, and conclude."""
+side, ask as client programs ask and inject faults if wanted, and conclude."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from roles.contract.verdict import Check, Verdict
+from roles.verify.checks.apis import ask_apis
 from roles.verify.checks.cache import cache_check
+from roles.verify.checks.certificate import certificate_check
 from roles.verify.checks.fault_injection import inject_faults
 from roles.verify.checks.files import files_check
-from roles.verify.checks.front import front_check
+from roles.verify.checks.front import front_check, keys_check
 from roles.verify.checks.gateway import canary_check, gateway_checks
 from roles.verify.checks.host import host_checks
 from roles.verify.checks.routes import balance_check, route_checks, warm_up
@@ -53,6 +55,7 @@ async def verify(
     read_states: ReadStates = read_unit_states,
     progress: Progress = no_progress,
     deep: bool = False,
+    apis: bool = False,
     faults: bool = False,
     wait: bool = True,
     proc: Path = PROC,
@@ -63,6 +66,7 @@ async def verify(
         read_states: asks systemd; replaced in tests.
         progress: called with what a long run is waiting for.
         deep: read every model's files, also those that look unchanged.
+        apis: ask each route as client programs ask, by its abilities, and with their mistakes.
         faults: really stop backends, one route after the other, to see its fallbacks answer.
         wait: wait for services that are starting.
         proc: where the proc file system is mounted.
@@ -81,8 +85,10 @@ async def verify(
         routes = run.begin_routes()
         checks += await run.host_checks(tasks, routes, deep=deep)
         made += await asyncio.gather(*tasks, *checks, *routes)
+        # Only after everything else has been checked undisturbed.
+        if apis and generation.gateway:
+            made += await ask_apis(context)
         if faults:
-            # Only after everything else has been checked undisturbed.
             made += await inject_faults(context)
     return await concluded(generation, made, beginning, proc=proc)
 
@@ -101,7 +107,11 @@ class _Run:
 
     async def look_at_the_front(self) -> list[Check]:
         gateway = self.context.generation.gateway
-        return [await front_check(gateway.front, self.context)] if gateway and gateway.front else []
+        if gateway is None or gateway.front is None:
+            return []
+        servers = await front_check(gateway.front, self.context)
+        # A generation of an earlier version does not say which keys there are.
+        return [servers, *([await keys_check(gateway.front, self.context)] if gateway.front.keys else [])]
 
     def begin_tasks(self) -> list[asyncio.Task[Check]]:
         return _begun(check for task in self.context.generation.tasks for check in task_checks(task, self.context))
@@ -116,6 +126,9 @@ class _Run:
             checks += timer_checks(generation.timer, context)
         if generation.gateway:
             checks += gateway_checks(context)
+            if tls := generation.gateway.tls:
+                checks.append(certificate_check(tls, generation.gateway.service, context))
+                checks += timer_checks(tls.watch, context)
             if generation.gateway.canary:
                 checks.append(canary_check(generation.gateway.canary, context))
             if generation.cache:

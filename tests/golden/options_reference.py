@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from roles.options import (
     FORMER_NAMES,
     Cache,
+    Client,
     Deployment,
     EnvSecret,
     FileSecret,
@@ -43,6 +44,7 @@ from roles.plan import Room, rooms
 _SECTIONS: dict[str, Sequence[type[Options]] | type[Service]] = {
     "The stack": (Stack, SystemScope, UserScope, Verification),
     "Routes": (Route, Deployment, Probe),
+    "Clients": (Client,),
     "The gateway": Gateway,
     "The gateway's cache": Cache,
     "Providers": Provider,

@@ -42,12 +42,23 @@ PROVOKED_ELSEWHERE = {
     "driver": "test_verify_cards.py",
     "memory": "test_verify_host.py",
     "card-missing": "test_verify_cards.py",
+    "certificate-end": "test_tls.py",
+    "certificate-stays": "test_tls.py",
+    "certificate-name": "test_certificate.py",
+    "certificate-early": "test_certificate.py",
+    "tls": "test_certificate.py",
     "port-elsewhere": "test_verify_units.py",
     "task-outdated": "test_verify_tasks.py",
     "gateway-error": "verify_gateway",
     "empty": "verify_gateway",
     "limited": "verify_gateway",
     "stream": "verify_gateway",
+    # Asked on demand only.
+    "mistake-punished": "test_apis.py",
+    "mistake": "test_apis.py",
+    "ability": "test_apis.py",
+    "hang-up": "test_apis.py",
+    "open-route": "test_apis.py",
 }
 
 

@@ -89,6 +89,14 @@ def test_requests_are_counted_by_route_where_only_root_and_the_gateway_may_read(
     ]
 
 
+def test_each_route_does_what_client_programs_ask_and_refuses_their_mistakes(host: LabHost) -> None:
+    found = verdict(host, verifier="/etc/ai-backend/bin/verify --apis")
+    assert failures(found) == []
+    asked = {check["id"].split("/")[1] for check in found["checks"] if "/apis/" in check["id"]}
+    assert asked == SAY.keys() - {"gpt-4o"}  # an alias
+    assert found["seconds"] < 60
+
+
 def test_vllms_model_is_from_the_hub_at_a_commit_that_is_recorded(host: LabHost, lab: Lab) -> None:
     repository = lab_vllm_model(lab.folders)
     model = f"/etc/ai-backend/install/model-{repository.removeprefix('lab/')}-*"

@@ -135,7 +135,10 @@ def test_the_clients_key_changes_and_no_request_with_a_valid_one_fails(
         if after is None:
             # Nobody knows it before the host has made it: it is taken from there once it is valid.
             run = deploy(
-                host, inventory=inventory, at="the new key is valid", do=lambda: client.keys.append(generated(host))
+                host,
+                inventory=inventory,
+                at="a key of master is valid now",
+                do=lambda: client.keys.append(generated(host)),
             )
         else:
             run = deploy(host, inventory=inventory)
@@ -171,7 +174,7 @@ def test_a_run_that_is_killed_in_between_is_healed_by_the_next(
     script = (
         "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(sys.argv[2].encode())"
     )
-    command = f'"add acl /run/ai-backend-front/keys {digest}\n"'
+    command = f'"add map /run/ai-backend-front/keys {digest} master:0\n"'
     host.run(f"python3 -c '{script}' {socket} {command}; rm /var/lib/ai-backend/activated")
     assert status(host, SECOND) == 200
     deploy(host, inventory=inventory).must_pass()

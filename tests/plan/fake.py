@@ -26,7 +26,7 @@ from roles.rooms import plan_of
 from roles.options import *
 from roles.litellm import LiteLLM
 
-def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept=None):
+def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept=None, keys=None):
     plan = plan_of(stack)
     read = converged_state(plan, resolve(plan, PLATFORM))
     change(read)
@@ -35,6 +35,8 @@ def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept
         responses["bin/verify"] = verdict
     if kept:
         responses["/verdicts"] = kept
+    if keys:
+        responses[re.compile(r" generations.client_keys'?$")] = json.dumps(dict(zip(("with_key", "without_key"), keys)))
     if history:
         responses[re.compile(r" generations.kept'?$")] = json.dumps(history(read["generation"]))
     return (f"@fake/{name}", {"stack": stack, "fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": responses})

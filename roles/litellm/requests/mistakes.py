@@ -65,6 +65,8 @@ def correct(call: Call, body: Body, name: str, mode: Mode, abilities: Abilities)
     _check_types(call, body)
     _check_content(call, body, name, abilities)
     _check_answer_form(call, body, name, abilities)
+    if call == "chat":
+        _force_by_choice(body)
     return (*_without_unsupported(body, name, abilities), *_within_context(body, abilities))
 
 
@@ -302,6 +304,18 @@ _FORCED = ("required", "any")
 
 def _text_format(call: Call, body: Body) -> object:
     return (body.get("text") or {}).get("format") if call == "responses" else None
+
+
+def _force_by_choice(body: Body) -> None:
+    """A tool that is forced by its name is sent as the only one: llama-server reads such a choice as none."""
+    choice = body.get("tool_choice")
+    if not isinstance(choice, dict) or choice.get("type") != "function" or not body.get("tools"):
+        return
+    wanted = (choice.get("function") or {}).get("name")
+    named = [tool for tool in body["tools"] if (tool.get("function") or {}).get("name") == wanted]
+    if not named:
+        raise Mistake(f'`tool_choice` names "{wanted}", which is none of `tools`.', "tool_choice")
+    body["tools"], body["tool_choice"] = named, "required"
 
 
 # What many programs always send.

@@ -1,4 +1,5 @@
-"""The check of the front: every gateway instance gets requests. A run that was killed may have left one without."""
+"""The checks of the front: every gateway instance gets requests, and it knows the right keys. A run that was killed may
+have left an instance without requests, or a key that should be refused."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from roles.contract.holders import client_of, clients_of, holders
 from roles.contract.verdict import Check
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Front
@@ -27,6 +29,42 @@ async def front_check(front: Front, context: VerificationContext) -> Check:
     return await Claim("gateway/servers", "gateway", "gives each instance requests", expected).check(
         _servers(front, context.runtime / front.socket)
     )
+
+
+async def keys_check(front: Front, context: VerificationContext) -> Check:
+    """Whether HAProxy accepts the keys of the declared clients and the gateway's own, and no others."""
+    claim = Claim("gateway/keys", "gateway", "accepts the declared clients' keys", "these keys and no others")
+    return await claim.check(_keys(front, context))
+
+
+async def _keys(front: Front, context: VerificationContext) -> str:
+    variables = context.gateway.key_variables(front)
+    wanted = holders(variables, context.gateway.key_variable)
+    deadline = time.monotonic() + _PATIENCE
+    while (known := await _known_keys(front, context.runtime)) != wanted:
+        # Somebody may be changing them just now.
+        if time.monotonic() > deadline:
+            raise CheckFailed("keys-differ", _difference(known, wanted))
+        await asyncio.sleep(_PAUSE)
+    clients = clients_of(variables)
+    have = {client_of(holder) for holder in wanted.values()}
+    without = [name for name in clients if name not in have]
+    return f"{len(clients) - len(without)} of clients" + (f"; no key yet: {', '.join(without)}" if without else "")
+
+
+def _difference(known: Mapping[str, str], wanted: Mapping[str, str]) -> str:
+    """In words, without digests."""
+    missing = sorted({client_of(holder) for digest, holder in wanted.items() if known.get(digest) != holder})
+    excess = sorted({client_of(holder) for digest, holder in known.items() if wanted.get(digest) != holder})
+    parts = [("not as declared", missing), ("to be refused", excess)]
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in parts if names)
+
+
+async def _known_keys(front: Front, runtime: Path) -> dict[str, str]:
+    """Digest → holder. Each line of HAProxy's answer is an entry's address, its key and its value."""
+    answer = await _ask(f"show map {runtime / front.keys}", runtime / front.socket)
+    lines = (line.split() for line in answer.splitlines())
+    return {line[1]: line[2] for line in lines if len(line) == 3 and line[0].startswith("0x")}
 
 
 async def _servers(front: Front, socket: Path) -> str:
@@ -49,20 +87,22 @@ async def _statuses(front: Front, socket: Path) -> Mapping[str, str]:
     Raises:
         CannotCheck: HAProxy cannot be asked.
     """
+    answer = await _ask(f"show stat {front.backend} 4 -1", socket)  # 4: servers, -1: all of them
+    rows = csv.DictReader(answer.removeprefix("# ").strip().splitlines())
+    return {str(row.get("svname")): row.get("status") or "" for row in rows}
+
+
+async def _ask(command: str, socket: Path) -> str:
+    """HAProxy's answer. Raises `CannotCheck` if it gives none."""
     try:
         async with asyncio.timeout(_LONGEST_ANSWER):
-            table = await _table(front, socket)
+            reader, writer = await asyncio.open_unix_connection(socket)
+            try:
+                writer.write(f"{command}\n".encode())
+                await writer.drain()
+                return decoded(await reader.read())
+            finally:
+                writer.close()
     except (OSError, TimeoutError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "no answer"
         raise CannotCheck(f"{socket}: {reason}", code="connection-failed") from None
-    return {str(row.get("svname")): row.get("status") or "" for row in csv.DictReader(table.strip().splitlines())}
-
-
-async def _table(front: Front, socket: Path) -> str:
-    reader, writer = await asyncio.open_unix_connection(socket)
-    try:
-        writer.write(f"show stat {front.backend} 4 -1\n".encode())  # 4: servers, -1: all of them
-        await writer.drain()
-        return decoded(await reader.read()).removeprefix("# ")
-    finally:
-        writer.close()

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import httpx
-
 from roles.contract.modes import MODES
 from roles.contract.verdict import Check
 from roles.verify.checks.cooldown import outlast_cooldown
+from roles.verify.checks.judging import SHOWN_WORDS, concluded, origin_problems, shown
+from roles.verify.checks.samples import CITY, SCHEMA, STRUCTURED, TOOL, TOOLS
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Deployment, Mode, Probe, Route
 from roles.verify.probe.answers import (
@@ -32,42 +32,9 @@ from roles.verify.probe.examples import example_request
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim, CoolingDown, Problem
 from roles.verify.verdict.quoting import quoted
 
-_SHOWN_WORDS = 60
-"""Characters of a good answer that a report shows: enough to see that it is one."""
-
 _ASKED_AT_ONCE = 4
 _FALSE_ALARM = 1e-9
 """Highest probability that a route that shares its requests correctly is reported as one that does not."""
-
-_TOOL = "report_weather"
-_CITY = "Paris"
-_TOOLS = {
-    "tools": [
-        {
-            "type": "function",
-            "function": {
-                "name": _TOOL,
-                "description": "Says what the weather is like in a city",
-                "parameters": {
-                    "type": "object",
-                    # A single choice keeps the answer short, also for a model that has nothing to say.
-                    "properties": {"city": {"type": "string", "enum": [_CITY]}},
-                    "required": ["city"],
-                },
-            },
-        }
-    ],
-    "tool_choice": "required",
-}
-_SCHEMA = {
-    "type": "object",
-    "properties": {"capital": {"type": "string", "enum": [_CITY]}},
-    "required": ["capital"],
-    "additionalProperties": False,
-}
-_STRUCTURED = {
-    "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": _SCHEMA, "strict": True}}
-}
 
 
 def route_checks(route: Route, context: VerificationContext) -> list[Coroutine[Any, Any, Check]]:
@@ -87,7 +54,7 @@ def _name_checks(route: Route, name: str, context: VerificationContext) -> list[
         claim = Claim(f"route/{name}/{kind}", name, text, f"{what} from {origin}")
         return claim.check(
             outlast_cooldown(
-                lambda: ask(route, name, context), lambda: _backend_is_well(ask, route, context), context.cooldown
+                lambda: ask(route, name, context), lambda: backend_is_well(ask, route, context), context.cooldown
             )
         )
 
@@ -97,7 +64,7 @@ def _name_checks(route: Route, name: str, context: VerificationContext) -> list[
     if route.mode == "chat":
         checks.append(check("stream", "streams a chat", _streamed_chat))
     if route.tools:
-        checks.append(check("tools", "calls a tool", _tool_call, f"a call of {_TOOL}"))
+        checks.append(check("tools", "calls a tool", _tool_call, f"a call of {TOOL}"))
     if route.structured_outputs:
         checks.append(check("schema", "answers by a JSON schema", _structured_chat, "JSON of that schema"))
     return checks
@@ -167,7 +134,7 @@ def fallback_check(
     return claim.check(
         outlast_cooldown(
             lambda: ask_plainly(target, name, context, fallbacks=fallbacks, **more),
-            lambda: _backend_is_well(ask_plainly, target, context),
+            lambda: backend_is_well(ask_plainly, target, context),
             context.cooldown,
         )
     )
@@ -208,7 +175,7 @@ async def _shortest(route: Route, context: VerificationContext) -> Reply:
 _Ask = Callable[[Route, str, VerificationContext], Awaitable[str]]
 
 
-async def _backend_is_well(ask: _Ask, route: Route, context: VerificationContext) -> bool:
+async def backend_is_well(ask: _Ask, route: Route, context: VerificationContext) -> bool:
     """Whether a deployment of the route answers, asked by its id: this bypasses cooldowns and fallbacks."""
     for deployment in route.deployments:
         try:
@@ -232,49 +199,49 @@ async def ask_plainly(
     """
     reply = await _post(route, name, context, **more)
     seen, problems = _READERS[route.mode](reply, route.probe)
-    return _concluded(seen, problems, _origin_problems(reply.headers, route, fallbacks))
+    return concluded(seen, problems, origin_problems(reply.headers, route, fallbacks))
 
 
 async def _streamed_chat(route: Route, name: str, context: VerificationContext) -> str:
-    path, body = _request(route, name)
+    path, body = probe_request(route, name)
     reply = await context.api.stream(path, body, route.probe.timeout)
     answer, problems = streamed_answer(reply)
     if not problems:
         # If a stream was cut, missing words are a consequence.
         problems = _word_problems(answer, route.probe)
-    return _concluded(_shown(answer), problems, _origin_problems(reply.headers, route))
+    return concluded(shown(answer), problems, origin_problems(reply.headers, route))
 
 
 async def _tool_call(route: Route, name: str, context: VerificationContext) -> str:
-    question = f"What is the weather like in {_CITY}? Ask your tool."
-    reply = await _post(replace(route, probe=replace(route.probe, prompt=question)), name, context, **_TOOLS)
+    question = f"What is the weather like in {CITY}? Ask your tool."
+    reply = await _post(replace(route, probe=replace(route.probe, prompt=question)), name, context, **TOOLS)
     called, arguments = tool_call(reply)
-    seen = quoted(f"{called}({json.dumps(arguments, ensure_ascii=False)})", _SHOWN_WORDS)
-    right = (called, arguments) == (_TOOL, {"city": _CITY})
+    seen = quoted(f"{called}({json.dumps(arguments, ensure_ascii=False)})", SHOWN_WORDS)
+    right = (called, arguments) == (TOOL, {"city": CITY})
     problems = [] if right else [Problem("wrong-tool-call", f"{seen} was called")]
-    return _concluded(seen, problems, _origin_problems(reply.headers, route))
+    return concluded(seen, problems, origin_problems(reply.headers, route))
 
 
 async def _structured_chat(route: Route, name: str, context: VerificationContext) -> str:
-    question = f"Which city is the capital of France? Answer by this JSON schema: {json.dumps(_SCHEMA)}"
-    reply = await _post(replace(route, probe=replace(route.probe, prompt=question)), name, context, **_STRUCTURED)
+    question = f"Which city is the capital of France? Answer by this JSON schema: {json.dumps(SCHEMA)}"
+    reply = await _post(replace(route, probe=replace(route.probe, prompt=question)), name, context, **STRUCTURED)
     answer = chat_answer(reply)
     try:
-        wrong = "" if json.loads(answer.words) == {"capital": _CITY} else "is not by the schema"
+        wrong = "" if json.loads(answer.words) == {"capital": CITY} else "is not by the schema"
     except ValueError:
         wrong = "is no JSON"
-    problems = [Problem("schema-violated", f"{_shown(answer)} {wrong}")] if wrong else []
-    return _concluded(_shown(answer), problems, _origin_problems(reply.headers, route))
+    problems = [Problem("schema-violated", f"{shown(answer)} {wrong}")] if wrong else []
+    return concluded(shown(answer), problems, origin_problems(reply.headers, route))
 
 
 def _read_chat(reply: Reply, probe: Probe) -> tuple[str, list[Problem]]:
     answer = chat_answer(reply)
-    return _shown(answer), _word_problems(answer, probe)
+    return shown(answer), _word_problems(answer, probe)
 
 
 def _read_completion(reply: Reply, probe: Probe) -> tuple[str, list[Problem]]:
     answer = completion_answer(reply)
-    return _shown(answer), _word_problems(answer, probe)
+    return shown(answer), _word_problems(answer, probe)
 
 
 def _read_embedding(reply: Reply, probe: Probe) -> tuple[str, list[Problem]]:
@@ -287,7 +254,7 @@ def _read_order(reply: Reply, probe: Probe) -> tuple[str, list[Problem]]:
     if not 0 <= best < len(probe.documents):
         raise CheckFailed("malformed-answer", f"document {best} of {len(probe.documents)}")
     answer = Answer(probe.documents[best])
-    return _shown(answer), _word_problems(answer, probe)
+    return shown(answer), _word_problems(answer, probe)
 
 
 _READERS: Mapping[Mode, Callable[[Reply, Probe], tuple[str, list[Problem]]]] = {
@@ -300,11 +267,11 @@ _READERS: Mapping[Mode, Callable[[Reply, Probe], tuple[str, list[Problem]]]] = {
 
 async def _post(route: Route, name: str, context: VerificationContext, **more: object) -> Reply:
     """The answer to the probe; `more` are further fields of the request."""
-    path, body = _request(route, name)
+    path, body = probe_request(route, name)
     return await context.api.post(path, {**body, **more}, route.probe.timeout)
 
 
-def _request(route: Route, name: str) -> tuple[str, dict[str, object]]:
+def probe_request(route: Route, name: str) -> tuple[str, dict[str, object]]:
     path, body = example_request(route)
     if MODES[route.mode].generates:
         body["temperature"] = 0
@@ -312,25 +279,11 @@ def _request(route: Route, name: str) -> tuple[str, dict[str, object]]:
     return f"/v1{path}", {**body, "model": name, "cache": {"no-cache": True}}
 
 
-def _concluded(seen: str, problems: Sequence[Problem], origin_problems: Sequence[Problem]) -> str:
-    """What was seen, if nothing is wrong with it. If another backend has answered, that explains the other problems."""
-    message = "; ".join(map(str, [*problems, *origin_problems]))
-    if origin_problems:
-        raise CoolingDown(origin_problems[0].code, message)
-    if problems:
-        raise CheckFailed(problems[0].code, message)
-    return seen
-
-
-def _shown(answer: Answer) -> str:
-    return quoted(answer.words, _SHOWN_WORDS)
-
-
 def _word_problems(answer: Answer, probe: Probe) -> list[Problem]:
     if not answer.words.strip():
         if answer.thinking.strip():
             message = (
-                f"no words, only thinking {quoted(answer.thinking, _SHOWN_WORDS)}: "
+                f"no words, only thinking {quoted(answer.thinking, SHOWN_WORDS)}: "
                 f"raise the probe's max_tokens ({probe.max_tokens}) so that it gets to its answer"
             )
             return [Problem("only-thinking", message)]
@@ -338,22 +291,3 @@ def _word_problems(answer: Answer, probe: Probe) -> list[Problem]:
     if probe.expects and probe.expects.casefold() not in answer.words.casefold():
         return [Problem("wrong-words", f"{quoted(answer.words)} does not contain {quoted(probe.expects)}")]
     return []
-
-
-def _origin_problems(headers: httpx.Headers, route: Route, wanted_fallbacks: int = 0) -> list[Problem]:
-    """LiteLLM names in its headers who answered, even if a fallback did and the body does not say so."""
-    wrong: list[str] = []
-    bases = {deployment.id: deployment.api_base for deployment in route.deployments}
-    origin = headers.get("x-litellm-model-id")
-    # The front removes it for clients: a staged gateway sends it.
-    base = headers.get("x-litellm-model-api-base")
-    fallbacks = headers.get("x-litellm-attempted-fallbacks", "0")
-    if origin is None:
-        wrong.append("no x-litellm-model-id in the answer's headers")
-    elif origin not in bases:
-        wrong.append(f"answered by {quoted(origin)} at {base or 'no named address'}")
-    elif base is not None and base.rstrip("/") != bases[origin].rstrip("/"):
-        wrong.append(f"{origin} answered at {base or 'no named address'}, not {bases[origin]}")
-    if fallbacks != str(wanted_fallbacks):
-        wrong.append(f"attempted fallbacks: {fallbacks}")
-    return [Problem("wrong-origin", message) for message in wrong]

@@ -20,6 +20,54 @@ ROUTES: Mapping[str, Sign] = {
         "the gateway does not answer for a route",
         (Cause("the gateway cannot be reached: see its checks", FRONT_LOG),),
     ),
+    "mistake-punished": Sign(
+        ("route/*/apis/after-mistakes",),
+        ("wrong-origin", "cooling-down", "backend-unreachable", "request-failed"),
+        "a client's mistake puts a route out of service",
+        (
+            Cause("the gateway counts a refused request as a fault of {unit}: its log names it", GATEWAY_LOG),
+            Cause("a request of that kind ends {unit}: its log says why", LOG),
+        ),
+    ),
+    "mistake": Sign(
+        ("route/*/apis/*",),
+        ("mistake-accepted", "mistake-misjudged", "mistake-moved-on", "mistake-unexplained"),
+        "a wrong request is not refused as it should be",
+        (
+            Cause(f"the gateway runs without what looks at requests before it passes them on: {AGAIN}", GATEWAY_LOG),
+            Cause(
+                "{unit} can do more than is declared, or less: correct the route's abilities in the inventory",
+                "grep -A 12 'abilities' {config}/model-mappings.yaml",
+            ),
+        ),
+    ),
+    "ability": Sign(
+        ("route/*/apis/*",),
+        ("parameter-ignored", "no-tool-call", "wrong-tool-call", "schema-violated", "request-failed"),
+        "a route cannot do what a client program asks of it",
+        (
+            Cause(
+                "{unit} cannot do it: take the ability from the route in the inventory",
+                "grep -A 12 'abilities' {config}/model-mappings.yaml",
+            ),
+            Cause("its server needs an option for it (vLLM: `tool_call_parser`)", "{systemctl} cat {unit}"),
+        ),
+    ),
+    "hang-up": Sign(
+        ("route/*/apis/hang-up",),
+        ("hang-up-ignored",),
+        "a backend works on for clients that are gone",
+        (
+            Cause("the gateway does not pass the hang-up on to {unit}", GATEWAY_LOG),
+            Cause("{unit} does not notice it, or other clients keep it busy", LOG),
+        ),
+    ),
+    "open-route": Sign(
+        ("route/*/apis/refused-key",),
+        ("key-not-required",),
+        "a route answers without the right key",
+        (Cause("it runs without a master key: its environment was changed by hand", "{systemctl} cat 'litellm*'"),),
+    ),
     "backend-unreachable": Sign(
         ("route/*",),
         ("backend-unreachable",),

@@ -45,10 +45,11 @@ class Reply:
     @property
     def brief(self) -> str:
         """Status and the main part of the body, for people: for an error only the message."""
-        return f"{self.status} {quoted(self._gist)}"
+        return f"{self.status} {quoted(self.message)}"
 
     @property
-    def _gist(self) -> str:
+    def message(self) -> str:
+        """The message of an error; for anything else the whole body."""
         try:
             return str(json.loads(self.text)["error"]["message"])
         except (ValueError, LookupError, TypeError):
@@ -62,7 +63,7 @@ class Reply:
     @property
     def error_code(self) -> Code:
         """What kind of failure a bad answer is: by its status, and by LiteLLM's own words."""
-        words = quoted(self._gist)
+        words = quoted(self.message)
         if self.status == httpx.codes.SERVICE_UNAVAILABLE:
             return "gateway-unavailable"
         if self.status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN) or _NO_SUCH_KEY in words:
@@ -101,6 +102,8 @@ class StreamReply(Reply):
     broken: str | None = None
 
 
+_ANTHROPIC_VERSION = "2023-06-01"
+
 _MOST_AT_ONCE = 16
 """Concurrent requests to the gateway. Each takes it some 10 ms of a processor: with many more, the verification itself
 would slow down a small host."""
@@ -113,11 +116,14 @@ class Api:
     because its deployment's limit for this minute is used up is sent again in the next one.
     """
 
-    def __init__(self, client: httpx.AsyncClient, url: str, key: str | None) -> None:
+    def __init__(self, client: httpx.AsyncClient, url: str, key: str | None, *, anthropic: bool = False) -> None:
+        """`anthropic`: the key is sent as that company's programs send it."""
         self._client = client
         self._url = url
         self._key = key
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        if anthropic and key:
+            self._headers = {"x-api-key": key, "anthropic-version": _ANTHROPIC_VERSION}
         self._turns = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def get(self, path: str, timeout: float) -> Reply:
@@ -129,6 +135,22 @@ class Api:
     async def stream(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
         """Like `post`, reading server-sent events. A stream that breaks off after it has begun is an answer too."""
         return await _within_limits(lambda: self._streamed(path, {**body, "stream": True}, timeout))
+
+    async def hang_up(self, path: str, body: Mapping[str, object], *, after: float) -> None:
+        """Sends a request and goes away: at the first part of its answer, or after so many seconds without one."""
+        request = self._post_request(path, body)
+        try:
+            async with self._turns, asyncio.timeout(after):
+                response = await self._client.send(request, stream=True)
+                try:
+                    async for _ in response.aiter_raw():
+                        break
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            pass  # that is when it goes
+        except httpx.HTTPError as error:
+            raise _failed(error, after) from None
 
     async def _streamed(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
         request = self._post_request(path, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ FLOOR = 1.0
 """Seconds. Below it a doubling is chance."""
 
 
+_ON_DEMAND = re.compile("^route/.*/(apis/|fault-injection-)")
+
+
 @dataclass(frozen=True)
 class Changes:
     """Attributes:
@@ -21,8 +25,8 @@ class Changes:
     context: what else is different: another generation, another boot.
     failing: checks that did not fail and do now, and those that passed and could not be made this time.
     recovered: checks that pass again.
-    new: checks that were not made before.
-    gone: checks that are no longer made.
+    new: checks that were not made before, but for those on demand that pass.
+    gone: checks that are no longer made, but for those on demand.
     slower: requests that pass but take far longer, each with the seconds that it took before.
     """
 
@@ -67,10 +71,17 @@ def changes(earlier: Sequence[Verdict], verdict: Verdict) -> Changes | None:
             sorted((check for old, check in both if _is_worse(old, check)), key=lambda each: each.ok is None)
         ),
         recovered=tuple(check for old, check in both if check.ok and not old.ok),
-        new=tuple(check for check in verdict.checks if check.id not in before),
-        gone=tuple(check for check in last.checks if check.id not in now),
+        new=tuple(
+            check for check in verdict.checks if check.id not in before and not (check.ok and _is_on_demand(check))
+        ),
+        gone=tuple(check for check in last.checks if check.id not in now and not _is_on_demand(check)),
         slower=tuple((check, old.seconds) for old, check in both if _is_slower(old, check)),
     )
+
+
+def _is_on_demand(check: Check) -> bool:
+    """It is made only if somebody wants it: its absence says nothing."""
+    return bool(_ON_DEMAND.search(check.id))
 
 
 def _is_worse(old: Check, check: Check) -> bool:

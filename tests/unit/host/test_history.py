@@ -17,7 +17,7 @@ from roles.host.changes import changes
 from roles.host.history import History, KeptGeneration
 from roles.host.program import answer
 from roles.litellm import LiteLLM
-from roles.options import EnvSecret, Secret, Stack
+from roles.options import Client, EnvSecret, Secret, Stack
 from roles.plan import Generation, resolve
 from roles.rooms import plan_of
 from tests.requests import run_program
@@ -172,6 +172,26 @@ def test_a_file_that_somebody_edited_is_told_as_changed() -> None:
     hidden = replace(whole, files={**whole.files, path: "1"}, texts={})  # it has another mode
     for edited in (broken, hidden):
         assert changes(whole, edited) == ["providers.yaml: changed"]
+
+
+def test_clients_that_come_change_and_go_are_one_line_each() -> None:
+    before = small_stack(clients=[Client(name="ada"), Client(name="bob", rpm=60), Client(name="eve")])
+    after = small_stack(clients=[Client(name="bob", rpm=30, routes=["p"]), Client(name="eve"), Client(name="new")])
+    assert changed(before, after) == [
+        "client ada: removed, and its key refused",
+        "client bob: all routes, 60 requests a minute → routes p, 30 requests a minute",
+        "client new: added (all routes)",
+        "ai-backend-front.service: its secrets changed",
+    ]
+
+
+def test_what_a_planned_generation_changes_shows_before_it_is_written() -> None:
+    before, after = (
+        resolve(plan_of(small_stack(clients=[Client(name="ada", tpm=tokens)])), PLATFORM) for tokens in (5, 7)
+    )
+    assert changes(KeptGeneration.planned(before), KeptGeneration.planned(after)) == [
+        "client ada: all routes, 5 tokens a minute → all routes, 7 tokens a minute"
+    ]
 
 
 def test_units_that_come_and_go_are_told() -> None:

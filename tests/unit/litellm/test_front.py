@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 import yaml
 
+from roles.contract.environment_file import parse_environment
 from roles.litellm import LiteLLM
-from roles.options import EnvSecret, FileSecret, GeneratedSecret, OptionsError
+from roles.options import Client, EnvSecret, FileSecret, GeneratedSecret, OptionsError
 from roles.plan import STAGED_FOLDER, STAGED_PORT, Generation, HostPlan, resolve
 from roles.rooms import plan_of
 from tests.stacks import PLATFORM, native, python, small_stack, user_scope
@@ -61,6 +65,48 @@ def test_the_clients_key_restarts_nothing_wherever_it_comes_from() -> None:
         assert changed_by(master_key=key) == set()
 
 
+def test_a_client_restarts_nothing_neither_the_first_nor_its_change_nor_its_end() -> None:
+    stacks = [
+        small_stack(gateway=LiteLLM(), clients=clients)
+        for clients in (
+            [],
+            [Client(name="ada")],
+            [Client(name="ada", key=EnvSecret("ADA"), rpm=5, routes=["n"], expires=date(2027, 1, 1))],
+            [Client(name="bob", max_parallel=1)],
+        )
+    ]
+    made = [resolve(plan_of(stack), PLATFORM, reveal=lambda _: "sk-x") for stack in stacks]
+    assert len({generation.digest for generation in made}) == 4
+    assert len({tuple(generation.unit_digests.items()) for generation in made}) == 1
+
+
+def test_of_a_given_key_the_host_gets_the_digest() -> None:
+    clients = [
+        Client(name="ada", key=EnvSecret("ADA")),
+        Client(name="bob-x", expires=date(2026, 12, 31)),
+    ]
+    plan = plan_of(small_stack(gateway=LiteLLM(), clients=clients))
+    generation = resolve(plan, PLATFORM, reveal=lambda secret: f"sk-of-{secret.source()}")
+    file = generation.files[f"env/{FRONT}.env"]
+    variables = parse_environment(file.content.decode())
+    assert file.mode == 0o600
+    end = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp())
+    assert variables == {
+        "INSTANCES": "2",
+        "CLIENTS": f"ada:0 bob-x:{end}",
+        "CLIENT_KEY_ada": hashlib.sha256(b"sk-of-environment variable ADA").hexdigest(),
+    }
+    assert not [path for path, file in generation.files.items() if b"sk-of" in file.content]
+
+
+def test_the_gateway_gets_what_each_client_may_do_and_no_key() -> None:
+    clients = [Client(name="ada", routes=["gpt-4o"], tpm=7), Client(name="bob", key=EnvSecret("BOB"))]
+    text = plan_of(small_stack(clients=clients)).files["clients.json"]
+    ada, bob = json.loads(text)["clients"]
+    assert (ada["name"], ada["models"], ada["tpm"], ada["rpm"]) == ("ada", ["n", "gpt-4o"], 7, None)
+    assert (bob["name"], bob["models"]) == ("bob", [])
+
+
 def test_debians_own_haproxy_is_kept_off() -> None:
     plan = plan_with()
     assert "haproxy" in plan.packages
@@ -97,7 +143,13 @@ def test_the_verifier_is_told_of_all_units_and_how_to_ask_the_front() -> None:
     gateway = yaml.safe_load(plan_with().files["providers.yaml"])["gateway"]
     assert gateway["unit"] == FRONT
     assert [instance["unit"] for instance in gateway["instances"]] == [A, B]
-    assert gateway["front"] == {"socket": "ai-backend-front/runtime.sock", "backend": "gateways", "servers": ["a", "b"]}
+    assert gateway["front"] == {
+        "socket": "ai-backend-front/runtime.sock",
+        "backend": "gateways",
+        "servers": ["a", "b"],
+        "keys": "ai-backend-front/keys",
+        "key_files": ["/var/lib/ai-backend/secrets/master-key.env", f"env/{FRONT}.env"],
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from roles.litellm import LiteLLM
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.options import (
+    Client,
     Deployment,
     EnvSecret,
     FileSecret,
@@ -84,6 +85,28 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "fallback to nowhere": (
         lambda: small_stack(routes=[route("tiny", "native", fallbacks=["tinny"]), route("p", "python")], aliases={}),
         ['route "tiny" falls back to "tinny"', 'did you mean "tiny"?'],
+    ),
+    "a client of a route that is none": (
+        lambda: small_stack(clients=[Client(name="ada", routes=["gpt4o"])]),
+        ['client "ada": `routes` names "gpt4o"', 'did you mean "gpt-4o"?'],
+    ),
+    "two clients of one name": (
+        lambda: small_stack(clients=[Client(name="ada"), Client(name="ada")]),
+        ['two clients are called "ada"', "rename"],
+    ),
+    "two clients with one key": (
+        lambda: small_stack(
+            clients=[Client(name="ada", key=EnvSecret("KEY")), Client(name="bob", key=EnvSecret("KEY"))]
+        ),
+        ['clients "ada" and "bob" have the same key, from environment variable KEY', "give each its own"],
+    ),
+    "a client with the name of the administration": (
+        lambda: Client(name="master"),
+        ['option "name": "master" is the holder of the gateway\'s own `master_key`', "take another name"],
+    ),
+    "a day as a text": (
+        lambda: Client(**_any(name="ada", expires="2027-06-30")),
+        ["valid date", "for example expires=date(2027, 6, 30)"],
     ),
     "fallback to itself, by an alias": (
         lambda: small_stack(routes=[route("n", "native", fallbacks=["gpt-4o"]), route("p", "python")]),

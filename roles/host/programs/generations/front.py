@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import hashlib
 import socket
 import time
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from roles.contract.environment_file import parse_environment
 from roles.contract.generation import Drain, Live
+from roles.contract.holders import client_of, clients_of, holders, holders_in
 from roles.host.programs.console import HostError, Progress, say
 
 _POLL_SECONDS = 0.1
@@ -50,44 +51,81 @@ class Runtime:
 
 
 class Keys:
-    """The clients' keys that HAProxy accepts. It knows their digests only."""
+    """The keys that HAProxy accepts, and their holders. It knows digests only."""
 
     def __init__(self, runtime: Path, live: Live) -> None:
+        """Raises `HostError` if the gateway's own key is nowhere."""
         self._runtime = Runtime(runtime / live.socket)
-        self._list = runtime / live.keys
-        key = _last_value(live.key_files, live.key_variable)
-        if key is None:
+        self._files, self._made = live.key_files, live.made_digests
+        # Earlier versions have a list of digests, without holders.
+        self._kind = "map" if live.made_digests else "acl"
+        self._table = f"{self._kind} {runtime / live.keys}"
+        self.variables = _variables(live.key_files)
+        """Those of the environment files."""
+        if live.key_variable not in self.variables:
             raise HostError(f"none of {', '.join(live.key_files)} has {live.key_variable}: run the deploy again")
-        self._wanted = hashlib.sha256(key.encode()).hexdigest()
+        self._wanted = holders(self.variables, live.key_variable)
+
+    @property
+    def without_key(self) -> list[str]:
+        """The clients that have no key yet, so that it must be made on the host."""
+        have = {client_of(holder) for holder in self._wanted.values()}
+        return [client for client in clients_of(self.variables) if client not in have]
 
     def let_in(self) -> None:
-        """Accept the generation's key from now on; earlier keys stay valid."""
-        if (known := self._known()) and self._wanted not in known:
-            self._runtime.send(f"add acl {self._list} {self._wanted}", "let the new key in")
-            say("the new key is valid, and the one before still is")
+        """Accept the generation's keys from now on; earlier ones stay valid."""
+        if known := self._known():
+            for digest, holder in self._wanted.items():
+                if digest not in known:
+                    self._add(digest, holder)
+                elif known[digest] not in ("", holder):
+                    self._runtime.send(f"set {self._table} {digest} {holder}", f"change what it knows of {holder}")
+        if self.without_key:
+            say(f"no key yet: {', '.join(self.without_key)}; deploys/clients.py makes it, and shows it once")
 
     def let_nobody_else_in(self) -> None:
-        old = [digest for digest in self._known() if digest != self._wanted]
-        for digest in old:
-            self._runtime.send(f"del acl {self._list} {digest}", "forget the key before")
-        if old:
-            say("the previous key is no longer valid")
+        """Refuse all other keys from now on, and forget those that were made for clients that are gone: should one of
+        that name come again, it gets another key."""
+        known = self._known()
+        for digest in set(known) - set(self._wanted):
+            self._remove(digest, known[digest])
+        for file in Path(self._made).glob("*.env") if self._made else ():
+            if str(file) not in self._files:
+                file.unlink()
 
-    def _known(self) -> list[str]:
-        """Each line is an entry's number and its content."""
-        return [line.split()[1] for line in self._runtime.ask(f"show acl {self._list}").splitlines() if line.strip()]
+    def let_in_for(self, client: str, digest: str) -> None:
+        """Accept one more key of a client."""
+        self._add(digest, next(holder for holder in holders_in(self.variables) if client_of(holder) == client))
+
+    def let_in_no_other_for(self, client: str, digest: str) -> None:
+        """Refuse all other keys of a client."""
+        for other, holder in self._known().items():
+            if client_of(holder) == client and other != digest:
+                self._remove(other, holder)
+
+    def _add(self, digest: str, holder: str) -> None:
+        value = f" {holder}" if self._kind == "map" else ""
+        self._runtime.send(f"add {self._table} {digest}{value}", "let a new key in")
+        say(f"a key of {client_of(holder)} is valid now")
+
+    def _remove(self, digest: str, holder: str) -> None:
+        self._runtime.send(f"del {self._table} {digest}", "forget a key")
+        say(f"a key of {client_of(holder) or 'a client'} is no longer valid")
+
+    def _known(self) -> dict[str, str]:
+        """Digest → holder, which a list does not have; empty if HAProxy is not running. Each line of its answer is an
+        entry's address, its key and its value."""
+        lines = (line.split() for line in self._runtime.ask(f"show {self._table}").splitlines())
+        return {line[1]: "".join(line[2:]) for line in lines if line and line[0].startswith("0x")}
 
 
-def _last_value(files: Sequence[str], variable: str) -> str | None:
-    """As systemd reads it from environment files, any of which may be missing."""
-    value = None
+def _variables(files: Sequence[str]) -> dict[str, str]:
+    """As systemd reads environment files, any of which may be missing."""
+    variables: dict[str, str] = {}
     for file in files:
-        try:
-            text = Path(file).read_text()
-        except FileNotFoundError:
-            continue
-        value = parse_environment(text).get(variable, value)
-    return value
+        with contextlib.suppress(FileNotFoundError):
+            variables |= parse_environment(Path(file).read_text())
+    return variables
 
 
 class Server:

@@ -187,3 +187,12 @@ def test_a_picture_is_no_text() -> None:
 def test_a_stored_response_is_not_known() -> None:
     found = mistake({"input": "x", "previous_response_id": "resp_1"}, ABLE, "responses")
     assert found.param == "previous_response_id"
+
+
+def test_a_tool_that_is_forced_by_name_is_sent_as_the_only_one() -> None:
+    other = {"type": "function", "function": {"name": "report_time", "parameters": {"type": "object"}}}
+    choice = {"type": "function", "function": {"name": "report_weather"}}
+    body = chat(tools=[other, TOOL], tool_choice=choice)
+    assert correct("chat", body, "m", "chat", ABLE) == ()
+    assert body == chat(tools=[TOOL], tool_choice="required")
+    assert mistake(chat(tools=[other], tool_choice=choice), ABLE).param == "tool_choice"

@@ -82,7 +82,7 @@ def test_a_missing_and_an_unknown_model_are_both_named(verified: Verified, doubl
     assert verified.red() == {"gateway/models": "missing: gpt-4o; too much: stray"}
 
 
-@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("status", [200, 400, 403, 500])
 @pytest.mark.parametrize(("key", "check"), [(None, "gateway/no-key"), (WRONG_KEY, "gateway/wrong-key")])
 def test_only_a_refusal_is_a_refusal(
     verified: Verified, double: Double, key: str | None, check: str, status: int

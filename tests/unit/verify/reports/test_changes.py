@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -66,6 +67,20 @@ def test_checks_that_are_new_or_gone_are_told() -> None:
         "new, and does not pass: host/disk/free",
         "no longer checked: unit/ai-backend-front.service/active",
     ]
+
+
+@pytest.mark.parametrize("id", ["route/qwen-native/apis/usage", "route/qwen-native/fault-injection-1"])
+def test_checks_on_demand_are_told_only_if_they_fail(id: str) -> None:
+    def lines(before: Sequence[Check], now: Sequence[Check]) -> list[str]:
+        found = changes([replace(BEFORE, checks=(*GOOD.checks, *before))], replace(GOOD, checks=(*GOOD.checks, *now)))
+        assert found is not None
+        return found.lines()
+
+    good = Check(id, "qwen-native", "answers", "words", "words", True, 0.1)
+    bad = replace(good, ok=False)
+    assert lines([good], []) == lines([bad], []) == lines([], [good]) == []
+    assert lines([], [bad]) == [f"new, and does not pass: {id}"]
+    assert lines([good], [bad]) == [f"fails now: {id}: words"]
 
 
 @pytest.mark.parametrize(

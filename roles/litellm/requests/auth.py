@@ -1,0 +1,99 @@
+"""Whose request it is, and what that client may do. LiteLLM calls `admit` for each request (`custom_auth`).
+
+The front has checked the client's key. It sends the key of the instances, and the client's name in a header.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from litellm.proxy import proxy_server
+from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
+from litellm.proxy.auth.user_api_key_auth import enforce_key_and_fallback_model_access
+from litellm.proxy.common_utils.http_parsing_utils import _read_request_body
+
+from roles.contract.clients import Limits
+from roles.contract.holders import MASTER
+from roles.litellm.requests.clients import DeclaredClients
+
+_KEY = os.environ.get("INSTANCE_KEY", "")
+"""What the front sends."""
+_HEADER = "x-ai-backend-client"
+"""The front's. A request without it comes from this host: only root and the front have the key."""
+_clients = DeclaredClients(Path(os.environ.get("AI_BACKEND_CLIENTS", "clients.json")))
+
+
+class Refusal(ProxyException):  # type: ignore[misc]
+    """An error with a code, as OpenAI's API words it."""
+
+    def __init__(self, status: int, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message, "invalid_request_error", param, status)
+        self._code = code
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "code": self._code}
+
+
+async def admit(request: Request, api_key: str | None) -> UserAPIKeyAuth:
+    """Who sends a request.
+
+    Raises:
+        Refusal: the key is not the instances', the client is not declared, or it may not use the model.
+    """
+    if not _KEY or not hmac.compare_digest((api_key or "").encode(), _KEY.encode()):
+        raise _wrong_key()
+    name = request.headers.get(_HEADER, MASTER)
+    if name == MASTER:
+        return UserAPIKeyAuth(api_key=name, key_alias=name, user_role=LitellmUserRoles.PROXY_ADMIN)
+    client = _clients.find(name)
+    if client is None:
+        # Its key is about to be refused by the front, too.
+        raise _wrong_key()
+    admitted = UserAPIKeyAuth(
+        # LiteLLM counts a client's requests by this, and names it where it refuses one. A new key has the same limits.
+        api_key=name,
+        key_alias=name,
+        user_role=LitellmUserRoles.INTERNAL_USER,
+        models=list(client.models),
+        rpm_limit=client.rpm,
+        tpm_limit=client.tpm,
+        max_parallel_requests=client.max_parallel,
+    )
+    if client.models:
+        await _check_models(client, admitted, request)
+    return admitted
+
+
+async def _check_models(client: Limits, admitted: UserAPIKeyAuth, request: Request) -> None:
+    """Raises `Refusal` if the request names a model, also as its own fallback, that the client may not use."""
+    # Where several places name one, LiteLLM checks that of the body and then takes that of the path or the query.
+    path = request.path_params.get("model")
+    for name in (*([path] if path else []), *request.query_params.getlist("model")):
+        if name not in client.models:
+            raise _no_such_model(name)
+    body = await _read_request_body(request)
+    try:
+        await enforce_key_and_fallback_model_access(
+            valid_token=admitted,
+            request_data=body,
+            route=request.url.path,
+            request=request,
+            llm_model_list=proxy_server.llm_model_list,
+            llm_router=proxy_server.llm_router,
+        )
+    except ProxyException:
+        # LiteLLM's own message lists what the client may use.
+        raise _no_such_model(body.get("model")) from None
+
+
+def _wrong_key() -> Refusal:
+    return Refusal(401, "invalid_api_key", "Incorrect API key provided.")
+
+
+def _no_such_model(name: object) -> Refusal:
+    message = f"The model `{name}` does not exist or you do not have access to it."
+    return Refusal(404, "model_not_found", message, "model")

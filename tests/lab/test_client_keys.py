@@ -1,0 +1,203 @@
+"""Clients with keys of their own: made and shown once, limited, added, rotated, revoked under load, found nowhere.
+
+The tests follow one another on one host: each begins with what the one before has left.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, main_pids, verdict
+from tests.lab.inventory import says
+from tests.lab.steady_load import RATE, steady_load
+from tests.lab.traffic import Gateway
+from tests.labhost import LabHost
+
+UNITS = ["ai-backend-front.service", "litellm@a.service", "litellm@b.service"]
+KEYS = {f"LAB_{name.upper()}": f"sk-lab-{name}-0123456789" for name in ("ada", "eve", "old")}
+ADA, EVE, OLD = KEYS.values()
+
+ADA_IS = 'Client(name="ada", key=EnvSecret("LAB_ADA"))'
+BOB_IS = 'Client(name="bob", routes=["tiny-python"])'
+EVE_IS = 'Client(name="eve", key=EnvSecret("LAB_EVE"), rpm=2)'
+OLD_IS = 'Client(name="old", key=EnvSecret("LAB_OLD"), expires=date(2026, 1, 31))'
+ALL = [ADA_IS, BOB_IS, OLD_IS]
+
+
+def stack(folder: Path, *clients: str) -> Path:
+    """The small stack with two instances and these clients."""
+    text = f"""
+from roles.options import Client, EnvSecret, date
+
+small = lab_stack(native={{"parallel": 8, "context_size": 8192}}, gateway={{"instances": 2}})
+hosts = [lab_host(Stack(**{{**dict(small), "clients": [{", ".join(clients)}]}}))]
+"""
+    return inventory_file(folder, text)
+
+
+@pytest.fixture(autouse=True)
+def given_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def host(new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> LabHost:
+    host = new_module_host("keys", prepared=True)
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in KEYS.items():
+            environment.setenv(name, value)
+        run = deploy(host, inventory=stack(tmp_path_factory.mktemp("first"), *ALL)).must_pass()
+    assert "no key yet: bob" in run.output
+    return host
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    """The keys that were made on the host, in the order of the tests."""
+    return {}
+
+
+def request(host: LabHost, key: str | None, path: str = "/v1/models", body: Any = None) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    url = f"http://{host.address}:4000{path}"
+    with httpx.Client(trust_env=False, timeout=60) as client:
+        return client.post(url, json=body, headers=headers) if body else client.get(url, headers=headers)
+
+
+def chat(host: LabHost, key: str, model: str) -> httpx.Response:
+    messages = [{"role": "user", "content": "Who are you?"}]
+    return request(host, key, "/v1/chat/completions", {"model": model, "messages": messages, "max_tokens": 8})
+
+
+def shown(output: str) -> dict[str, str]:
+    """Client → the key that a run has shown."""
+    return dict(re.findall(r"(\w+): (sk-\S{40,})", output))
+
+
+def test_a_missing_key_is_made_and_shown_once(host: LabHost, tmp_path: Path, made: dict[str, str]) -> None:
+    run = deploy(host, "clients.py", inventory=stack(tmp_path, *ALL)).must_pass()
+    made |= shown(run.output)
+    assert made.keys() == {"bob"}
+    assert request(host, made["bob"]).status_code == 200
+    run = deploy(host, "clients.py", inventory=stack(tmp_path, *ALL)).must_pass()
+    assert "bob: routes tiny-python; without an end; key made on the host" in run.output
+    assert "ada: all routes; without an end; key given by environment variable LAB_ADA" in run.output
+    assert shown(run.output) == {}
+    kept = host.run("stat -c '%a %U' /var/lib/ai-backend/secrets/clients /var/lib/ai-backend/secrets/clients/*.env")
+    assert kept.stdout.splitlines() == ["700 root", "600 root"]
+
+
+def test_whoever_has_no_valid_key_gets_a_401_as_openai_words_it(host: LabHost) -> None:
+    for key in (None, "sk-lab-nobody", OLD):
+        answer = request(host, key)
+        assert answer.status_code == 401, key
+        error = answer.json()["error"]
+        assert error["message"].startswith("Incorrect API key provided.")
+        assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", None, "invalid_api_key")
+
+
+def test_a_client_uses_its_routes_and_sees_no_others(host: LabHost, made: dict[str, str]) -> None:
+    bob = made["bob"]
+    assert [model["id"] for model in request(host, bob).json()["data"]] == ["tiny-python"]
+    assert chat(host, bob, "tiny-python").status_code == 200
+    others = [chat(host, bob, model) for model in ("tiny-native", "gpt-4o", "tiny-native@native", "no-such-model")]
+    body = {"model": "tiny-python", "messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 8}
+    # LiteLLM would use what the path or the query says.
+    others.append(request(host, bob, "/openai/deployments/tiny-native/chat/completions", body))
+    others.append(request(host, bob, "/v1/chat/completions?model=tiny-native", body))
+    others.append(request(host, bob, "/v1/chat/completions", {**body, "fallbacks": ["tiny-native"]}))
+    for answer in others:
+        assert answer.status_code == 404, answer.text
+        assert answer.json()["error"]["code"] == "model_not_found"
+        assert "does not exist or you do not have access to it" in answer.json()["error"]["message"]
+    assert chat(host, ADA, "gpt-4o").status_code == 200
+
+
+def test_only_the_api_is_reached_whatever_the_key(host: LabHost, made: dict[str, str]) -> None:
+    own = host.run("cut -d'\"' -f2 /var/lib/ai-backend/secrets/master-key.env").stdout.strip()
+    keys = "/key/info /key/generate /sso/key/generate /fallback/login /user/list /spend/logs"
+    inner = "/model/info /v1/model/info /health /metrics /config/yaml /ui/ /openapi.json /"
+    paths = [*keys.split(), *inner.split()]
+    seen = {request(host, key, path).status_code for path in paths for key in (None, own, made["bob"])}
+    assert seen == {404}
+    assert request(host, own).status_code == 200
+
+
+@pytest.mark.soak
+def test_clients_come_change_and_go_under_load_and_no_request_fails(
+    host: LabHost, tmp_path: Path, made: dict[str, str], soak: bool
+) -> None:
+    before, former = main_pids(host, UNITS), made["bob"]
+    refused: list[tuple[int, float]] = []
+
+    def ask_with_adas() -> None:
+        began = time.monotonic()
+        statuses = {request(host, ADA).status_code for _ in range(6)}
+        refused.extend((status, time.monotonic() - began) for status in statuses)
+
+    with steady_load(Gateway(host), {"tiny-native": says("native.gguf")}, RATE[soak]) as load:
+        run = deploy(host, inventory=stack(tmp_path, *ALL, EVE_IS)).must_pass()
+        assert "client eve: added (all routes, 2 requests a minute)" in run.output
+        assert request(host, EVE).status_code == 200
+        run = deploy(host, "clients.py", inventory=stack(tmp_path, *ALL, EVE_IS), data={"rotate": "bob"}).must_pass()
+        made |= shown(run.output)
+        assert (request(host, former).status_code, request(host, made["bob"]).status_code) == (401, 200)
+        without = stack(tmp_path, BOB_IS, OLD_IS, EVE_IS)
+        preflight = deploy(host, "preflight.py", inventory=without).must_pass()
+        assert "client ada: removed, and its key refused" in preflight.output
+        deploy(host, inventory=without, at="a key of ada is no longer valid", do=ask_with_adas).must_pass()
+    print(load, *load.broken[:20], sep="\n")
+    assert load.broken == []
+    ((status, seconds),) = refused
+    assert status == 401
+    assert seconds < 1
+    assert main_pids(host, UNITS) == before
+    assert failures(verdict(host)) == []
+
+
+def test_a_second_run_changes_nothing(host: LabHost, tmp_path: Path) -> None:
+    run = deploy(host, inventory=stack(tmp_path, BOB_IS, OLD_IS, EVE_IS)).must_pass()
+    assert run.results() == dict.fromkeys(OPERATIONS, "No changes")
+
+
+def test_a_clients_requests_within_a_minute_are_limited(host: LabHost) -> None:
+    answers = [chat(host, EVE, "tiny-native") for _ in range(7)]
+    statuses = [answer.status_code for answer in answers]
+    # Two instances without a cache: each counts for itself.
+    assert statuses[:2] == [200, 200]
+    assert 2 <= statuses.count(200) <= 4
+    late = next(answer for answer in answers if answer.status_code == 429)
+    assert int(late.headers["Retry-After"]) <= 60
+    assert chat(host, ADA, "tiny-native").status_code == 401
+
+
+def test_a_key_that_somebody_adds_by_hand_is_found_by_the_verifier(host: LabHost) -> None:
+    script = "import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1]);s.sendall(sys.argv[2].encode())"
+    ask = f"python3 -c {shlex.quote(script)} /run/ai-backend-front/runtime.sock"
+    entry = f"map /run/ai-backend-front/keys {'0' * 64}"
+    for command, seen in (
+        (f"add {entry} mallory:0\n", ["gateway/keys: to be refused: mallory"]),
+        (f"del {entry}\n", []),
+    ):
+        host.run(f"{ask} {shlex.quote(command)}")
+        assert failures(verdict(host)) == seen
+
+
+def test_keys_are_in_no_journal_no_command_line_and_no_file(host: LabHost, made: dict[str, str]) -> None:
+    keys = [*KEYS.values(), *made.values()]
+    assert len(keys) == 4
+    log = host.run("journalctl -b -o cat --no-pager; cat /proc/[0-9]*/cmdline /run/ai-backend-front/keys").stdout
+    assert [key for key in keys if key in log] == []
+    # Not even in a file that only root may read: what is kept are their digests.
+    pattern = " ".join(f"-e {shlex.quote(key)}" for key in keys)
+    folders = "/etc /run /tmp /root /var/tmp /var/log /var/lib/ai-backend"
+    assert host.run(f"grep -rlF {pattern} {folders}", check=False).stdout == ""

@@ -1,0 +1,20 @@
+"""The command by which a deploy asks a host's own verifier."""
+
+from __future__ import annotations
+
+import pytest
+
+from roles.host.verification import HostVerdict, More
+
+
+@pytest.mark.parametrize(
+    ("more", "end"),
+    [
+        pytest.param(None, "--json --keep", id="as usual"),
+        pytest.param("apis", "--json --keep --apis", id="as client programs ask"),
+        pytest.param("faults", "--json --keep --faults", id="fault injection"),
+    ],
+)
+def test_the_verifier_is_asked_for_what_is_wanted(more: More | None, end: str) -> None:
+    command = HostVerdict().command("/etc/ai-backend/bin/verify", more=more)
+    assert command.get_raw_value() == f"/etc/ai-backend/bin/verify {end}"
