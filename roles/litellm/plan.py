@@ -9,6 +9,7 @@ from importlib import resources
 from roles.contract.clients import CLIENTS_FILE
 from roles.contract.manifest import MODELS_FILE, Canary
 from roles.contract.recipes import FilesRecipe
+from roles.contract.usage import USAGE_FILE, USAGE_FOLDER
 from roles.litellm.config import (
     CACHE_COOLDOWN,
     CACHE_COOLDOWN_VARIABLE,
@@ -86,8 +87,13 @@ _PROCESS_ENVIRONMENT = {
 }
 _MODELS_VARIABLE = "MODEL_MAPPINGS"
 """Names the manifest's file of what the routes can do."""
+_USAGE_VARIABLE = "USAGE_FILE"
+"""Names the file that requests are counted in; without it they are not."""
 PUBLIC_VARIABLES = frozenset(
-    {*_PROCESS_ENVIRONMENT, _MODELS_VARIABLE, CLIENTS_VARIABLE, CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE}
+    {
+        *(*_PROCESS_ENVIRONMENT, _MODELS_VARIABLE, CLIENTS_VARIABLE, _USAGE_VARIABLE),
+        *(CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE),
+    }
 )
 """Names of the variables that a process of the gateway may have besides its secrets."""
 
@@ -204,7 +210,14 @@ class _Process:
         address = self.gateway.reachable_at if bind == self.gateway.bind else bind
         return ServerUnit(
             name=name,
-            text=self.text(name, self.layout, "litellm/litellm.service.j2", bind, str(port)),
+            text=self.text(
+                name,
+                self.layout,
+                "litellm/litellm.service.j2",
+                bind,
+                str(port),
+                usage=f"{self.layout.state}/{USAGE_FILE}",
+            ),
             environment=self.secrets,
             reads=(CONFIG, _START),
             installs=(self.environment.name, _REQUESTS),
@@ -226,6 +239,7 @@ class _Process:
         config: str = CONFIG,
         cache_namespace: str = "gateway",
         longest_run: int | None = None,
+        usage: str | None = None,
     ) -> str:
         """The unit file of the process.
 
@@ -234,6 +248,7 @@ class _Process:
             config: its configuration file there.
             cache_namespace: the gateways with the same one share what they keep in the cache.
             longest_run: seconds after which systemd stops it; none = no limit.
+            usage: the file that requests are counted in; none = they are not.
         """
         command = [
             f"{layout.install(self.environment.name)}/bin/python",
@@ -256,8 +271,10 @@ class _Process:
                 **_PROCESS_ENVIRONMENT,
                 _MODELS_VARIABLE: f"{layout.config}/{MODELS_FILE}",
                 CLIENTS_VARIABLE: f"{layout.config}/{CLIENTS_FILE}",
+                **({_USAGE_VARIABLE: usage} if usage else {}),
                 **(cache if self.has_cache else {}),
             },
+            usage_folder=f"ai-backend/{USAGE_FOLDER}" if usage else None,
             secrets=self.secrets,
             memory_max=self.gateway.memory_max or _MEMORY,
             user=GATEWAY_USER,

@@ -41,6 +41,7 @@ from roles.verify.doctor import explained
 from roles.verify.generation import Gateway, Generation
 from roles.verify.probe.sockets import Listener, listeners
 from roles.verify.probe.systemd import read_unit_states
+from roles.verify.probe.usage import read_usage
 from roles.verify.verdict.claim import CannotCheck, or_reason
 from roles.verify.verdict.events import read_events
 
@@ -189,6 +190,7 @@ async def concluded(
         checks=explained(checks, generation),
         deployment=await asyncio.to_thread(describe, generation),
         events=read_events(generation.state),
+        usage=await asyncio.to_thread(read_usage, generation.state) if generation.gateway else None,
     )
 
 

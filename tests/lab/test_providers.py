@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,7 @@ def test_openais_client_works_for_every_route_by_what_the_report_says(host: LabH
     assert all(SAY[name] in answer for name, answer in answered.items())
 
 
+<<<<<<< HEAD
 def test_vllm_gives_logprobs_and_lives(host: LabHost) -> None:
     """It compiles code for them at the first request, with packages that a host without a GPU must have for that."""
     before = main_pids(host, ["vllm@tiny.service"])
@@ -143,6 +145,17 @@ def test_of_500_clients_at_once_each_is_answered_or_told_when_to_come_again(host
     assert all(answer.headers["content-type"] == "application/json" for answer in refused)
     # Those that wait as long as they may, and the time of one answer.
     assert max(answer.seconds for answer in answers) < 30
+=======
+def test_requests_are_counted_by_route_where_only_root_and_the_gateway_may_read(host: LabHost) -> None:
+    ask(host, "gpt-4o")
+    time.sleep(6)  # the gateway writes every 5 seconds
+    total = verdict(host)["usage"]["total"]
+    assert {row["route"] for row in total if row["requests"] and row["tokens_out"]} >= SAY.keys() - {"gpt-4o"}
+    assert host.run("cd /var/lib/ai-backend/usage && stat -c '%a %U' . usage.sqlite").stdout.splitlines() == [
+        "700 ai-backend-gateway",
+        "600 ai-backend-gateway",
+    ]
+>>>>>>> wt-usage
 
 
 def test_each_route_does_what_client_programs_ask_and_refuses_their_mistakes(host: LabHost) -> None:
