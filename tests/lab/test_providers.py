@@ -80,7 +80,6 @@ def test_openais_client_works_for_every_route_by_what_the_report_says(host: LabH
     assert all(SAY[name] in answer for name, answer in answered.items())
 
 
-<<<<<<< HEAD
 def test_vllm_gives_logprobs_and_lives(host: LabHost) -> None:
     """It compiles code for them at the first request, with packages that a host without a GPU must have for that."""
     before = main_pids(host, ["vllm@tiny.service"])
@@ -145,7 +144,8 @@ def test_of_500_clients_at_once_each_is_answered_or_told_when_to_come_again(host
     assert all(answer.headers["content-type"] == "application/json" for answer in refused)
     # Those that wait as long as they may, and the time of one answer.
     assert max(answer.seconds for answer in answers) < 30
-=======
+
+
 def test_requests_are_counted_by_route_where_only_root_and_the_gateway_may_read(host: LabHost) -> None:
     ask(host, "gpt-4o")
     time.sleep(6)  # the gateway writes every 5 seconds
@@ -155,7 +155,6 @@ def test_requests_are_counted_by_route_where_only_root_and_the_gateway_may_read(
         "700 ai-backend-gateway",
         "600 ai-backend-gateway",
     ]
->>>>>>> wt-usage
 
 
 def test_each_route_does_what_client_programs_ask_and_refuses_their_mistakes(host: LabHost) -> None:

@@ -1,4 +1,4 @@
-"""What people are told of a server's failure: a sentence without an address, a class of LiteLLM's or another's route.
+"""What a person reads of a server's failure: a sentence without an address, a class of LiteLLM's or another's route.
 
 It knows LiteLLM's words, and nothing else of it. The gateway's journal has the whole error.
 """
