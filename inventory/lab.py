@@ -22,6 +22,8 @@ stack = Stack(
     providers=[
         Ollama(
             release=ollama_release(LAB),
+            # Otherwise nobody knows when it leaves out the beginning of a request.
+            context_length=2048,
             models=[OllamaModel(name="tiny-ollama:latest", gguf=lab_model("ollama.gguf"), preload=True)],
         ),
         Vllm(

@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from roles.contract.verdict import Cause, Deployed, DeployedProvider, DeployedRoute, Endpoint, Event
+from roles.contract.verdict import (
+    Cause,
+    Deployed,
+    DeployedProvider,
+    DeployedRoute,
+    Endpoint,
+    Event,
+    Fallbacks,
+    RouteUsage,
+    Usage,
+)
 from roles.verify import Check, Verdict
 
 _UNITS = {
@@ -135,6 +145,18 @@ EVENTS = (
     Event("2026-11-23T18:52:31+00:00", "activated", "1f0c9ae4b7d20863", "ada@desk", "in 51.7 s"),
 )
 
+_LAST_DAYS = (
+    RouteUsage("-", "-", 2, 2, 0, 0, 0),
+    RouteUsage("ada", "llama3.1:latest", 8, 0, 0, 640, 512),
+    RouteUsage("ada", "qwen-coder-vllm", 120, 3, 1, 48_210, 9_871),
+    RouteUsage("build-bot", "llama3.1:latest", 310, 0, 2, 91_000, 4_400),
+)
+USAGE = Usage(
+    last_days=_LAST_DAYS,
+    total=(*_LAST_DAYS[:3], replace(_LAST_DAYS[3], requests=4_310, tokens_in=1_291_000, tokens_out=64_400)),
+    fallbacks=(Fallbacks("qwen-coder-vllm", "qwen2.5-coder:7b@ollama", "timeout", 7),),
+)
+
 GOOD = Verdict(
     host="gpu-box",
     time="2026-11-24T06:00:00+00:00",
@@ -145,6 +167,9 @@ GOOD = Verdict(
     deployment=DEPLOYED,
     events=EVENTS,
 )
+
+
+USED = replace(GOOD, usage=USAGE)
 
 
 def changed(verdict: Verdict, checks: dict[str, dict[str, object]]) -> Verdict:

@@ -191,6 +191,27 @@ class Canary:
     route: str
 
 
+@dataclass(frozen=True)
+class Tls:
+    """TLS on the endpoint's port.
+
+    Attributes:
+        certificate: the file on the host whose first certificate must be the served one.
+        server_name: the DNS name by which clients know the endpoint.
+        warn_days: days before the certificate's end from which on it is due.
+        local_port: where the endpoint speaks plain HTTP, on loopback, for the host itself.
+        renewal: the unit that gives the endpoint a renewed certificate.
+        watch: the unit that starts that one.
+    """
+
+    certificate: str
+    server_name: str
+    warn_days: int
+    local_port: int
+    renewal: str
+    watch: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Gateway(Server):
     """The endpoint that clients talk to, and the processes behind it.
@@ -213,6 +234,7 @@ class Gateway(Server):
     instances: tuple[Server, ...] = ()
     front: Front | None = None
     canary: Canary | None = None
+    tls: Tls | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

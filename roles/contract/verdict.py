@@ -53,6 +53,7 @@ class Promise:
 
 
 Seconds: TypeAlias = Annotated[float, Promise({"minimum": 0})]
+Number: TypeAlias = Annotated[int, Promise({"minimum": 0})]
 Time: TypeAlias = Annotated[str, Promise({"format": "date-time"})]
 
 
@@ -145,6 +146,52 @@ class Event:
 
 
 @dataclass(frozen=True)
+class RouteUsage:
+    """A client's requests to a route."""
+
+    client: str
+    """Its name; `-` = they came without one."""
+    route: str
+    """The public name; `-` = they named none that exists."""
+    requests: Number
+    """How many requests were answered, with an error or without."""
+    refused: Number
+    """How many of them with a status of 4xx."""
+    failed: Number
+    """How many of them with another error."""
+    tokens_in: Number
+    """Tokens of the requests."""
+    tokens_out: Number
+    """Tokens of the answers."""
+
+
+@dataclass(frozen=True)
+class Fallbacks:
+    """Requests to a route that another one answered."""
+
+    route: str
+    """The public name that was asked."""
+    deployment: str
+    """The deployment that answered, as the gateway's answers name it."""
+    reason: str
+    """Why, in one word, e.g. `timeout`."""
+    requests: Number
+    """How many."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the gateway counted."""
+
+    last_days: tuple[RouteUsage, ...]
+    """The last seven days (UTC), today included."""
+    total: tuple[RouteUsage, ...]
+    """Since the host counts."""
+    fallbacks: tuple[Fallbacks, ...]
+    """Since the host counts."""
+
+
+@dataclass(frozen=True)
 class Cause:
     """Why a check may fail."""
 
@@ -212,6 +259,8 @@ class Verdict:
     """What the checks are about; null if it was not described."""
     events: Annotated[tuple[Event, ...], Promise({"maxItems": SHOWN_EVENTS})] = ()
     """The last events of the host's generations, oldest first."""
+    usage: Usage | None = None
+    """The requests of the gateway's clients; null = not known, as to an ordinary user, and in kept verdicts."""
     schema: Annotated[int, Promise({"const": SCHEMA})] = SCHEMA
     """Version of this form."""
 

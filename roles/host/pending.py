@@ -139,12 +139,11 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> lis
         packages = " ".join(state.missing_packages)
         problems.append(f"packages are missing: ask an administrator to run `apt-get install {packages}` once")
     own = {unit.name for unit in plan.units} | set(state.linked_units)
-    for unit in plan.servers:
-        port = unit.endpoint.port
+    for name, port in ((unit.name, port) for unit in plan.servers for port in unit.endpoint.ports):
         others = [holder for holder in state.ports.get(str(port), ()) if holder not in own]
         if others:
             problems.append(
-                f"port {port}, which {unit.name} needs, is taken by {', '.join(others)}: "
+                f"port {port}, which {name} needs, is taken by {', '.join(others)}: "
                 "stop that, or give the service another `port`"
             )
     problems.extend(_disks_too_small(plan, generation, state))

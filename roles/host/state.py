@@ -32,7 +32,7 @@ def state_request(plan: HostPlan) -> ReadState:
         units={unit.name: unit.done_file if isinstance(unit, TaskUnit) else None for unit in plan.units},
         effect_commands={task.name: task.effect_command for task in plan.tasks if task.effect_command},
         secrets=tuple(secret.path for secret in plan.generated_secrets),
-        ports=tuple(unit.endpoint.port for unit in plan.servers),
+        ports=tuple(port for unit in plan.servers for port in unit.endpoint.ports),
     )
 
 

@@ -11,6 +11,7 @@ from pyinfra.api.exceptions import DeployError
 from roles.contract.requests import UvTool
 from roles.contract.state import HostState
 from roles.host.connection import tend
+from roles.host.host_files import MissingFiles
 from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
 from roles.host.program import StandardInput, held_lock, hold_lock
 from roles.host.state import StackState, state_request
@@ -94,6 +95,9 @@ class Target:
             for install in self.pending.installs
             if install.install.sent_from and not Path(install.install.sent_from).expanduser().is_file()
         ]
+        if self.plan.host_files and self.pending.anything:
+            missing = self.host.get_fact(MissingFiles, self.plan.host_files)
+            problems += [f"it has no file {path} that can be read: put it there first" for path in missing or ()]
         if problems:
             raise DeployError(f"{self.host.name} cannot be deployed to:\n" + "\n".join(f"    - {p}" for p in problems))
 

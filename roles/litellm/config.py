@@ -30,6 +30,8 @@ _DEAD = "http://127.0.0.1:9/v1"
 
 REQUEST_CHECKS = "roles.litellm.requests.hook.checks"
 """What LiteLLM calls for each request: see there."""
+REQUEST_COUNTER = "roles.litellm.requests.counter.counter"
+"""What LiteLLM calls after each request: see there."""
 
 _ALLOWED_FAILS = {
     # A server of llama.cpp says 500 to mistakes of a client that nobody foresaw. A stopped server is one too for
@@ -126,7 +128,7 @@ def litellm_config(gateway: LiteLLM, context: GatewayContext) -> dict[str, Json]
             "request_timeout": gateway.request_timeout,
             "drop_params": gateway.drop_params,
             "json_logs": True,
-            "callbacks": [REQUEST_CHECKS],
+            "callbacks": [REQUEST_CHECKS, REQUEST_COUNTER],
             # Errors that clients get name no other routes.
             "expose_router_debug_in_errors": False,
             **(_cache(*context.cache) if context.cache else {}),

@@ -19,6 +19,7 @@ from roles.contract.manifest import Front
 from roles.contract.modes import MODES
 from roles.litellm.config import INSTANCE_KEY_VARIABLE, MASTER_KEY_VARIABLE
 from roles.litellm.options import LiteLLM
+from roles.litellm.tls import JOIN, PACKAGES, join_command, join_program, joined_file, renewal_units
 from roles.options import GivenSecret
 from roles.plan import (
     FRONT_USER,
@@ -62,6 +63,12 @@ _MEMORY = "10%"
 _MOST_CONNECTIONS = 8192
 _DAY = 86400
 """Seconds."""
+_EXPOSED = (
+    "x-request-id", "x-litellm-call-id", "x-litellm-model-id", "x-litellm-model-group", "x-litellm-attempted-fallbacks",
+    "retry-after", "x-ratelimit-limit-requests", "x-ratelimit-limit-tokens", "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+)  # fmt: skip
+"""Headers that a web page may read from an answer, besides the few that it always may."""
 _LOGGED_REFUSALS = 5
 """Logged refusals per source within a minute. Further ones in that time go to the client only."""
 
@@ -100,6 +107,9 @@ def front_plan(
         instance_key_file: the environment file with the key that the instances require.
         master_key_file: the environment file with the gateway's own key if that is made on the host.
     """
+    tls = gateway.tls
+    joined = (JOIN,) if tls else ()
+    reads = (_CONFIG, _START, _HOLDERS, _WATCH, *joined)
     live_environment: dict[str, EnvValue] = {
         _INSTANCES_VARIABLE: str(gateway.instances),
         CLIENTS_VARIABLE: " ".join(f"{client.name}:{_end(client.options.expires)}" for client in clients),
@@ -132,11 +142,14 @@ def front_plan(
             instances=GATEWAY_INSTANCES,
             instance_key_file=instance_key_file,
             key_files=[master_key_file, f"{_made_digests(layout)}/*.env"],
+            low_port=gateway.has_low_port,
+            join=join_command(tls, layout) if tls else (),
+            socket=_SOCKET,
         ),
-        reads=(_CONFIG, _START, _HOLDERS, _WATCH),
+        reads=reads,
         start_timeout=_START_SECONDS,
         user=FRONT_USER,
-        endpoint=Endpoint(gateway.bind, gateway.port, f"http://{gateway.reachable_at}:{gateway.port}{READY_PATH}"),
+        endpoint=Endpoint(gateway.bind, gateway.port, f"{gateway.local_url}{READY_PATH}", gateway.local_port),
         live_environment=live_environment,
     )
     made = tuple(
@@ -144,16 +157,21 @@ def front_plan(
     )
     key_files = (master_key_file, *made, f"{layout.config}/{unit.environment_file}")
     return ServicePlan(
-        units=(_with_live(unit, gateway, key_files, _made_digests(layout)),),
-        packages=("haproxy",),
+        units=(
+            _with_live(unit, gateway, key_files, _made_digests(layout)),
+            *(renewal_units(tls, layout, _SOCKET) if tls else ()),
+        ),
+        packages=("haproxy", *(PACKAGES if tls else ())),
         # Debian's own, with Debian's configuration.
         keep_off=("haproxy.service",),
         files={
-            _CONFIG: _config(gateway),
+            _CONFIG: _config(gateway, layout),
             _START: (_HERE / "start-front.sh").read_text(),
             _HOLDERS: (resources.files("roles") / "contract" / "holders.py").read_text(),
             _WATCH: (_HERE / "watch_instances.py").read_text(),
+            **({JOIN: join_program()} if tls else {}),
         },
+        host_files=(tls.certificate, tls.key) if tls else (),
     )
 
 
@@ -173,7 +191,7 @@ def _end(last_day: date | None) -> int:
     return int(datetime(last_day.year, last_day.month, last_day.day, tzinfo=UTC).timestamp()) + _DAY
 
 
-def _config(gateway: LiteLLM) -> str:
+def _config(gateway: LiteLLM, layout: Layout) -> str:
     return render(
         f"litellm/{_CONFIG}.j2",
         unit=FRONT_UNIT,
@@ -197,6 +215,8 @@ def _config(gateway: LiteLLM) -> str:
         key_headers=[*_KEY_HEADERS, "litellm_user_api_key"],
         model_pattern=f"({_MODEL})",
         asked_paths=_ASKED,
+        joined_certificate=joined_file(layout),
+        exposed_headers=_EXPOSED,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
+from roles.litellm.tls import Cors, Tls
 from roles.options import BindAddress, Gateway, GeneratedSecret, Many, MemorySize, Name, Network, Port, Seconds, Secret
 from roles.plan import GATEWAY_INSTANCES
 
@@ -13,6 +14,10 @@ MOST_INSTANCES = len(GATEWAY_INSTANCES)
 
 _UNSET_ALLOWED_FAILS = 3
 """The default of LiteLLM 1.106.2. It treats this value as unset, even if it is set."""
+
+
+_FIRST_INSTANCE_PORT = 4001
+"""Where the endpoint's port is one that LiteLLM may not listen beside."""
 
 
 def _differs_from_unset(fails: int) -> int:
@@ -68,7 +73,8 @@ class LiteLLM(Gateway):
     """Processes of LiteLLM behind HAProxy; each uses one core. Two or more are replaced one after the other: a change
     loses no request. Each takes some 330 MB of memory; with only one, requests are refused while it is replaced."""
     first_instance_port: Port | None = Field(None, examples=["first_instance_port=4101"])
-    """First of the loopback ports for instances, one after the other; none = the one after `port`."""
+    """First of the loopback ports for instances, one after the other; none = the one after `port`, or 4001 if that is
+    below 1024."""
     drain_timeout: Seconds | None = Field(None, examples=["drain_timeout=120"])
     """Seconds that the requests under way may take to end when an instance is replaced or stopped; longer ones are cut.
     None = `request_timeout`."""
@@ -76,6 +82,12 @@ class LiteLLM(Gateway):
     max_body: MemorySize = Field("32M", examples=['max_body="64M"'])
     """Most bytes in a request; larger ones are refused before the gateway sees them. LiteLLM keeps a request in its
     memory several times over. Images are part of it, a third larger than their files."""
+    max_in_flight: Annotated[int, Field(ge=1)] = Field(128, examples=["max_in_flight=16"])
+    """Most requests under way at a time, for each instance; further ones wait."""
+    max_waiting: Annotated[int, Field(ge=1)] = Field(512, examples=["max_waiting=64"])
+    """Most requests that wait for their turn; further ones get 429 at once."""
+    max_wait: Seconds = Field(60, examples=["max_wait=20"])
+    """Seconds that a request may wait for its turn; then it gets 503."""
     connections_per_source: Annotated[int, Field(ge=1, le=4000)] = Field(512, examples=["connections_per_source=1024"])
     """Most connections from one address at a time; further ones are closed without an answer."""
     connection_rate: Annotated[int, Field(ge=1)] = Field(100, examples=["connection_rate=200"])
@@ -84,20 +96,38 @@ class LiteLLM(Gateway):
     refusals_per_source: Annotated[int, Field(ge=1)] = Field(60, examples=["refusals_per_source=20"])
     """Most requests without a valid key that one address may send within a minute; beyond that, such requests get 429.
     Requests with a valid key are still answered."""
-    max_in_flight: Annotated[int, Field(ge=1)] = Field(128, examples=["max_in_flight=16"])
-    """Most requests under way at a time, for each instance; further ones wait."""
-    max_waiting: Annotated[int, Field(ge=1)] = Field(512, examples=["max_waiting=64"])
-    """Most requests that wait for their turn; further ones get 429 at once."""
-    max_wait: Seconds = Field(60, examples=["max_wait=20"])
-    """Seconds that a request may wait for its turn; then it gets 503."""
     trusted_networks: Many[Network] = Field((), examples=['trusted_networks=["192.168.7.0/24"]'])
     """Networks to which the three limits above do not apply, such as that of a proxy in front of the endpoint. Loopback
     is always one."""
+    tls: Tls | None = Field(
+        None,
+        examples=[
+            'tls=Tls(certificate="/etc/ssl/ai.pem", key="/etc/ssl/private/ai.key", server_name="ai.example.com")'
+        ],
+    )
+    """TLS, with HTTP/2, on the endpoint's port; none = plain HTTP."""
+    cors: Cors = Field(Cors(), examples=['cors=Cors(origins=["https://chat.example.com"])'])
+    """Which web pages may call the endpoint from a browser; by default all, as they need a key."""
+
+    @property
+    def has_low_port(self) -> bool:
+        """Whether only a process with a right of root's can listen on the endpoint's port."""
+        return self.port < 1024
+
+    @property
+    def local_port(self) -> Port | None:
+        """The loopback port at which the host itself asks, where TLS is on the other one."""
+        return (self.tls.local_port or self.all_instance_ports[-1] + 1) if self.tls else None
+
+    @property
+    def local_url(self) -> str:
+        """The endpoint's address for the host itself."""
+        return f"http://127.0.0.1:{self.local_port}" if self.tls else f"http://{self.reachable_at}:{self.port}"
 
     @property
     def all_instance_ports(self) -> tuple[Port, ...]:
         """The loopback ports of the most instances that there may be."""
-        first = self.first_instance_port or self.port + 1
+        first = self.first_instance_port or (_FIRST_INSTANCE_PORT if self.has_low_port else self.port + 1)
         return tuple(range(first, first + MOST_INSTANCES))
 
     @property
@@ -107,7 +137,8 @@ class LiteLLM(Gateway):
 
     @property
     def addresses(self) -> tuple[tuple[BindAddress, Port], ...]:
-        return ((self.bind, self.port), *(("127.0.0.1", port) for port in self.instance_ports))
+        local = (*self.instance_ports, *([self.local_port] if self.local_port else []))
+        return ((self.bind, self.port), *(("127.0.0.1", port) for port in local))
 
     @property
     def longest_drain(self) -> Seconds:
@@ -122,5 +153,11 @@ class LiteLLM(Gateway):
             raise ValueError(
                 f"its instances may listen on ports {first} to {last}, one of which is the endpoint's own `port`; "
                 "give another `first_instance_port`"
+            )
+        if self.local_port in (self.port, *self.all_instance_ports) or (self.local_port or 0) > 65535:
+            raise ValueError(
+                f"the host itself would ask at port {self.local_port}, which is "
+                f"{'beyond 65535' if (self.local_port or 0) > 65535 else 'taken by another of its own'}; "
+                "give another `local_port` of its Tls"
             )
         return self

@@ -9,6 +9,7 @@ from importlib import resources
 from roles.contract.clients import CLIENTS_FILE
 from roles.contract.manifest import MODELS_FILE, Canary
 from roles.contract.recipes import FilesRecipe
+from roles.contract.usage import USAGE_FILE, USAGE_FOLDER
 from roles.litellm.config import (
     CACHE_COOLDOWN,
     CACHE_COOLDOWN_VARIABLE,
@@ -24,6 +25,7 @@ from roles.litellm.config import (
 )
 from roles.litellm.front import SERVERS, drain_of, front_of, front_plan
 from roles.litellm.options import LiteLLM
+from roles.litellm.tls import tls_of
 from roles.options import GeneratedSecret
 from roles.plan import (
     FRONT_USER,
@@ -85,8 +87,13 @@ _PROCESS_ENVIRONMENT = {
 }
 _MODELS_VARIABLE = "MODEL_MAPPINGS"
 """Names the manifest's file of what the routes can do."""
+_USAGE_VARIABLE = "USAGE_FILE"
+"""Names the file that requests are counted in; without it they are not."""
 PUBLIC_VARIABLES = frozenset(
-    {*_PROCESS_ENVIRONMENT, _MODELS_VARIABLE, CLIENTS_VARIABLE, CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE}
+    {
+        *(*_PROCESS_ENVIRONMENT, _MODELS_VARIABLE, CLIENTS_VARIABLE, _USAGE_VARIABLE),
+        *(CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE),
+    }
 )
 """Names of the variables that a process of the gateway may have besides its secrets."""
 
@@ -144,10 +151,11 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
     config = litellm_config(gateway, context)
     key_file = client_key.path if client_key in generated else endpoint.environment_file
     return ServicePlan(
-        units=(endpoint, *instances),
+        units=(*front.units, *instances),
         installs=(environment, _request_sources()),
         packages=("python3-venv", *front.packages),
         keep_off=front.keep_off,
+        host_files=front.host_files,
         files={
             CONFIG: render(f"litellm/{CONFIG}.j2", config=config),
             _START: (resources.files("roles") / "litellm" / "start_litellm.py").read_text(),
@@ -159,7 +167,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
         gateway=GatewayPlan(
             endpoint=endpoint,
             instances=instances,
-            url=f"http://{gateway.reachable_at}:{gateway.port}",
+            url=gateway.local_url,
             key_file=key_file,
             key_variable=MASTER_KEY_VARIABLE,
             instance_key_file=instance_key.path,
@@ -170,6 +178,9 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
             shares_by_weight=gateway.routing_strategy == "simple-shuffle",
             front=front_of(gateway, endpoint),
             canary=Canary(CANARY, canary.name) if canary else None,
+            tls=tls_of(gateway.tls, endpoint.endpoint.local_port)
+            if gateway.tls and endpoint.endpoint.local_port
+            else None,
         ),
         staging=_staging(process, [unit.name for unit in instances]),
     )
@@ -199,7 +210,14 @@ class _Process:
         address = self.gateway.reachable_at if bind == self.gateway.bind else bind
         return ServerUnit(
             name=name,
-            text=self.text(name, self.layout, "litellm/litellm.service.j2", bind, str(port)),
+            text=self.text(
+                name,
+                self.layout,
+                "litellm/litellm.service.j2",
+                bind,
+                str(port),
+                usage=f"{self.layout.state}/{USAGE_FILE}",
+            ),
             environment=self.secrets,
             reads=(CONFIG, _START),
             installs=(self.environment.name, _REQUESTS),
@@ -221,6 +239,7 @@ class _Process:
         config: str = CONFIG,
         cache_namespace: str = "gateway",
         longest_run: int | None = None,
+        usage: str | None = None,
     ) -> str:
         """The unit file of the process.
 
@@ -229,6 +248,7 @@ class _Process:
             config: its configuration file there.
             cache_namespace: the gateways with the same one share what they keep in the cache.
             longest_run: seconds after which systemd stops it; none = no limit.
+            usage: the file that requests are counted in; none = they are not.
         """
         command = [
             f"{layout.install(self.environment.name)}/bin/python",
@@ -251,8 +271,10 @@ class _Process:
                 **_PROCESS_ENVIRONMENT,
                 _MODELS_VARIABLE: f"{layout.config}/{MODELS_FILE}",
                 CLIENTS_VARIABLE: f"{layout.config}/{CLIENTS_FILE}",
+                **({_USAGE_VARIABLE: usage} if usage else {}),
                 **(cache if self.has_cache else {}),
             },
+            usage_folder=f"ai-backend/{USAGE_FOLDER}" if usage else None,
             secrets=self.secrets,
             memory_max=self.gateway.memory_max or _MEMORY,
             user=GATEWAY_USER,

@@ -128,6 +128,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
             # For the verifier, which must check that they are still installed.
             PACKAGES_FILE: "".join(["packages:\n", *(f"- {package}\n" for package in packages)]),
         },
+        host_files=tuple(file for part in parts for file in part.host_files),
         units=units,
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
         gpus=tuple(cards),

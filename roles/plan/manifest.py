@@ -65,6 +65,7 @@ def _gateway(gateway: GatewayPlan) -> manifest.Gateway:
         instances=tuple(manifest.Server(**_server(instance)) for instance in gateway.instances),
         front=gateway.front,
         canary=gateway.canary,
+        tls=gateway.tls,
     )
 
 

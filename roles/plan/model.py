@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from roles.contract.abilities import Abilities
 from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKey
-from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Traits
+from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Tls, Traits
 from roles.contract.recipes import Recipe
 from roles.options import Client, Deployment, GivenSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
@@ -66,11 +66,19 @@ class Install:
 @dataclass(frozen=True)
 class Endpoint:
     """Where a unit listens: the TCP port that it must own on address `bind`, and an address on its own host that gives
-    status 200 once it is ready, or a `redis://` one that answers a PING."""
+    status 200 once it is ready, or a `redis://` one that answers a PING.
+
+    `local_port` is a further port of it, on loopback, for its own host; none = it has one port.
+    """
 
     bind: str
     port: int
     ready_url: str
+    local_port: int | None = None
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return (self.port, *([self.local_port] if self.local_port else []))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,14 +167,14 @@ class TaskUnit(Unit):
 
 @dataclass(frozen=True, kw_only=True)
 class TimerUnit(Unit):
-    """It starts another unit at intervals. It has no process, and so shows no digest."""
+    """It starts another unit at intervals, or when files change. It has no process, and so shows no digest."""
 
     kind = "timer"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TriggeredUnit(Unit):
-    """Only a timer starts it, and no deploy waits for it."""
+    """Only a `TimerUnit` starts it, and no deploy waits for it."""
 
     kind = "triggered"
 
@@ -305,6 +313,7 @@ class GatewayPlan:
         cache_cooldown: seconds for which it does not use its cache after failures.
         shares_by_weight: a request goes to any of a route's first deployments, by their weights.
         front: how to ask the endpoint about the instances.
+        tls: its TLS side; none = it speaks plain HTTP.
     """
 
     endpoint: ServerUnit
@@ -320,6 +329,7 @@ class GatewayPlan:
     shares_by_weight: bool
     front: Front | None
     canary: Canary | None
+    tls: Tls | None = None
 
 
 @dataclass(frozen=True)
@@ -333,6 +343,8 @@ class ServicePlan:
     """Units that those packages bring, enable and start, and that must not run: ours replace them."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Path below the generation → text."""
+    host_files: tuple[str, ...] = ()
+    """Files that must lie on the host already: others keep them."""
     generated_secrets: tuple[GeneratedVariable, ...] = ()
     backend: Backend | None = None
     """How the gateway reaches a provider."""
@@ -411,6 +423,8 @@ class HostPlan:
     """Units of those packages that must not run."""
     installs: tuple[Install, ...]
     files: Mapping[str, str]
+    host_files: tuple[str, ...]
+    """Files that must lie on the host already."""
     units: tuple[Unit, ...]
     generated_secrets: tuple[GeneratedVariable, ...]
     gpus: tuple[Gpus, ...]

@@ -37,13 +37,21 @@ def _endpoint(gateway: Gateway, generation: Generation) -> Endpoint:
     service = gateway.service
     return Endpoint(
         url=f"{gateway.url}/v1",
-        urls=tuple(_url(address, service.port) for address in _reachable(service.bind)),
+        urls=_outside_urls(gateway),
         unit=service.unit,
         instances=tuple(instance.unit for instance in gateway.instances),
         key_file=_lasting_path(gateway.key_file, generation),
         key_variable=gateway.key_variable,
         cooldown=gateway.cooldown,
     )
+
+
+def _outside_urls(gateway: Gateway) -> tuple[str, ...]:
+    """Where other machines reach it."""
+    service, reachable = gateway.service, _reachable(gateway.service.bind)
+    if gateway.tls:
+        return (f"https://{gateway.tls.server_name}:{service.port}/v1",) if reachable else ()
+    return tuple(_url(address, service.port) for address in reachable)
 
 
 def _lasting_path(file: Path, generation: Generation) -> str:

@@ -19,6 +19,7 @@ from roles.contract.manifest import (
     ModelList,
     Probe,
     Scope,
+    Tls,
     Traits,
 )
 from roles.contract.modes import Mode
@@ -46,6 +47,7 @@ __all__ = [
     "Scope",
     "Service",
     "Task",
+    "Tls",
     "Traits",
 ]
 
@@ -60,6 +62,7 @@ class Service:
         ready_url: returns status 200 once the service can answer.
         start_timeout: seconds that it may take from its start until then.
         unit_file: the unit's file in the generation, with the digest that the process should carry.
+        local_port: a further port that it may listen on, on loopback; None = none.
     """
 
     unit: str
@@ -68,6 +71,7 @@ class Service:
     ready_url: str
     start_timeout: float
     unit_file: Path
+    local_port: int | None = None
 
     def wanted_digest(self) -> str:
         """The digest in the unit's file.
@@ -185,6 +189,7 @@ class Gateway:
         instances: LiteLLM's processes behind the front.
         cooldown: seconds for which it skips a backend after a failure.
         folder: the generation's.
+        tls: its TLS side; None = it speaks plain HTTP on its port.
     """
 
     service: Service
@@ -199,6 +204,7 @@ class Gateway:
     instances: tuple[Service, ...] = ()
     front: Front | None = None
     canary: Canary | None = None
+    tls: Tls | None = None
 
     def key(self) -> str:
         """The key that clients send.

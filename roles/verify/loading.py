@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,7 +65,7 @@ def _packages(file: Path) -> tuple[str, ...]:
 
 def _gateway(read: manifest.Gateway, folder: Path) -> Gateway:
     return Gateway(
-        service=_service(read, folder),
+        service=replace(_service(read, folder), local_port=read.tls.local_port if read.tls else None),
         url=read.url.rstrip("/"),
         key_file=folder / read.key_file,
         key_variable=read.key_variable,
@@ -77,6 +77,7 @@ def _gateway(read: manifest.Gateway, folder: Path) -> Gateway:
         instances=tuple(_service(instance, folder) for instance in read.instances),
         front=read.front,
         canary=read.canary,
+        tls=read.tls,
     )
 
 

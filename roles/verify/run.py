@@ -18,6 +18,7 @@ from typing import Any
 from roles.contract.verdict import Check, Verdict
 from roles.verify.checks.apis import ask_apis
 from roles.verify.checks.cache import cache_check
+from roles.verify.checks.certificate import certificate_check
 from roles.verify.checks.fault_injection import inject_faults
 from roles.verify.checks.files import files_check
 from roles.verify.checks.front import front_check, keys_check
@@ -40,6 +41,7 @@ from roles.verify.doctor import explained
 from roles.verify.generation import Gateway, Generation
 from roles.verify.probe.sockets import Listener, listeners
 from roles.verify.probe.systemd import read_unit_states
+from roles.verify.probe.usage import read_usage
 from roles.verify.verdict.claim import CannotCheck, or_reason
 from roles.verify.verdict.events import read_events
 
@@ -124,6 +126,9 @@ class _Run:
             checks += timer_checks(generation.timer, context)
         if generation.gateway:
             checks += gateway_checks(context)
+            if tls := generation.gateway.tls:
+                checks.append(certificate_check(tls, generation.gateway.service, context))
+                checks += timer_checks(tls.watch, context)
             if generation.gateway.canary:
                 checks.append(canary_check(generation.gateway.canary, context))
             if generation.cache:
@@ -185,6 +190,7 @@ async def concluded(
         checks=explained(checks, generation),
         deployment=await asyncio.to_thread(describe, generation),
         events=read_events(generation.state),
+        usage=await asyncio.to_thread(read_usage, generation.state) if generation.gateway else None,
     )
 
 

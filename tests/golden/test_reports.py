@@ -8,10 +8,10 @@ import pytest
 
 from roles.verify import FORMS
 from tests.golden.conftest import Golden
-from tests.verdicts import BAD, GOOD, earlier_runs
+from tests.verdicts import BAD, USED, earlier_runs
 
 _EXPECTED = Path(__file__).parent / "reports"
-_VERDICTS = {"good": GOOD, "bad": BAD}
+_VERDICTS = {"good": USED, "bad": BAD}
 
 
 @pytest.mark.parametrize("form", ["markdown", "junit", "prometheus"])

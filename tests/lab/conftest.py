@@ -18,6 +18,8 @@ _HERE = Path(__file__).parent
 _SHORTEST_LAST = (
     "test_single_faults",
     "test_rotation",
+    "test_client_keys",
+    "test_tls",
     "test_labhost",
     "test_local_user",
     "test_user_scope",

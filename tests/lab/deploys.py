@@ -140,12 +140,13 @@ def main_pids(host: LabHost, units: Sequence[str]) -> dict[str, str]:
 
 
 def files_changed_by(host: LabHost, change: Callable[[], object]) -> list[str]:
-    """Files of the host's disk that a callable changes, but for logs and the verdict that each verification adds."""
+    """Files of the host's disk that a callable changes, but for logs, the verdict that each verification adds, and the
+    count of requests."""
     host.run("touch /run/marker && sleep 0.1")
     change()
     # /run is memory, and the caches of uv and ccache are shared with other hosts, which may be writing there.
     caches = ("/var/cache/ai-backend/uv", "/var/cache/ai-backend/ccache")
-    verdicts = "/var/lib/ai-backend/verdicts*"
-    skipped = " ".join(f"-not -path '{path}'" for path in ("/proc/*", "/var/log/*", "/run", verdicts, *caches))
+    kept = ("/var/lib/ai-backend/verdicts*", "/var/lib/ai-backend/usage*")
+    skipped = " ".join(f"-not -path '{path}'" for path in ("/proc/*", "/var/log/*", "/run", *kept, *caches))
     find = f"find / -xdev -newer /run/marker {skipped} -print"
     return host.run(find, check=False).stdout.split()

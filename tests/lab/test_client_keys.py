@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import time
 from pathlib import Path
 from typing import Any
 
@@ -137,12 +136,11 @@ def test_clients_come_change_and_go_under_load_and_no_request_fails(
     host: LabHost, tmp_path: Path, made: dict[str, str], soak: bool
 ) -> None:
     before, former = main_pids(host, UNITS), made["bob"]
-    refused: list[tuple[int, float]] = []
+    refused: list[int] = []
 
     def ask_with_adas() -> None:
-        began = time.monotonic()
-        statuses = {request(host, ADA).status_code for _ in range(6)}
-        refused.extend((status, time.monotonic() - began) for status in statuses)
+        # At once, and often enough for both instances.
+        refused.extend(request(host, ADA).status_code for _ in range(6))
 
     with steady_load(Gateway(host), {"tiny-native": says("native.gguf")}, RATE[soak]) as load:
         run = deploy(host, inventory=stack(tmp_path, *ALL, EVE_IS)).must_pass()
@@ -157,9 +155,7 @@ def test_clients_come_change_and_go_under_load_and_no_request_fails(
         deploy(host, inventory=without, at="a key of ada is no longer valid", do=ask_with_adas).must_pass()
     print(load, *load.broken[:20], sep="\n")
     assert load.broken == []
-    ((status, seconds),) = refused
-    assert status == 401
-    assert seconds < 1
+    assert refused == [401] * 6
     assert main_pids(host, UNITS) == before
     assert failures(verdict(host)) == []
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.clients.programs import rounds, run
-from tests.lab import client_programs, hardening
+from tests.lab import client_programs, hang_ups, hardening, mistakes
 from tests.lab.client_programs import EXCEPTIONS, deploy_for_programs, surprises
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, ask, deploy, failures, files_changed_by, main_pids, verdict
 from tests.lab.openai_client import answers_by_the_report
+from tests.lab.traffic import Gateway, send
 from tests.labhost import Lab, LabHost
 from tests.labhost.files import lab_vllm_model
 from tests.labhost.paths import REPOSITORY
@@ -77,6 +80,83 @@ def test_openais_client_works_for_every_route_by_what_the_report_says(host: LabH
     answered = answers_by_the_report(host)
     assert answered.keys() == SAY.keys()
     assert all(SAY[name] in answer for name, answer in answered.items())
+
+
+def test_vllm_gives_logprobs_and_lives(host: LabHost) -> None:
+    """It compiles code for them at the first request, with packages that a host without a GPU must have for that."""
+    before = main_pids(host, ["vllm@tiny.service"])
+    (answer,) = send(host, "tiny-vllm", logprobs=True, top_logprobs=2)
+    assert (answer.words, answer.origin) == (SAY["tiny-vllm"], "tiny-vllm@tiny")
+    assert main_pids(host, ["vllm@tiny.service"]) == before
+
+
+def test_what_one_client_gets_wrong_changes_nothing_for_another(host: LabHost, soak: bool) -> None:
+    before = main_pids(host, SERVERS)
+    assert asyncio.run(mistakes.wrongs(Gateway(host), all_streamed=soak)) == []
+    assert main_pids(host, SERVERS) == before
+
+
+def test_a_client_that_hangs_up_frees_its_servers_slot(host: LabHost, soak: bool) -> None:
+    gateway = Gateway(host)
+    # In `make test` other hosts use the same processors.
+    rounds, limit = (50, 2.0) if soak else (5, 4.0)
+    with hang_ups.slow_server(host):
+        assert asyncio.run(hang_ups.long_answer(gateway)) > 2 * limit
+        seconds = {
+            kind: [asyncio.run(hang_ups.seconds_until_free(gateway, *kind)) for _ in range(rounds)]
+            for kind in hang_ups.KINDS
+        }
+    assert max(max(each) for each in seconds.values()) < limit, seconds
+
+
+def test_one_request_is_found_in_all_logs_and_its_content_in_none(host: LabHost) -> None:
+    said = "a-secret-of-the-client"
+    (good,) = send(host, "tiny-native", messages=[{"role": "user", "content": said}])
+    (failed,) = send(host, "tiny-native", messages=[{"role": "user", "content": said}], temperature=said)
+    assert (good.status, failed.status) == (200, 400)
+    ids = [answer.headers["x-request-id"] for answer in (good, failed)]
+    journal = "journalctl -b --no-pager -o cat -u ai-backend-front"
+    lines = [json.loads(host.run(f"{journal} | grep -F {name}").stdout) for name in ids]
+    expected = {"method": "POST", "path": "/v1/chat/completions", "route": "tiny-native"}
+    assert {**expected, "status": 200, "deployment": "tiny-native@native", "fallbacks": "0"}.items() <= lines[0].items()
+    assert lines[1]["status"] == 400
+    assert all(line["ms"] >= line["first_byte_ms"] >= 0 and line["answer_bytes"] > 0 for line in lines)
+    litellms = "journalctl -b --no-pager -o cat -u litellm@a -u litellm@b"
+    assert host.run(f"{litellms} | grep -cF {ids[0]}", check=False).stdout == "0\n"
+    (reason,) = host.run(f"{litellms} | grep -F {ids[1]}").stdout.splitlines()
+    assert "`temperature` must be" in reason
+    assert len(reason) < 1000
+    key = "$(cut -d'\"' -f2 /var/lib/ai-backend/secrets/master-key.env)"
+    # By a digest of it the front knows a key; nothing is logged of either.
+    assert host.run(f'journalctl -b --no-pager | grep -cF -e {said} -e "{key}"', check=False).stdout == "0\n"
+
+
+@pytest.mark.soak_only
+def test_of_500_clients_at_once_each_is_answered_or_told_when_to_come_again(host: LabHost, tmp_path: Path) -> None:
+    options = "{'max_in_flight': 4, 'max_waiting': 50, 'max_wait': 10, 'connections_per_source': 1000}"
+    gateway = f"stack = stack.model_copy(update={{'gateway': stack.gateway.model_copy(update={options})}})"
+    deploy(host, inventory=changed_stack(tmp_path, gateway)).must_pass()
+    answers = send(host, "tiny-native", 500, 500)
+    deploy(host, inventory=WHOLE).must_pass()
+    assert {answer.status for answer in answers} <= {200, 429, 503}
+    assert all(answer.words == SAY["tiny-native"] for answer in answers if answer.status == 200)
+    refused = [answer for answer in answers if answer.status != 200]
+    assert refused
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
+    assert all(answer.headers["content-type"] == "application/json" for answer in refused)
+    # Those that wait as long as they may, and the time of one answer.
+    assert max(answer.seconds for answer in answers) < 30
+
+
+def test_requests_are_counted_by_route_where_only_root_and_the_gateway_may_read(host: LabHost) -> None:
+    ask(host, "gpt-4o")
+    time.sleep(6)  # the gateway writes every 5 seconds
+    total = verdict(host)["usage"]["total"]
+    assert {row["route"] for row in total if row["requests"] and row["tokens_out"]} >= SAY.keys() - {"gpt-4o"}
+    assert host.run("cd /var/lib/ai-backend/usage && stat -c '%a %U' . usage.sqlite").stdout.splitlines() == [
+        "700 ai-backend-gateway",
+        "600 ai-backend-gateway",
+    ]
 
 
 def test_each_route_does_what_client_programs_ask_and_refuses_their_mistakes(host: LabHost) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,16 +44,16 @@ class Answer:
 
 class Gateway:
     """A lab host's gateway, asked from the machine that the lab runs on; without a key, with its own, which was made on
-    the host."""
+    the host. With `https`, whatever its certificate is."""
 
-    def __init__(self, host: LabHost, *, port: int = 4000, key: str | None = None) -> None:
-        self._url = f"http://{host.address}:{port}"
+    def __init__(self, host: LabHost, *, port: int = 4000, scheme: str = "http", key: str | None = None) -> None:
+        self._url = f"{scheme}://{host.address}:{port}"
         self._key = key or host.run(_KEY).stdout.strip()
 
     def client(self) -> httpx.AsyncClient:
         """A client that makes no request wait for another one."""
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        return httpx.AsyncClient(trust_env=False, limits=limits, timeout=httpx.Timeout(None, connect=10))
+        return httpx.AsyncClient(trust_env=False, verify=False, limits=limits, timeout=httpx.Timeout(None, connect=10))
 
     async def ask(self, client: httpx.AsyncClient, model: str, *, stream: bool = False, **body: object) -> Answer:
         """One chat; `body` is what else, or instead, the request says."""
@@ -81,6 +82,19 @@ class Gateway:
         return Answer(
             status, words, problem, headers.get("x-litellm-model-id"), began, time.monotonic() - began, headers
         )
+
+    async def post(self, client: httpx.AsyncClient, path: str, body: bytes) -> httpx.Response:
+        """Any request; its answer, read to the end."""
+        async with self.stream(client, path, body) as reply:
+            await reply.aread()
+        return reply
+
+    def stream(
+        self, client: httpx.AsyncClient, path: str, body: bytes
+    ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+        """Any request; its answer, not read yet."""
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        return client.stream("POST", self._url + path, content=body, headers=headers, timeout=LIMIT)
 
 
 def send(

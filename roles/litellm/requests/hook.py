@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import litellm
+from fastapi import HTTPException
 from litellm.integrations.custom_logger import CustomLogger
+from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
 from litellm.router import Router
+from litellm.types.router import RouterRateLimitError
 
 from roles.contract.abilities import Abilities
 from roles.litellm.requests.log import quiet_logs
 from roles.litellm.requests.mistakes import Call, Mistake, characters, correct
+from roles.litellm.requests.plain import plain
 from roles.litellm.requests.routes import Routes
 
 _CALLS: Mapping[str, Call] = {
@@ -87,6 +91,24 @@ class RequestChecks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there
                 llm_provider="",
             )
         return healthy_deployments
+
+    async def async_post_call_failure_hook(
+        self,
+        request_data: dict[str, Any],
+        original_exception: Exception,
+        user_api_key_dict: UserAPIKeyAuth,
+        traceback_str: str | None = None,
+    ) -> None:
+        """Before an error is sent, once it is logged. LiteLLM sends `message`; an exception returned here instead would
+        lose its headers, break off a stream that has begun, and not be used for Anthropic's API."""
+        if isinstance(original_exception, (ProxyException, HTTPException)):
+            return
+        kind, name = type(original_exception).__name__, str(request_data.get("model"))
+        if isinstance(original_exception, RouterRateLimitError):
+            # Otherwise it is known by its words.
+            original_exception.status_code = 429
+        message = getattr(original_exception, "message", None)
+        original_exception.message = plain(name, str(message or original_exception), kind)  # type: ignore[attr-defined]
 
     async def log_success_fallback_event(
         self, original_model_group: str, kwargs: dict[str, Any], original_exception: Exception
@@ -182,7 +204,27 @@ def _keep_mistakes_from_fallbacks() -> None:
     Router.async_function_with_fallbacks_common_utils = fall_back
 
 
+def _refuse_answers_without_a_word() -> None:
+    """llama-cpp-python ends the stream of a request that is too long without any event, and LiteLLM adds a last one as
+    if it were a whole answer. `_fits` finds most such requests, but does not have the model's tokenizer."""
+    original = CustomStreamWrapper.finish_reason_handler
+
+    @functools.wraps(original)
+    def finish(self: CustomStreamWrapper) -> Any:
+        began = self.received_finish_reason or self.intermittent_finish_reason or self.sent_first_chunk
+        if not began:
+            raise litellm.ContextWindowExceededError(
+                message="The server gave no answer: the request may be too long for it.",
+                model=self.model,
+                llm_provider="",
+            )
+        return original(self)
+
+    CustomStreamWrapper.finish_reason_handler = finish
+
+
 _keep_mistakes_from_fallbacks()
+_refuse_answers_without_a_word()
 quiet_logs()
 routes = Routes(Path(os.environ["MODEL_MAPPINGS"]))
 checks = RequestChecks()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-_LOUD = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router")
+_LOUD = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router", "uvicorn.error")
 _LONGEST = 500
 """Characters of a failure: the whole of one has up to 6 kB, most of it traceback."""
 
@@ -17,15 +17,19 @@ def quiet_logs() -> None:
     logging.getLogger("uvicorn.access").addFilter(_nothing)
 
 
-_SAID_AGAIN = "Error occurred while trying to do fallbacks"
-"""The router's, of a failure that the proxy logs too, with the request's id."""
+_SAID_AGAIN = (
+    # The router's, of a failure that the proxy logs too, with the request's id.
+    "Error occurred while trying to do fallbacks",
+    # An address to report a failure to, of which another line says what it was.
+    "This looks like a bug in LiteLLM",
+)
 
 
 def shorten(record: logging.LogRecord) -> bool:
     """Make a record one line: its message's first, without a traceback."""
     if record.levelno < logging.WARNING:
         return True
-    if _SAID_AGAIN in record.getMessage():
+    if any(words in record.getMessage() for words in _SAID_AGAIN):
         return False
     lines = [line.strip() for line in record.getMessage().splitlines() if line.strip()]
     text = lines[0] if lines else ""

@@ -67,7 +67,7 @@ def correct(call: Call, body: Body, name: str, mode: Mode, abilities: Abilities)
     _check_answer_form(call, body, name, abilities)
     if call == "chat":
         _force_by_choice(body)
-    return (*_without_unsupported(body, name, abilities), *_within_context(body, abilities))
+    return (*_without_pointless(body), *_without_unsupported(body, name, abilities), *_within_context(body, abilities))
 
 
 # Types and ranges.
@@ -319,6 +319,14 @@ def _force_by_choice(body: Body) -> None:
 
 
 # What many programs always send.
+
+
+def _without_pointless(body: Body) -> tuple[str, ...]:
+    """vLLM refuses options of a stream where there is none."""
+    if body.get("stream") or body.pop("stream_options", None) is None:
+        return ()
+    return ("stream_options",)
+
 
 _TOOL_FIELDS = ("tools", "tool_choice", "functions", "function_call", "parallel_tool_calls")
 _THINKING_FIELDS = ("reasoning_effort", "thinking", "reasoning")

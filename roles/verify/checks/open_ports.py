@@ -51,6 +51,8 @@ def _judged(generation: Generation, proc: Path) -> Iterator[tuple[Listener, str 
             service = declared.get(unit)
             if service and listener.port == service.port and is_at(listener, service.bind):
                 continue
+            if service and listener.port == service.local_port and is_at(listener, "127.0.0.1"):
+                continue
             traits = all_traits.get(unit, PLAIN)
             address = ip_address(listener.address)
             if address.is_loopback and traits.talks_to_itself:

@@ -37,7 +37,7 @@ def task_checks(task: Task, context: VerificationContext) -> list[Coroutine[Any,
 
 
 def timer_checks(unit: str, context: VerificationContext) -> list[Coroutine[Any, Any, Check]]:
-    """The checks of the timer that runs the verification on the host."""
+    """The checks of a unit that starts another one: the verification's timer, or the watch over files."""
     return [
         Claim(f"unit/{unit}/enabled", unit, "starts at boot", "enabled").check(_enabled(unit, context)),
         Claim(f"unit/{unit}/active", unit, "runs", "active").check(_active(unit, context)),

@@ -8,6 +8,8 @@ from roles.contract.verdict import Cause
 from roles.verify.doctor.sign import AGAIN, FIREWALL, FRONT_LOG, GATEWAY_LOG, LOG, Sign
 
 _SECRETS = "ls -l {secrets}"
+_CERTIFICATE_LOG = "{journalctl} -u ai-backend-certificate -n 20"
+_CLIENT = "grep -A 6 tls: {config}/providers.yaml"
 
 GATEWAY: Mapping[str, Sign] = {
     "cache-down": Sign(
@@ -42,6 +44,50 @@ GATEWAY: Mapping[str, Sign] = {
             Cause("Redis refuses it: its password was changed: `{systemctl} restart {unit}`", LOG),
             Cause("a firewall is between it and the gateway", FIREWALL),
         ),
+    ),
+    "certificate-end": Sign(
+        ("gateway/certificate",),
+        ("certificate-expired", "certificate-expires"),
+        "the endpoint's certificate has expired, or soon will",
+        (
+            Cause(
+                "nobody has renewed it: renew it now, as `certbot renew` does; the endpoint takes it by itself",
+                "{systemctl} list-timers --all",
+            ),
+        ),
+    ),
+    "certificate-stays": Sign(
+        ("gateway/certificate",),
+        ("certificate-differs", "certificate-kept", "certificate-unreadable"),
+        "the endpoint does not use the certificate in the host's file",
+        (
+            Cause(
+                "what was renewed cannot be used: the log says why; put both files right, and the endpoint takes them",
+                _CERTIFICATE_LOG,
+            ),
+            Cause(
+                "nobody has noticed the renewal: `{systemctl} start ai-backend-certificate`",
+                "{systemctl} status ai-backend-certificate.path",
+            ),
+        ),
+    ),
+    "certificate-name": Sign(
+        ("gateway/certificate",),
+        ("certificate-name",),
+        "the endpoint's certificate is for another name",
+        (Cause("`server_name` names another one than it was issued for: fix it, or have one issued for it", _CLIENT),),
+    ),
+    "certificate-early": Sign(
+        ("gateway/certificate",),
+        ("certificate-early",),
+        "the endpoint's certificate is not valid yet",
+        (Cause("the clock of this host, or of the one that issued it, is wrong", "timedatectl"),),
+    ),
+    "tls": Sign(
+        ("gateway/certificate",),
+        ("tls-failed",),
+        "no TLS connection to the endpoint can be made",
+        (Cause("another program answers in its place, or the certificate is no server's", _CLIENT),),
     ),
     "gateway-unreachable": Sign(
         ("gateway/*",),

@@ -22,9 +22,9 @@ it may: one that has just started may be slow enough to cause that."""
 
 _NO_SUCH_KEY = "No connected db"
 """From LiteLLM 1.106.2's refusal of a key, with status 400: it has no database to look it up in."""
-_UNREACHABLE = re.compile("[Cc]onnection error|Cannot connect|APIConnectionError")
-_TIMED_OUT = re.compile("Timeout|timed out")
-"""From messages of LiteLLM 1.106.2 and its HTTP clients about a backend that did not answer in time."""
+_UNREACHABLE = re.compile("[Cc]onnection error|Cannot connect|APIConnectionError|cannot be reached")
+_TIMED_OUT = re.compile("Timeout|timed out|did not answer in time")
+"""From messages of the gateway's request checks, and of LiteLLM 1.106.2 and its HTTP clients."""
 
 _OVER_LIMIT = re.compile(r"[RT]PM limit=", re.IGNORECASE)
 """From LiteLLM 1.106.2's refusal by a deployment's own `rpm` or `tpm`, which it counts per clock minute."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from roles.contract.verdict import Check, Deployed, DeployedProvider, DeployedRoute, Endpoint, Event, Status, Verdict
+from roles.contract.verdict import (
+    Check,
+    Deployed,
+    DeployedProvider,
+    DeployedRoute,
+    Endpoint,
+    Event,
+    RouteUsage,
+    Status,
+    Verdict,
+)
 from roles.verify.reports.asking import clients_curl, clients_openai_client, curl, key_export, openai_client
 from roles.verify.reports.grouping import groups, subjects, worst
 from roles.verify.verdict.changes import Changes, changes
@@ -46,6 +56,18 @@ class RouteRow:
     seconds: float | None
     trend: tuple[float, ...]
     curl: str
+
+
+@dataclass(frozen=True)
+class UsageRow:
+    """The requests of a client, or to a route."""
+
+    name: str
+    requests: int
+    refused: int
+    failed: int
+    tokens_in: int
+    tokens_out: int
 
 
 @dataclass(frozen=True)
@@ -96,6 +118,7 @@ class Page:
     attention: the checks that do not pass, `wrong` in number.
     changed: since the last run; None = there was none.
     runs: the last runs including this one, oldest first.
+    usage: by client and by route, the most requests first; None = not known.
     configuration: the settings and their values.
     clients: for people who use the endpoint; None = it has none, or no route.
     key_export, openai_client: how to query from Python; empty if nothing can be queried that way.
@@ -110,6 +133,7 @@ class Page:
     services: tuple[ServiceRow, ...]
     providers: tuple[ProviderRow, ...]
     routes: tuple[RouteRow, ...]
+    usage: tuple[tuple[UsageRow, ...], tuple[UsageRow, ...]] | None
     configuration: tuple[tuple[str, str], ...]
     events: tuple[Event, ...]
     key_export: str
@@ -145,6 +169,7 @@ def page_of(verdict: Verdict, earlier: Sequence[Verdict]) -> Page:
             )
             for route in routes
         ),
+        usage=_usage(verdict.usage.last_days) if verdict.usage else None,
         configuration=_configuration(verdict, deployed),
         events=tuple(reversed(verdict.events)),
         key_export=key_export(endpoint) if endpoint else "",
@@ -216,6 +241,28 @@ def _status(checks: Sequence[Check]) -> Status | None:
 def _trend(route: DeployedRoute, verdicts: Sequence[Verdict]) -> tuple[float, ...]:
     asked = (_asked(route.name, verdict)[:1] for verdict in verdicts)
     return tuple(check.seconds for checks in asked for check in checks if check.ok)
+
+
+def _usage(found: Sequence[RouteUsage]) -> tuple[tuple[UsageRow, ...], tuple[UsageRow, ...]]:
+    return _usage_by(found, lambda each: each.client), _usage_by(found, lambda each: each.route)
+
+
+def _usage_by(found: Sequence[RouteUsage], name_of: Callable[[RouteUsage], str]) -> tuple[UsageRow, ...]:
+    of_names: dict[str, list[RouteUsage]] = {}
+    for each in found:
+        of_names.setdefault(name_of(each), []).append(each)
+    rows = [
+        UsageRow(
+            name=name,
+            requests=sum(each.requests for each in own),
+            refused=sum(each.refused for each in own),
+            failed=sum(each.failed for each in own),
+            tokens_in=sum(each.tokens_in for each in own),
+            tokens_out=sum(each.tokens_out for each in own),
+        )
+        for name, own in of_names.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: (-row.requests, row.name)))
 
 
 def _configuration(verdict: Verdict, deployed: Deployed | None) -> tuple[tuple[str, str], ...]:

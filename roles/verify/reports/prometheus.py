@@ -5,10 +5,10 @@ Source of the format: "Exposition formats" and "Metric and label naming" in Prom
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from roles.contract.verdict import Check, Status, Verdict
+from roles.contract.verdict import Check, RouteUsage, Status, Usage, Verdict
 from roles.verify.verdict.quoting import printable
 
 _VALUES: Mapping[Status, str] = {"pass": "1", "fail": "0", "unknown": "NaN"}
@@ -36,18 +36,46 @@ def prometheus(verdict: Verdict) -> str:
         ("verdict_timestamp_seconds", "When the run began, in seconds since 1970.",
          [({}, f"{datetime.fromisoformat(verdict.time).timestamp():.0f}")]),
     ]  # fmt: skip
-    return "".join(line for name, text, samples in families for line in _family(f"ai_backend_{name}", text, samples))
+    lines = [line for name, text, samples in families for line in _family(f"ai_backend_{name}", "gauge", text, samples)]
+    for name, text, samples in _counted(verdict.usage) if verdict.usage else ():
+        lines += _family(f"ai_backend_{name}", "counter", text, samples)
+    return "".join(lines)
+
+
+def _counted(usage: Usage) -> list[tuple[str, str, _Samples]]:
+    total = usage.total
+    fallbacks: _Samples = [
+        ({"route": each.route, "deployment": each.deployment, "reason": each.reason}, str(each.requests))
+        for each in usage.fallbacks
+    ]
+    return [
+        ("client_errors_total", "How many of a client's requests were refused (4xx) or failed (5xx).",
+         _of_clients(total, "class", {"4xx": "refused", "5xx": "failed"})),
+        ("client_requests_total", "How many of a client's requests to a route were answered, also with an error.",
+         _of_clients(total, "", {"": "requests"})),
+        ("client_tokens_total", "How many tokens a client's requests to a route, and their answers, had.",
+         _of_clients(total, "kind", {"in": "tokens_in", "out": "tokens_out"})),
+        ("fallbacks_total", "How many requests to a route a deployment of another one answered, and why.", fallbacks),
+    ]  # fmt: skip
+
+
+def _of_clients(usage: Sequence[RouteUsage], label: str, numbers: Mapping[str, str]) -> _Samples:
+    return [
+        ({"client": each.client, "route": each.route} | ({label: value} if label else {}), str(getattr(each, name)))
+        for each in usage
+        for value, name in numbers.items()
+    ]
 
 
 def _labels(check: Check) -> dict[str, str]:
     return {"check": check.id, "group": check.group, "subject": check.subject}
 
 
-def _family(name: str, text: str, samples: _Samples) -> Iterator[str]:
+def _family(name: str, kind: str, text: str, samples: _Samples) -> Iterator[str]:
     if not samples:
         return
     yield f"# HELP {name} {text}\n"
-    yield f"# TYPE {name} gauge\n"
+    yield f"# TYPE {name} {kind}\n"
     for labels, value in samples:
         shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
         yield f"{name}{{{shown}}} {value}\n" if shown else f"{name} {value}\n"

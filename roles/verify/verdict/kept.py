@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from roles.contract.verdict import Verdict
@@ -30,7 +31,8 @@ def keep(verdict: Verdict, state: Path) -> None:
     """
     folder = state / VERDICTS
     folder.mkdir(mode=0o755, exist_ok=True)
-    write_whole(f"{verdict.to_json()}\n", folder / next_name(folder, verdict.time))
+    # All users may read it: who sent how many requests is left out.
+    write_whole(f"{replace(verdict, usage=None).to_json()}\n", folder / next_name(folder, verdict.time))
     for old in in_order(folder)[:-KEPT_VERDICTS]:
         with contextlib.suppress(OSError):  # the folder may belong to another user
             old.unlink()

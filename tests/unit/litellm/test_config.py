@@ -181,6 +181,10 @@ def test_each_mode_has_the_prefix_that_serves_it(name: str, model: str) -> None:
     assert parameters(everything(), name)[0]["model"].partition("/")[0] == model.partition("/")[0]
 
 
+def test_llama_cpp_pythons_address_has_its_version_for_a_prefix_that_adds_none() -> None:
+    assert parameters(everything(), "p")[0]["api_base"].endswith("/v1")
+
+
 def test_a_mode_that_a_provider_does_not_have_is_refused() -> None:
     with pytest.raises(OptionsError, match='route "p": its mode is rerank, and a llama-cpp-python such as "python"'):
         plan_of(small_stack(routes=[route("n", "native"), route("p", "python", mode="rerank")]))

@@ -15,7 +15,7 @@ from roles.litellm import LiteLLM
 from roles.options import Client, EnvSecret, FileSecret, GeneratedSecret, OptionsError
 from roles.plan import STAGED_FOLDER, STAGED_PORT, Generation, HostPlan, resolve
 from roles.rooms import plan_of
-from tests.stacks import PLATFORM, native, python, small_stack
+from tests.stacks import PLATFORM, native, python, small_stack, user_scope
 
 FRONT, A, B = "ai-backend-front.service", "litellm@a.service", "litellm@b.service"
 
@@ -121,10 +121,22 @@ def test_the_staged_gateway_is_the_real_one_elsewhere() -> None:
     assert [line for line in real if line not in staged.splitlines()] == [
         "Description=LiteLLM gateway",
         "    --config /etc/ai-backend/litellm-unified.yaml \\",
+        # Its requests are nobody's.
+        "Environment=USAGE_FILE=/var/lib/ai-backend/usage/usage.sqlite",
+        "# The count of requests, and nothing else of its own: in user scope it makes the folder itself.",
+        "StateDirectory=ai-backend/usage",
+        "StateDirectoryMode=0700",
         "Restart=always",
         "RestartSec=3",
     ]
     assert "/etc/ai-backend" not in plan.staging.text
+
+
+def test_in_user_scope_requests_are_counted_in_the_users_own_folder() -> None:
+    text = text_of(plan_of(small_stack(scope=user_scope(), gateway=LiteLLM(canary=False))), A)
+    assert "Environment=USAGE_FILE=/home/alice/.local/state/ai-backend/usage/usage.sqlite" in text
+    # An older systemd would make it below ~/.config.
+    assert "StateDirectory" not in text
 
 
 def test_the_verifier_is_told_of_all_units_and_how_to_ask_the_front() -> None:

@@ -37,7 +37,7 @@ def test_it_runs_under_a_unit_of_its_own_and_debians_is_kept_off() -> None:
     assert "redis-server.service" in plan.keep_off
     assert " \\\n    /etc/ai-backend/bin/start-redis \\\n    /etc/ai-backend/redis/redis.conf\n" in unit.text
     assert "\nDynamicUser=yes\n" in unit.text
-    assert "\nBefore=litellm@a.service litellm@b.service\n" in unit.text
+    assert "\nBefore=litellm@a.service litellm@b.service " in unit.text
     # Its password is made on the host.
     assert "\nEnvironmentFile=/var/lib/ai-backend/secrets/ai-backend-redis.env\n" in unit.text
     assert not unit.environment

@@ -189,6 +189,14 @@ def test_a_stored_response_is_not_known() -> None:
     assert found.param == "previous_response_id"
 
 
+def test_options_of_a_stream_that_is_none_are_left_out() -> None:
+    options = {"include_usage": True}
+    plain, streamed = chat(stream_options=options), chat(stream_options=options, stream=True)
+    assert correct("chat", plain, "m", "chat", ABLE) == ("stream_options",)
+    assert correct("chat", streamed, "m", "chat", ABLE) == ()
+    assert ("stream_options" in plain, "stream_options" in streamed) == (False, True)
+
+
 def test_a_tool_that_is_forced_by_name_is_sent_as_the_only_one() -> None:
     other = {"type": "function", "function": {"name": "report_time", "parameters": {"type": "object"}}}
     choice = {"type": "function", "function": {"name": "report_weather"}}

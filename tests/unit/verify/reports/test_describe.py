@@ -16,6 +16,7 @@ from roles.host.programs.generations import record
 from roles.verify import describe as module
 from roles.verify import load_generation
 from roles.verify.describe import describe
+from roles.verify.generation import Tls
 from roles.verify.probe.examples import example_request
 from roles.verify.verdict.events import read_events
 from tests.inventories import INVENTORY
@@ -105,6 +106,17 @@ def test_others_reach_the_endpoint_where_it_is_bound(config: Path, monkeypatch: 
     endpoint = describe(replace(generation, gateway=bound)).endpoint
     assert endpoint is not None
     assert endpoint.urls == REACHED[bind]
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1", "0.0.0.0"])
+def test_with_tls_others_reach_it_by_its_name(config: Path, bind: str) -> None:
+    generation = load_generation(config)
+    assert generation.gateway is not None
+    tls = Tls("/etc/a.pem", "ai.example.com", 14, 4009, "renewal.service", "renewal.path")
+    bound = replace(generation.gateway, service=replace(generation.gateway.service, bind=bind), tls=tls)
+    endpoint = describe(replace(generation, gateway=bound)).endpoint
+    assert endpoint is not None
+    assert endpoint.urls == (("https://ai.example.com:4000/v1",) if bind == "0.0.0.0" else ())
 
 
 def test_the_addresses_of_a_host_are_read_from_the_kernels_tables(tmp_path: Path) -> None:

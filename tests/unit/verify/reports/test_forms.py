@@ -26,10 +26,13 @@ from roles.contract.verdict import (
     DeployedRoute,
     Endpoint,
     Event,
+    Fallbacks,
+    RouteUsage,
+    Usage,
 )
 from roles.verify import EARLIER, FORMS, Check, Verdict, print_report, read_verdict
 from tests.inventories import INVENTORY
-from tests.verdicts import BAD, DEPLOYED, GOOD, as_written, changed, earlier_runs
+from tests.verdicts import BAD, DEPLOYED, GOOD, USED, as_written, changed, earlier_runs
 
 _HERE = Path(__file__).parent
 _SCHEMA: dict[str, Any] = json.loads((INVENTORY.parent / "docs/verdict.schema.json").read_text())
@@ -58,6 +61,7 @@ _HOSTILE = replace(
         },
     ),
     host=NASTY,
+    usage=Usage((RouteUsage(NASTY, NASTY, 1, 0, 0, 1, 1),), (RouteUsage(NASTY, NASTY, 1, 0, 0, 1, 1),), ()),
     events=(
         Event("2026-11-24T06:00:00+00:00", "failed", NASTY, NASTY, NASTY),
         Event("2026-11-24T06:01:00+00:00", "activated", "a|b", "<b>|", "|"),
@@ -109,7 +113,7 @@ def test_the_json_is_valid_by_the_published_schema(verdict: Verdict) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [Verdict, Check, Cause, Deployed, Endpoint, DeployedProvider, DeployedRoute, Event],
+    [Verdict, Check, Cause, Deployed, Endpoint, DeployedProvider, DeployedRoute, Event, RouteUsage, Fallbacks, Usage],
     ids=lambda kind: kind.__name__,
 )
 def test_the_schema_names_every_field_and_no_other(kind: type) -> None:
@@ -212,11 +216,43 @@ def test_prometheus_reads_any_label() -> None:
     assert 'a\\b"c\nd' in {sample.labels.get("subject") for family in families for sample in family.samples}
 
 
+_COUNTERS = {
+    *("ai_backend_client_requests", "ai_backend_client_errors", "ai_backend_client_tokens", "ai_backend_fallbacks"),
+}
+"""Without the `_total` that their samples have."""
+
+
+def test_prometheus_has_what_each_client_used() -> None:
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(_text("prometheus", USED))
+        for sample in family.samples
+        if family.name in _COUNTERS
+    }
+    assert samples["ai_backend_client_requests_total", "build-bot", "llama3.1:latest"] == 4310
+    assert samples["ai_backend_client_errors_total", "ada", "qwen-coder-vllm", "4xx"] == 3
+    assert samples["ai_backend_client_errors_total", "ada", "qwen-coder-vllm", "5xx"] == 1
+    assert samples["ai_backend_client_tokens_total", "ada", "qwen-coder-vllm", "out"] == 9871
+    fallback = ("qwen-coder-vllm", "qwen2.5-coder:7b@ollama", "timeout")
+    assert samples["ai_backend_fallbacks_total", *fallback] == 7
+    assert "client" not in _text("prometheus", GOOD)
+
+
+def test_the_pages_sum_usage_up_by_client_and_by_route() -> None:
+    text = _text("markdown", USED)
+    assert "| `ada` | 128 | 3 | 1 | 48850 | 10383 |" in text
+    assert "| `llama3.1:latest` | 318 | 0 | 2 | 91640 | 4912 |" in text
+    assert text.index("`build-bot`") < text.index("| `ada` |"), "the most requests first"
+    for form in ("markdown", "html"):
+        assert "Usage" in _text(form, USED)
+        assert "Usage" not in _text(form, GOOD)
+
+
 def test_metrics_are_named_and_told_as_prometheus_wants_them() -> None:
     """As `promtool check metrics` does: help for each, base units, no type in a name, `_total` for counters only."""
-    for family in text_string_to_metric_families(_text("prometheus", BAD)):
+    for family in text_string_to_metric_families(_text("prometheus", replace(BAD, usage=USED.usage))):
         assert family.documentation
-        assert family.type == "gauge"
+        assert family.type == ("counter" if family.name in _COUNTERS else "gauge")
         assert re.fullmatch(r"ai_backend_[a-z_]+", family.name)
         assert not re.search(r"_(total|count|sum|gauge|milliseconds|ms|minutes)$", family.name)
 
@@ -289,7 +325,7 @@ def test_the_page_tells_the_last_runs_in_words() -> None:
 
 def test_a_row_of_a_markdown_table_stays_one_row() -> None:
     tables = re.findall(r"(?:^\|.*\n)+", _text("markdown", _HOSTILE, _RUNS), re.MULTILINE)
-    assert len(tables) == 5
+    assert len(tables) == 7
     for table in tables:
         head, *rows = [len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()]
         assert set(rows) == {head}, table

@@ -22,7 +22,7 @@ from roles.verify.verdict.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept
 from roles.verify.watch import has_changed
 from tests.deployed import deployed
 from tests.labhost.paths import REPOSITORY
-from tests.verdicts import BAD, GOOD, as_schema_2, without_codes
+from tests.verdicts import BAD, GOOD, USED, as_schema_2, without_codes
 
 
 def _at(number: int) -> Verdict:
@@ -38,6 +38,11 @@ def test_a_kept_verdict_is_read_as_it_was_found(tmp_path: Path) -> None:
     (file, _) = sorted((tmp_path / VERDICTS).iterdir())
     assert file.read_text() == f"{GOOD.to_json()}\n"
     assert file.name.startswith("000000000001-2026-11-24T060000Z-")
+
+
+def test_a_kept_verdict_which_all_users_may_read_names_no_client(tmp_path: Path) -> None:
+    keep(USED, tmp_path)
+    assert read_kept(tmp_path, 10) == (GOOD,)
 
 
 def test_where_nothing_was_kept_nothing_is_read(tmp_path: Path) -> None:

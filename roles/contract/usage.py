@@ -1,0 +1,29 @@
+"""The gateway's count of its clients' requests, in an SQLite file: names and numbers, nothing of a request's content.
+
+Each process of the gateway adds to it, the verifier reads it.
+"""
+
+from __future__ import annotations
+
+USAGE_FOLDER = "usage"
+"""Below the state folder. Only the gateway's user and root may read it."""
+USAGE_FILE = f"{USAGE_FOLDER}/usage.sqlite"
+
+NO_NAME = "-"
+"""The client of a request that came without one, and the route of a request for an unknown name."""
+EARLIER = ""
+"""The day of the sums over the days that are no longer kept: counters of it all must not fall."""
+KEPT_DAYS = 400
+
+NAMES = ("client", "route", "deployment", "reason")
+"""Whose requests: the client, the route that was asked, the deployment that answered (empty = none did), and why it is
+one of another route (empty = it is not)."""
+NUMBERS = ("requests", "refused", "failed", "tokens_in", "tokens_out")
+"""How many, and of them those that were answered with a status of 4xx, and with another error; tokens of the requests
+and of their answers."""
+
+TABLE = (
+    f"CREATE TABLE IF NOT EXISTS usage (day TEXT, {', '.join(f'{name} TEXT' for name in NAMES)}, "
+    f"{', '.join(f'{name} INTEGER' for name in NUMBERS)}, PRIMARY KEY (day, {', '.join(NAMES)})) WITHOUT ROWID"
+)
+"""A row for each day (UTC, ISO 8601) and these names."""

@@ -1,0 +1,82 @@
+"""What the gateway counted of its clients' requests, from the file that its processes write."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from roles.contract.usage import NUMBERS, USAGE_FILE
+from roles.contract.verdict import Fallbacks, RouteUsage, Usage
+
+LAST_DAYS = 7
+
+_PATIENCE = 1.0
+"""Seconds to wait for a gateway that is writing."""
+_LONGEST = 5.0
+"""Seconds for all of it: the file belongs to a process that anybody may send requests to."""
+_MOST = 10_000
+"""Rows of a list that are read, likewise."""
+_SUMS = ", ".join(f"sum({name})" for name in NUMBERS)
+
+
+def read_usage(state: Path, today: date | None = None) -> Usage | None:
+    """What is counted in the state folder; none if there is no such file, this user may not read it, or it is damaged.
+
+    Args:
+        today: in UTC; none = now.
+    """
+    since = (today or datetime.now(UTC).date()) - timedelta(days=LAST_DAYS - 1)
+    with (
+        contextlib.suppress(sqlite3.Error, ValueError, TypeError, OSError),
+        closing(_opened(state / USAGE_FILE)) as base,
+    ):
+        return Usage(
+            last_days=tuple(_routes(base, "WHERE day >= ?", since.isoformat())),
+            total=tuple(_routes(base)),
+            fallbacks=tuple(
+                Fallbacks(_text(route), _text(deployment), _text(reason), int(requests))
+                for route, deployment, reason, requests in base.execute(
+                    "SELECT route, deployment, reason, sum(requests) FROM usage WHERE reason != '' "
+                    "GROUP BY route, deployment, reason LIMIT ?",
+                    (_MOST,),
+                )
+            ),
+        )
+    return None
+
+
+def _opened(file: Path) -> sqlite3.Connection:
+    """Only for reading: nothing is made or changed in the gateway's folder.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be opened.
+    """
+    if file.is_symlink() or not file.is_file():
+        # Opening a pipe may never end.
+        raise FileNotFoundError(file)
+    base = sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=_PATIENCE)
+    base.execute("PRAGMA trusted_schema = OFF")
+    deadline = time.monotonic() + _LONGEST
+    base.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    return base
+
+
+def _routes(base: sqlite3.Connection, where: str = "", *values: str) -> Iterator[RouteUsage]:
+    query = f"SELECT client, route, {_SUMS} FROM usage {where} GROUP BY client, route LIMIT ?"
+    found = base.execute(query, (*values, _MOST))
+    for client, route, *numbers in found:
+        yield RouteUsage(_text(client), _text(route), *map(int, numbers))
+
+
+def _text(value: Any) -> str:
+    """Raises `TypeError` if it is none: the file is damaged."""
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value

@@ -1,0 +1,247 @@
+"""What is counted of a request, and that every count reaches the file once, whatever happens to the file."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roles.contract.usage import EARLIER, KEPT_DAYS, USAGE_FILE
+from roles.litellm.requests import usage as module
+from roles.litellm.requests.routes import Routes
+from roles.litellm.requests.usage import Names, Numbers, Usage, of_answer, of_failure
+from roles.rooms import plan_of
+from tests.stacks import small_stack
+
+TODAY = datetime.now(UTC).date()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / USAGE_FILE
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> Routes:
+    """Of the small stack: `n`, with the alias `gpt-4o`, falls back to `p`."""
+    path = tmp_path_factory.mktemp("routes") / "model-mappings.yaml"
+    path.write_text(plan_of(small_stack()).files["model-mappings.yaml"])
+    return Routes(path)
+
+
+def rows(file: Path) -> list[tuple[Any, ...]]:
+    base = sqlite3.connect(file)
+    try:
+        return sorted(base.execute("SELECT * FROM usage"))
+    finally:
+        base.close()
+
+
+def sent(client: str | None = "ada", **more: Any) -> dict[str, Any]:
+    headers = {"host": "x", **({"x-ai-backend-client": client} if client is not None else {})}
+    return {"proxy_server_request": {"headers": headers, "body": {"messages": "secret"}}, **more}
+
+
+def answered(place: str = "metadata", client: str | None = "ada", **metadata: Any) -> dict[str, Any]:
+    """As LiteLLM logs it."""
+    return {
+        "litellm_params": sent(client, **{place: metadata}),
+        "standard_logging_object": {"model_id": "n@native", "prompt_tokens": 22, "completion_tokens": 7},
+    }
+
+
+# --- What is counted
+
+
+@pytest.mark.parametrize("place", ["metadata", "litellm_metadata"])
+def test_an_answer_counts_for_its_client_route_and_deployment(place: str, routes: Routes) -> None:
+    counted = of_answer(answered(place, model_group="n", original_model_group="n"), routes)
+    assert counted == (Names("ada", "n", "n@native"), Numbers(tokens_in=22, tokens_out=7))
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "n@native"])
+def test_an_alias_and_a_deployment_count_for_their_route(name: str, routes: Routes) -> None:
+    counted = of_answer(answered(model_group=name), routes)
+    assert counted is not None
+    assert counted[0] == Names("ada", "n", "n@native")
+
+
+@pytest.mark.parametrize(
+    ("errors", "reason"),
+    [
+        pytest.param(["Timeout", "InternalServerError"], "timeout", id="the-first"),
+        pytest.param(["InternalServerError"], "server_error", id="server"),
+        pytest.param(["RouterRateLimitError"], "cooldown", id="cooldown"),
+        pytest.param(["ContextWindowExceededError"], "too_long", id="too-long"),
+        pytest.param(["SomethingNew"], "other", id="unknown"),
+        pytest.param([], "other", id="not-said"),
+    ],
+)
+def test_a_fallback_counts_for_the_route_that_was_asked_with_its_reason(
+    errors: list[str], reason: str, routes: Routes
+) -> None:
+    attempts = tuple({"exception_type": error, "exception_string": "secret"} for error in errors)
+    counted = of_answer(answered(model_group="p", original_model_group="gpt-4o", previous_models=attempts), routes)
+    assert counted is not None
+    assert counted[0] == Names("ada", "n", "n@native", reason)
+
+
+def test_another_deployment_of_the_same_route_is_no_fallback(routes: Routes) -> None:
+    attempts = ({"exception_type": "Timeout"},)
+    counted = of_answer(answered(model_group="n", original_model_group="n", previous_models=attempts), routes)
+    assert counted is not None
+    assert counted[0].reason == ""
+
+
+def test_the_canary_is_not_counted(routes: Routes) -> None:
+    assert of_answer(answered(model_group="p", original_model_group="ai-backend-canary"), routes) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(None, id="none"),
+        pytest.param("", id="empty"),
+        pytest.param("a b", id="space"),
+        pytest.param("x" * 100, id="long"),
+        pytest.param('ada"}', id="quote"),
+        pytest.param("ada\n", id="line"),
+    ],
+)
+def test_a_request_without_a_usable_name_of_a_client_is_nobodys(name: str | None, routes: Routes) -> None:
+    counted = of_answer(answered(client=name, model_group="n"), routes)
+    assert counted is not None
+    assert counted[0].client == "-"
+
+
+@pytest.mark.parametrize(("status", "refused", "failed"), [(400, 1, 0), (429, 1, 0), (500, 0, 1)])
+def test_an_error_is_refused_or_failed_by_its_status(status: int, refused: int, failed: int, routes: Routes) -> None:
+    counted = of_failure(sent(model="n"), status, routes)
+    assert counted == (Names("ada", "n"), Numbers(refused=refused, failed=failed))
+
+
+def test_a_made_up_model_is_not_kept_by_its_name(routes: Routes) -> None:
+    assert of_failure(sent(model="what I asked for"), 404, routes)[0] == Names("ada", "-")
+    assert of_failure({"model": None}, 400, routes)[0] == Names("-", "-")
+
+
+# --- The file
+
+
+def test_counts_are_added_to_what_is_there(file: Path, tmp_path: Path) -> None:
+    usage = Usage(file)
+    for _ in range(3):
+        usage.count(Names("ada", "n", "n@native"), Numbers(tokens_in=2, tokens_out=5), TODAY)
+    usage.count(Names("ada", "n"), Numbers(refused=1), TODAY)
+    usage.flush()
+    usage.flush()
+    assert rows(file) == [
+        (TODAY.isoformat(), "ada", "n", "", "", 1, 1, 0, 0, 0),
+        (TODAY.isoformat(), "ada", "n", "n@native", "", 3, 0, 0, 6, 15),
+    ]
+    usage.count(Names("ada", "n", "n@native"), Numbers(tokens_in=1), TODAY)
+    usage.close()
+    assert rows(file)[1][5:] == (4, 0, 0, 7, 15)
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+def test_it_is_written_every_few_seconds(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PERIOD", 0.05)
+    usage = Usage(file)
+    usage.start()
+    usage.count(Names("ada", "n"), Numbers())
+    deadline = time.monotonic() + 10
+    while not file.exists() or not rows(file):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    usage.close()
+    assert [row[5] for row in rows(file)] == [1]
+
+
+def _count(file: Path, times: int) -> None:
+    usage = Usage(file)
+    for _ in range(times):
+        usage.count(Names("ada", "n"), Numbers(tokens_in=1), TODAY)
+        usage.flush()
+    usage.close()
+
+
+def test_two_instances_lose_nothing(file: Path) -> None:
+    processes = [multiprocessing.get_context("spawn").Process(target=_count, args=(file, 50)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [row[5:] for row in rows(file)] == [(100, 0, 0, 100, 0)]
+
+
+@pytest.fixture
+def locked(file: Path) -> Iterator[sqlite3.Connection]:
+    """Another process that does not stop writing."""
+    file.parent.mkdir()
+    base = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    base.execute("BEGIN EXCLUSIVE")
+    yield base
+    base.close()
+
+
+def test_a_locked_file_delays_no_request_and_loses_none(
+    file: Path, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.3)
+    usage = Usage(file)
+    usage.count(Names("ada", "n"), Numbers(), TODAY)
+    writing = threading.Thread(target=usage.flush)
+    writing.start()
+    began = time.monotonic()
+    for _ in range(1000):
+        usage.count(Names("ada", "n"), Numbers(), TODAY)
+    assert time.monotonic() - began < 0.25
+    writing.join()
+    usage.flush()
+    assert len(caplog.records) == 1, "said once"
+    locked.execute("ROLLBACK")
+    usage.flush()
+    assert [row[5] for row in rows(file)] == [1001]
+
+
+def test_a_folder_that_cannot_be_written_loses_nothing(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file.parent.write_text("no folder")
+    usage = Usage(file)
+    usage.count(Names("ada", "n"), Numbers(), TODAY)
+    usage.flush()
+    assert str(file) in caplog.text
+    file.parent.unlink()
+    usage.close()
+    assert [row[5] for row in rows(file)] == [1]
+
+
+def test_a_damaged_file_is_put_aside(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text("no database at all, " * 100)
+    usage = Usage(file)
+    usage.count(Names("ada", "n"), Numbers(), TODAY)
+    usage.close()
+    assert [row[5] for row in rows(file)] == [1]
+    assert file.with_name("usage.sqlite.damaged").read_text().startswith("no database")
+
+
+def test_days_go_after_a_year_and_more_but_stay_in_the_sums(file: Path) -> None:
+    usage = Usage(file)
+    days = [TODAY - timedelta(days=days) for days in (KEPT_DAYS + 300, KEPT_DAYS + 1, KEPT_DAYS, 0)]
+    for day in days:
+        usage.count(Names("ada", "n"), Numbers(tokens_in=10), day)
+        usage.flush()
+    assert [(row[0], row[5], row[8]) for row in rows(file)] == [
+        (EARLIER, 2, 20),
+        (days[2].isoformat(), 1, 10),
+        (days[3].isoformat(), 1, 10),
+    ]

@@ -1,0 +1,99 @@
+"""What the gateway counted is read as it was written; a file that is not there or damaged is no usage known."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from roles.contract.usage import USAGE_FILE
+from roles.contract.verdict import Fallbacks, RouteUsage
+from roles.litellm.requests.usage import Names, Numbers, Usage
+from roles.verify.probe import usage as module
+from roles.verify.probe.usage import read_usage
+
+TODAY = datetime.now(UTC).date()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A state folder in which ada was counted today, a week ago and two years ago."""
+    usage = Usage(tmp_path / USAGE_FILE)
+    for days in (0, 6, 7, 700):
+        usage.count(Names("ada", "n", "n@native"), Numbers(tokens_in=3, tokens_out=4), TODAY - timedelta(days=days))
+    usage.count(Names("ada", "n", "p@python", "timeout"), Numbers(), TODAY)
+    usage.count(Names("bob", "p"), Numbers(refused=1), TODAY)
+    usage.close()
+    return tmp_path
+
+
+def test_usage_is_read_by_client_and_route(state: Path) -> None:
+    found = read_usage(state)
+    assert found is not None
+    assert found.last_days == (RouteUsage("ada", "n", 3, 0, 0, 6, 8), RouteUsage("bob", "p", 1, 1, 0, 0, 0))
+    assert found.total == (RouteUsage("ada", "n", 5, 0, 0, 12, 16), RouteUsage("bob", "p", 1, 1, 0, 0, 0))
+    assert found.fallbacks == (Fallbacks("n", "p@python", "timeout", 1),)
+
+
+def test_reading_leaves_no_trace(state: Path) -> None:
+    before = {file: file.stat().st_mtime_ns for file in (state / USAGE_FILE).parent.iterdir()}
+    read_usage(state)
+    assert {file: file.stat().st_mtime_ns for file in (state / USAGE_FILE).parent.iterdir()} == before
+    empty = state / "elsewhere"
+    assert read_usage(empty) is None
+    assert not empty.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("no database", id="text"),
+        pytest.param("SQLite format 3\0" + "x" * 5000, id="torn"),
+    ],
+)
+def test_a_damaged_file_is_no_usage_known(text: str, state: Path) -> None:
+    (state / USAGE_FILE).write_text(text)
+    assert read_usage(state) is None
+
+
+def test_values_of_other_types_are_no_usage_known(state: Path) -> None:
+    base = sqlite3.connect(state / USAGE_FILE)
+    base.execute("INSERT INTO usage VALUES (?, x'00ff', 'n', '', '', 'many', 0, 0, 0, 0)", (TODAY.isoformat(),))
+    base.commit()
+    base.close()
+    assert read_usage(state) is None
+
+
+def test_a_gateway_that_writes_for_long_is_not_waited_for(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+    base = sqlite3.connect(state / USAGE_FILE, isolation_level=None)
+    base.execute("BEGIN EXCLUSIVE")
+    began = time.monotonic()
+    assert read_usage(state) is None
+    assert time.monotonic() - began < 2
+    base.close()
+
+
+def test_a_file_that_would_be_read_for_ever_is_given_up(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file belongs to the gateway, the verifier is root."""
+    monkeypatch.setattr(module, "_LONGEST", 0.2)
+    file = state / USAGE_FILE
+    file.unlink()
+    base = sqlite3.connect(file)
+    base.execute(
+        "CREATE VIEW usage AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+        "SELECT '2026-01-01' AS day, 'a' AS client, 'n' AS route, '' AS deployment, '' AS reason, "
+        "i AS requests, 0 AS refused, 0 AS failed, 0 AS tokens_in, 0 AS tokens_out FROM n"
+    )
+    base.commit()
+    base.close()
+    began = time.monotonic()
+    assert read_usage(state) is None
+    assert time.monotonic() - began < 5
+    file.rename(state / "real.sqlite")
+    file.symlink_to(state / "real.sqlite")
+    assert read_usage(state) is None
