@@ -155,7 +155,8 @@ async def _logprobs(route: Route, context: VerificationContext) -> str:
 
 
 async def _several(route: Route, context: VerificationContext) -> str:
-    reply = await _post(route, context, max_tokens=few_tokens(route), n=_CHOICES)
+    # At temperature 0 all of them are the same one, which vLLM refuses.
+    reply = await _post(route, context, max_tokens=few_tokens(route), n=_CHOICES, temperature=1)
 
     def read() -> str:
         found = choices(reply)
