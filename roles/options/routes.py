@@ -74,6 +74,9 @@ class Route(Options):
     """Public names to try, in order, when a request is too long for this one; none = `fallbacks`."""
     content_policy_fallbacks: Many[ModelName] = Field((), examples=['content_policy_fallbacks=["qwen2.5-coder:7b"]'])
     """Public names to try, in order, when this one refuses a request for its content; none = `fallbacks`."""
+    no_fallbacks: bool = Field(False, examples=["no_fallbacks=True"])
+    """Never send its requests to another route, whatever the gateway's `default_fallbacks` are: where they must stay
+    with one model."""
     mode: Mode = Field("chat", examples=['mode="embedding"'])
     """The kind of requests that it answers."""
     context_size: Annotated[int, Field(ge=1)] | None = Field(None, examples=["context_size=16384"])
@@ -105,6 +108,13 @@ class Route(Options):
         """The question that verifies it."""
         usual = MODES[self.mode]
         return self.probe or Probe(prompt=usual.prompt, documents=usual.documents, expects=usual.expects)
+
+    @model_validator(mode="after")
+    def _has_fallbacks_or_none(self) -> Route:
+        for option in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
+            if self.no_fallbacks and getattr(self, option):
+                raise ValueError(f"`no_fallbacks` and `{option}` exclude each other; remove one of them")
+        return self
 
     @model_validator(mode="after")
     def _probe_fits_the_mode(self) -> Route:

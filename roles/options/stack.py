@@ -91,6 +91,8 @@ class Stack(Options):
 
     def fallbacks_of(self, route: Route) -> tuple[ModelName, ...]:
         """The routes to try when all deployments of one fail."""
+        if route.no_fallbacks:
+            return ()
         default = [name for name in self.gateway.default_fallbacks if self.route(name).mode == route.mode]
         names = [self.public_name(name) for name in route.fallbacks or default]
         return tuple(name for name in dict.fromkeys(names) if name != route.name)

@@ -67,7 +67,11 @@ def correct(call: Call, body: Body, name: str, mode: Mode, abilities: Abilities)
     _check_answer_form(call, body, name, abilities)
     if call == "chat":
         _force_by_choice(body)
-    return (*_without_pointless(body), *_without_unsupported(body, name, abilities), *_within_context(body, abilities))
+    return (
+        *_without_pointless(body),
+        *_without_unsupported(body, name, abilities),
+        *_within_context(call, body, abilities),
+    )
 
 
 # Types and ranges.
@@ -348,27 +352,28 @@ def _without_unsupported(body: Body, name: str, abilities: Abilities) -> tuple[s
 
 
 _LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-_FEWEST_CHARACTERS = 2.5
-"""Characters of text for each token, by the densest that usual tokenizers make of prose and code: the prompt is then
-taken for longer than it is, and the answer's limit comes out lower than it might be, but never too high."""
+_CHARACTERS = (2.5, 4)
+"""Characters for each token, by what usual tokenizers make of code and of prose."""
 _REST = 16
 """Tokens of a chat template."""
 
 
-def _within_context(body: Body, abilities: Abilities) -> tuple[str, ...]:
-    """Programs send the limit of the model that they were made for, whatever this one's: vLLM refuses that."""
+def _within_context(call: Call, body: Body, abilities: Abilities) -> tuple[str, ...]:
+    """Programs send the limit of the model that they were made for, whatever this one's: vLLM refuses that. A limit that
+    may be kept stays."""
     if abilities.context_size is None:
         return ()
-    lowered = []
-    for field in _LIMITS:
-        # A token has at least one character.
-        if (limit := body.get(field)) is None or limit + characters(body) <= abilities.context_size:
-            continue
-        room = abilities.context_size - _REST - int(characters(body) / _FEWEST_CHARACTERS)
-        # A prompt that leaves no room is too long by itself, which its server says.
-        if 0 < room < limit:
-            body[field] = room
-            lowered.append(field)
+    least, most = (abilities.context_size - _REST - int(characters(body) / each) for each in _CHARACTERS)
+    lowered = [field for field in _LIMITS if (body.get(field) or 0) > max(most, 0)]
+    for field in lowered:
+        if least > 0:
+            body[field] = least
+        elif call == "messages":
+            # This API must have one.
+            body[field] = max(most, 1)
+        else:
+            # Without a limit the server answers as long as there is room, or says that the prompt is too long.
+            del body[field]
     return tuple(lowered)
 
 

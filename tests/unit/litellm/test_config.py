@@ -116,6 +116,17 @@ def test_the_default_fallbacks_are_for_routes_of_their_mode_that_have_none_and_n
     assert "default_fallbacks" not in settings
 
 
+def test_a_route_can_keep_its_requests_to_itself() -> None:
+    stack = small_stack(
+        routes=[route("n", "native", no_fallbacks=True), route("p", "python")],
+        gateway=LiteLLM(default_fallbacks=["n", "p"], canary=False),
+    )
+    fallbacks = config(stack)["router_settings"]["fallbacks"]
+    assert fallbacks == [{"p": ["n"]}]
+    with pytest.raises(OptionsError, match="`no_fallbacks` and `fallbacks` exclude each other"):
+        route("n", "native", no_fallbacks=True, fallbacks=["p"])
+
+
 def test_a_request_too_long_is_not_sent_to_a_route_that_declares_no_larger_context() -> None:
     stack = small_stack(
         routes=[

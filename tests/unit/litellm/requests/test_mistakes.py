@@ -204,3 +204,19 @@ def test_a_tool_that_is_forced_by_name_is_sent_as_the_only_one() -> None:
     assert correct("chat", body, "m", "chat", ABLE) == ()
     assert body == chat(tools=[TOOL], tool_choice="required")
     assert mistake(chat(tools=[other], tool_choice=choice), ABLE).param == "tool_choice"
+
+
+def test_a_limit_does_not_hide_that_the_prompt_alone_is_too_long() -> None:
+    long = [{"role": "user", "content": "word " * 1000}]
+    body = chat(messages=long, max_tokens=32000)
+    assert correct("chat", body, "m", "chat", PLAIN) == ("max_tokens",)
+    assert "max_tokens" not in body
+    anthropic = {"messages": long, "max_tokens": 32000}
+    assert correct("messages", anthropic, "m", "chat", PLAIN) == ("max_tokens",)
+    assert anthropic["max_tokens"] == 1
+
+
+def test_a_limit_that_may_be_kept_stays() -> None:
+    body = chat(messages=[{"role": "user", "content": "word " * 300}], max_tokens=100)
+    assert correct("chat", body, "m", "chat", PLAIN) == ()
+    assert body["max_tokens"] == 100
