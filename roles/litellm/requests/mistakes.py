@@ -359,8 +359,8 @@ _REST = 16
 
 
 def _within_context(call: Call, body: Body, abilities: Abilities) -> tuple[str, ...]:
-    """Programs send the limit of the model that they were made for, whatever this one's: vLLM refuses that. A limit that
-    may be kept stays."""
+    """Programs send the limit of the model that they were made for, whatever this one's: vLLM refuses that. A limit
+    that may be kept stays."""
     if abilities.context_size is None:
         return ()
     least, most = (abilities.context_size - _REST - int(characters(body) / each) for each in _CHARACTERS)
