@@ -1,6 +1,6 @@
 """What the gateway does with requests beyond LiteLLM's own settings. It runs inside LiteLLM's process.
 
-`mistakes` decides, from a request and what its route can do, and knows nothing of LiteLLM. `hook` is what LiteLLM
-calls; `auth` says whose a request is, and `clients` what that client may do; `usage` counts requests, called by
-`counter`; `log` keeps its journal short. Shipped to hosts with `roles.contract`, and with nothing else of ours.
+LiteLLM calls three of these modules: `auth` says whose a request is, `hook` checks it, `counter` counts it. The others
+know nothing of LiteLLM, but for `refusal`, an error of ours, and `log`, which keeps its journal short. Shipped to hosts
+with `roles.contract`, and with nothing else of ours.
 """

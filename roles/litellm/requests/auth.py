@@ -8,7 +8,6 @@ from __future__ import annotations
 import hmac
 import os
 from pathlib import Path
-from typing import Any
 
 from fastapi import Request
 from litellm.proxy import proxy_server
@@ -19,23 +18,13 @@ from litellm.proxy.common_utils.http_parsing_utils import _read_request_body
 from roles.contract.clients import Limits
 from roles.contract.holders import MASTER
 from roles.litellm.requests.clients import DeclaredClients
+from roles.litellm.requests.refusal import Refusal
 
 _KEY = os.environ.get("INSTANCE_KEY", "")
 """What the front sends."""
 _HEADER = "x-ai-backend-client"
 """The front's. A request without it comes from this host: only root and the front have the key."""
 _clients = DeclaredClients(Path(os.environ.get("AI_BACKEND_CLIENTS", "clients.json")))
-
-
-class Refusal(ProxyException):  # type: ignore[misc]
-    """An error with a code, as OpenAI's API words it."""
-
-    def __init__(self, status: int, code: str, message: str, param: str | None = None) -> None:
-        super().__init__(message, "invalid_request_error", param, status)
-        self._code = code
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "code": self._code}
 
 
 async def admit(request: Request, api_key: str | None) -> UserAPIKeyAuth:

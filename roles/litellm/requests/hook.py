@@ -25,6 +25,7 @@ from roles.contract.abilities import Abilities
 from roles.litellm.requests.log import quiet_logs
 from roles.litellm.requests.mistakes import Call, Mistake, characters, correct
 from roles.litellm.requests.plain import plain
+from roles.litellm.requests.refusal import Refusal
 from roles.litellm.requests.routes import Routes
 
 _CALLS: Mapping[str, Call] = {
@@ -53,7 +54,7 @@ class RequestChecks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there
         """Before LiteLLM chooses a deployment.
 
         Raises:
-            ProxyException: 400 for a mistake, 404 for an unknown name.
+            Refusal: 400 for a mistake, 404 for an unknown name.
         """
         call, name = _CALLS.get(call_type), data.get("model")
         if call is None or not isinstance(name, str):
@@ -61,11 +62,12 @@ class RequestChecks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there
         if (route := routes.get(name)) is None:
             if _is_offered(name):
                 return data
-            raise _refusal(f'The model "{name}" does not exist. GET /v1/models lists the names.', "model", 404)
+            message = f'The model "{name}" does not exist. GET /v1/models lists the names.'
+            raise Refusal(404, "model_not_found", message, "model")
         try:
             correct(call, data, name, route.mode, route.abilities)
         except Mistake as mistake:
-            raise _refusal(mistake.message, mistake.param, 400, mistake.code) from None
+            raise Refusal(400, mistake.code, mistake.message, mistake.param) from None
         return data
 
     async def async_filter_deployments(
@@ -119,17 +121,6 @@ class RequestChecks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there
         self, original_model_group: str, kwargs: dict[str, Any], original_exception: Exception
     ) -> None:
         _say_fallback(original_model_group, kwargs, original_exception, answered=False)
-
-
-class _Refusal(ProxyException):  # type: ignore[misc]
-    """An error as OpenAI's API words it: LiteLLM's own have the status for their code."""
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "code": self.openai_code}
-
-
-def _refusal(message: str, param: str, status: int, code: str = "model_not_found") -> _Refusal:
-    return _Refusal(message=message, type="invalid_request_error", param=param, code=status, openai_code=code)
 
 
 def _is_offered(name: str) -> bool:

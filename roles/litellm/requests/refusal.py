@@ -1,0 +1,18 @@
+"""An error of ours as OpenAI's API words it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litellm.proxy._types import ProxyException
+
+
+class Refusal(ProxyException):  # type: ignore[misc]  # LiteLLM is not there where this is type-checked
+    """It has a code for programs: LiteLLM's own errors have the status for theirs."""
+
+    def __init__(self, status: int, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message, "invalid_request_error", param, status)
+        self._code = code
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "code": self._code}
