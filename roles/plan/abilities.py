@@ -38,7 +38,8 @@ def route_abilities(route: Route, deployments: Sequence[DeploymentPlan]) -> Abil
 
 def with_longer_contexts(routes: Sequence[RoutePlan]) -> tuple[RoutePlan, ...]:
     """The same routes, whose requests that are too long go only where that may help: not to a route that is known to
-    take no more, nor to one that would answer a part of them as if it were all."""
+    take no more, nor to one that would answer a part of them as if it were all. For the manifest, by which the gateway
+    decides: in LiteLLM's configuration a changed context of one server would restart the gateway."""
     abilities = {route.name: route.abilities for route in routes}
     return tuple(
         replace(

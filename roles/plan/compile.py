@@ -81,7 +81,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     backends = tuple(
         replace(part.backend, tasks=tuple(task.name for task in part.tasks)) for part in providers if part.backend
     )
-    routes = with_longer_contexts(tuple(_route_plan(stack, route, backends) for route in stack.routes))
+    routes = tuple(_route_plan(stack, route, backends) for route in stack.routes)
     aliases = {alias: stack.public_name(alias) for alias in stack.aliases}
     cache = planned(stack.cache, host) if stack.cache else None
     gateway = planned(
@@ -123,7 +123,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
                 cache=cache,
                 backends=backends,
                 beside=[each for service, part in services for each in _beside(service, part)],
-                routes=routes,
+                routes=with_longer_contexts(routes),
             ),
             # For the verifier, which must check that they are still installed.
             PACKAGES_FILE: "".join(["packages:\n", *(f"- {package}\n" for package in packages)]),

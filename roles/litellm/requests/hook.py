@@ -189,8 +189,25 @@ def _keep_mistakes_from_fallbacks() -> None:
     original = Router.async_function_with_fallbacks_common_utils
 
     @functools.wraps(original)
-    async def fall_back(self: Router, e: Exception, disable_fallbacks: bool | None, *args: Any, **kwargs: Any) -> Any:
-        return await original(self, e, True if is_clients_fault(e) else disable_fallbacks, *args, **kwargs)
+    async def fall_back(
+        self: Router,
+        e: Exception,
+        disable_fallbacks: bool | None,
+        fallbacks: list[Any] | None,
+        context_window_fallbacks: list[Any] | None,
+        content_policy_fallbacks: list[Any] | None,
+        model_group: str | None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        if is_clients_fault(e):
+            disable_fallbacks = True
+        elif isinstance(e, litellm.ContextWindowExceededError) and (route := routes.get(model_group or "")):
+            # Those that take more, which may change without a restart.
+            disable_fallbacks = disable_fallbacks or not route.context_window_fallbacks
+            context_window_fallbacks = [{model_group: list(route.context_window_fallbacks)}]
+        lists = (fallbacks, context_window_fallbacks, content_policy_fallbacks)
+        return await original(self, e, disable_fallbacks, *lists, model_group, *args, **kwargs)
 
     Router.async_function_with_fallbacks_common_utils = fall_back
 
