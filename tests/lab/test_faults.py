@@ -36,6 +36,7 @@ PROVOKED_ELSEWHERE = {
     "open": "test_host_checks.py",
     "thinking": "test_llama_cpp.py",
     "undone": "test_local_user.py",
+    "keys": "test_client_keys.py",
     # Against doubles alone: a lab host has no card, its kernel does not count the memory of units, and its servers do
     # not break the rules of their interfaces.
     "card-memory": "test_verify_cards.py",
