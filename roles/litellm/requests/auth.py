@@ -38,7 +38,7 @@ async def admit(request: Request, api_key: str | None) -> UserAPIKeyAuth:
     name = request.headers.get(_HEADER, MASTER)
     if name == MASTER:
         return UserAPIKeyAuth(api_key=name, key_alias=name, user_role=LitellmUserRoles.PROXY_ADMIN)
-    client = _clients.find(name)
+    client = _clients.get(name)
     if client is None:
         # Its key is about to be refused by the front, too.
         raise _wrong_key()

@@ -19,11 +19,11 @@ def test_a_switch_to_another_generation_shows_at_once(tmp_path: Path) -> None:
     link = tmp_path / "config"
     link.symlink_to(generation(tmp_path / "one", {"name": "ada", "rpm": 5, "models": ["n"]}, {"name": "bob"}))
     clients = DeclaredClients(link / "clients.json")
-    assert clients.find("ada") == Limits(name="ada", models=("n",), rpm=5)
-    assert clients.find("bob") == Limits(name="bob")
-    assert clients.find("eve") is None
+    assert clients.get("ada") == Limits(name="ada", models=("n",), rpm=5)
+    assert clients.get("bob") == Limits(name="bob")
+    assert clients.get("eve") is None
     new = tmp_path / "new"
     new.symlink_to(generation(tmp_path / "two", {"name": "ada", "rpm": 7}))
     new.rename(link)
-    assert clients.find("ada") == Limits(name="ada", rpm=7)
-    assert clients.find("bob") is None
+    assert clients.get("ada") == Limits(name="ada", rpm=7)
+    assert clients.get("bob") is None
