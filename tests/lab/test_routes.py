@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import math
@@ -14,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.lab.conftest import NewHost
@@ -31,7 +33,7 @@ from tests.lab.routes_stack import (
     WEIGHT,
     WIDE,
 )
-from tests.lab.traffic import Answer, send
+from tests.lab.traffic import Answer, Gateway, send
 from tests.labhost import Lab, LabHost
 
 REDIS = "ai-backend-redis.service"
@@ -94,8 +96,17 @@ def test_tags_choose_the_deployment(deployed: Deployed) -> None:
 
 def test_no_more_requests_a_minute_pass_than_the_limit(deployed: Deployed) -> None:
     time.sleep(60 - time.time() % 60 + 0.5)  # LiteLLM counts by the clock's minute
-    answers = send(deployed.host, "limited", 3 * RPM, 2, **FRESH)
-    assert Counter(answer.status for answer in answers) == {200: RPM, 429: 2 * RPM}
+    answers = asyncio.run(_refusals_and_all(deployed.host, "limited", 3 * RPM))
+    assert Counter(answer.status_code for answer in answers) == {200: RPM, 429: 2 * RPM}
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in answers if answer.status_code == 429)
+
+
+async def _refusals_and_all(host: LabHost, model: str, count: int) -> list[httpx.Response]:
+    """As a client asks that does not wait for the next minute, as `send` does."""
+    gateway = Gateway(host)
+    body = {"model": model, "messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 8, **FRESH}
+    async with gateway.client() as client:
+        return [await gateway.post(client, "/v1/chat/completions", json.dumps(body).encode()) for _ in range(count)]
 
 
 @pytest.mark.parametrize("name", ["one", "gpt-4o"])
