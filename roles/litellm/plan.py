@@ -252,8 +252,8 @@ class _Process:
         """
         command = [
             f"{layout.install(self.environment.name)}/bin/python",
-            # If it crashes, its log shows where each of its threads was.
-            "-I", "-u", "-X", "faulthandler",
+            # It leaves no byte code beside our code. If it crashes, its log shows where each of its threads was.
+            "-I", "-B", "-u", "-X", "faulthandler",
             f"{layout.config}/{_START}",
             layout.install(_REQUESTS),
             "--config", f"{layout.config}/{config}",

@@ -1,5 +1,5 @@
-"""Starts LiteLLM: `python -I -u -X faulthandler start-litellm FOLDER OPTIONS…`, as its own command `litellm` does. The
-folder has the modules that its configuration names.
+"""Starts LiteLLM: `python -I -B -u -X faulthandler start-litellm FOLDER OPTIONS…`, as its own command `litellm` does.
+The folder has the modules that its configuration names.
 
 Before Python 3.12 the garbage collector runs wherever an object is made, also in the middle of `ContextVar.set`. A
 finalizer that sets context variables there frees what is being read, and the process ends with SIGSEGV
