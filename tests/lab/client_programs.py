@@ -73,32 +73,27 @@ All that is not here is answered by the model's sentence.
 
 
 _TOO_LONG = {
+    "tiny-ollama:latest": "which takes 2048 tokens",
     "tiny-vllm": "maximum context length is 512 tokens",
     "tiny-python": "The request is too long for",
     "tiny-native": "exceeds the available context size (2048 tokens)",
 }
+_NO_ANSWER = "The server gave no answer: the request may be too long for it."
 TOLD: Mapping[str, Mapping[str, str]] = {
     "codex": _TOO_LONG,
-    "claude-code": {**_TOO_LONG, "tiny-vllm": "max_tokens=32000 cannot be greater than max_model_len=512"},
+    "claude-code": {**_TOO_LONG, "tiny-vllm": "Please reduce the length of the input prompt"},
     # The tiny models read each letter as a token, which makes its prompt four times as long as LiteLLM takes it for.
     "aider": {
-        "tiny-vllm": "exceeds this limit",
-        "tiny-python": "Empty response received from LLM",
-        "tiny-native": "Empty response received from LLM",
+        "tiny-vllm": SAY["tiny-ollama:latest"],
+        "tiny-python": _NO_ANSWER,
+        "tiny-native": _NO_ANSWER,
     },
-    "opencode": {
-        # It sums up and tries again without end.
-        "tiny-native": "exceeds the available context size (2048 tokens)",
-        "tiny-vllm": "max_tokens=32000 cannot be greater than max_model_len=512",
-        # It prints nothing, for the reason that aider prints this.
-        "tiny-python": "> build",
-    },
-    "continue": {"tiny-vllm": "maximum context length is 512 tokens"},
+    # It sums up and tries again, with llama-server without end; where there was no answer, it prints nothing.
+    "opencode": {**_TOO_LONG, "tiny-python": "> build"},
+    "continue": {"tiny-vllm": SAY["tiny-ollama:latest"]},
 }
-"""Program → route → what it tells a person whose prompt is too long for that model: these programs send long ones.
-
-Ollama cuts them and answers.
-"""
+"""Program → route → what it tells a person whose prompt is too long for that model. Where the sentence is Ollama's, its
+route takes more than vLLM's."""
 KEY = "sk-programs-0123456789abcdef"
 
 
