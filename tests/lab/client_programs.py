@@ -88,8 +88,9 @@ TOLD: Mapping[str, Mapping[str, str]] = {
         "tiny-python": _NO_ANSWER,
         "tiny-native": _NO_ANSWER,
     },
-    # It sums up and tries again, with llama-server without end; where there was no answer, it prints nothing.
-    "opencode": {**_TOO_LONG, "tiny-python": "> build"},
+    # It sums up and tries again, with llama-server without end; with vLLM, Ollama then answers or it goes on so. Where
+    # there was no answer, it prints nothing.
+    "opencode": {**_TOO_LONG, "tiny-vllm": "> build", "tiny-python": "> build"},
     "continue": {"tiny-vllm": SAY["tiny-ollama:latest"]},
 }
 """Program → route → what it tells a person whose prompt is too long for that model. Where the sentence is Ollama's, its
