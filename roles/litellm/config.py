@@ -12,15 +12,13 @@ from roles.options import Cache, OptionsError, Route
 from roles.plan import ClientPlan, DeploymentPlan, GatewayContext, Json, RoutePlan, ServicePlan
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
-"""Contains the key that clients send. Only the front has it."""
+"""Contains the gateway's own key, for administration and the verifier. Only the front has it."""
 INSTANCE_KEY_VARIABLE = "INSTANCE_KEY"
 """Contains the key that LiteLLM's processes require: the front replaces the client's key by it."""
 
 _ADMIT = "roles.litellm.requests.auth.admit"
 """Our function that says whose request it is, and what that client may do: LiteLLM's own keys need a database. Also
 where no client is declared, so that the first one restarts nothing."""
-CLIENTS_VARIABLE = "AI_BACKEND_CLIENTS"
-"""Contains the path of the clients' file, for that function."""
 
 CANARY = "ai-backend-canary"
 """A model whose only deployment is dead. The verifier sends it a request: an answer shows that fallbacks work, and no

@@ -19,6 +19,7 @@ from roles.contract.manifest import Front
 from roles.contract.modes import MODES
 from roles.litellm.config import INSTANCE_KEY_VARIABLE, MASTER_KEY_VARIABLE
 from roles.litellm.options import LiteLLM
+from roles.litellm.requests.names import CLIENT_HEADER
 from roles.litellm.tls import JOIN, PACKAGES, join_command, join_program, joined_file, renewal_units
 from roles.options import GivenSecret
 from roles.plan import (
@@ -72,8 +73,6 @@ _EXPOSED = (
 _LOGGED_REFUSALS = 5
 """Logged refusals per source within a minute. Further ones in that time go to the client only."""
 
-CLIENT_HEADER = "X-AI-Backend-Client"
-"""By this header the front says to the instances whose key a request had."""
 _KEY_HEADERS = ("X-LiteLLM-API-Key", "API-Key", "X-API-Key", "X-Goog-API-Key", "Ocp-Apim-Subscription-Key")
 """Headers in which client software sends the key, besides `Authorization: Bearer`: all that LiteLLM 1.106.2 reads."""
 _MODEL = "[A-Za-z0-9]([A-Za-z0-9._:@+-]|%3A|%40|%2B)*"

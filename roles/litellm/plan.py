@@ -15,7 +15,6 @@ from roles.litellm.config import (
     CACHE_COOLDOWN_VARIABLE,
     CACHE_NAMESPACE_VARIABLE,
     CANARY,
-    CLIENTS_VARIABLE,
     INSTANCE_KEY_VARIABLE,
     MASTER_KEY_VARIABLE,
     canary_target,
@@ -25,6 +24,7 @@ from roles.litellm.config import (
 )
 from roles.litellm.front import SERVERS, drain_of, front_of, front_plan
 from roles.litellm.options import LiteLLM
+from roles.litellm.requests.names import LIMITS_VARIABLE, MODELS_VARIABLE, USAGE_VARIABLE
 from roles.litellm.tls import tls_of
 from roles.options import GeneratedSecret
 from roles.plan import (
@@ -85,13 +85,9 @@ _PROCESS_ENVIRONMENT = {
     "NO_REDOC": "True",
     "NO_OPENAPI": "True",
 }
-_MODELS_VARIABLE = "MODEL_MAPPINGS"
-"""Names the manifest's file of what the routes can do."""
-_USAGE_VARIABLE = "USAGE_FILE"
-"""Names the file that requests are counted in; without it they are not."""
 PUBLIC_VARIABLES = frozenset(
     {
-        *(*_PROCESS_ENVIRONMENT, _MODELS_VARIABLE, CLIENTS_VARIABLE, _USAGE_VARIABLE),
+        *(*_PROCESS_ENVIRONMENT, MODELS_VARIABLE, LIMITS_VARIABLE, USAGE_VARIABLE),
         *(CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE),
     }
 )
@@ -269,9 +265,9 @@ class _Process:
             command=command,
             environment={
                 **_PROCESS_ENVIRONMENT,
-                _MODELS_VARIABLE: f"{layout.config}/{MODELS_FILE}",
-                CLIENTS_VARIABLE: f"{layout.config}/{CLIENTS_FILE}",
-                **({_USAGE_VARIABLE: usage} if usage else {}),
+                MODELS_VARIABLE: f"{layout.config}/{MODELS_FILE}",
+                LIMITS_VARIABLE: f"{layout.config}/{CLIENTS_FILE}",
+                **({USAGE_VARIABLE: usage} if usage else {}),
                 **(cache if self.has_cache else {}),
             },
             usage_folder=f"ai-backend/{USAGE_FOLDER}" if usage else None,

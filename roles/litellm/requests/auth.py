@@ -18,13 +18,12 @@ from litellm.proxy.common_utils.http_parsing_utils import _read_request_body
 from roles.contract.clients import Limits
 from roles.contract.holders import MASTER
 from roles.litellm.requests.clients import DeclaredClients
+from roles.litellm.requests.names import CLIENT_HEADER, LIMITS_VARIABLE
 from roles.litellm.requests.refusal import Refusal
 
 _KEY = os.environ.get("INSTANCE_KEY", "")
 """What the front sends."""
-_HEADER = "x-ai-backend-client"
-"""The front's. A request without it comes from this host: only root and the front have the key."""
-_clients = DeclaredClients(Path(os.environ.get("AI_BACKEND_CLIENTS", "clients.json")))
+_clients = DeclaredClients(Path(os.environ[LIMITS_VARIABLE]))
 
 
 async def admit(request: Request, api_key: str | None) -> UserAPIKeyAuth:
@@ -35,7 +34,8 @@ async def admit(request: Request, api_key: str | None) -> UserAPIKeyAuth:
     """
     if not _KEY or not hmac.compare_digest((api_key or "").encode(), _KEY.encode()):
         raise _wrong_key()
-    name = request.headers.get(_HEADER, MASTER)
+    # A request without it comes from this host: only root and the front have the key.
+    name = request.headers.get(CLIENT_HEADER, MASTER)
     if name == MASTER:
         return UserAPIKeyAuth(api_key=name, key_alias=name, user_role=LitellmUserRoles.PROXY_ADMIN)
     client = _clients.get(name)

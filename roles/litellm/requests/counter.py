@@ -15,6 +15,7 @@ from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 from litellm.proxy import proxy_server
 
 from roles.litellm.requests.hook import routes
+from roles.litellm.requests.names import USAGE_VARIABLE
 from roles.litellm.requests.usage import Usage, of_answer, of_failure
 
 _LONGEST_END = 1.0
@@ -72,7 +73,7 @@ def _write_at_the_end(usage: Usage) -> None:
 
 def _started() -> Usage | None:
     """None where nothing is to be counted, as in a gateway that is tried out."""
-    file = os.environ.get("USAGE_FILE")
+    file = os.environ.get(USAGE_VARIABLE)
     if not file:
         return None
     usage = Usage(Path(file))

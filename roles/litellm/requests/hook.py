@@ -24,6 +24,7 @@ from litellm.types.router import RouterRateLimitError
 from roles.contract.abilities import Abilities
 from roles.litellm.requests.log import quiet_logs
 from roles.litellm.requests.mistakes import Call, Mistake, characters, correct
+from roles.litellm.requests.names import MODELS_VARIABLE
 from roles.litellm.requests.plain import plain
 from roles.litellm.requests.refusal import Refusal
 from roles.litellm.requests.routes import Routes
@@ -234,5 +235,5 @@ def _refuse_answers_without_a_word() -> None:
 _keep_mistakes_from_fallbacks()
 _refuse_answers_without_a_word()
 quiet_logs()
-routes = Routes(Path(os.environ["MODEL_MAPPINGS"]))
+routes = Routes(Path(os.environ[MODELS_VARIABLE]))
 checks = RequestChecks()

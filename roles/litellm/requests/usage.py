@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from roles.contract.usage import EARLIER, KEPT_DAYS, NAMES, NO_NAME, NUMBERS, TABLE
+from roles.litellm.requests.names import CLIENT_HEADER
 from roles.litellm.requests.routes import Routes
 
 _LOGGER = logging.getLogger("LiteLLM Proxy")
 
-CLIENT_HEADER = "x-ai-backend-client"
-"""The front's: it names the client whose key a request has."""
 _CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 _REASONS: Mapping[str, str] = {
@@ -108,7 +107,7 @@ def _metadata(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _client(parameters: Mapping[str, Any]) -> str:
     request = parameters.get("proxy_server_request") or {}
-    name = (request.get("headers") or {}).get(CLIENT_HEADER)
+    name = (request.get("headers") or {}).get(CLIENT_HEADER.lower())
     return name if isinstance(name, str) and _CLIENT.fullmatch(name) else NO_NAME
 
 
