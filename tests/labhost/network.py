@@ -144,8 +144,7 @@ def attach(namespace: str) -> Link:
 def detach(link: Link) -> None:
     """Remove what `attach` made, and after the last host the bridge and its rules. Never fails half-way."""
     with network_lock():
-        if Path("/sys/class/net", link.device).exists():
-            run_program("ip", "link", "delete", link.device)
+        _remove_device(link.device)
         if Path("/run/netns", link.namespace).exists():
             run_program("ip", "netns", "delete", link.namespace)
         if Path("/sys/class/net", BRIDGE).exists():
@@ -180,12 +179,24 @@ def _remove_bridge_when_unused() -> None:
     """After the last host: no bridge, no rules, ``ip_forward`` as it was. The caller holds `network_lock`."""
     if host_links():
         return
-    if Path("/sys/class/net", BRIDGE).exists():
-        run_program("ip", "link", "delete", BRIDGE)
+    _remove_device(BRIDGE)
     _remove_table()
     if _FORMER_IP_FORWARD.exists():
         _IP_FORWARD.write_text(_FORMER_IP_FORWARD.read_text())
         _FORMER_IP_FORWARD.unlink()
+
+
+def _remove_device(device: str) -> None:
+    """Remove a network device, if it is there.
+
+    A host's end goes by itself when the last process of its namespace has ended: it can be gone between a look and
+    the removal.
+    """
+    try:
+        run_program("ip", "link", "delete", device)
+    except LabError:
+        if Path("/sys/class/net", device).exists():
+            raise
 
 
 def _free_link(namespace: str) -> Link:
