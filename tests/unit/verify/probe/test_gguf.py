@@ -9,7 +9,7 @@ from pathlib import Path
 import gguf
 import pytest
 
-from roles.verify.probe import gguf as ours
+from roles.contract import gguf as ours
 from roles.verify.probe.gguf import layers_size
 from tests.labhost.models import Shape, write_tiny_gguf
 from tests.sparse_gguf import write_sparse_gguf

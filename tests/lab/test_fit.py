@@ -1,0 +1,127 @@
+"""The memory plan against llama.cpp's own words: what the real `llama-server` says that it allocates.
+
+It needs no host: the lab's build runs on this machine, on its processor. The models have the shapes of known ones, and
+their weights are holes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from roles.contract.gguf import read_header
+from roles.fit.facts import facts_of
+from roles.fit.llama_cpp import Settings, cache_size, compute_buffer
+from tests.hollow_models import Hollow, write_hollow
+from tests.lab.inventory import LLAMA_CPP
+from tests.lab.llama_cpp import llama_cpp_bin
+from tests.labhost import Lab
+from tests.ollama_stand_in.process import free_port
+
+MIB = 1 << 20
+_LATENT = {
+    "attention.kv_lora_rank": 512, "rope.dimension_count": 64, "attention.q_lora_rank": 256,
+    "attention.key_length_mla": 192, "attention.value_length_mla": 128, "leading_dense_block_count": 4,
+    "expert_feed_forward_length": 128, "expert_shared_count": 1,
+}  # fmt: skip
+_WINDOW = {"attention.sliding_window": 512}
+
+
+@dataclass(frozen=True)
+class Case:
+    model: Hollow
+    settings: Settings
+
+
+CASES = {
+    "llama, GQA": Case(Hollow(), Settings(8192)),
+    "llama, MHA": Case(Hollow(key_value_heads=8), Settings(4096, parallel=2)),
+    "llama, 8B's layers": Case(
+        Hollow(width=4096, layers=2, heads=32, key_value_heads=8, feed_forward=14336, vocabulary=128_256),
+        Settings(16384, parallel=2),
+    ),
+    "llama, one cache for all": Case(Hollow(), Settings(8192, parallel=4, unified=True)),
+    "llama, without flash attention": Case(Hollow(key_value_heads=8), Settings(4096, flash_attention=False)),
+    "llama, many slots": Case(Hollow(tied=True, vocabulary=128_000, feed_forward=32), Settings(512, parallel=64)),
+    "llama, larger batches": Case(Hollow(), Settings(8192, batch=1024)),
+    "qwen2, odd context": Case(Hollow("qwen2", tied=True), Settings(5000, parallel=3)),
+    "qwen2, 1.5B's layers, q4_0": Case(
+        Hollow("qwen2", width=1536, layers=2, heads=12, feed_forward=8960, vocabulary=151_936, tied=True),
+        Settings(8192, key_type="q4_0", value_type="q4_0"),
+    ),
+    "qwen2, embeddings": Case(Hollow("qwen2", tied=True), Settings(2048, embeddings=True)),
+    "qwen3, q8_0": Case(
+        Hollow("qwen3", heads=16, key_length=128), Settings(5000, parallel=2, key_type="q8_0", value_type="q8_0")
+    ),
+    "gemma2, windows": Case(Hollow("gemma2", tied=True, further=_WINDOW), Settings(8192, parallel=2)),
+    "gemma3, windows, one cache": Case(
+        Hollow("gemma3", layers=12, tied=True, further=_WINDOW), Settings(16384, parallel=4, unified=True)
+    ),
+    "cohere2, windows": Case(
+        Hollow("cohere2", layers=8, tied=True, further={**_WINDOW, "logit_scale": 1.0}), Settings(8192)
+    ),
+    "mixtral": Case(
+        Hollow(experts=8, experts_used=2), Settings(4096, key_type="q4_0", value_type="q4_0")
+    ),
+    "qwen3moe": Case(
+        Hollow("qwen3moe", experts=16, experts_used=4, key_length=128, feed_forward=768), Settings(4096)
+    ),
+    "deepseek2, latent attention": Case(
+        Hollow("deepseek2", key_value_heads=1, key_length=576, value_length=512, further=_LATENT), Settings(4096)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_plan_is_what_llama_server_allocates(lab: Lab, tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    path = write_hollow(tmp_path / "model.gguf", case.model)
+    with path.open("rb") as file:
+        facts = facts_of(read_header(file, path.stat().st_size))
+    log = _log(llama_cpp_bin(lab, LLAMA_CPP) / "llama-server", path, case.settings)
+    assert facts.known
+    assert facts.weights / MIB == pytest.approx(_said(log, "model buffer size"), rel=0.02)
+    assert cache_size(facts, case.settings) / MIB == pytest.approx(_said(log, "KV buffer size"), rel=0.02)
+    assert compute_buffer(facts, case.settings) / MIB == pytest.approx(_said(log, "compute buffer size"), rel=0.15)
+
+
+def _log(server: Path, model: Path, settings: Settings) -> str:
+    """What it logs until its model is loaded."""
+    command = [server, "-m", model, "--host", "127.0.0.1", "--port", str(free_port()), "-lv", "4", "--no-warmup",
+               "-fit", "off", "-c", settings.context, "-np", settings.parallel, "-ub", settings.batch,
+               "-ctk", settings.key_type, "-ctv", settings.value_type,
+               "-fa", "on" if settings.flash_attention else "off",
+               "-kvu" if settings.unified else "-no-kvu",
+               *(["--embeddings", "--pooling", "last"] if settings.embeddings else [])]  # fmt: skip
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(server.parent)}
+    lines: list[str] = []
+    with subprocess.Popen(
+        [str(argument) for argument in command],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
+    ) as running:  # fmt: skip
+        watchdog = threading.Timer(60, running.kill)
+        watchdog.start()
+        try:
+            assert running.stdout is not None
+            for line in running.stdout:
+                lines.append(line)
+                if "model loaded" in line or "error" in line:
+                    break
+        finally:
+            watchdog.cancel()
+            running.kill()
+    assert "model loaded" in lines[-1], "".join(lines[-20:])
+    return "".join(lines)
+
+
+def _said(log: str, words: str) -> float:
+    """MiB, over all of its buffers of that kind."""
+    found = re.findall(rf"{words} = +([\d.]+) MiB", log)
+    assert found, f"no word of a {words}"
+    return sum(float(size) for size in found)
