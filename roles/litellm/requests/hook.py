@@ -20,6 +20,7 @@ from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
 from litellm.router import Router
 from litellm.types.router import RouterRateLimitError
+from litellm.types.utils import CallTypes
 
 from roles.contract.abilities import Abilities
 from roles.litellm.requests.log import quiet_logs
@@ -27,6 +28,7 @@ from roles.litellm.requests.mistakes import Call, Mistake, characters, correct
 from roles.litellm.requests.names import MODELS_VARIABLE
 from roles.litellm.requests.plain import plain
 from roles.litellm.requests.refusal import Refusal
+from roles.litellm.requests.request_id import with_request_id
 from roles.litellm.requests.routes import Routes
 
 _CALLS: Mapping[str, Call] = {
@@ -94,6 +96,12 @@ class RequestChecks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there
                 llm_provider="",
             )
         return healthy_deployments
+
+    async def async_pre_call_deployment_hook(
+        self, kwargs: dict[str, Any], call_type: CallTypes | None
+    ) -> dict[str, Any] | None:
+        """Before a deployment is asked, also a fallback's."""
+        return with_request_id(kwargs, call_type.value if call_type else "")
 
     async def async_post_call_failure_hook(
         self,
