@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from roles.contract.abilities import Abilities
 from roles.contract.manifest import Traits
 from roles.contract.modes import MODES
@@ -48,6 +50,22 @@ _CPU_PACKAGES = ("libnuma1", "g++", "libc6-dev", "python3-dev")
 others PyTorch compiles at run time, such as for the probabilities of tokens: without them one request for `logprobs`
 ends the server."""
 
+_LOG_CONFIG = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(levelname)s %(process)d [%(filename)s:%(lineno)d] %(message)s"}},
+    "handlers": {"journal": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stdout"}},
+    "loggers": {
+        "vllm": {"handlers": ["journal"], "level": "INFO", "propagate": False},
+        # What a request asked for: its words to stop at and its JSON schema are its sender's.
+        "vllm.entrypoints.serve.utils.request_logger": {"level": "ERROR"},
+        "uvicorn": {"handlers": ["journal"], "level": "INFO", "propagate": False},
+        # A second line for each request, without its id.
+        "uvicorn.access": {"handlers": [], "propagate": False},
+    },
+}
+"""For vLLM and its HTTP server: a line for each request with its id, which the gateway sends, and no content."""
+
 
 def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
     """`vllm@<name>.service`."""
@@ -55,6 +73,7 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
     package, model = _environment(vllm.package), model_install(vllm.model)
     unit = f"vllm@{vllm.name}.service"
     template = f"chat-templates/{unit}.jinja"
+    log_config = f"logging/{unit}.json"
     cache = f"{layout.cache}/vllm/{vllm.name}"
     command = [
         f"{layout.install(package.name)}/bin/vllm",
@@ -68,6 +87,7 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
         "--shutdown-timeout", str(_SHUTDOWN_SECONDS),
         # These pages require no key.
         "--disable-fastapi-docs",
+        "--enable-log-requests",
         *_options(vllm),
         *(["--chat-template", f"{layout.config}/{template}"] if vllm.chat_template else []),
         *vllm.extra_arguments,
@@ -83,6 +103,7 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
             # The deploy fetches the models, and nothing else may leave the host.
             "HF_HUB_OFFLINE": "1",
             "VLLM_NO_USAGE_STATS": "1",
+            "VLLM_LOGGING_CONFIG_PATH": f"{layout.config}/{log_config}",
             "DO_NOT_TRACK": "1",
             # If it crashes, its log shows where each of its threads was.
             "PYTHONFAULTHANDLER": "1",
@@ -98,7 +119,10 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
         installs=(package, model),
         packages=("python3-venv", *(_GPU_PACKAGES if vllm.gpus else _CPU_PACKAGES)),
         stop_seconds=_SHUTDOWN_SECONDS + 10,
-        reads={template: vllm.chat_template.text()} if vllm.chat_template else {},
+        reads={
+            log_config: f"{json.dumps(_LOG_CONFIG, indent=2)}\n",
+            **({template: vllm.chat_template.text()} if vllm.chat_template else {}),
+        },
         abilities={vllm.model_name: _abilities(vllm)},
     )
 

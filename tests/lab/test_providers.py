@@ -111,6 +111,7 @@ def test_a_client_that_hangs_up_frees_its_servers_slot(host: LabHost, soak: bool
 
 def test_one_request_is_found_in_all_logs_and_its_content_in_none(host: LabHost) -> None:
     said = "a-secret-of-the-client"
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "title": said}}}
     (good,) = send(host, "tiny-native", messages=[{"role": "user", "content": said}])
     (failed,) = send(host, "tiny-native", messages=[{"role": "user", "content": said}], temperature=said)
     assert (good.status, failed.status) == (200, 400)
@@ -126,6 +127,13 @@ def test_one_request_is_found_in_all_logs_and_its_content_in_none(host: LabHost)
     (reason,) = host.run(f"{litellms} | grep -F {ids[1]}").stdout.splitlines()
     assert "`temperature` must be" in reason
     assert len(reason) < 1000
+    by_vllm = send(host, "tiny-vllm", messages=[{"role": "user", "content": said}], stop=[said])
+    by_vllm += send(host, "tiny-vllm", stream=True, response_format=schema)
+    assert [(answer.status, answer.origin) for answer in by_vllm] == [(200, "tiny-vllm@tiny")] * 2
+    for answer in by_vllm:
+        vllms = f"journalctl -b --no-pager -o cat -u vllm@tiny | grep -F {answer.headers['x-request-id']}"
+        (line,) = host.run(vllms).stdout.splitlines()
+        assert "Added request" in line
     key = "$(cut -d'\"' -f2 /var/lib/ai-backend/secrets/master-key.env)"
     # By a digest of it the front knows a key; nothing is logged of either.
     assert host.run(f'journalctl -b --no-pager | grep -cF -e {said} -e "{key}"', check=False).stdout == "0\n"
