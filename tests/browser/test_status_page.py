@@ -9,23 +9,11 @@ from typing import Literal, TypeAlias
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from roles.verify import EARLIER, FORMS, Verdict
+from tests.chromium import chromium
 from tests.verdicts import BAD, GOOD, earlier_runs
-
-_CHROMIUM = Path("/usr/bin/chromium")
-"""Debian's, which `make setup` installs. Playwright would fetch one of its own."""
-
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 PHONE, DESKTOP = 390, 1280
 VERDICTS = {"good": GOOD, "bad": BAD}
@@ -44,10 +32,8 @@ class Opened:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=_ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def _open(

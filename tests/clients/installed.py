@@ -39,7 +39,9 @@ def installed(folders: LabFolders, name: str) -> Path:
                 shutil.rmtree(older)
             if lock == python:
                 _run([_UV, "venv", "--quiet", "--python", sys.executable, folder])
-                _run([_UV, "pip", "install", "--quiet", "--require-hashes", "--python", folder, "-r", lock])
+                # A lock names all that is needed, and `NAME.excludes` what of it is not for a test.
+                options = ("--quiet", "--no-deps", "--require-hashes")
+                _run([_UV, "pip", "install", *options, "--python", folder, "-r", lock])
             else:
                 shutil.copytree(lock.parent, folder)
                 npm = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
-from collections.abc import Mapping
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.clients.endpoint import Endpoint
 from tests.clients.installed import installed, node_bin
+from tests.labhost.errors import LabError
 from tests.labhost.paths import REPOSITORY, LabFolders
 
 DOCS = REPOSITORY / "docs/clients.md"
-_ADDRESS, _MODEL = "gpu-box:4000", "qwen-coder-vllm"
-"""What stands for the endpoint and for a route in the documentation."""
+_ADDRESS, _MODEL, _PAGE = "gpu-box:4000", "qwen-coder-vllm", "127.0.0.1 --port 3000"
+"""What stands for the endpoint, for a route, and for where a program is to show its page in the documentation."""
 _BLOCK = re.compile(
     r"^<!-- client: (?P<name>[\w-]+)(?:, file: (?P<file>\S+))? -->\n```(?P<language>\w+)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -32,6 +37,9 @@ _QUIET = {
     "OPENCODE_DISABLE_MODELS_FETCH": "1",
     "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1",
     "CONTINUE_TELEMETRY_ENABLED": "0",
+    # Open WebUI would load a model of its own to search in documents, with packages that its lock leaves out.
+    "OFFLINE_MODE": "true",
+    "RAG_EMBEDDING_ENGINE": "openai",
 }
 """Programs ask their makers for updates and more, which a test must not wait for."""
 
@@ -73,6 +81,8 @@ PROGRAMS: Mapping[str, Program] = {
     "continue": Program("continue", _NPM),
 }
 """By the names that `docs/clients.md` marks their blocks with."""
+PAGES: Mapping[str, Program] = {"open-webui": Program("open-webui")}
+"""Those that show a page until they are stopped."""
 
 
 def run(folders: LabFolders, name: str, endpoint: Endpoint, model: str, home: Path, timeout: float = 120) -> Said:
@@ -102,33 +112,12 @@ def run_text(
     **environment: str,
 ) -> Said:
     """Run a script (`sh`, `python` or `js`) where that program is installed."""
-    program = PROGRAMS[name]
-    path = [str(node_bin(folders)), os.environ["PATH"]]
-    if program.client:
-        folder = installed(folders, program.client)
-        path.insert(0, str(folder / program.bin))
-        if language == "js":
-            # Node.js looks for packages beside the script alone.
-            (home / "node_modules").symlink_to(folder / "node_modules")
-    script = home / {"sh": "script.sh", "python": "script.py", "js": "script.mjs"}[language]
-    script.write_text(text)
-    work = home / "work"
-    work.mkdir()
-    environment |= {
-        "HOME": str(home),
-        "PATH": os.pathsep.join(path),
-        "API_KEY": endpoint.key,
-        "BASE_URL": f"http://{endpoint.address}",
-        "LANG": "C.UTF-8",
-        "HTTPS_PROXY": _DEAD_PROXY,
-        "NO_PROXY": endpoint.address.partition(":")[0],
-        **_QUIET,
-    }
+    script, environment = _prepared(folders, name, language, text, endpoint, home, environment)
     command = [{"sh": "bash", "python": "python", "js": "node"}[language], str(script)]
     try:
         done = subprocess.run(
             ["timeout", "--kill-after=5", str(timeout), *command],
-            cwd=work,
+            cwd=script.parent / _WORK,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -140,6 +129,85 @@ def run_text(
     finally:
         (home / "node_modules").unlink(missing_ok=True)
     return Said(done.returncode, done.stdout)
+
+
+_WORK = "work"
+"""The folder that a program runs in, below its home."""
+
+
+def _prepared(
+    folders: LabFolders,
+    name: str,
+    language: str,
+    text: str,
+    endpoint: Endpoint,
+    home: Path,
+    environment: Mapping[str, str],
+) -> tuple[Path, dict[str, str]]:
+    """The script and the environment for it, with `environment` in it."""
+    program = {**PROGRAMS, **PAGES}[name]
+    path = [str(node_bin(folders)), os.environ["PATH"]]
+    if program.client:
+        folder = installed(folders, program.client)
+        path.insert(0, str(folder / program.bin))
+        if language == "js":
+            # Node.js looks for packages beside the script alone.
+            (home / "node_modules").symlink_to(folder / "node_modules")
+    script = home / {"sh": "script.sh", "python": "script.py", "js": "script.mjs"}[language]
+    script.write_text(text)
+    (home / _WORK).mkdir()
+    return script, {
+        **environment,
+        "HOME": str(home),
+        "PATH": os.pathsep.join(path),
+        "API_KEY": endpoint.key,
+        "BASE_URL": f"http://{endpoint.address}",
+        "LANG": "C.UTF-8",
+        "HTTPS_PROXY": _DEAD_PROXY,
+        "NO_PROXY": endpoint.address.partition(":")[0],
+        **_QUIET,
+    }
+
+
+@contextlib.contextmanager
+def serving(folders: LabFolders, name: str, endpoint: Endpoint, home: Path, start: float = 120) -> Iterator[str]:
+    """Run one of `PAGES` by the documentation, to the end of the block: the address of its page, once it is there.
+
+    Args:
+        home: a folder that is made, to be its home. `output` in it is what it has printed.
+        start: seconds until the page must be there.
+
+    Raises:
+        LabError: it is not.
+    """
+    files, language, text = documented(name)
+    assert not files, name
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    text = text.replace(_PAGE, f"127.0.0.1 --port {port}")
+    home.mkdir()
+    script, environment = _prepared(folders, name, language, _meant(text, endpoint, _MODEL), endpoint, home, {})
+    # Should this process be killed, it ends by itself.
+    command = ["timeout", "--kill-after=5", "900", "bash", str(script)]
+    with (home / "output").open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=home / _WORK, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        page = f"http://127.0.0.1:{port}"
+        _wait_for(page, process, time.monotonic() + start, home / "output")
+        yield page
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(page: str, process: subprocess.Popen[bytes], end: float, output: Path) -> None:
+    while process.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(OSError), urllib.request.urlopen(page, timeout=5):
+            return
+        time.sleep(0.5)
+    raise LabError(f"no page at {page}: {output.read_text(errors='replace')[-2000:]}")
 
 
 def documented(name: str) -> tuple[dict[str, str], str, str]:

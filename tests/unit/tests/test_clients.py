@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.clients.installed import LOCKS
-from tests.clients.programs import DOCS, PROGRAMS, SCRIPTS, documented
+from tests.clients.programs import DOCS, PAGES, PROGRAMS, SCRIPTS, documented
 
 _PACKAGES = {
     "openai-python": "openai",
@@ -22,6 +22,7 @@ _PACKAGES = {
     "claude-code": "@anthropic-ai/claude-code",
     "opencode": "opencode-linux-x64",
     "continue": "@continuedev/cli",
+    "open-webui": "open-webui",
 }
 """Program → its package."""
 
@@ -36,7 +37,7 @@ def locked_version(client: str, package: str) -> str:
 
 
 def test_each_block_that_is_marked_belongs_to_a_program_that_is_run() -> None:
-    assert set(re.findall(r"^<!-- client: ([\w-]+)", DOCS.read_text(), re.MULTILINE)) == set(PROGRAMS)
+    assert set(re.findall(r"^<!-- client: ([\w-]+)", DOCS.read_text(), re.MULTILINE)) == PROGRAMS.keys() | PAGES.keys()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -49,9 +50,18 @@ def test_a_program_is_documented_with_the_address_and_the_name_that_tests_replac
     assert "API_KEY" in everything
 
 
+@pytest.mark.parametrize("program", PAGES)
+def test_a_program_with_a_page_is_documented_with_the_addresses_that_tests_replace(program: str) -> None:
+    _, language, text = documented(program)
+    assert language == "sh"
+    assert "http://gpu-box:4000" in text
+    assert "--host 127.0.0.1 --port 3000" in text
+    assert "$API_KEY" in text
+
+
 @pytest.mark.parametrize("program", _PACKAGES)
 def test_the_documentation_names_the_release_that_is_tested(program: str) -> None:
-    client = PROGRAMS[program].client
+    client = {**PROGRAMS, **PAGES}[program].client
     assert client is not None
     version = locked_version(client, _PACKAGES[program])
     assert re.search(rf"\| \[.*\| .*{re.escape(version)} \|", DOCS.read_text()), version
