@@ -52,6 +52,10 @@ class Collector:
             # The rule of `long_lived_pending` in CPython's gcmodule.c: else the cost grows with the square of the heap.
             if len(gc.get_objects(generation=2)) > 1.25 * self._old:
                 gc.collect(2)
+                if gc.get_freeze_count() == 0:
+                    # What LiteLLM has loaded, some 700,000 objects, stays: it is not looked through again, or even
+                    # counted, which takes a tenth of a second of all requests under way.
+                    gc.freeze()
                 self._old, self._postponed = len(gc.get_objects(generation=2)), 0
                 return
             self._postponed = counts[2]

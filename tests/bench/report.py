@@ -23,6 +23,9 @@ from tests.bench.errors import BenchError
 from tests.bench.gateway import PLACES
 from tests.bench.measure import Row
 from tests.bench.overhead import Overhead
+from tests.bench.requests.compare import Comparison
+from tests.bench.requests.report import COMPARISON_TITLES, THROUGHPUT_TITLES, comparison_cells, throughput_cells
+from tests.bench.requests.throughput import Rates
 from tests.labhost.image import DEFAULT_RELEASE, RELEASES
 
 
@@ -39,17 +42,18 @@ class Setting:
     kernel: str
     python: str
     pyinfra: str
-    ansible_core: str
+    ansible_core: str | None
+    """None where nothing is measured of Ansible."""
 
     @classmethod
-    def now(cls, arguments: Sequence[str]) -> Setting:
+    def now(cls, arguments: Sequence[str], ansible: bool = True) -> Setting:
         """This machine, now.
 
         Raises:
-            BenchError: Ansible is not installed.
+            BenchError: Ansible is needed and not installed.
         """
         try:
-            ansible_core = version("ansible-core")
+            ansible_core = version("ansible-core") if ansible else None
         except PackageNotFoundError:
             raise BenchError("Ansible is not installed: run `make bench`, or first `uv sync --group bench`") from None
         model = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
@@ -81,12 +85,24 @@ def print_report(setting: Setting, rows: Sequence[Row], overheads: Sequence[Over
             ("the same chat, by way of", "p50", "p95", f"p95, {PLACES} at once", "answers/s (min-max)", "memory"),
             [_overhead_cells(each) for each in overheads],
         )
+    _print_setting(console, setting, f"Lab hosts: {RELEASES[DEFAULT_RELEASE]}. ")
+
+
+def print_requests(setting: Setting, comparison: Comparison, rates: Sequence[Rates]) -> None:
+    """Likewise, of `requests`."""
+    console = Console(file=sys.stdout, width=140, highlight=False)
+    print(f"Before: commit {comparison.before}.\n")
+    _print_table(console, COMPARISON_TITLES, comparison_cells(comparison))
+    _print_table(console, THROUGHPUT_TITLES, throughput_cells(rates))
+    _print_setting(console, setting)
+
+
+def _print_setting(console: Console, setting: Setting, hosts: str = "") -> None:
+    ansible = f"ansible-core {setting.ansible_core}, " if setting.ansible_core else ""
     console.print(
-        f"{setting.date}, `{setting.command}`. Lab hosts: {RELEASES[DEFAULT_RELEASE]}. "
-        f"Machine: {setting.cores} cores of "
+        f"{setting.date}, `{setting.command}`. {hosts}Machine: {setting.cores} cores of "
         f"{setting.processor}, kernel {setting.kernel}, load {setting.load} before the run. "
-        f"Python {setting.python}, pyinfra {setting.pyinfra}, ansible-core {setting.ansible_core}, LiteLLM "
-        f"{LITELLM_VERSION}.",
+        f"Python {setting.python}, pyinfra {setting.pyinfra}, {ansible}LiteLLM {LITELLM_VERSION}.",
         soft_wrap=True,
         markup=False,
     )

@@ -84,12 +84,12 @@ while time.monotonic() < began + 1 or (set(collected) < {0, 1, 2} and time.monot
         kept.clear()
     loop = []
     loop.append(loop)
-print(sorted(set(collected)), gc.isenabled(), len(gc.get_objects()) < 500_000)
+print(sorted(set(collected)), gc.isenabled(), len(gc.get_objects()) < 500_000, gc.get_freeze_count() > 1000)
 """
 
 
-def test_all_generations_are_collected() -> None:
+def test_all_generations_are_collected_but_for_what_the_start_has_made() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _GARBAGE, FOLDER], capture_output=True, text=True, timeout=60, check=True
     )
-    assert done.stdout.split("\n")[0] == "[0, 1, 2] False True"
+    assert done.stdout.split("\n")[0] == "[0, 1, 2] False True True"
