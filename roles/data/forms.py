@@ -6,7 +6,6 @@ written, wherever it can still be had. Then `000123` keeps its zeros, and `12e45
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ def word(words: str) -> Form[str]:
 
     def read(given: object) -> str:
         # A number from an inventory has lost nothing: Python refuses to read `000123`.
-        text = str(given) if isinstance(given, int) and not isinstance(given, bool) else given
+        text = str(given) if isinstance(given, int) and not isinstance(given, bool) and abs(given) < 10**20 else given
         if not isinstance(text, str) or not text.strip() or not text.isprintable():
             raise ValueError
         return text
@@ -60,7 +59,7 @@ def yes_or_no() -> Form[bool]:
     """A truth value, in any usual spelling."""
 
     def read(given: object) -> bool:
-        spelling = str(given).lower() if isinstance(given, str | int) else ""
+        spelling = str(given).lower() if isinstance(given, str | bool) or given in (0, 1) else ""
         if spelling not in _YES | _NO:
             raise ValueError
         return spelling in _YES
@@ -76,7 +75,7 @@ def seconds(least: int, most: int) -> Form[float]:
             given = float(given)
         if isinstance(given, bool) or not isinstance(given, int | float):
             raise ValueError
-        if not math.isfinite(given) or not least <= given <= most:
+        if not least <= given <= most:  # nor is a NaN
             raise ValueError
         return given
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
@@ -18,6 +17,7 @@ _DEPLOYS = (
     "clients", "full", "history", "preflight", "prepare", "prune", "reboot", "rollback", "unlock", "verify"
 )  # fmt: skip
 """Names of the files in `deploys/`."""
+_LARGEST_SHOWN = 10**20
 _LONGEST_SHOWN = 60
 """Characters of a refused value in its message."""
 
@@ -57,10 +57,19 @@ class Value(Generic[T]):
         try:
             return self.form.read(given)
         except ValueError:
-            shown = textwrap.shorten(repr(given), _LONGEST_SHOWN, placeholder="…")
             raise OptionsError(
-                f"`{self.name}` is to be {self.form.words}, not {shown}; for example --data {self.example}"
+                f"`{self.name}` is to be {self.form.words}, not {_shown(given)}; for example --data {self.example}"
             ) from None
+
+
+def _shown(given: object) -> str:
+    """A given value in a message: a plain one, shortened; of another its kind alone."""
+    if isinstance(given, int) and abs(given) > _LARGEST_SHOWN:
+        return "a number of that size"
+    if not isinstance(given, str | int | float | None):
+        return f"a {type(given).__name__}"
+    shown = ascii(given) if isinstance(given, str) and not given.isprintable() else repr(given)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
 
 
 GENERATION = Value(

@@ -66,7 +66,7 @@ def _of_the_command_line(state: State) -> Mapping[str, object]:
 
 
 def _declared(state: State) -> Iterator[str]:
-    """The names that the inventory itself gives to some host: whatever reads them, it may be told otherwise."""
+    """The names that the inventory itself gives to some host: whatever reads them, they may be overruled."""
     inventory: Any = state.inventory
     yield from inventory.get_data()
     for host in inventory:

@@ -72,6 +72,11 @@ def test_what_is_no_number_of_seconds_is_refused(given: object) -> None:
     assert len(str(caught.value)) < 200
 
 
+def test_a_number_that_python_does_not_print_is_refused_too() -> None:
+    with pytest.raises(OptionsError, match="not a number of that size"):
+        SSH_SILENCE.read(10**5000)
+
+
 @pytest.mark.parametrize("given", ["api", "APIS", "", None, True, "apis,faults"])
 def test_a_word_of_several(given: object) -> None:
     with pytest.raises(OptionsError, match="`verify` is to be apis or faults, not "):
