@@ -6,6 +6,8 @@ PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian
 	libatomic1
 CHROMIUM := /usr/bin/chromium
 LAB_WORKERS ?= 2
+# Seconds for each of some 70 property tests: ten minutes on two workers.
+FUZZ_SECONDS ?= 16
 GPU_PACK ?= .gpu-pack
 
 .PHONY: demo test quick lint docs lab soak bench gpu gpu-pack setup env locks golden down clean
@@ -19,14 +21,15 @@ test: setup lint quick lab
 
 ## quick: the tests that need no host
 quick: env $(CHROMIUM)
-	.venv/bin/pytest -q -n $(LAB_WORKERS) tests/unit tests/golden tests/plan tests/browser
+	.venv/bin/pytest -q -n $(LAB_WORKERS) tests/unit tests/golden tests/plan tests/fuzz tests/browser
 
 ## lab: the tests on real hosts; those of one file share hosts, so they run in order, and files side by side
 lab: setup
 	.venv/bin/pytest -q -n $(LAB_WORKERS) --dist loadfile --no-loadscope-reorder --durations 25 tests/lab
 
-## soak: what is too long for every run: the lab tests that are marked so, some repeated many more times
+## soak: what is too long for every run: ten minutes of property tests, and the lab tests that are marked so
 soak: setup
+	FUZZ_SECONDS=$(FUZZ_SECONDS) .venv/bin/pytest -q -n $(LAB_WORKERS) tests/fuzz
 	.venv/bin/pytest -v -s --soak -m 'soak or soak_only' --durations 15 tests/lab
 
 ## lint: style, types, the rules of imports, and the documentation's links

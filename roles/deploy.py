@@ -11,6 +11,7 @@ from pyinfra.api.exceptions import DeployError
 from pyinfra.api.state import BaseStateCallback
 
 from roles.contract.clients import KeysState
+from roles.data import AT_ONCE, GENERATION, REPORT, ROTATE, VERIFY
 from roles.host import (
     ClientKeys,
     History,
@@ -23,7 +24,9 @@ from roles.host import (
     activate_generation,
     break_lock,
     changes,
+    check_names,
     described,
+    given,
     go_back,
     guard_terminal,
     history_request,
@@ -80,17 +83,14 @@ def verify() -> None:
     notice. It stops backends, one route after the other, to see that the fallbacks answer, and starts them again.
     """
     _target()
-    more = host.data.get("verify")
-    if more not in (None, "apis", "faults"):
-        raise DeployError(f"`--data verify={more}` is not known; there are `verify=apis` and `verify=faults`")
-    verify_routes(name="Verify every route", report=host.data.get("report"), more=more)
+    verify_routes(name="Verify every route", report=given(host, REPORT), more=given(host, VERIFY))
 
 
 def reboot() -> None:
     """Reboot the hosts, one after the other or (`--data at_once=yes`) all at once; report how soon each route answers;
     verify them."""
     _target()
-    one_by_one = host.data.get("at_once") is None
+    one_by_one = not given(host, AT_ONCE)
     reboot_host(name="Reboot and verify every route", one_by_one=one_by_one, _serial=one_by_one)
 
 
@@ -127,7 +127,8 @@ def preflight() -> None:
 def rollback() -> None:
     """Go back to the last generation that passed, or to the one in `--data generation=…`, and verify it."""
     target = _target()
-    to = _history(target).choose(host.data.get("generation"))
+    wanted = given(host, GENERATION)
+    to = _history(target).choose(wanted)
     acquire_lock(name="Take the deploy lock", to="go back")
     go_back(name="Go back to an earlier generation", to=to)
     verify_routes(name="Verify every route", deploying=True)
@@ -150,8 +151,7 @@ def clients() -> None:
     `--data rotate=NAME` gives a client a new key, and its former one is refused from then on.
     """
     target = _target()
-    # pyinfra makes numbers of what looks like them.
-    rotate = None if (name := host.data.get("rotate")) is None else str(name)
+    rotate = given(host, ROTATE)
     found: KeysState | None = host.get_fact(ClientKeys, _stdin=StandardInput(keys_request(target.plan.layout)))
     if found is None:
         raise DeployError(f"{host.name}: its clients cannot be read, see above")
@@ -214,6 +214,7 @@ def _target() -> Target:
         DeployError: a host of the inventory cannot be deployed as declared. No host has received a command yet.
     """
     guard_terminal()
+    check_names(state)
     plans = {each.name: _plan(each) for each in state.inventory}
     if not any(isinstance(handler, _ReleaseLockOnFailure) for handler in state.callback_handlers):
         state.add_callback_handler(_ReleaseLockOnFailure())  # type: ignore[no-untyped-call]

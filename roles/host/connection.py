@@ -12,9 +12,11 @@ from socket import IPPROTO_TCP, TCP_NODELAY, socket
 import gevent
 from paramiko import Message, SSHException, Transport
 from pyinfra.api import Host, State
-from pyinfra.api.exceptions import DeployError
 from pyinfra.api.state import BaseStateCallback
 from pyinfra.connectors.ssh import SSHConnector
+
+from roles.data import SSH_SILENCE
+from roles.host.given import given
 
 LONGEST_SILENCE = 60
 """Seconds, if the host's data has no `ssh_silence`."""
@@ -39,7 +41,7 @@ def tend(host: Host) -> None:
     Raises:
         DeployError: the host's `ssh_silence` is not a number of seconds.
     """
-    silence = _seconds(host.name, host.data.get("ssh_silence", LONGEST_SILENCE))
+    silence = given(host, SSH_SILENCE) or LONGEST_SILENCE
     transport = _transport(host)
     if transport is None:
         return
@@ -116,12 +118,6 @@ def _report_ends_as_errors(transport: Transport) -> None:
         return error
 
     transport.get_exception = exception  # type: ignore[method-assign]
-
-
-def _seconds(name: str, silence: object) -> float:
-    if isinstance(silence, bool) or not isinstance(silence, int | float) or not 1 <= silence <= 86400:
-        raise DeployError(f"{name}: `ssh_silence` is to be a number of seconds from 1 to 86400, not {silence!r}")
-    return silence
 
 
 def _transport(host: Host) -> Transport | None:

@@ -148,7 +148,18 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> lis
             )
     problems.extend(_disks_too_small(plan, generation, state))
     problems.extend(_gpu_problems(plan, state))
+    problems.extend(_wrong_processors(generation, state))
     return problems
+
+
+def _wrong_processors(generation: Generation, state: HostState) -> list[str]:
+    """Programs that others have compiled, for another processor than the host's."""
+    here = state.platform["machine"]
+    return [
+        f"{install.title} is for {install.machine}, and its processor is {here}: take the archive for that"
+        for install in (each.install for each in generation.installs)
+        if install.machine not in (None, here)
+    ]
 
 
 def _gpu_problems(plan: HostPlan, state: HostState) -> list[str]:

@@ -8,7 +8,6 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from pyinfra import host
 from pyinfra.api import FactBase, Host, QuoteString, State, StringCommand, operation
@@ -18,6 +17,7 @@ from pyinfra.api.exceptions import FactProcessError
 from rich.console import Console
 
 from roles.contract.requests import GoBack, Outcome, RecordVerdict
+from roles.data import More
 from roles.host.holder import who_runs_this
 from roles.host.operations import activation
 from roles.host.output import decoded
@@ -25,9 +25,6 @@ from roles.host.outside import outside_checks
 from roles.host.program import HostProgram, python_command
 from roles.host.target import Target
 from roles.verify import EARLIER, FORMS, VERDICTS, Verdict, print_report, read_verdict
-
-More: TypeAlias = Literal["apis", "faults"]
-"""What a verification does besides its usual checks: asks as client programs ask; really stops backends."""
 
 _LOG_WIDTH = 140
 """Columns of the table if it goes to a file or a pipe."""

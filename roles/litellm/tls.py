@@ -10,10 +10,10 @@ from __future__ import annotations
 from importlib import resources
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from roles.contract.manifest import Tls as ManifestTls
-from roles.options import Many, Options, OptionsError, Port
+from roles.options import Many, Options, OptionsError, Port, spelled
 from roles.plan import FRONT_USER, Layout, TimerUnit, TriggeredUnit, Unit, render
 
 RENEWAL_UNIT = "ai-backend-certificate.service"
@@ -40,10 +40,18 @@ def _origin(text: str) -> str:
     return text
 
 
-HostPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._@+/-]+$"), AfterValidator(_no_parent)]
+HostPath = Annotated[
+    str,
+    spelled("/[A-Za-z0-9._@+/-]+", 'whole path on the host, such as "/etc/ssl/ai.pem"'),
+    AfterValidator(_no_parent),
+]
 """Absolute path of a file on the host."""
 DnsName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
+    str,
+    spelled(
+        r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*",
+        'DNS name in lower case, without scheme and port, such as "ai.example.com"',
+    ),
 ]
 Origin = Annotated[str, AfterValidator(_origin)]
 

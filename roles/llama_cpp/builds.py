@@ -7,9 +7,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from roles.options import FileUrl, Gpus, Many, Name, Options, RelativePath, SourceTree, TextFile, Url, UrlFile
+from roles.options import FileUrl, Gpus, Many, Name, Options, RelativePath, SourceTree, TextFile, Url, UrlFile, spelled
 
 Backend = Literal["cpu", "cuda", "vulkan", "hip"]
+CudaArchitecture = Annotated[
+    str, spelled("[0-9]+[af]?(-real|-virtual)?", 'compute capability without its dot, such as "86"')
+]
+HipTarget = Annotated[str, spelled("gfx[0-9a-f]+(-[a-z]+)*", 'target of HIP, such as "gfx1100"')]
+CmakeOption = Annotated[
+    str, spelled("[A-Za-z_][A-Za-z0-9_]*", 'CMake option without "-D", such as "GGML_CUDA_FORCE_MMQ"')
+]
+WheelVersion = Annotated[str, spelled("[0-9][0-9a-z.+]*", 'exact version, such as "0.3.36"')]
 
 CMAKE_SWITCHES: Mapping[Backend, str] = {"cuda": "GGML_CUDA", "vulkan": "GGML_VULKAN", "hip": "GGML_HIP"}
 """The CMake option that enables a backend."""
@@ -27,6 +35,9 @@ _OWN_CMAKE_OPTIONS = {
     "CMAKE_CUDA_ARCHITECTURES": "cuda_architectures",
     "GPU_TARGETS": "hip_targets",
 }
+_OTHER_SYSTEMS = {"macos": "macOS", "win": "Windows", "xcframework": "Apple's systems", "android": "Android"}
+_MACHINES = {"x64": "x86_64", "arm64": "aarch64", "s390x": "s390x"}
+_NAMED_BACKENDS: Mapping[str, Backend] = {"cpu": "cpu", "cuda": "cuda", "vulkan": "vulkan", "hip": "hip", "rocm": "hip"}
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.zst")
 
 
@@ -51,15 +62,11 @@ class LlamaCppBuild(Options):
     """What it computes on. The administrator installs the CUDA toolkit or ROCm."""
     native: bool = Field(True, examples=["native=False"])
     """Compile for exactly this host's processor. Off: for any processor of its kind."""
-    cuda_architectures: Many[Annotated[str, Field(pattern=r"^[0-9]+[af]?(-real|-virtual)?$")]] = Field(
-        (), examples=['cuda_architectures=["86"]']
-    )
+    cuda_architectures: Many[CudaArchitecture] = Field((), examples=['cuda_architectures=["86"]'])
     """Compute capabilities for a CUDA build, e.g. `86`; none = those of the host's cards."""
-    hip_targets: Many[Annotated[str, Field(pattern=r"^gfx[0-9a-f]+(-[a-z]+)*$")]] = Field(
-        (), examples=['hip_targets=["gfx1100"]']
-    )
+    hip_targets: Many[HipTarget] = Field((), examples=['hip_targets=["gfx1100"]'])
     """Targets for a HIP build, e.g. `gfx1100`; none = those of the host's cards."""
-    cmake_options: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = Field(
+    cmake_options: Mapping[CmakeOption, str] = Field(
         default_factory=dict, examples=['cmake_options={"GGML_CUDA_FORCE_MMQ": "ON"}']
     )
     """Further CMake options, e.g. `{"GGML_CUDA_FORCE_MMQ": "ON"}`."""
@@ -84,7 +91,7 @@ class LlamaCppRelease(UrlFile):
 
     url: FileUrl = Field(
         examples=[
-            'url="https://github.com/ggml-org/llama.cpp/releases/download/b7240/llama-b7240-bin-ubuntu-vulkan-x64.tar.gz"'
+            'url="https://github.com/ggml-org/llama.cpp/releases/download/b7240/llama-b7240-bin-ubuntu-x64.tar.gz"'
         ]
     )
     """Address of the archive."""
@@ -103,6 +110,16 @@ class LlamaCppRelease(UrlFile):
     )
     """Archive of the libraries that the backend needs, e.g. `cudart-llama-….tar.gz`; none = the host has them."""
 
+    @property
+    def machine(self) -> str | None:
+        """The processor that its name says, as `uname -m` prints it; none = it says none."""
+        return next((_MACHINES[word] for word in self._words if word in _MACHINES), None)
+
+    @property
+    def _words(self) -> list[str]:
+        """Of its name, as llama.cpp names its releases: `llama-b7240-bin-ubuntu-vulkan-x64.tar.gz`."""
+        return self.filename.lower().replace(".", "-").replace("_", "-").split("-")
+
     @model_validator(mode="after")
     def _are_tar_archives(self) -> LlamaCppRelease:
         for file in (self, self.runtime):
@@ -113,13 +130,22 @@ class LlamaCppRelease(UrlFile):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _is_for_the_backend(self) -> LlamaCppRelease:
+        if system := next((_OTHER_SYSTEMS[word] for word in self._words if word in _OTHER_SYSTEMS), None):
+            raise ValueError(f"{self.filename} is for {system}; take the archive for Ubuntu")
+        named = next((_NAMED_BACKENDS[word] for word in self._words if word in _NAMED_BACKENDS), None)
+        if named and named != self.backend:
+            raise ValueError(f'{self.filename} is for "{named}", and `backend` is "{self.backend}"; give what it is')
+        return self
+
 
 class PythonWheel(Options):
     """llama-cpp-python as a wheel with its own llama.cpp, e.g. from the project's index of CUDA wheels."""
 
     name: Name = Field("llama-cpp-python", examples=['name="llama-cpp-python-cuda"'])
     """Name of the environment; give two different ones on one host different names."""
-    version: Annotated[str, Field(pattern=r"^[0-9][0-9a-z.+]*$")] = Field(examples=['version="0.3.36"'])
+    version: WheelVersion = Field(examples=['version="0.3.36"'])
     """The version that the environment must then contain."""
     backend: Backend = Field("cpu", examples=['backend="cuda"'])
     """What it computes on."""

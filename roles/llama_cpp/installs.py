@@ -118,6 +118,7 @@ def _release(release: LlamaCppRelease) -> Install:
     return Install(
         name=release.name,
         title=f"llama.cpp from {release.filename}",
+        machine=release.machine,
         recipe=ReleaseRecipe(
             archives=tuple(archives),
             check=(f"{folder}/llama-server", "--version"),

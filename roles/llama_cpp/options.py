@@ -19,7 +19,20 @@ from roles.llama_cpp.builds import (
     device_names,
     implied_cards,
 )
-from roles.options import GgufSource, Gpus, KeyedProvider, Many, ModelName, Options, PythonSdist, Seconds, TextFile
+from roles.llama_cpp.held import HELD_ARGUMENTS
+from roles.options import (
+    GgufSource,
+    Gpus,
+    KeyedProvider,
+    Many,
+    ModelName,
+    Options,
+    PythonSdist,
+    Seconds,
+    TextFile,
+    check_arguments,
+    spelled,
+)
 
 PYTHON_VERSION = "0.3.36"
 """Version of llama-cpp-python that `locks/` pins. Its bindings fit the llama.cpp tree of the same release only."""
@@ -28,14 +41,12 @@ CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_
 SpecType = Literal[
     "draft-simple", "draft-eagle3", "draft-mtp", "ngram-simple", "ngram-map-k", "ngram-map-k4v", "ngram-mod"
 ]
+Device = Annotated[
+    str, spelled("[A-Za-z]+[0-9]+", 'device, such as "Vulkan0": `llama-server --list-devices` prints them')
+]
 Layers = Annotated[int, Field(ge=0)]
 
 _QUANTIZED = ("q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
-_HELD_ARGUMENTS = {
-    "--api-key": "api_key", "--host": "bind", "--port": "port", "-m": "model", "--model": "model",
-    "-a": "served_name", "--alias": "served_name",
-}  # fmt: skip
-"""Arguments that would undo what the rest of the plan relies on; a key would also show in the process list."""
 
 
 class LlamaServer(KeyedProvider):
@@ -90,7 +101,7 @@ class LlamaServer(KeyedProvider):
     """Layers to keep in GPU memory; none = as many as fit."""
     n_cpu_moe: Layers | None = Field(None, examples=["n_cpu_moe=12"])
     """Layers whose mixture-of-experts weights stay in main memory."""
-    device: Many[Annotated[str, Field(pattern=r"^[A-Za-z]+[0-9]+$")]] = Field((), examples=['device=["Vulkan0"]'])
+    device: Many[Device] = Field((), examples=['device=["Vulkan0"]'])
     """Devices to use, as `llama-server --list-devices` names them, e.g. `Vulkan0`; none = all that it sees."""
     split_mode: Literal["none", "layer", "row", "tensor"] | None = Field(None, examples=['split_mode="row"'])
     """How the model is split over several cards; none = by layer."""
@@ -187,6 +198,15 @@ class LlamaServer(KeyedProvider):
         ]
         if drafts and not (self.draft_model or self.spec_type):
             raise ValueError(f"`{drafts[0]}` is given, and nothing drafts; give `draft_model`, or remove it")
+        cards = self.gpus.uuids if self.gpus else ()
+        if cards and len(self.tensor_split) > len(cards):
+            raise ValueError(
+                f"`tensor_split` has {len(self.tensor_split)} shares, and `gpus` names {len(cards)} cards: one each"
+            )
+        if cards and (self.main_gpu or 0) >= len(cards):
+            raise ValueError(
+                f"`main_gpu` is {self.main_gpu}, and `gpus` names {len(cards)} cards, which are counted from 0"
+            )
         if self.embeddings and self.reranking:
             raise ValueError("`embeddings` and `reranking` exclude each other; declare a server for each")
         if self.cache_type_v in _QUANTIZED and self.flash_attention == "off":
@@ -198,9 +218,7 @@ class LlamaServer(KeyedProvider):
     @field_validator("extra_arguments")
     @classmethod
     def _not_what_options_say(cls, arguments: Sequence[str]) -> Sequence[str]:
-        for argument in arguments:
-            if option := _HELD_ARGUMENTS.get(argument.split("=", 1)[0]):
-                raise ValueError(f"`{argument.split('=', 1)[0]}` is the option `{option}` here; use that")
+        check_arguments(arguments, HELD_ARGUMENTS)
         return arguments
 
     @property

@@ -50,9 +50,8 @@ _TEXT_ONLY = replace(
 _COUNTED: tuple[Backend, ...] = ("cuda", "hip")
 """Backends whose memory the driver counts for each process. For Vulkan this was not tested."""
 _PLACING = {
-    "-ngl", "--gpu-layers", "--n-gpu-layers", "-cmoe", "--cpu-moe", "-ncmoe", "--n-cpu-moe", "-ot", "--override-tensor",
-    "-dev", "--device", "--rpc", "-fit", "--fit", "-fitt", "--fit-target", "-fitc", "--fit-ctx", "--override-kv",
-    "--sleep-idle-seconds",
+    "-cmoe", "--cpu-moe", "-ot", "--override-tensor", "--rpc", "-fit", "--fit", "-fitt", "--fit-target", "-fitc",
+    "--fit-ctx", "--override-kv", "--sleep-idle-seconds",
 }  # fmt: skip
 """Arguments that may put weights elsewhere than the options say, or (the last one) unload them."""
 

@@ -7,7 +7,33 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from roles.options import GgufSource, Many, ModelName, Name, Options, Port, Provider, Seconds, Sha256, TextFile, Url
+from roles.options import (
+    GgufSource,
+    HubFile,
+    Many,
+    ModelName,
+    Name,
+    Options,
+    Port,
+    Provider,
+    Seconds,
+    Sha256,
+    TextFile,
+    Url,
+    spelled,
+)
+
+ReleaseVersion = Annotated[
+    str, spelled(r"[0-9]+(\.[0-9]+)+(-rc[0-9]+)?", 'exact version without "v", such as "0.32.15"')
+]
+KeepAlive = Annotated[
+    str,
+    spelled(
+        r"-?[0-9]{1,9}|-?([0-9]{1,9}(\.[0-9]{1,9})?(ns|us|µs|ms|s|m|h))+",
+        'time as Ollama reads it: "30m", "1h30m", "90s", a number of seconds, "0" (unload at once) or "-1" (never)',
+    ),
+]
+"""Source: `KeepAlive` in Ollama's envconfig: a duration as Go reads it, or a whole number of seconds."""
 
 Parameter = str | int | float | bool | Many[str]
 
@@ -15,7 +41,7 @@ Parameter = str | int | float | bool | Many[str]
 class OllamaRelease(Options):
     """A release of Ollama: its archive for Linux. The vendor's install script is never run."""
 
-    version: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)+(-rc[0-9]+)?$")] = Field(examples=['version="0.32.15"'])
+    version: ReleaseVersion = Field(examples=['version="0.32.15"'])
     """Exact version, without `v`."""
     machine: Literal["x86_64", "aarch64"] = Field("x86_64", examples=['machine="aarch64"'])
     """The host's processor, as printed by `uname -m`."""
@@ -88,6 +114,11 @@ class OllamaModel(Options):
         made = [option for option in ("template", "system", "parameters") if getattr(self, option)]
         if made and self.gguf is None:
             raise ValueError(f"`{made[0]}` is for a model that is made from a file; give `gguf` too, or remove it")
+        if isinstance(self.gguf, HubFile) and len(self.gguf.files) > 1:
+            raise ValueError(
+                f"`gguf` is split into {len(self.gguf.files)} files, and Ollama makes a model of one; make one of them "
+                "with `llama-gguf-split --merge`, or serve them with a LlamaServer"
+            )
         if self.gguf is not None and (self.digest or self.insecure):
             option = "digest" if self.digest else "insecure"
             raise ValueError(f"`{option}` is for a model that is pulled; remove it, or remove `gguf`")
@@ -107,8 +138,9 @@ class Ollama(Provider):
         examples=['models=["llama3.1:latest", OllamaModel(name="qwen2.5-coder:7b", preload=True)]']
     )
     """The models to serve: by name, or as `OllamaModel` with further options."""
-    keep_alive: Annotated[str, Field(pattern=r"^(-1|[0-9]+[smh])$")] = Field("5m", examples=['keep_alive="30m"'])
-    """How long a model stays loaded after its last request; -1 = forever."""
+    keep_alive: KeepAlive = Field("5m", examples=['keep_alive="30m"'])
+    """How long a model stays loaded after its last request: a time such as `90s`, `30m` or `1h30m`; a number alone is
+    of seconds; `0` = it is unloaded at once, and below zero (`-1`) = it stays."""
     num_parallel: Annotated[int, Field(ge=1)] | None = Field(None, examples=["num_parallel=2"])
     """Requests that one model answers at the same time; none = Ollama's choice."""
     max_loaded_models: Annotated[int, Field(ge=1)] | None = Field(None, examples=["max_loaded_models=2"])
@@ -127,6 +159,14 @@ class Ollama(Provider):
     """Seconds that it may take from start to its first answer."""
     load_timeout: Seconds = Field(300, examples=["load_timeout=900"])
     """Seconds that pulling, making or loading a model may take without any progress."""
+
+    @model_validator(mode="after")
+    def _release_is_for_the_cards(self) -> Ollama:
+        if self.gpus and self.gpus.vendor == "amd" and not self.release.rocm:
+            raise ValueError(
+                "`gpus` are of AMD, and the release is without the add-on for them; give the OllamaRelease `rocm=True`"
+            )
+        return self
 
     @field_validator("models")
     @classmethod

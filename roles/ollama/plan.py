@@ -155,6 +155,7 @@ def _release(release: OllamaRelease, name: str) -> Install:
             says=release.version,
         ),
         platform=("machine",),
+        machine=release.machine,
         # According to its documentation and users: 1.8 GB packed, with the libraries for CUDA. Not measured here.
         disk=4500 * MEGABYTE,
         work_disk=2000 * MEGABYTE,

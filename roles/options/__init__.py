@@ -5,6 +5,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from roles.contract.modes import Mode
+from roles.options.arguments import OURS, check_arguments
 from roles.options.base import Many, Options
 from roles.options.clients import Client
 from roles.options.errors import OptionsError, calling_line
@@ -25,11 +26,13 @@ from roles.options.sources import (
     UrlArchive,
     UrlFile,
 )
+from roles.options.spelling import spelled
 from roles.options.stack import Stack, SystemScope, UserScope
 from roles.options.values import BindAddress, MemorySize, ModelName, Name, Network, Port, Seconds, Sha256, Url
 from roles.options.verification import Verification
 
 __all__ = [
+    "OURS",
     "BindAddress",
     "Cache",
     "Client",
@@ -74,7 +77,9 @@ __all__ = [
     "UrlFile",
     "UserScope",
     "Verification",
+    "check_arguments",
     "date",
+    "spelled",
 ]
 
 FORMER_NAMES: Mapping[str, str] = {

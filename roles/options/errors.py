@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from roles.options.hidden import without_secrets
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -16,8 +18,8 @@ class OptionsError(SystemExit):
     """
 
     def __init__(self, message: str) -> None:
-        self.message = message
-        super().__init__(f"inventory error: {message}")
+        self.message = without_secrets(message)
+        super().__init__(f"inventory error: {self.message}")
 
     def __str__(self) -> str:
         return self.message

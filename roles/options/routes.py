@@ -9,7 +9,10 @@ from pydantic import Field, model_validator
 from roles.contract.abilities import WhenUnsupported
 from roles.contract.modes import MODES, PROMPT, Mode
 from roles.options.base import Many, Options
+from roles.options.spelling import spelled
 from roles.options.values import ModelName, Name, Seconds
+
+Tag = Annotated[str, spelled("[A-Za-z0-9][A-Za-z0-9._:-]*", 'tag: a word without spaces, such as "fast"')]
 
 
 class Deployment(Options):
@@ -24,19 +27,21 @@ class Deployment(Options):
     order: Annotated[int, Field(ge=1)] = Field(1, examples=["order=2"])
     """Deployments of a higher order are used only while all of the lower ones fail."""
     rpm: Annotated[int, Field(ge=1)] | None = Field(None, examples=["rpm=60"])
-    """Most requests within a minute; further ones go to the other deployments, or are refused with 429. Each
-    verification sends a few requests too; if they are used up, it waits for the next minute."""
+    """Most requests within a minute; further ones go to the other deployments, or are refused with 429. Without
+    `max_parallel_requests` it is also the most at the same time. Each verification sends a few requests too; if they
+    are used up, it waits for the next minute."""
     tpm: Annotated[int, Field(ge=1)] | None = Field(None, examples=["tpm=100_000"])
-    """Most tokens, of requests and answers, within a minute, likewise."""
+    """Most tokens, of requests and answers, within a minute, likewise. Without `rpm` and `max_parallel_requests` it
+    also bounds the requests at the same time: to 6 for each 1,000 tokens, and at least 1. `tpm=500` lets 3 through, and
+    further ones get 429 at once."""
     max_parallel_requests: Annotated[int, Field(ge=1)] | None = Field(None, examples=["max_parallel_requests=4"])
-    """Most requests at the same time, likewise: requests do not queue for a free place."""
+    """Most requests at the same time, likewise: requests do not queue for a free place. None = what `rpm`, or else
+    `tpm`, implies; without these, any number."""
     timeout: Seconds | None = Field(None, examples=["timeout=120"])
     """Seconds that one of its answers may take; none = the gateway's `request_timeout`."""
     stream_timeout: Seconds | None = Field(None, examples=["stream_timeout=30"])
     """Seconds that one of its streamed answers may pause, at its beginning or later; none = as `timeout`."""
-    tags: Many[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]] = Field(
-        (), examples=['tags=["default", "fast"]']
-    )
+    tags: Many[Tag] = Field((), examples=['tags=["default", "fast"]'])
     """It answers requests with one of these tags; with `default` also requests without tags."""
 
 

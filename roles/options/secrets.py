@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from roles.options.base import Options
 from roles.options.errors import OptionsError
+from roles.options.hidden import without_secrets
+from roles.options.spelling import spelled
+from roles.options.values import LocalPath
 
 MINIMUM_LENGTH = 16
 """Characters. A generation's name is a digest over its bytes, and every user of the host can read it: a secret must
@@ -19,6 +22,9 @@ be too long to be guessed from it."""
 class Secret(Options):
     """A value that only the host's 0600 files and the process that needs it may contain."""
 
+    abstract: ClassVar[bool] = True
+    hidden: ClassVar[bool] = True
+
     def source(self) -> str:
         """The source of the value, for messages and printed plans. Never the value."""
         raise NotImplementedError
@@ -26,6 +32,8 @@ class Secret(Options):
 
 class GivenSecret(Secret):
     """A secret whose value the control machine can read."""
+
+    abstract: ClassVar[bool] = True
 
     def reveal(self) -> str:
         """The value, read now on the control machine.
@@ -48,13 +56,13 @@ class GivenSecret(Secret):
 class EnvSecret(GivenSecret):
     """Read from an environment variable of the control machine: `EnvSecret("LITELLM_MASTER_KEY")`."""
 
-    variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = Field(
-        examples=['variable="LITELLM_MASTER_KEY"']
-    )
+    variable: Annotated[
+        str, spelled("[A-Za-z_][A-Za-z0-9_]*", 'name of an environment variable, such as "LITELLM_MASTER_KEY"')
+    ] = Field(examples=['variable="LITELLM_MASTER_KEY"'])
     """Name of the environment variable."""
 
-    def __init__(self, variable: str) -> None:
-        Options.__init__(self, variable=variable)
+    def __init__(self, *by_place: str, **options: str) -> None:
+        self._fill(by_place, options, may="variable")
 
     def source(self) -> str:
         return f"environment variable {self.variable}"
@@ -62,18 +70,19 @@ class EnvSecret(GivenSecret):
     def reveal(self) -> str:
         value = os.environ.get(self.variable)
         if not value:
-            raise OptionsError(f"missing secret: {self.source()} is not set; run `export {self.variable}=…` first")
+            message = f"missing secret: {self.source()} is not set; run `export {self.variable}=…` first"
+            raise OptionsError(without_secrets(message, self.variable))
         return self._checked(value)
 
 
 class FileSecret(GivenSecret):
     """Read from a file of the control machine (its first line): `FileSecret("~/.secrets/master-key")`."""
 
-    path: str = Field(examples=['path="~/.secrets/litellm-master-key"'])
+    path: LocalPath = Field(examples=['path="~/.secrets/litellm-master-key"'])
     """Path of the file; `~` is the home of the user who runs pyinfra."""
 
-    def __init__(self, path: str) -> None:
-        Options.__init__(self, path=path)
+    def __init__(self, *by_place: str, **options: str) -> None:
+        self._fill(by_place, options, may="path")
 
     def source(self) -> str:
         return f"file {self.path}"
@@ -81,8 +90,11 @@ class FileSecret(GivenSecret):
     def reveal(self) -> str:
         try:
             lines = Path(self.path).expanduser().read_text().splitlines()
-        except OSError as error:
-            raise OptionsError(f"missing secret: {self.source()} cannot be read: {error.strerror}") from None
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            message = f"missing secret: {self.source()} cannot be read: {reason}"
+            raise OptionsError(without_secrets(message, self.path)) from None
+
         return self._checked(lines[0].strip() if lines else "")
 
 

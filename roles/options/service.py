@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, SerializeAsAny
 
@@ -15,6 +15,8 @@ from roles.options.values import BindAddress, MemorySize, ModelName, Name, Port,
 
 class Service(Options):
     """A process under systemd that listens on one port."""
+
+    abstract: ClassVar[bool] = True
 
     name: Name = Field(examples=['name="qwen-coder"'])
     """Name of this instance, part of its unit's name."""
@@ -49,6 +51,8 @@ class Service(Options):
 class Provider(Service):
     """A model server: a service that answers for one or more models."""
 
+    abstract: ClassVar[bool] = True
+
     gpus: Gpus | None = Field(None, examples=['gpus=Gpus(uuids=["GPU-5b3c1f0e-8a57-4d2e-9c41-0f6f2f9f7d10"])'])
     """The graphics cards that it runs on; none = the processor alone."""
 
@@ -69,12 +73,16 @@ class Provider(Service):
 class KeyedProvider(Provider):
     """A provider that can require a key. Ollama cannot."""
 
+    abstract: ClassVar[bool] = True
+
     api_key: SerializeAsAny[Secret] = Field(GeneratedSecret(), examples=['api_key=EnvSecret("BACKEND_API_KEY")'])
     """The key that requests to it must carry; the gateway sends it. None given = made on the host, once."""
 
 
 class Gateway(Service):
     """The one endpoint in front of all providers."""
+
+    abstract: ClassVar[bool] = True
 
     default_fallbacks: Many[ModelName] = Field((), examples=['default_fallbacks=["qwen2.5-coder:7b"]'])
     """Public names to try, in order, when a route without `fallbacks` of its own fails; names of another mode than the
@@ -83,6 +91,8 @@ class Gateway(Service):
 
 class Cache(Service):
     """The gateway's cache for answers; gateways also share their state in it: cooldowns and used-up limits."""
+
+    abstract: ClassVar[bool] = True
 
     password: SerializeAsAny[Secret] = Field(GeneratedSecret(), examples=['password=EnvSecret("REDIS_PASSWORD")'])
     """The password that requests to it must carry; none given = made on the host, once."""

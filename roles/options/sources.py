@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SerializeAsAny
+from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
 from roles.options.base import Many, Options
 from roles.options.errors import OptionsError
 from roles.options.secrets import GivenSecret
-from roles.options.values import Revision, Sha256, Url
+from roles.options.spelling import is_address, quoted, spelled
+from roles.options.values import LocalPath, Revision, Sha256, Url
 
 
 def _stays_below(path: str) -> str:
+    if is_address(path):
+        raise ValueError(f"{quoted(path)} is an address, and this is a path within it: give the last part alone")
     if not path or path.startswith("/") or ".." in path.split("/") or any(c.isspace() for c in path):
-        raise ValueError(f'"{path}" is no relative path without `..` and spaces')
+        raise ValueError(f"{quoted(path)} is no relative path without `..` and spaces")
     return path
 
 
@@ -35,11 +39,44 @@ def _names_a_file(address: str) -> str:
 
 FileUrl = Annotated[Url, AfterValidator(_names_a_file)]
 
+_PART = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
+"""The name of one of several files that are one model. Source: `llama_split_path` in llama.cpp."""
+_MOST_PARTS = 999
+
+
+def parts_of_gguf(file: str) -> tuple[str, ...]:
+    """All files of a split model, by the name of its first; the file alone, if it is not split.
+
+    Raises:
+        ValueError: it is a part, and not the first, or its numbers are none.
+    """
+    named = _PART.fullmatch(file)
+    if named is None:
+        return (file,)
+    number, count = int(named["number"]), int(named["count"])
+    if not 1 <= number <= count <= _MOST_PARTS:
+        raise ValueError(f"{quoted(file)} is part {number} of {count}, which cannot be")
+    if number != 1:
+        first = f"{named['stem']}-00001-of-{named['count']}.gguf"
+        raise ValueError(f"{quoted(file)} is part {number} of {count}; give {quoted(first)}, which fetches all")
+    return tuple(f"{named['stem']}-{part:05}-of-{named['count']}.gguf" for part in range(1, count + 1))
+
+
+def _is_whole(file: str) -> str:
+    if _PART.fullmatch(file.split("?", 1)[0]):
+        raise ValueError(
+            f"{quoted(file)} is one part of a model, which its server needs all of, side by side; give a HubFile with "
+            "the first, which fetches all, or make one file of them with `llama-gguf-split --merge`"
+        )
+    return file
+
 
 class UrlFile(Options):
     """A file, by address and digest."""
 
-    url: FileUrl = Field(examples=['url="https://files.example.com/qwen2.5-1.5b-instruct-q4_k_m.gguf"'])
+    url: Annotated[FileUrl, AfterValidator(_is_whole)] = Field(
+        examples=['url="https://files.example.com/qwen2.5-1.5b-instruct-q4_k_m.gguf"']
+    )
     """Address of the file."""
     sha256: Sha256 = Field(examples=['sha256="6a1a2eb6d15622bf3c96857206351ba97e1af16c30d7a74ee38970e434e9407e"'])
     """Digest of its bytes, checked before it is used."""
@@ -52,7 +89,7 @@ class UrlFile(Options):
 class LocalFile(Options):
     """A file of the control machine, sent to the host once, by digest."""
 
-    path: Annotated[str, AfterValidator(_names_a_file)] = Field(
+    path: Annotated[LocalPath, AfterValidator(_names_a_file), AfterValidator(_is_whole)] = Field(
         examples=['path="~/models/qwen2.5-1.5b-instruct-q4_k_m.gguf"']
     )
     """Path of the file; `~` is the home of the user who runs pyinfra."""
@@ -67,11 +104,11 @@ class LocalFile(Options):
 class TextFile(Options):
     """A text of the control machine that becomes part of the deployment: a template, a list of packages."""
 
-    path: str = Field(examples=['path="~/ai-backend/chat-template.jinja"'])
+    path: LocalPath = Field(examples=['path="~/ai-backend/chat-template.jinja"'])
     """Path of the file; `~` is the home of the user who runs pyinfra."""
 
-    def __init__(self, path: str) -> None:
-        Options.__init__(self, path=path)
+    def __init__(self, *by_place: str, **options: str) -> None:
+        self._fill(by_place, options, may="path")
 
     def text(self) -> str:
         """Its content, read now.
@@ -81,7 +118,7 @@ class TextFile(Options):
         """
         try:
             return Path(self.path).expanduser().read_text()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise OptionsError(f"{self.path} cannot be read: {reason}") from None
 
@@ -95,12 +132,18 @@ class UrlArchive(UrlFile):
     """Folder of the source tree below the archive's single top folder; none = the top folder itself."""
 
 
+PackageName = Annotated[
+    str, spelled("[a-z0-9][a-z0-9-]*", 'name of a package in lower case, such as "llama-cpp-python"')
+]
+ExactVersion = Annotated[str, spelled("[0-9][0-9a-z.]*", 'exact version, such as "0.3.36"')]
+
+
 class PythonSdist(Options):
     """A source tree in a Python source distribution, from the host's configured package index."""
 
-    package: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")] = Field(examples=['package="llama-cpp-python"'])
+    package: PackageName = Field(examples=['package="llama-cpp-python"'])
     """Name of the package."""
-    version: Annotated[str, Field(pattern=r"^[0-9][0-9a-z.]*$")] = Field(examples=['version="0.3.36"'])
+    version: ExactVersion = Field(examples=['version="0.3.36"'])
     """Exact version."""
     sha256: Sha256 = Field(examples=['sha256="832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"'])
     """Digest of the source distribution."""
@@ -108,7 +151,9 @@ class PythonSdist(Options):
     """Folder of the source tree below the distribution's top folder."""
 
 
-Repository = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+Repository = Annotated[
+    str, spelled(r"[\w.-]+/[\w.-]+", 'repository on a Hub: organisation/model, such as "Qwen/Qwen2.5-1.5B"')
+]
 
 
 class _OnHub(Options):
@@ -123,20 +168,37 @@ class _OnHub(Options):
 
 
 class HubFile(_OnHub):
-    """One file of a model repository on a Hugging Face Hub (or mirror)."""
+    """One file of a model repository on a Hugging Face Hub (or mirror). A model that is split into several files is
+    named by the first of them."""
 
     file: Annotated[RelativePath, AfterValidator(_names_a_file)] = Field(
         examples=['file="qwen2.5-1.5b-instruct-q4_k_m.gguf"']
     )
-    """Path of the file in the repository."""
+    """Path of the file in the repository; of a split model (`…-00001-of-00003.gguf`) the first, and all are fetched."""
     sha256: Sha256 | None = Field(
         None, examples=['sha256="6a1a2eb6d15622bf3c96857206351ba97e1af16c30d7a74ee38970e434e9407e"']
     )
-    """Digest of the file, as the Hub shows it for large files; none = the Hub's digest for that revision."""
+    """Digest of the file, as the Hub shows it for large files; none = the Hub's digest for that revision. Not for a
+    split model, each file of which has its own."""
 
     @property
     def filename(self) -> str:
-        return self.file.rsplit("/", 1)[-1]
+        """Its path below the folder of the install."""
+        return self.file
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files of the model."""
+        return parts_of_gguf(self.file)
+
+    @model_validator(mode="after")
+    def _parts_are_known(self) -> HubFile:
+        if len(self.files) > 1 and self.sha256:
+            raise ValueError(
+                f"`sha256` is the digest of one file, and the model has {len(self.files)}; leave it out, and give a "
+                "commit as `revision`, which pins them all"
+            )
+        return self
 
 
 class HubModel(_OnHub):

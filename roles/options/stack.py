@@ -12,8 +12,12 @@ from roles.options.clients import Client
 from roles.options.routes import Route
 from roles.options.secrets import GivenSecret, Secret
 from roles.options.service import Cache, Gateway, Provider, Service
+from roles.options.spelling import spelled
 from roles.options.values import ModelName
 from roles.options.verification import Verification
+
+LoginName = Annotated[str, spelled("[a-z_][a-z0-9_-]{0,31}", 'login name in lower case, such as "ai"')]
+HomeFolder = Annotated[str, spelled(r"/\S*", 'whole path, such as "/srv/ai"')]
 
 
 class SystemScope(Options):
@@ -27,9 +31,9 @@ class UserScope(Options):
 
     former: ClassVar[Mapping[str, str]] = {"kind": "remove it; the name of the group says it"}
 
-    user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = Field(examples=['user="ai"'])
+    user: LoginName = Field(examples=['user="ai"'])
     """Login name; pyinfra connects as this user."""
-    home: Annotated[str, Field(pattern=r"^/[^\s]*$")] | None = Field(None, examples=['home="/srv/ai"'])
+    home: HomeFolder | None = Field(None, examples=['home="/srv/ai"'])
     """The user's home folder; none = /home/<user>."""
 
     @property
@@ -275,7 +279,13 @@ class Stack(Options):
     def _context_windows_grow(self) -> Stack:
         """A request that was too long for a route is still too long for it if a fallback leads back."""
 
+        followed: set[ModelName] = set()
+
         def follow(path: tuple[ModelName, ...]) -> None:
+            # Each route once: there may be far more ways through them than routes.
+            if path[-1] in followed:
+                return
+            followed.add(path[-1])
             for name in self.route(path[-1]).context_window_fallbacks:
                 target = self.public_name(name)
                 if target in path:

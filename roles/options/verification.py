@@ -8,6 +8,7 @@ from pydantic import Field, SerializeAsAny
 
 from roles.options.base import Options
 from roles.options.secrets import GivenSecret
+from roles.options.spelling import spelled
 
 
 class Verification(Options):
@@ -15,7 +16,7 @@ class Verification(Options):
 
     every: Annotated[int, Field(ge=60)] = Field(900, examples=["every=300"])
     """Seconds from the end of one verification to the next. Each sends every model a short question."""
-    textfile: Annotated[str, Field(pattern=r"^/[^\s]+\.prom$")] | None = Field(
+    textfile: Annotated[str, spelled(r"/\S+\.prom", 'whole path of a file whose name ends in ".prom"')] | None = Field(
         None, examples=['textfile="/var/lib/prometheus/node-exporter/ai_backend.prom"']
     )
     """File for the metrics, e.g. `/var/lib/prometheus/node-exporter/ai_backend.prom`; its folder must exist. None =

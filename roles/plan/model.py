@@ -46,6 +46,7 @@ class Install:
         work_disk: bytes that making it takes in the cache, likewise, with empty caches.
         token: what fetching it needs. Its content does not depend on it.
         sent_from: path on the control machine of the file that is sent for it. Its content does not depend on it.
+        machine: the processor that its programs are for, as `uname -m` prints it; none = any, or not known.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Install:
     work_disk: int = 0
     token: GivenSecret | None = None
     sent_from: str | None = None
+    machine: str | None = None
 
     @property
     def kind(self) -> str:

@@ -26,7 +26,7 @@ def model_install(source: GgufSource | HubModel) -> Install:
                 sent_from=source.path,
             )
         case HubFile():
-            return _from_hub(source, [source.file], source.sha256)
+            return _from_hub(source, list(source.files), source.sha256)
         case HubModel():
             return _from_hub(source, list(source.files), None)
 

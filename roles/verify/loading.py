@@ -124,18 +124,34 @@ def _task(read: manifest.Task, folder: Path) -> Task:
 
 def _read_manifest(shape: type[_T], file: Path) -> _T:
     try:
-        content = yaml.safe_load(file.read_text())
+        with file.open(encoding="utf-8") as opened:
+            text = opened.read(_LONGEST + 1)
+        if len(text) > _LONGEST:
+            raise ConfigError(f"{file}: it has more than {_LONGEST} characters, which no deploy writes")
+        # Via JSON its lists become tuples, and no other type is converted.
+        content = json.dumps(yaml.load(text, _WithoutAliases), default=str)
+        return TypeAdapter(shape).validate_json(content, strict=True)
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: {' '.join(str(error).split())}") from None
-    try:
-        # Via JSON its lists become tuples, and no other type is converted.
-        return TypeAdapter(shape).validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
         raise ConfigError(f"{file}: {_problem(**error.errors()[0])}") from None
+    # Besides errors of YAML: bytes that are no text, a day that is none, a key that is a list; too deep a nesting.
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        what = " ".join(str(error).split())
+        raise ConfigError(f"{file}: {what[:_LONGEST_SHOWN] or type(error).__name__}") from None
 
 
+class _WithoutAliases(yaml.SafeLoader):
+    """Deploys write none, and with them a few lines grow beyond any memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has an alias (`*…`), which no deploy writes")
+        return super().compose_node(parent, index)
+
+
+_LONGEST = 16 << 20
+_LONGEST_SHOWN = 500
 _WANTED = {
     "string_type": "a text",
     "int_type": "a number",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from roles.options import (
     Gpus,
@@ -19,10 +19,18 @@ from roles.options import (
     Seconds,
     TextFile,
     Url,
+    check_arguments,
 )
+from roles.vllm.held import HELD_ARGUMENTS
 
 VERSION = "0.32.0"
 """The release that `locks/` pins."""
+
+
+Target: TypeAlias = Literal["nvidia", "amd", "cpu"]
+_LOCAL_VERSIONS: Mapping[str, Target] = {"cpu": "cpu", "rocm": "amd", "cu": "nvidia"}
+"""How the local part of a version begins, the longer first → what such a build is for."""
+_SHOWN: Mapping[Target, str] = {"nvidia": "NVIDIA cards (CUDA)", "amd": "AMD cards (ROCm)", "cpu": "the processor"}
 
 
 class VllmPackage(Options):
@@ -45,6 +53,15 @@ class VllmPackage(Options):
     """Further package indexes."""
     find_links: Many[Url] = Field((), examples=['find_links=["https://files.example.com/wheels/"]'])
     """Pages that link to files of packages."""
+
+    @property
+    def made_for(self) -> Target | None:
+        """What its wheels compute on, where the inventory says it: the shipped requirements are for CUDA, and a local
+        version such as `+cpu` or `+rocm63` names it."""
+        if self.requirements is None:
+            return "nvidia"
+        local = self.version.partition("+")[2]
+        return next((target for prefix, target in _LOCAL_VERSIONS.items() if local.startswith(prefix)), None)
 
 
 class Vllm(KeyedProvider):
@@ -119,6 +136,36 @@ class Vllm(KeyedProvider):
                 '"4G", or the cards with `gpus`'
             )
         return self
+
+    @model_validator(mode="after")
+    def _package_is_for_the_cards(self) -> Vllm:
+        wanted: Target = self.gpus.vendor if self.gpus else "cpu"
+        made_for = self.package.made_for
+        if made_for is not None and made_for != wanted:
+            which = "the shipped one" if self.package.requirements is None else f"version {self.package.version}"
+            raise ValueError(
+                f"`package` ({which}) is for {_SHOWN[made_for]}, and this server is to run on {_SHOWN[wanted]}; give "
+                "`package=VllmPackage(name=…, version=…, requirements=TextFile(…))` with a build for that, or change "
+                "`gpus`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_cards_for_its_parts(self) -> Vllm:
+        parts = self.tensor_parallel_size * self.pipeline_parallel_size
+        cards = len(self.gpus.uuids) if self.gpus else 0
+        if cards and parts > cards:
+            raise ValueError(
+                f"`tensor_parallel_size` {self.tensor_parallel_size} times `pipeline_parallel_size` "
+                f"{self.pipeline_parallel_size} needs {parts} cards, and `gpus` names {cards}; name more, or lower them"
+            )
+        return self
+
+    @field_validator("extra_arguments")
+    @classmethod
+    def _not_what_options_say(cls, arguments: Sequence[str]) -> Sequence[str]:
+        check_arguments(arguments, HELD_ARGUMENTS, abbreviates=True)
+        return arguments
 
     @property
     def model_name(self) -> str:

@@ -129,8 +129,7 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
 
 def _abilities(vllm: Vllm) -> Abilities:
     # Without a parser it refuses every request that has tools.
-    given = any(argument.startswith("--tool-call-parser") for argument in vllm.extra_arguments)
-    return Abilities(tools=vllm.tool_call_parser is not None or given, context_size=vllm.max_model_len)
+    return Abilities(tools=vllm.tool_call_parser is not None, context_size=vllm.max_model_len)
 
 
 def _options(vllm: Vllm) -> list[str]:

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from roles.data import VALUES
 from roles.options import (
     FORMER_NAMES,
     Cache,
@@ -95,13 +96,15 @@ def options_reference(known: Sequence[Room] | None = None) -> str:
     lines = [
         "# Options",
         "",
-        "Everything that an inventory may declare. `make golden` writes this page from the `options` modules.",
+        "Everything that an inventory may declare, and what `--data` gives to a run. `make golden` writes this page",
+        "from the `options` modules and `roles.data`.",
     ]
     found = sections(known)
     for title, groups in found.items():
         lines += ["", f"## {title}"]
         for group in groups:
             lines += ["", f"### `{group.__name__}`", "", *_described(group)]
+    lines += ["", "## What a run is given", "", *_data()]
     lines += ["", "## Renamed and removed", "", *_former(group for groups in found.values() for group in groups)]
     return "\n".join(lines) + "\n"
 
@@ -119,6 +122,21 @@ def _described(group: type[Options]) -> Iterator[str]:
         field = group.model_fields[name]
         meaning = " ".join((field.description or "").split())
         yield f"| `{name}` | {_shown_type(field)} | {_shown_default(field)} | {meaning} | `{example(field)}` |"
+
+
+def _data() -> Iterator[str]:
+    yield "`--data NAME=VALUE` on pyinfra's command line; `python -m roles.data` lists the same. A name that is not"
+    yield "here, or that the deploy does not read, is refused before any host gets a command. A value counts as it is"
+    yield "written: `generation=000123` keeps its zeros. Each may also stand in a host's data in the inventory. Names"
+    yield "of pyinfra's own (`ssh_user`, `_sudo`, …) are passed on."
+    yield ""
+    yield "| name | what it is | if not given | read by | meaning | example |"
+    yield "|---|---|---|---|---|---|"
+    for value in VALUES.values():
+        yield (
+            f"| `{value.name}` | {value.form.words} | {value.otherwise} | {value.readers} | {value.meaning} "
+            f"| `--data {value.example}` |"
+        )
 
 
 def _former(groups: Iterable[type[Options]]) -> Iterator[str]:

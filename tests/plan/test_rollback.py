@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.plan.fake import OLDER, passing_verdict, run_pyinfra
 
 PASS = f"verdict={passing_verdict()!r}"
@@ -64,6 +66,25 @@ def test_going_back_to_an_unknown_generation_is_refused_before_anything_is_chang
     assert run.steps() == ["history"]
     assert 'no generation that is kept begins with "no-such"; there are: ' in run.output
     assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize("name", ["000123", "12e456"])
+def test_a_generation_whose_name_looks_like_a_number_is_found_by_it(name: str, tmp_path: Path) -> None:
+    inventory = f"{HISTORY.replace('0ld', name)}hosts = [fake('box', small_stack(), {PASS}, history=history)]"
+    run = run_pyinfra(tmp_path, inventory, "rollback.py", options=["--data", f"generation={name}"])
+    assert run.status == 0, run.output
+    assert f"rolling back to generation {name}" in run.output or "forward" in run.steps()
+
+
+def test_a_value_that_the_deploy_does_not_read_is_refused_before_any_host_gets_a_command(tmp_path: Path) -> None:
+    inventory = "hosts = [fake('box', small_stack())]"
+    run = run_pyinfra(tmp_path, inventory, "reboot.py", options=["--data", "at_onec=no"])
+    assert (run.status, run.commands) == (1, ())
+    assert 'nothing reads "at_onec"; did you mean "at_once"?' in run.output
+    assert "Traceback" not in run.output
+    run = run_pyinfra(tmp_path, inventory, "rollback.py", options=["--data", "generation="])
+    assert (run.status, run.commands) == (1, ())
+    assert "`generation` is to be the name of a generation, or its beginning, not ''" in run.output
 
 
 def test_the_history_is_one_read_and_no_operation(tmp_path: Path) -> None:

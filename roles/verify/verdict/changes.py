@@ -15,6 +15,9 @@ FLOOR = 1.0
 """Seconds. Below it a doubling is chance."""
 
 
+_OUTSIDE = "host/outside/"
+"""The beginning of the ids of checks that are made from other machines; that machine's name follows."""
+_HERE = ""
 _ON_DEMAND = re.compile("^route/.*/(apis/|fault-injection-)")
 
 
@@ -57,13 +60,18 @@ class Changes:
 
 
 def changes(earlier: Sequence[Verdict], verdict: Verdict) -> Changes | None:
-    """What changed since the last of the `earlier` verdicts; None = there is none."""
+    """What changed since the last of the `earlier` verdicts; None = there is none.
+
+    A check that another machine makes counts if that machine had a part in both.
+    """
     if not earlier:
         return None
     last = earlier[-1]
-    before = {check.id: check for check in last.checks}
-    now = {check.id for check in verdict.checks}
-    both = [(before[check.id], check) for check in verdict.checks if check.id in before]
+    places = _places(last) & _places(verdict)
+    before = {check.id: check for check in last.checks if _place(check) in places}
+    made = [check for check in verdict.checks if _place(check) in places]
+    now = {check.id for check in made}
+    both = [(before[check.id], check) for check in made if check.id in before]
     return Changes(
         since=last.time,
         context=tuple(_context(last, verdict)),
@@ -71,12 +79,21 @@ def changes(earlier: Sequence[Verdict], verdict: Verdict) -> Changes | None:
             sorted((check for old, check in both if _is_worse(old, check)), key=lambda each: each.ok is None)
         ),
         recovered=tuple(check for old, check in both if check.ok and not old.ok),
-        new=tuple(
-            check for check in verdict.checks if check.id not in before and not (check.ok and _is_on_demand(check))
-        ),
-        gone=tuple(check for check in last.checks if check.id not in now and not _is_on_demand(check)),
+        new=tuple(check for check in made if check.id not in before and not (check.ok and _is_on_demand(check))),
+        gone=tuple(check for check in before.values() if check.id not in now and not _is_on_demand(check)),
         slower=tuple((check, old.seconds) for old, check in both if _is_slower(old, check)),
     )
+
+
+def _places(verdict: Verdict) -> frozenset[str]:
+    """Where its checks were made: those of the control machine are only in a verdict by hand, those of another host
+    only if that was in the inventory."""
+    return frozenset({_HERE, *map(_place, verdict.checks)})
+
+
+def _place(check: Check) -> str:
+    """The machine that made a check."""
+    return check.id.split("/")[2] if check.id.startswith(_OUTSIDE) else _HERE
 
 
 def _is_on_demand(check: Check) -> bool:

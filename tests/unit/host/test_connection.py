@@ -13,9 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pyinfra.api.exceptions import DeployError
 
-from roles.host.connection import _seconds
 from tests.inventories import INVENTORY
 from tests.plan.fake import PREAMBLE
 
@@ -114,14 +112,6 @@ def test_a_host_that_says_nothing_more_ends_the_run_with_what_to_do(
         rf'the connection was lost in "the first look at it": nothing came for {SILENCE} s\. .* run again', output
     )
     assert "Traceback" not in output
-
-
-@pytest.mark.parametrize(
-    "silence", ["no", 0, -1, 0.5, 86401, True, None, pytest.param([1], id="a list"), float("inf"), float("nan")]
-)
-def test_a_silence_that_is_no_time_is_refused(silence: object) -> None:
-    with pytest.raises(DeployError, match="box: `ssh_silence` is to be a number of seconds from 1 to 86400, not "):
-        _seconds("box", silence)
 
 
 def test_the_command_line_refuses_it_in_one_message(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from roles.contract.state import HostState
 from roles.contract.wire import read
 from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
 from roles.litellm import LiteLLM, Tls
+from roles.llama_cpp import LlamaCppRelease
+from roles.ollama import Ollama, OllamaRelease
 from roles.options import Gpus, Stack
 from roles.plan import resolve
 from roles.rooms import plan_of
-from tests.stacks import CUDA_BUILD, PLATFORM, converged_state, native, python, small_stack, user_scope
+from tests.stacks import CUDA_BUILD, PLATFORM, converged_state, native, python, route, small_stack, user_scope
 
 NATIVE = "llama-server@native.service"
 GATEWAY = "litellm@a.service"
@@ -246,3 +248,24 @@ def test_a_gateway_that_takes_the_place_of_the_one_process_of_older_versions_is_
 
 def test_on_a_fresh_host_there_is_nothing_to_try_a_gateway_out_for() -> None:
     assert not pending_after(_set("units", {})).stage
+
+
+@pytest.mark.parametrize(
+    "release", ["llama-b1-bin-ubuntu-arm64.tar.gz", "llama-b1-bin-ubuntu-s390x.tar.gz"], ids=["ARM", "IBM Z"]
+)
+def test_programs_for_another_processor_are_told(release: str) -> None:
+    build = LlamaCppRelease(url=f"https://files.example.com/{release}", sha256="c" * 64, name="released")
+    stack = small_stack(providers=[native(build=build), python()])
+    (need,) = needs_after(lambda read: None, stack)
+    assert f"llama.cpp from {release} is for " in need
+    assert "and its processor is x86_64: take the archive for that" in need
+    fits = LlamaCppRelease(url="https://files.example.com/llama-b1-bin-ubuntu-x64.tar.gz", sha256="c" * 64, name="fits")
+    assert needs_after(lambda read: None, small_stack(providers=[native(build=fits), python()])) == []
+
+
+def test_ollama_for_another_processor_is_told() -> None:
+    ollama = Ollama(release=OllamaRelease(version="0.32.15", machine="aarch64"), models=["a"])
+    stack = small_stack(providers=[ollama], routes=[route("n", "ollama")], aliases={})
+    assert "Ollama 0.32.15 is for aarch64, and its processor is x86_64: take the archive for that" in needs_after(
+        lambda read: None, stack
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from roles.host.verification import HostVerdict, More
+from roles.data import More
+from roles.host.verification import HostVerdict
 
 
 @pytest.mark.parametrize(

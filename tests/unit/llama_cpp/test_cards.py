@@ -101,11 +101,8 @@ def test_the_verifier_is_told_what_must_be_on_the_cards(case: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        "-ngl 20",
-        "--n-gpu-layers=20",
         "--override-tensor exps=CPU",
         "--cpu-moe",
-        "--device none",
         "--fit off",
         "--rpc 198.18.0.1:50052",
         "--sleep-idle-seconds 60",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from roles.llama_cpp import LlamaCppPython
-from roles.options import Options
+from roles.options import Options, OptionsError
 from roles.options.base import example
 from tests.option_groups import GROUPS, public_names
 
@@ -24,11 +24,13 @@ _BESIDE = {
     "OllamaModel.system": f"gguf={_GGUF}",
     "OllamaModel.template": f"gguf={_GGUF}",
     "OllamaRelease.rocm_sha256": "rocm=True",
+    "Vllm.package": 'gpus=None, kv_cache_memory_bytes="1G"',
     "PythonServerModel.cache_type_v": "flash_attention=True",
     "PythonServerModel.mmproj": 'chat_format="mtmd"',
 }
 """Option → another one that it only works with."""
 
+_ABSTRACT = [group for group in GROUPS if group.__dict__.get("abstract")]
 _OPTIONS = [(group, option) for group in GROUPS for option in group.model_fields]
 
 
@@ -55,9 +57,22 @@ def test_each_option_has_an_example_that_works(group: type[Options], option: str
     given = _written(example(field))
     assert list(given) == [option]
     assert given[option] != field.get_default(call_default_factory=True), "shows no more than the default"
-    group(**_needed(group, option) | given)
+    _made(group, _needed(group, option) | given)
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.__name__)
 def test_the_examples_of_the_required_options_make_a_group(group: type[Options]) -> None:
-    group(**_needed(group))
+    _made(group, _needed(group))
+
+
+def _made(group: type[Options], options: dict[str, Any]) -> Options:
+    """A group of these options; of one that is only what others have in common, such another one."""
+    if group not in _ABSTRACT:
+        return group(**options)
+    return type(group)(group.__name__, (group,), {"__module__": __name__})(**options)  # type: ignore[misc, no-any-return]
+
+
+@pytest.mark.parametrize("group", _ABSTRACT, ids=lambda group: group.__name__)
+def test_what_groups_have_in_common_is_none_itself(group: type[Options]) -> None:
+    with pytest.raises(OptionsError, match=rf"{group.__name__}: give \w+\("):
+        group()

@@ -40,7 +40,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "unknown option without a near one": (lambda: LiteLLM(**_any(colour="red")), ['LiteLLM: unknown option "colour"']),
     "wrong type": (
         lambda: native(port="8080"),
-        ['option "port"', "valid integer", "'8080' (str); for example port=8080"],
+        ['option "port"', 'give a whole number, not "8080" (a text): without quotes', "; for example port=8080"],
     ),
     "out of range": (lambda: native(port=70000), ['option "port"', "less than or equal to 65535", "70000"]),
     "missing option": (
@@ -53,11 +53,11 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     ),
     "something else than a group": (
         lambda: native(model=None),
-        ['"model": give a UrlFile or HubFile or LocalFile, not None (NoneType); for example model=HubFile('],
+        ['"model": give UrlFile(…) or HubFile(…) or LocalFile(…), not None; for example model=HubFile('],
     ),
     "a secret that nobody has yet": (
         lambda: Verification(**_any(webhook=GeneratedSecret())),
-        ['option "webhook": give a EnvSecret or FileSecret, not GeneratedSecret()'],
+        ['option "webhook": give EnvSecret(…) or FileSecret(…), not GeneratedSecret()'],
     ),
     "not an address": (lambda: native(bind="localhost"), ['"localhost" is no IPv4 address', "127.0.0.1"]),
     "path that leaves the archive": (
@@ -153,7 +153,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     ),
     "a file of this machine with a control character": (
         lambda: LocalFile(path="/models/\x1b[2J.gguf", sha256="0" * 64),
-        ["'/models/\\x1b[2J.gguf' does not end in the name of a file"],
+        ["/models/\\x1b[2J.gguf' is no path of a file"],
     ),
     "a folder of a repository": (
         lambda: HubFile(repository="org/model", revision="main", file="models/"),

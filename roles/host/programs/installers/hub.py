@@ -135,6 +135,9 @@ def fetch_from_hub(recipe: HubModelRecipe, folder: Path, title: str, token: str 
     if not wanted:
         patterns = ", ".join(recipe.files)
         raise HostError(f"{title}: {recipe.repository} has no file that matches {patterns} at {commit}")
+    paths = {file.path for file in wanted}
+    if gone := [path for path in recipe.files if len(recipe.files) > 1 and _is_part(path) and path not in paths]:
+        raise HostError(f"{title}: {recipe.repository} has no {gone[0]} at {commit}, and all parts are needed")
     if recipe.sha256:
         wanted = [replace(file, digest=Digest("sha256", recipe.sha256)) for file in wanted]
     if commit != recipe.revision:
@@ -150,6 +153,11 @@ def fetch_from_hub(recipe: HubModelRecipe, folder: Path, title: str, token: str 
     record = {"repository": recipe.repository, "revision": recipe.revision, "commit": commit}
     write_atomic(folder / REVISION_FILE, json.dumps(record).encode(), 0o644)
     return {file.path: file.digest for file in wanted}
+
+
+def _is_part(path: str) -> bool:
+    """Whether it is the name of one of several files that are one model; patterns are not."""
+    return re.fullmatch(r"[^*?\[]+-[0-9]{5}-of-[0-9]{5}\.gguf", path) is not None
 
 
 def _size(top: Folder, file: _File) -> int | None:

@@ -69,6 +69,43 @@ def test_checks_that_are_new_or_gone_are_told() -> None:
     ]
 
 
+OUTSIDE = Check("host/outside/control/11434", "ollama", "is closed to others", "closed", "closed", True, 0.1)
+
+
+@pytest.mark.parametrize("ok", [True, False, None])
+def test_what_only_the_control_machine_can_check_is_no_change_of_the_hosts_own_verdict(ok: bool | None) -> None:
+    by_itself, by_hand = BEFORE, replace(GOOD, checks=(*GOOD.checks, replace(OUTSIDE, ok=ok)))
+    for before, now in ((by_itself, by_hand), (by_hand, by_itself)):
+        found = changes([before], now)
+        assert found is not None
+        assert found.lines() == []
+
+
+def test_two_verdicts_from_outside_are_compared_in_full() -> None:
+    other = replace(OUTSIDE, id="host/outside/control/6379")
+    found = changes(
+        [replace(BEFORE, checks=(*GOOD.checks, OUTSIDE))],
+        replace(GOOD, checks=(*GOOD.checks, replace(OUTSIDE, ok=False, seen="open"), other)),
+    )
+    assert found is not None
+    assert found.lines() == ["fails now: host/outside/control/11434: open", "new: host/outside/control/6379"]
+    found = changes(
+        [replace(BEFORE, checks=(*GOOD.checks, OUTSIDE, other))], replace(GOOD, checks=(*GOOD.checks, OUTSIDE))
+    )
+    assert found is not None
+    assert found.lines() == ["no longer checked: host/outside/control/6379"]
+
+
+def test_another_host_that_was_not_asked_this_time_is_no_change() -> None:
+    other = replace(OUTSIDE, id="host/outside/box-2/11434", ok=False)
+    found = changes(
+        [replace(BEFORE, checks=(*GOOD.checks, OUTSIDE, other))],
+        replace(GOOD, checks=(*GOOD.checks, replace(OUTSIDE, ok=False, seen="open"))),
+    )
+    assert found is not None
+    assert found.lines() == ["fails now: host/outside/control/11434: open"]
+
+
 @pytest.mark.parametrize("id", ["route/qwen-native/apis/usage", "route/qwen-native/fault-injection-1"])
 def test_checks_on_demand_are_told_only_if_they_fail(id: str) -> None:
     def lines(before: Sequence[Check], now: Sequence[Check]) -> list[str]:

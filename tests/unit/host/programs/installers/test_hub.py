@@ -14,6 +14,7 @@ from roles.contract.recipes import HubModelRecipe
 from roles.host.programs.below import REVISION_FILE
 from roles.host.programs.console import HostError
 from roles.host.programs.installers.hub import fetch_from_hub
+from roles.options import HubFile
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.hub import publish
 
@@ -152,4 +153,20 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
     monkeypatch.setattr("roles.host.programs.installers.download._RESERVE", 1 << 60)
     with pytest.raises(HostError, match="Nothing was fetched; make room"):
         fetch(mirror, tmp_path / "m")
+    assert [served.path for served in mirror.served if "/resolve/" in served.path] == []
+
+
+PARTS = tuple(f"Q4/model-0000{number}-of-00003.gguf" for number in (1, 2, 3))
+
+
+def test_all_parts_of_a_split_model_come_side_by_side(mirror: FaultyMirror, tmp_path: Path) -> None:
+    publish(mirror.folder, "org/model", {**FILES, **{part: part.encode() for part in PARTS}})
+    fetch(mirror, tmp_path / "m", files=HubFile(repository="org/model", revision="main", file=PARTS[0]).files)
+    assert content(tmp_path / "m") == {part: part.encode() for part in PARTS}
+
+
+def test_a_part_that_the_hub_does_not_have_is_named_before_any_is_fetched(mirror: FaultyMirror, tmp_path: Path) -> None:
+    publish(mirror.folder, "org/model", dict.fromkeys(PARTS[:2], b"x"))
+    with pytest.raises(HostError, match=rf"org/model has no {PARTS[2]} at [0-9a-f]+, and all parts are needed"):
+        fetch(mirror, tmp_path / "m", files=PARTS)
     assert [served.path for served in mirror.served if "/resolve/" in served.path] == []

@@ -1,0 +1,18 @@
+"""The values that `--data NAME=VALUE` gives to a run: which there are, what each may be, and how it is read."""
+
+from roles.data.forms import Form
+from roles.data.known import AT_ONCE, GENERATION, REPORT, ROTATE, SSH_SILENCE, VALUES, VERIFY, More, Value, of_deploys
+
+__all__ = [
+    "AT_ONCE",
+    "GENERATION",
+    "REPORT",
+    "ROTATE",
+    "SSH_SILENCE",
+    "VALUES",
+    "VERIFY",
+    "Form",
+    "More",
+    "Value",
+    "of_deploys",
+]

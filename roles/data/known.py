@@ -1,0 +1,136 @@
+"""Every value that a run takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from roles.data.forms import Form, one_of, seconds, word, yes_or_no
+from roles.options import OptionsError
+
+T = TypeVar("T")
+More: TypeAlias = Literal["apis", "faults"]
+"""What a verification does besides its usual checks: asks as client programs ask; really stops backends."""
+
+_DEPLOYS = (
+    "clients", "full", "history", "preflight", "prepare", "prune", "reboot", "rollback", "unlock", "verify"
+)  # fmt: skip
+"""Names of the files in `deploys/`."""
+_LARGEST_SHOWN = 10**20
+_LONGEST_SHOWN = 60
+"""Characters of a refused value in its message."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value(Generic[T]):
+    """A value of a run.
+
+    Attributes:
+        form: what it may be.
+        otherwise: what holds if it is not given, for people.
+        meaning: what it does, for people.
+        example: as the command line has it.
+        deploys: names of the files in `deploys/` that read it.
+    """
+
+    name: str
+    form: Form[T]
+    otherwise: str
+    meaning: str
+    example: str
+    deploys: Sequence[str]
+
+    @property
+    def readers(self) -> str:
+        """Who reads it, for people."""
+        return "every deploy" if self.deploys == _DEPLOYS else ", ".join(f"deploys/{name}.py" for name in self.deploys)
+
+    def read(self, given: object) -> T:
+        """
+        Args:
+            given: the text of the command line, or the inventory's value of that name.
+
+        Raises:
+            OptionsError: it is none of its form.
+        """
+        try:
+            return self.form.read(given)
+        except ValueError:
+            raise OptionsError(
+                f"`{self.name}` is to be {self.form.words}, not {_shown(given)}; for example --data {self.example}"
+            ) from None
+
+
+def _shown(given: object) -> str:
+    """A given value in a message: a plain one, shortened; of another its kind alone."""
+    if isinstance(given, int) and abs(given) > _LARGEST_SHOWN:
+        return "a number of that size"
+    if not isinstance(given, str | int | float | None):
+        return f"a {type(given).__name__}"
+    shown = ascii(given) if isinstance(given, str) and not given.isprintable() else repr(given)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+
+
+GENERATION = Value(
+    name="generation",
+    form=word("the name of a generation, or its beginning"),
+    otherwise="the last one before the active one that passed",
+    meaning="The generation to go back to; `deploys/history.py` lists them.",
+    example="generation=1f0c",
+    deploys=("rollback",),
+)
+ROTATE = Value(
+    name="rotate",
+    form=word("the name of a client"),
+    otherwise="no key is changed",
+    meaning="The client that gets a new key; its former one is refused from then on.",
+    example="rotate=ada",
+    deploys=("clients",),
+)
+REPORT = Value(
+    name="report",
+    form=word("the path of a folder"),
+    otherwise="no files are written",
+    meaning="Folder of this machine for the verdict in all its forms, in a folder of the host's name.",
+    example="report=reports",
+    deploys=("verify",),
+)
+VERIFY: Value[More] = Value(
+    name="verify",
+    form=one_of("apis", "faults"),
+    otherwise="the usual checks alone",
+    meaning="`apis`: also ask each route as client programs do, and with their mistakes. `faults`: really stop "
+    "backends, one route after the other, to see fallbacks answer, which clients notice.",
+    example="verify=apis",
+    deploys=("verify",),
+)
+AT_ONCE = Value(
+    name="at_once",
+    form=yes_or_no(),
+    otherwise="no",
+    meaning="Whether all hosts reboot at the same time. Otherwise one after the other, and none after one that did not "
+    "come back well.",
+    example="at_once=yes",
+    deploys=("reboot",),
+)
+SSH_SILENCE = Value(
+    name="ssh_silence",
+    form=seconds(1, 86400),
+    otherwise="60",
+    meaning="Seconds after which a host that sends nothing is given up. May stand in the host's data too.",
+    example="ssh_silence=120",
+    deploys=_DEPLOYS,
+)
+
+VALUES: Mapping[str, Value[str] | Value[More] | Value[bool] | Value[float]] = {
+    value.name: value for value in (GENERATION, ROTATE, REPORT, VERIFY, AT_ONCE, SSH_SILENCE)
+}
+
+
+def of_deploys(files: Iterable[str]) -> frozenset[str]:
+    """The names that a run of these files of `deploys/` reads; those of all, where one is not of this project."""
+    names = set(files)
+    if not names or not names <= set(_DEPLOYS):
+        return frozenset(VALUES)
+    return frozenset(value.name for value in VALUES.values() if names & set(value.deploys))
