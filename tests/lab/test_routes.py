@@ -188,6 +188,24 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
     print(f"{fault.__name__}: all are served by it again after {back:.1f} s, cool-down {COOLDOWN} s")
 
 
+def test_who_stands_in_and_why_is_in_the_answer_and_in_both_logs(deployed: Deployed) -> None:
+    deployed.deploy().must_pass()
+    deployed.rested()
+    fix = stop(deployed)
+    try:
+        (answer,) = deployed.ask("one")
+    finally:
+        fix()
+    told = {"x-litellm-attempted-fallbacks": "1", "x-litellm-model-id": "three@three"}
+    assert told.items() <= answer.headers.items()
+    journal = "journalctl -b --no-pager -o cat"
+    found = deployed.host.run(f"{journal} -u ai-backend-front -u litellm@a | grep -F {answer.headers['x-request-id']}")
+    fallback, request = sorted(map(json.loads, found.stdout.splitlines()), key=lambda line: "event" not in line)
+    assert {"event": "fallback", "asked": "one", "tried": "three", "answered": True}.items() <= fallback.items()
+    assert fallback["why"].partition(":")[0] == "InternalServerError"
+    assert {"route": "one", "deployment": "three@three", "fallbacks": "1"}.items() <= request.items()
+
+
 def test_a_primary_that_restarts_again_and_again_costs_nobody_an_answer(deployed: Deployed) -> None:
     deploy_hasty(deployed)
     deployed.rested()
