@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from roles.contract.verdict import (
+    BudgetUse,
     Cause,
     Deployed,
     DeployedProvider,
@@ -148,13 +149,14 @@ EVENTS = (
 _LAST_DAYS = (
     RouteUsage("-", "-", 2, 2, 0, 0, 0),
     RouteUsage("ada", "llama3.1:latest", 8, 0, 0, 640, 512),
-    RouteUsage("ada", "qwen-coder-vllm", 120, 3, 1, 48_210, 9_871),
+    RouteUsage("ada", "qwen-coder-vllm", 120, 3, 1, 48_210, 9_871, 0.0131541),
     RouteUsage("build-bot", "llama3.1:latest", 310, 0, 2, 91_000, 4_400),
 )
 USAGE = Usage(
     last_days=_LAST_DAYS,
     total=(*_LAST_DAYS[:3], replace(_LAST_DAYS[3], requests=4_310, tokens_in=1_291_000, tokens_out=64_400)),
     fallbacks=(Fallbacks("qwen-coder-vllm", "qwen2.5-coder:7b@ollama", "timeout", 7),),
+    budgets=(BudgetUse("ada", "month", 0.015, 0.0131541), BudgetUse("build-bot", "day", 1, 0)),
 )
 
 GOOD = Verdict(

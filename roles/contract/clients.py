@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from roles.contract.budgets import Budget
 from roles.contract.generation import Scope
 from roles.contract.requests import ChangeRequest, Request
 
@@ -18,6 +19,7 @@ class Limits:
     Attributes:
         models: the public names and aliases that it may use; empty = all.
         rpm, tpm, max_parallel: most requests and tokens within a minute, most requests at the same time; none = any.
+        budget: what it may spend; none = any amount.
         expires: the last day on which its key is valid, in ISO 8601; none = it does not expire.
     """
 
@@ -26,6 +28,7 @@ class Limits:
     rpm: int | None = None
     tpm: int | None = None
     max_parallel: int | None = None
+    budget: Budget | None = None
     expires: str | None = None
 
 

@@ -22,8 +22,17 @@ NUMBERS = ("requests", "refused", "failed", "tokens_in", "tokens_out")
 """How many, and of them those that were answered with a status of 4xx, and with another error; tokens of the requests
 and of their answers."""
 
+COST_NAMES = NAMES[:3]
+
 TABLE = (
     f"CREATE TABLE IF NOT EXISTS usage (day TEXT, {', '.join(f'{name} TEXT' for name in NAMES)}, "
     f"{', '.join(f'{name} INTEGER' for name in NUMBERS)}, PRIMARY KEY (day, {', '.join(NAMES)})) WITHOUT ROWID"
 )
 """A row for each day (UTC, ISO 8601) and these names."""
+
+COSTS_TABLE = (
+    f"CREATE TABLE IF NOT EXISTS costs (day TEXT, {', '.join(f'{name} TEXT' for name in COST_NAMES)}, "
+    f"nanodollars INTEGER, PRIMARY KEY (day, {', '.join(COST_NAMES)})) WITHOUT ROWID"
+)
+"""What answers cost, likewise, in billionths of a US dollar. A table of its own: instances of a generation before add
+whole rows to the other one."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal, TypeAlias
 
+from roles.contract.budgets import PERIODS, WARNING_SHARE, Period
 from roles.contract.modes import MODES
 
 Status: TypeAlias = Literal["pass", "fail", "unknown"]
@@ -54,6 +55,7 @@ class Promise:
 
 Seconds: TypeAlias = Annotated[float, Promise({"minimum": 0})]
 Number: TypeAlias = Annotated[int, Promise({"minimum": 0})]
+Dollars: TypeAlias = Annotated[float, Promise({"minimum": 0})]
 Time: TypeAlias = Annotated[str, Promise({"format": "date-time"})]
 
 
@@ -163,6 +165,8 @@ class RouteUsage:
     """Tokens of the requests."""
     tokens_out: Number
     """Tokens of the answers."""
+    usd: Dollars = 0.0
+    """What they cost, in US dollars, by the prices that are declared."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,32 @@ class Fallbacks:
 
 
 @dataclass(frozen=True)
+class BudgetUse:
+    """What a client has spent of its budget."""
+
+    client: str
+    per: Period
+    """The period, in UTC."""
+    usd: Dollars
+    """US dollars that it may spend in one."""
+    spent: Dollars
+    """US dollars that it has spent in this one."""
+
+    @property
+    def period(self) -> str:
+        return PERIODS[self.per]
+
+    @property
+    def warning(self) -> str:
+        """For people, once most of it is spent; empty before."""
+        if self.spent < self.usd * WARNING_SHARE:
+            return ""
+        share = f"{self.spent / self.usd:.0%} of the {self.usd:g} US dollars for {self.period}"
+        end = ": its requests are refused" if self.spent >= self.usd else ""
+        return f"client {self.client} has spent {share}{end}"
+
+
+@dataclass(frozen=True)
 class Usage:
     """What the gateway counted."""
 
@@ -189,6 +219,8 @@ class Usage:
     """Since the host counts."""
     fallbacks: tuple[Fallbacks, ...]
     """Since the host counts."""
+    budgets: tuple[BudgetUse, ...] = ()
+    """Of the clients that have one."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def described(client: Client, state: KeysState) -> str:
         key = f"key given by {client.key.source()}" if given else "key made on the host"
     else:
         key = "not deployed yet: run deploys/full.py"
-    limits = limits_of({**client.model_dump(include={"rpm", "tpm", "max_parallel"}), "models": client.routes})
+    limits = limits_of({**client.model_dump(include={"rpm", "tpm", "max_parallel", "budget"}), "models": client.routes})
     end = f"until the end of {client.expires} (UTC)" if client.expires else "without an end"
     return f"{client.name}: {limits}; {end}; {key}"
 
@@ -60,4 +60,6 @@ def limits_of(client: Mapping[str, Any]) -> str:
     parts = [f"routes {', '.join(models)}" if models else "all routes"]
     units = {"rpm": "requests a minute", "tpm": "tokens a minute", "max_parallel": "at the same time"}
     parts += [f"{client[limit]} {unit}" for limit, unit in units.items() if client.get(limit) is not None]
+    if budget := client.get("budget"):
+        parts.append(f"{budget['usd']:g} US dollars a {budget['per']}")
     return ", ".join(parts)

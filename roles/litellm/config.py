@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 
+from roles.contract.budgets import Budget
 from roles.contract.clients import Clients, Limits
 from roles.contract.wire import written
 from roles.litellm.options import LiteLLM
-from roles.options import Cache, OptionsError, Route
+from roles.options import Cache, Deployment, OptionsError, Price, Route
 from roles.plan import ClientPlan, DeploymentPlan, GatewayContext, Json, RoutePlan, ServicePlan
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
@@ -63,6 +64,7 @@ def clients_file(clients: Sequence[ClientPlan]) -> str:
             rpm=client.options.rpm,
             tpm=client.options.tpm,
             max_parallel=client.options.max_parallel,
+            budget=Budget(**client.options.budget.model_dump()) if client.options.budget else None,
             expires=client.options.expires.isoformat() if client.options.expires else None,
         )
         for client in clients
@@ -201,7 +203,7 @@ def _entries(route: RoutePlan) -> list[Json]:
             "model_info": {
                 "id": deployment.id,
                 "mode": route.options.mode,
-                **_model_info(route.options),
+                **_model_info(route.options, deployment.options),
             },
         }
         for deployment in route.deployments
@@ -235,9 +237,9 @@ def _parameters(route: RoutePlan, deployment: DeploymentPlan) -> dict[str, Json]
 _UNLIMITED = 10_000
 
 
-def _model_info(route: Route) -> dict[str, Json]:
-    """What is published to clients about a model. Its price is 0: unless that is set, LiteLLM looks its name up in a
-    price list of other vendors."""
+def _model_info(route: Route, deployment: Deployment) -> dict[str, Json]:
+    """What is published to clients about a model. A price that is not declared is 0: unless it is set, LiteLLM looks
+    its name up in a price list of other vendors."""
     published: dict[str, Json] = {
         "max_input_tokens": route.context_size,
         "supports_function_calling": route.tools,
@@ -245,4 +247,10 @@ def _model_info(route: Route) -> dict[str, Json]:
         "supports_vision": route.vision,
     }
     known = {name: value for name, value in published.items() if value is not None}
-    return {**known, "input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
+    price = deployment.price or Price(input=0, output=0)
+    return {**known, "input_cost_per_token": _of_one(price.input), "output_cost_per_token": _of_one(price.output)}
+
+
+def _of_one(price: float) -> float:
+    """The price of a token by that of a million, without the last digits that the division makes up."""
+    return float(f"{price / 1_000_000:.12g}")

@@ -10,6 +10,7 @@ from roles.options.base import Many, Options
 from roles.options.clients import Client
 from roles.options.errors import OptionsError, calling_line
 from roles.options.gpus import Gpus, GpuUuid
+from roles.options.money import Budget, Price
 from roles.options.routes import Deployment, Probe, Route
 from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, GivenSecret, Secret
 from roles.options.service import Cache, Gateway, KeyedProvider, Provider, Service
@@ -34,6 +35,7 @@ from roles.options.verification import Verification
 __all__ = [
     "OURS",
     "BindAddress",
+    "Budget",
     "Cache",
     "Client",
     "Deployment",
@@ -59,6 +61,7 @@ __all__ = [
     "Options",
     "OptionsError",
     "Port",
+    "Price",
     "Probe",
     "Provider",
     "PythonSdist",

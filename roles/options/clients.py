@@ -9,6 +9,7 @@ from pydantic import Field, SerializeAsAny, field_validator
 
 from roles.contract.holders import MASTER
 from roles.options.base import Many, Options
+from roles.options.money import Budget
 from roles.options.secrets import GeneratedSecret, Secret
 from roles.options.values import ModelName, Name
 
@@ -31,6 +32,10 @@ class Client(Options):
     """Most tokens, of requests and answers, within a minute, likewise."""
     max_parallel: Annotated[int, Field(ge=1)] | None = Field(None, examples=["max_parallel=4"])
     """Most requests at the same time, likewise."""
+    budget: Budget | None = Field(None, examples=['budget=Budget(per="month", usd=20)'])
+    """What it may spend, by the `price` of the deployments that answer it; then its requests get 429 until the period
+    ends. It holds for all instances together: only what they answer at that moment, or have answered within the last
+    five seconds, may go beyond it."""
     expires: date | None = Field(None, examples=["expires=date(2027, 6, 30)"])
     """Last day, in UTC, on which its key is valid; none = until it is removed. No deploy is needed at that day's
     end."""

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from roles.contract.abilities import WhenUnsupported
 from roles.contract.modes import MODES, PROMPT, Mode
 from roles.options.base import Many, Options
+from roles.options.money import Price
 from roles.options.spelling import spelled
 from roles.options.values import ModelName, Name, Seconds
 
@@ -41,6 +42,8 @@ class Deployment(Options):
     """Seconds that one of its answers may take; none = the gateway's `request_timeout`."""
     stream_timeout: Seconds | None = Field(None, examples=["stream_timeout=30"])
     """Seconds that one of its streamed answers may pause, at its beginning or later; none = as `timeout`."""
+    price: Price | None = Field(None, examples=["price=Price(input=0.15, output=0.60)"])
+    """What its tokens cost, for usage and clients' budgets; none = nothing."""
     tags: Many[Tag] = Field((), examples=['tags=["default", "fast"]'])
     """It answers requests with one of these tags; with `default` also requests without tags."""
 

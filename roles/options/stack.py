@@ -267,6 +267,24 @@ class Stack(Options):
                 self._check_public_name(f'client "{client.name}": `routes` names', name)
         return self
 
+    @model_validator(mode="after")
+    def _budgets_can_be_spent(self) -> Stack:
+        for client in self.clients:
+            routes = {self.public_name(name) for name in client.routes} or {route.name for route in self.routes}
+            names = {name for route in routes for name in (route, *self._stand_ins(route))}
+            if client.budget and not any(each.price for name in names for each in self.route(name).deployments):
+                raise ValueError(
+                    f'client "{client.name}" has a `budget`, but nothing that it may use has a price: give the '
+                    f"deployments of {', '.join(sorted(routes))} a `price`, or remove the budget"
+                )
+        return self
+
+    def _stand_ins(self, name: ModelName) -> tuple[ModelName, ...]:
+        """The routes that may answer for one, directly."""
+        route = self.route(name)
+        lists = (self.fallbacks_of, self.context_window_fallbacks_of, self.content_policy_fallbacks_of)
+        return tuple(other for each in lists for other in each(route))
+
     def _check_public_name(self, said: str, name: ModelName) -> None:
         names = {route.name for route in self.routes} | set(self.aliases)
         if name not in names:

@@ -190,7 +190,7 @@ async def concluded(
         checks=explained(checks, generation),
         deployment=await asyncio.to_thread(describe, generation),
         events=read_events(generation.state),
-        usage=await asyncio.to_thread(read_usage, generation.state) if generation.gateway else None,
+        usage=await asyncio.to_thread(read_usage, generation.state, generation.folder) if generation.gateway else None,
     )
 
 

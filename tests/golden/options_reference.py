@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from roles.data import VALUES
 from roles.options import (
     FORMER_NAMES,
+    Budget,
     Cache,
     Client,
     Deployment,
@@ -26,6 +27,7 @@ from roles.options import (
     HubModel,
     LocalFile,
     Options,
+    Price,
     Probe,
     Provider,
     PythonSdist,
@@ -44,8 +46,8 @@ from roles.plan import Room, rooms
 
 _SECTIONS: dict[str, Sequence[type[Options]] | type[Service]] = {
     "The stack": (Stack, SystemScope, UserScope, Verification),
-    "Routes": (Route, Deployment, Probe),
-    "Clients": (Client,),
+    "Routes": (Route, Deployment, Price, Probe),
+    "Clients": (Client, Budget),
     "The gateway": Gateway,
     "The gateway's cache": Cache,
     "Providers": Provider,

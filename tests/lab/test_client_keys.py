@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +22,27 @@ from tests.lab.traffic import Gateway
 from tests.labhost import LabHost
 
 UNITS = ["ai-backend-front.service", "litellm@a.service", "litellm@b.service"]
-KEYS = {f"LAB_{name.upper()}": f"sk-lab-{name}-0123456789" for name in ("ada", "eve", "old")}
-ADA, EVE, OLD = KEYS.values()
+KEYS = {f"LAB_{name.upper()}": f"sk-lab-{name}-0123456789" for name in ("ada", "eve", "old", "zoe")}
+ADA, EVE, OLD, ZOE = KEYS.values()
 
 ADA_IS = 'Client(name="ada", key=EnvSecret("LAB_ADA"))'
 BOB_IS = 'Client(name="bob", routes=["tiny-python"])'
 EVE_IS = 'Client(name="eve", key=EnvSecret("LAB_EVE"), rpm=2)'
 OLD_IS = 'Client(name="old", key=EnvSecret("LAB_OLD"), expires=date(2026, 1, 31))'
-ALL = [ADA_IS, BOB_IS, OLD_IS]
+ZOE_IS = 'Client(name="zoe", key=EnvSecret("LAB_ZOE"), budget=Budget(per="month", usd=0.1))'
+ALL = [ADA_IS, BOB_IS, OLD_IS, ZOE_IS]
 
 
 def stack(folder: Path, *clients: str) -> Path:
-    """The small stack with two instances and these clients."""
+    """The small stack with two instances and these clients. A token of tiny-native costs a tenth of a cent."""
     text = f"""
-from roles.options import Client, EnvSecret, date
+from roles.options import Budget, Client, EnvSecret, Price, date
 
 small = lab_stack(native={{"parallel": 8, "context_size": 8192}}, gateway={{"instances": 2}})
-hosts = [lab_host(Stack(**{{**dict(small), "clients": [{", ".join(clients)}]}}))]
+native, python = small.routes
+priced = Deployment(provider="native", price=Price(input=1000, output=1000))
+routes = [native.model_copy(update={{"deployments": (priced,)}}), python]
+hosts = [lab_host(Stack(**{{**dict(small), "routes": routes, "clients": [{", ".join(clients)}]}}))]
 """
     return inventory_file(folder, text)
 
@@ -121,6 +126,39 @@ def test_a_client_uses_its_routes_and_sees_no_others(host: LabHost, made: dict[s
     assert chat(host, ADA, "gpt-4o").status_code == 200
 
 
+def test_a_client_that_has_spent_its_budget_is_refused_also_after_a_restart(host: LabHost) -> None:
+    answers = [chat(host, ZOE, "tiny-native") for _ in range(20)]
+    statuses = [answer.status_code for answer in answers]
+    assert (statuses[0], statuses[-1]) == (200, 429)
+    late = answers[-1]
+    error = late.json()["error"]
+    assert error["message"].startswith("You exceeded your current quota: the 0.1 US dollars for this month are spent.")
+    assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
+    assert 0 < int(late.headers["Retry-After"]) <= 31 * 24 * 3600 + 1
+    assert late.headers["x-should-retry"] == "false"
+    time.sleep(6)  # each instance writes every 5 seconds, and then the other knows of it
+    live = "; ".join(
+        f"until curl -sf http://127.0.0.1:{port}/health/liveliness; do sleep 0.2; done" for port in (4001, 4002)
+    )
+    for command in ("true", f"systemctl restart litellm@a litellm@b; timeout 60 sh -c '{live}'; sleep 2"):
+        host.run(command, timeout=120)
+        assert {chat(host, ZOE, model).status_code for model in ("tiny-native", "gpt-4o", "tiny-python")} == {429}
+        assert request(host, ZOE).status_code == 200, "the list of models costs nothing"
+        assert chat(host, ADA, "tiny-native").status_code == 200
+    time.sleep(6)
+    found = verdict(host)
+    assert failures(found) == []
+    (budget,) = found["usage"]["budgets"]
+    (used,) = [row for row in found["usage"]["total"] if row["client"] == "zoe" and row["route"] == "tiny-native"]
+    assert (
+        budget["spent"] == pytest.approx(used["usd"]) == pytest.approx((used["tokens_in"] + used["tokens_out"]) / 1000)
+    )
+    # Each instance alone may have answered for all of it, and for one request more.
+    assert 0.1 <= budget["spent"] <= 0.4
+    assert used["refused"] >= 2
+    assert "client zoe has spent" in host.run("/etc/ai-backend/bin/verify", timeout=120).stdout
+
+
 def test_only_the_api_is_reached_whatever_the_key(host: LabHost, made: dict[str, str]) -> None:
     own = host.run("cut -d'\"' -f2 /var/lib/ai-backend/secrets/master-key.env").stdout.strip()
     keys = "/key/info /key/generate /sso/key/generate /fallback/login /user/list /spend/logs"
@@ -190,7 +228,7 @@ def test_a_key_that_somebody_adds_by_hand_is_found_by_the_verifier(host: LabHost
 
 def test_keys_are_in_no_journal_no_command_line_and_no_file(host: LabHost, made: dict[str, str]) -> None:
     keys = [*KEYS.values(), *made.values()]
-    assert len(keys) == 4
+    assert len(keys) == 5
     log = host.run("journalctl -b -o cat --no-pager; cat /proc/[0-9]*/cmdline /run/ai-backend-front/keys").stdout
     assert [key for key in keys if key in log] == []
     # Not even in a file that only root may read: what is kept are their digests.

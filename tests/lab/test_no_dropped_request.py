@@ -220,5 +220,7 @@ def test_one_instance_answers_nobody_while_it_is_replaced_and_cuts_no_request(
     load = loaded(host, stack(tmp_path, instances=1, cooldown=20), RATE[soak])
     refused = [answer for answer in [*load.answers, *load.long] if answer.status == 503]
     assert refused
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
+    assert {answer.headers["content-type"] for answer in refused} == {"application/json"}
     assert len(load.broken) == len(refused)
     assert 1 < load.gap < LONGEST_GAP

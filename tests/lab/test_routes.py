@@ -20,6 +20,7 @@ import pytest
 
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import failures, verdict
+from tests.lab.routes_faults import drop, freeze, kill, mistakes_meanwhile, restart, stop
 from tests.lab.routes_host import FRESH, Deployed, routes_host
 from tests.lab.routes_stack import (
     COOLDOWN,
@@ -135,38 +136,6 @@ def test_the_gateway_knows_what_a_model_can_do_and_that_it_costs_nothing(deploye
 # Who answers when one does not
 
 
-def restored(deployed: Deployed, command: str) -> None:
-    deployed.host.run(command)
-    deployed.host.run(f"timeout 20 sh -c 'until curl -sf http://127.0.0.1:{PORTS['one']}/health; do sleep 0.1; done'")
-
-
-def kill(deployed: Deployed) -> Callable[[], None]:
-    folder = "/run/systemd/system/llama-server@one.service.d"
-    deployed.host.run(f"mkdir -p {folder} && printf '[Service]\\nRestart=no\\n' > {folder}/dead.conf")
-    deployed.host.run("systemctl daemon-reload && systemctl kill --signal=KILL llama-server@one")
-    again = "systemctl daemon-reload && systemctl reset-failed llama-server@one && systemctl start llama-server@one"
-    return lambda: restored(deployed, f"rm -r {folder} && {again}")
-
-
-def stop(deployed: Deployed) -> Callable[[], None]:
-    deployed.host.run("systemctl stop llama-server@one")
-    return lambda: restored(deployed, "systemctl start llama-server@one")
-
-
-def freeze(deployed: Deployed) -> Callable[[], None]:
-    deployed.host.run("systemctl kill --signal=STOP llama-server@one")
-    return lambda: restored(deployed, "systemctl kill --signal=CONT llama-server@one")
-
-
-def drop(deployed: Deployed) -> Callable[[], None]:
-    port = PORTS["one"]
-    hook = "type filter hook input priority 0;"
-    rules = f"table inet fault {{ chain input {{ {hook} tcp dport {port} drop; tcp sport {port} drop; }}; }}\n"
-    deployed.host.run("command -v nft >/dev/null || apt-get -qq install -y nftables", timeout=120)
-    deployed.host.run("nft -f -", input=rules)
-    return lambda: restored(deployed, "nft delete table inet fault")
-
-
 def deploy_hasty(deployed: Deployed, **gateway: Any) -> None:
     """Deploy time-outs so short that a verification may miss one while other hosts keep the processors busy: for five
     minutes it is tried again."""
@@ -184,6 +153,8 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
 
     Of a pair it is chance who is asked first: one request meets the dead one, and no other does. Other lab hosts use
     the same processors: what the others cost is compared with a healthy route asked beside them, by the fastest.
+
+    Meanwhile another client sends mistakes to the same route, which are refused as ever, and change nothing of this.
     """
     deploy_hasty(deployed)
     edges = {"one": "three", "gpt-4o": "three", "pair": "two", "ordered": "two"}
@@ -193,14 +164,17 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
     with contextlib.ExitStack() as at_the_end:
         at_the_end.callback(fix)
         for name, expected in edges.items():
-            answers = deployed.ask(name, 8)
-            healthy = seconds(deployed.ask("three", 7))
+            with mistakes_meanwhile(deployed, [name]) as mistakes:
+                answers = deployed.ask(name, 8)
+                healthy = seconds(deployed.ask("three", 7))
             assert set(origins(answers)) == {expected}, name
             *others, longest = sorted(seconds(answers))
-            print(f"{fault.__name__} {name}: healthy {min(healthy):.3f} s, {seconds(answers)}")
+            print(f"{fault.__name__} {name}: healthy {min(healthy):.3f} s, {seconds(answers)}, {len(mistakes.known)}")
             assert max(others) < TIMEOUT - 1, (name, seconds(answers))
             assert min(others) <= min(healthy) + 0.1, (name, healthy, seconds(answers))
             firsts.append(longest)
+            assert mistakes.wrong == []
+            assert max(mistakes.known) < TIMEOUT - 1, mistakes.known
     # One that is refused is known at once; one that is silent is waited for.
     assert max(firsts) > TIMEOUT - 1 or fault in (kill, stop), firsts
     assert sorted(firsts)[2] <= TIMEOUT + 1, firsts
@@ -212,6 +186,42 @@ def test_a_dead_primary_costs_one_time_out_and_then_nothing(
         back = time.monotonic() - began
         assert back <= COOLDOWN + 3, waiting
     print(f"{fault.__name__}: all are served by it again after {back:.1f} s, cool-down {COOLDOWN} s")
+
+
+def test_who_stands_in_and_why_is_in_the_answer_and_in_both_logs(deployed: Deployed) -> None:
+    deployed.deploy().must_pass()
+    deployed.rested()
+    fix = stop(deployed)
+    try:
+        (answer,) = deployed.ask("one")
+    finally:
+        fix()
+    told = {"x-litellm-attempted-fallbacks": "1", "x-litellm-model-id": "three@three"}
+    assert told.items() <= answer.headers.items()
+    journal = "journalctl -b --no-pager -o cat"
+    found = deployed.host.run(f"{journal} -u ai-backend-front -u litellm@a | grep -F {answer.headers['x-request-id']}")
+    fallback, request = sorted(map(json.loads, found.stdout.splitlines()), key=lambda line: "event" not in line)
+    assert {"event": "fallback", "asked": "one", "tried": "three", "answered": True}.items() <= fallback.items()
+    assert fallback["why"].partition(":")[0] == "InternalServerError"
+    # The front knows the route that has answered; what was asked is in the other line, of the same id.
+    assert {"route": "three", "deployment": "three@three", "fallbacks": "1"}.items() <= request.items()
+
+
+def test_a_primary_that_restarts_again_and_again_costs_nobody_an_answer(deployed: Deployed) -> None:
+    deploy_hasty(deployed)
+    deployed.rested()
+    fix = restart(deployed)
+    try:
+        with mistakes_meanwhile(deployed, ["one", "pair"]) as mistakes:
+            answers = [answer for _ in range(6) for name in ("one", "pair") for answer in deployed.ask(name, 4)]
+            healthy = seconds(deployed.ask("three", 7))
+    finally:
+        fix()
+    print(f"restart: {origins(answers)}, healthy {healthy}, {sorted(seconds(answers))}, {len(mistakes.known)}")
+    assert set(origins(answers)) <= {"one", "two", "three"}
+    assert max(seconds(answers)) < TIMEOUT - 1, seconds(answers)
+    assert statistics.median(seconds(answers)) <= statistics.median(healthy) + 0.1, (healthy, seconds(answers))
+    assert mistakes.wrong == []
 
 
 def test_a_stream_waits_for_its_own_time_out(deployed: Deployed) -> None:

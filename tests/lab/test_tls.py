@@ -16,60 +16,19 @@ import pytest
 from tests.certificates import issue
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, main_pids, verdict
+from tests.lab.https import NAME, NOTICED_SECONDS, Https, serial
 from tests.lab.inventory import says
 from tests.lab.steady_load import RATE, steady_load
 from tests.lab.traffic import Gateway
 from tests.labhost import LabHost
 
 FRONT = "ai-backend-front.service"
-NAME = "ai.lab.example"
-CERTIFICATE, KEY = "/etc/lab-tls/fullchain.pem", "/etc/lab-tls/privkey.pem"
 LOCAL_PORT = 4009
-NOTICED_SECONDS = 30
+CHAT = "/v1/chat/completions"
 
 
-def put(host: LabHost, pair: tuple[Path, Path]) -> None:
-    """As certbot does: links to new files take the place of the old ones, first the certificate's, then the key's."""
-    certificate, key = (path.read_text() for path in pair)
-    archive = f"/etc/lab-tls-archive/{pair[0].stem}"
-    for text, path in ((certificate, CERTIFICATE), (key, KEY)):
-        new = f"{archive}/{path.rpartition('/')[2]}"
-        host.run(
-            f"umask 077; mkdir -p {archive} /etc/lab-tls; cat > {new} <<'END'\n{text}END\n"
-            f"rm -f {path}; ln -s {new} {path}; sleep 0.5"
-        )
-
-
-def serial(certificate: str) -> str:
-    done = subprocess.run(["openssl", "x509", "-noout", "-serial"], input=certificate, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def served(host: LabHost) -> str:
-    """The serial number of the certificate that clients get."""
-    command = ["openssl", "s_client", "-connect", f"{host.address}:443", "-servername", NAME]
-    return serial(subprocess.run(command, input="", capture_output=True, text=True, timeout=20).stdout)
-
-
-def wait_for_serial(host: LabHost, wanted: str) -> float:
-    """Seconds until clients get that one."""
-    began = time.monotonic()
-    while served(host) != wanted:
-        assert time.monotonic() - began < NOTICED_SECONDS, served(host)
-        time.sleep(0.2)
-    return time.monotonic() - began
-
-
-def curl(host: LabHost, pair: tuple[Path, Path], *arguments: str) -> str:
-    """curl's output from the machine of the lab, which trusts that certificate alone."""
-    command = ["curl", "-sS", "--max-time", "60", "--cacert", str(pair[0]), "--noproxy", "*"]
-    command += ["--resolve", f"{NAME}:443:{host.address}", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def stack(folder: Path) -> Path:
-    tls = f"Tls(certificate='{CERTIFICATE}', key='{KEY}', server_name='{NAME}', hsts=True)"
-    gateway = f"{{'bind': '0.0.0.0', 'port': 443, 'tls': {tls}, 'cors': Cors(origins=['https://chat.example'])}}"
+def stack(folder: Path, https: Https) -> Path:
+    gateway = f"{{'bind': '0.0.0.0', 'port': {https.port}, 'tls': {https.tls}, 'cors': Cors(origins=['https://chat.example'])}}"
     imports = "from roles.litellm import Cors, Tls\n"
     return inventory_file(folder, f"{imports}hosts = [lab_host(lab_stack(gateway={gateway}))]")
 
@@ -90,33 +49,38 @@ def first(folder: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def host(new_module_host: NewHost, folder: Path, first: tuple[Path, Path]) -> LabHost:
-    host = new_module_host("tls", prepared=True)
-    refused = deploy(host, inventory=stack(folder))
+def host(new_module_host: NewHost) -> LabHost:
+    return new_module_host("tls", prepared=True)
+
+
+@pytest.fixture(scope="module")
+def https(host: LabHost, folder: Path, first: tuple[Path, Path]) -> Https:
+    https = Https(host)
+    refused = deploy(host, inventory=stack(folder, https))
     assert refused.status == 1
-    assert f"it has no file {CERTIFICATE} that can be read: put it there first" in refused.output
+    assert f"it has no file {https.certificate} that can be read: put it there first" in refused.output
     assert host.run("ls /etc/ai-backend", check=False).stdout == ""
-    put(host, first)
-    deploy(host, inventory=stack(folder)).must_pass()
-    return host
+    https.put(first)
+    deploy(host, inventory=stack(folder, https)).must_pass()
+    return https
 
 
 def test_clients_chat_over_tls_and_http_2_and_the_host_itself_without(
-    host: LabHost, folder: Path, first: tuple[Path, Path]
+    host: LabHost, https: Https, folder: Path, first: tuple[Path, Path]
 ) -> None:
     key = host.run("cut -d'\"' -f2 /var/lib/ai-backend/secrets/master-key.env").stdout.strip()
     (folder / "headers").write_text(f"Authorization: Bearer {key}\nContent-Type: application/json\n")
     body = {"model": "tiny-native", "messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 64}
-    chat = ["-H", f"@{folder}/headers", "-d", json.dumps(body), f"https://{NAME}/v1/chat/completions"]
+    chat = ["-H", f"@{folder}/headers", "-d", json.dumps(body)]
     for version, number in (("--http2", "2"), ("--http1.1", "1.1")):
-        answer, _, told = curl(host, first, version, "-w", "\n%{http_version}", *chat).rpartition("\n")
+        answer, _, told = https.curl(first, CHAT, version, "-w", "\n%{http_version}", *chat).rpartition("\n")
         assert json.loads(answer)["choices"][0]["message"]["content"].strip() == says("native.gguf")
         assert told == number
-    refused = curl(host, first, "-i", "-d", "{}", f"https://{NAME}/v1/chat/completions")
+    refused = https.curl(first, CHAT, "-i", "-d", "{}")
     assert refused.startswith("HTTP/2 401")
     assert "invalid_api_key" in refused
     assert "strict-transport-security: max-age=" in refused
-    origin = curl(host, first, "-i", "-H", "Origin: https://chat.example", *chat).lower().splitlines()
+    origin = https.curl(first, CHAT, "-i", "-H", "Origin: https://chat.example", *chat).lower().splitlines()
     allowed = [line for line in origin if line.startswith("access-control-allow-")]
     assert allowed == ["access-control-allow-origin: https://chat.example"]
     old = subprocess.run(["curl", "-sS", "--tls-max", "1.1", "-k", f"https://{host.address}/"], capture_output=True)
@@ -128,7 +92,7 @@ def test_clients_chat_over_tls_and_http_2_and_the_host_itself_without(
     assert failures(verdict(host)) == []
 
 
-def test_the_key_is_for_the_front_alone(host: LabHost) -> None:
+def test_the_key_is_for_the_front_alone(host: LabHost, https: Https) -> None:
     joined = "/var/lib/ai-backend/tls"
     modes = host.run(f"stat -c '%a %U %G' {joined} {joined}/endpoint.pem").stdout.split("\n")
     assert modes[:2] == ["750 root ai-backend-front", "640 root ai-backend-front"]
@@ -136,47 +100,47 @@ def test_the_key_is_for_the_front_alone(host: LabHost) -> None:
         assert host.run(f"setpriv --reuid={user} --clear-groups cat {joined}/endpoint.pem", check=False).returncode != 0
 
 
-def test_a_second_run_changes_nothing(host: LabHost, folder: Path) -> None:
-    assert deploy(host, inventory=stack(folder)).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
+def test_a_second_run_changes_nothing(host: LabHost, https: Https, folder: Path) -> None:
+    assert deploy(host, inventory=stack(folder, https)).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
 
 
-def test_a_renewal_under_load_loses_no_request(host: LabHost, folder: Path, soak: bool) -> None:
+def test_a_renewal_under_load_loses_no_request(host: LabHost, https: Https, folder: Path, soak: bool) -> None:
     renewed = [issue(folder, f"renewed-{number}", NAME) for number in range(3)]
     pid = main_pids(host, [FRONT])
     gateway = Gateway(host, port=443, scheme="https")
     with steady_load(gateway, {"tiny-native": says("native.gguf")}, RATE[soak]) as load:
         for pair in renewed:
             time.sleep(5)
-            put(host, pair)
-            print("noticed after", wait_for_serial(host, serial(pair[0].read_text())))
+            https.put(pair)
+            print("noticed after", https.wait_for_serial(serial(pair[0].read_text())))
     print(load)
     assert load.broken == []
     assert main_pids(host, [FRONT]) == pid
     assert failures(verdict(host)) == []
 
 
-def test_a_renewal_that_went_wrong_keeps_the_one_before(host: LabHost, folder: Path) -> None:
+def test_a_renewal_that_went_wrong_keeps_the_one_before(host: LabHost, https: Https, folder: Path) -> None:
     good, other = issue(folder, "good", NAME), issue(folder, "other", NAME)
-    before = served(host)
-    put(host, (good[0], other[1]))
+    before = https.served()
+    https.put((good[0], other[1]))
     failed = '[ "$(systemctl show -P ActiveState ai-backend-certificate)" = failed ]'
     host.run(f"timeout {NOTICED_SECONDS} sh -c 'until {failed}; do sleep 0.2; done'", timeout=40)
     log = host.run("journalctl -b -o cat -u ai-backend-certificate -n 20").stdout
-    assert f"{CERTIFICATE} and {KEY} do not belong together. The certificate before stays in use." in log
+    assert f"{https.certificate} and {https.key} do not belong together. The certificate before stays in use." in log
     # A restart of the front, as after a reboot, keeps it too.
     host.run(f"systemctl restart {FRONT}; sleep 1", timeout=60)
-    assert served(host) == before
+    assert https.served() == before
     assert found_of(host) == {"gateway/certificate": "certificate-differs"}
-    put(host, good)
-    wait_for_serial(host, serial(good[0].read_text()))
+    https.put(good)
+    https.wait_for_serial(serial(good[0].read_text()))
     time.sleep(2)
     assert failures(verdict(host)) == []
 
 
-def test_a_certificate_that_ends_soon_is_told(host: LabHost, folder: Path) -> None:
+def test_a_certificate_that_ends_soon_is_told(host: LabHost, https: Https, folder: Path) -> None:
     short = issue(folder, "short", NAME, days=5)
-    put(host, short)
-    wait_for_serial(host, serial(short[0].read_text()))
+    https.put(short)
+    https.wait_for_serial(serial(short[0].read_text()))
     (check,) = [each for each in verdict(host)["checks"] if each["ok"] is not True]
     assert (check["id"], check["code"]) == ("gateway/certificate", "certificate-expires")
     assert "4 days are left" in check["seen"]

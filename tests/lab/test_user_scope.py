@@ -1,13 +1,17 @@
-"""The same stack under a user without sudo, with `systemctl --user`, over a reboot."""
+"""The same stack, with TLS, under a user without sudo, with `systemctl --user`, over a reboot."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from tests.certificates import issue
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, verdict
+from tests.lab.https import NAME, Https, serial
+from tests.lab.inventory import says
 from tests.labhost import Lab, LabHost
 
 VERIFIER = "/home/alice/.config/ai-backend/bin/verify"
@@ -26,9 +30,38 @@ def host(lab: Lab, new_module_host: NewHost) -> LabHost:
     return host
 
 
-@pytest.fixture
-def inventory(tmp_path: Path) -> Path:
-    return inventory_file(tmp_path, "hosts = [lab_host(lab_stack(user='alice'), ssh_user='alice')]")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("alice")
+
+
+@pytest.fixture(scope="module")
+def first(folder: Path) -> tuple[Path, Path]:
+    return issue(folder, "first", NAME)
+
+
+@pytest.fixture(scope="module")
+def https(host: LabHost, first: tuple[Path, Path]) -> Https:
+    """At a port that she may listen at, with files of hers."""
+    https = Https(host, port=4000, folder="/home/alice/tls", user="alice")
+    https.put(first)
+    return https
+
+
+@pytest.fixture(scope="module")
+def inventory(https: Https, folder: Path) -> Path:
+    stack = f"lab_stack(user='alice', gateway={{'tls': {https.tls}}})"
+    text = f"from roles.litellm import Tls\nhosts = [lab_host({stack}, ssh_user='alice')]"
+    return inventory_file(folder, text)
+
+
+def words(https: Https, pair: tuple[Path, Path]) -> str:
+    """What a client is answered that trusts that certificate alone."""
+    key = https.host.run(f"cut -d'\"' -f2 {STATE}/secrets/master-key.env", user="alice").stdout.strip()
+    body = {"model": "tiny-native", "messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 64}
+    headers = ["-H", f"Authorization: Bearer {key}", "-H", "Content-Type: application/json"]
+    answer = json.loads(https.curl(pair, "/v1/chat/completions", *headers, "-d", json.dumps(body)))
+    return str(answer["choices"][0]["message"]["content"]).strip()
 
 
 def test_missing_packages_and_lingering_are_the_administrators_and_named(host: LabHost, inventory: Path) -> None:
@@ -43,17 +76,30 @@ def test_missing_packages_and_lingering_are_the_administrators_and_named(host: L
     host.run("loginctl enable-linger alice")
 
 
-def test_the_stack_runs_under_the_user_and_survives_a_reboot(host: LabHost, inventory: Path) -> None:
+def test_the_stack_runs_under_the_user_and_survives_a_reboot(
+    host: LabHost, https: Https, first: tuple[Path, Path], inventory: Path
+) -> None:
     deploy(host, inventory=inventory).must_pass()
-    assert failures(verdict(host, verifier=VERIFIER, user="alice")) == []
+    found = verdict(host, verifier=VERIFIER, user="alice")
+    assert failures(found) == []
+    assert "gateway/certificate" in {check["id"] for check in found["checks"]}
+    assert words(https, first) == says("native.gguf")
     assert deploy(host, inventory=inventory).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
     before = host.boot_id()
     host.reboot()
     run = deploy(host, "verify.py", inventory=inventory).must_pass()
     assert host.boot_id() != before
     assert host.boot_id() in run.output
+    assert words(https, first) == says("native.gguf")
     assert host.run("id -nG alice").stdout.split() == ["alice"]
     assert host.run("ls /etc/ai-backend /opt/ai-backend /var/lib/ai-backend 2>/dev/null", check=False).stdout == ""
+
+
+def test_a_renewal_is_used_at_once(https: Https, folder: Path) -> None:
+    renewed = issue(folder, "renewed", NAME)
+    https.put(renewed)
+    https.wait_for_serial(serial(renewed[0].read_text()))
+    assert words(https, renewed) == says("native.gguf")
 
 
 def test_the_checks_of_the_host_hold_for_the_user_too(host: LabHost) -> None:

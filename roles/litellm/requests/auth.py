@@ -5,8 +5,10 @@ The front has checked the client's key. It sends the key of the instances, and t
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import Request
@@ -15,9 +17,11 @@ from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAut
 from litellm.proxy.auth.user_api_key_auth import enforce_key_and_fallback_model_access
 from litellm.proxy.common_utils.http_parsing_utils import _read_request_body
 
+from roles.contract.budgets import PERIODS, Budget, first_day, next_day, seconds_left
 from roles.contract.clients import Limits
 from roles.contract.holders import MASTER
 from roles.litellm.requests.clients import DeclaredClients
+from roles.litellm.requests.counter import usage
 from roles.litellm.requests.names import CLIENT_HEADER, LIMITS_VARIABLE
 from roles.litellm.requests.refusal import Refusal
 
@@ -30,7 +34,8 @@ async def admit(request: Request, api_key: str | None) -> UserAPIKeyAuth:
     """Who sends a request.
 
     Raises:
-        Refusal: the key is not the instances', the client is not declared, or it may not use the model.
+        Refusal: the key is not the instances', the client is not declared, it may not use the model, or it has spent
+            its budget.
     """
     if not _KEY or not hmac.compare_digest((api_key or "").encode(), _KEY.encode()):
         raise _wrong_key()
@@ -52,8 +57,14 @@ async def admit(request: Request, api_key: str | None) -> UserAPIKeyAuth:
         tpm_limit=client.tpm,
         max_parallel_requests=client.max_parallel,
     )
-    if client.models:
-        await _check_models(client, admitted, request)
+    try:
+        if client.models:
+            await _check_models(client, admitted, request)
+        if client.budget and request.method == "POST":
+            await _check_budget(client.name, client.budget)
+    except Refusal as refusal:
+        refusal.client = name
+        raise
     return admitted
 
 
@@ -77,6 +88,23 @@ async def _check_models(client: Limits, admitted: UserAPIKeyAuth, request: Reque
     except ProxyException:
         # LiteLLM's own message lists what the client may use.
         raise _no_such_model(body.get("model")) from None
+
+
+async def _check_budget(name: str, budget: Budget) -> None:
+    """Raises `Refusal` if the client has spent it. Not in a gateway that is tried out, which counts nothing."""
+    if usage is None:
+        return
+    now = datetime.now(UTC)
+    spent = await asyncio.to_thread(usage.spent, name, first_day(budget.per, now.date()))
+    if spent < budget.nanodollars:
+        return
+    message = (
+        f"You exceeded your current quota: the {budget.usd:g} US dollars for {PERIODS[budget.per]} are spent. "
+        f"It begins anew on {next_day(budget.per, now.date())} (UTC)."
+    )
+    # OpenAI's libraries try again after a 429 without this.
+    headers = {"Retry-After": str(seconds_left(budget.per, now)), "x-should-retry": "false"}
+    raise Refusal(429, "insufficient_quota", message, kind="insufficient_quota", headers=headers)
 
 
 def _wrong_key() -> Refusal:

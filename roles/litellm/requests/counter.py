@@ -45,7 +45,8 @@ class Counter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there where
     ) -> None:
         """Once no fallback is left, or a request was refused."""
         if self._usage:
-            self._usage.count(*of_failure(request_data, _status(original_exception), routes))
+            client = getattr(original_exception, "client", None)
+            self._usage.count(*of_failure(request_data, _status(original_exception), routes, client))
 
 
 def _status(error: Exception) -> int:
@@ -82,4 +83,6 @@ def _started() -> Usage | None:
     return usage
 
 
-counter = Counter(_started())
+usage = _started()
+"""This process' one."""
+counter = Counter(usage)

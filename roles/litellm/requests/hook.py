@@ -10,6 +10,7 @@ import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -185,16 +186,25 @@ _CLIENTS_FAULTS = (400, 405, 409, 411, 413, 415, 422)
 its model says that, too."""
 
 
-def is_clients_fault(error: Exception) -> bool:
-    """Whether an error shows nothing but a mistake of the client. A request that is too long for one model, or whose
-    content one refuses, may suit another: for those a route has fallbacks of its own."""
-    if isinstance(error, (litellm.ContextWindowExceededError, litellm.ContentPolicyViolationError)):
-        return False
+def is_refusal(error: Exception) -> bool:
+    """Whether a server that works has said no to what was asked."""
     return getattr(error, "status_code", None) in _CLIENTS_FAULTS
 
 
+def is_clients_fault(error: Exception) -> bool:
+    """Whether an error shows nothing but a mistake of the client. A request that is too long for one model, or whose
+    content one refuses, may suit another: for those a route has fallbacks of its own."""
+    may_suit_others = (litellm.ContextWindowExceededError, litellm.ContentPolicyViolationError)
+    return is_refusal(error) and not isinstance(error, may_suit_others)
+
+
+_refusals: ContextVar[list[Exception] | None] = ContextVar("refusals", default=None)
+"""What servers have said against the request under way: none before the first one has failed."""
+
+
 def _keep_mistakes_from_fallbacks() -> None:
-    """LiteLLM tries fallbacks after any error, and has no setting against that but a field of each request."""
+    """LiteLLM tries fallbacks after any error, and has no setting against that but a field of each request. If none
+    answers, it sends the first error: also that of a dead server, where a fallback has refused a mistake."""
     original = Router.async_function_with_fallbacks_common_utils
 
     @functools.wraps(original)
@@ -209,6 +219,13 @@ def _keep_mistakes_from_fallbacks() -> None:
         *args: Any,
         **kwargs: Any,
     ) -> Any:
+        # Called for a fallback that fails too, within the call for the first failure.
+        refusals, is_first = _refusals.get(), False
+        if refusals is None:
+            refusals, is_first = [], True
+            _refusals.set(refusals)
+        if is_refusal(e):
+            refusals.append(e)
         if is_clients_fault(e):
             disable_fallbacks = True
         elif isinstance(e, litellm.ContextWindowExceededError) and (route := routes.get(model_group or "")):
@@ -216,7 +233,15 @@ def _keep_mistakes_from_fallbacks() -> None:
             disable_fallbacks = disable_fallbacks or not route.context_window_fallbacks
             context_window_fallbacks = [{model_group: list(route.context_window_fallbacks)}]
         lists = (fallbacks, context_window_fallbacks, content_policy_fallbacks)
-        return await original(self, e, disable_fallbacks, *lists, model_group, *args, **kwargs)
+        try:
+            return await original(self, e, disable_fallbacks, *lists, model_group, *args, **kwargs)
+        except Exception as error:
+            if not is_first or not refusals:
+                raise
+            raise refusals[0] from error
+        finally:
+            if is_first:
+                _refusals.set(None)
 
     Router.async_function_with_fallbacks_common_utils = fall_back
 

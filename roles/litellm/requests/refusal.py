@@ -8,10 +8,25 @@ from litellm.proxy._types import ProxyException
 
 
 class Refusal(ProxyException):  # type: ignore[misc]  # LiteLLM is not there where this is type-checked
-    """It has a code for programs: LiteLLM's own errors have the status for theirs."""
+    """It has a code for programs: LiteLLM's own errors have the status for theirs.
 
-    def __init__(self, status: int, code: str, message: str, param: str | None = None) -> None:
-        super().__init__(message, "invalid_request_error", param, status)
+    Attributes:
+        client: whose request it was, where LiteLLM does not know that yet.
+    """
+
+    client: str | None = None
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        param: str | None = None,
+        *,
+        kind: str = "invalid_request_error",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, kind, param, status, headers)
         self._code = code
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""Counts requests by day, client, route and deployment, in memory, and adds that to a file every few seconds."""
+"""Counts requests and their costs by day, client, route and deployment, in memory, and adds that to a file every few
+seconds."""
 
 from __future__ import annotations
 
@@ -6,14 +7,17 @@ import logging
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
-from roles.contract.usage import EARLIER, KEPT_DAYS, NAMES, NO_NAME, NUMBERS, TABLE
+from roles.contract.budgets import NANO
+from roles.contract.usage import COST_NAMES, COSTS_TABLE, EARLIER, KEPT_DAYS, NAMES, NO_NAME, NUMBERS, TABLE
 from roles.litellm.requests.names import CLIENT_HEADER
 from roles.litellm.requests.routes import Routes
 
@@ -42,6 +46,8 @@ _PERIOD = 5.0
 """Seconds between two additions to the file."""
 _PATIENCE = 1.0
 """Seconds to wait for another process that is writing."""
+_FRESH = 1.0
+"""Seconds for which what was read of a client's spending counts: others may have added to it."""
 
 
 class Names(NamedTuple):
@@ -55,13 +61,14 @@ class Names(NamedTuple):
 
 @dataclass(frozen=True)
 class Numbers:
-    """What one request adds: see the contract."""
+    """What one request adds, in numbers and in cost: see the contract."""
 
     requests: int = 1
     refused: int = 0
     failed: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    nanodollars: int = 0
 
 
 def of_answer(details: Mapping[str, Any], routes: Routes) -> tuple[Names, Numbers] | None:
@@ -81,18 +88,23 @@ def of_answer(details: Mapping[str, Any], routes: Routes) -> tuple[Names, Number
     reason = "" if _route(group, routes) == asked else _reason(metadata.get("previous_models"))
     names = Names(_client(parameters), asked, deployment, reason)
     return names, Numbers(
-        tokens_in=int(logged.get("prompt_tokens") or 0), tokens_out=int(logged.get("completion_tokens") or 0)
+        tokens_in=int(logged.get("prompt_tokens") or 0),
+        tokens_out=int(logged.get("completion_tokens") or 0),
+        nanodollars=round(float(logged.get("response_cost") or 0) * NANO),
     )
 
 
-def of_failure(request: Mapping[str, Any], status: int, routes: Routes) -> tuple[Names, Numbers]:
+def of_failure(
+    request: Mapping[str, Any], status: int, routes: Routes, client: str | None = None
+) -> tuple[Names, Numbers]:
     """What a request adds that a client got an error for.
 
     Args:
         request: what LiteLLM knows of it.
         status: that of the answer.
+        client: whose it was; none = as the request says.
     """
-    names = Names(_client(request), _route(request.get("model"), routes))
+    names = Names(client or _client(request), _route(request.get("model"), routes))
     refused = int(400 <= status < 500)
     return names, Numbers(refused=refused, failed=1 - refused)
 
@@ -124,17 +136,42 @@ def _reason(attempts: object) -> str:
     return _REASONS.get(str(attempts[0].get("exception_type")), "other")
 
 
+@dataclass
+class _Counted:
+    """What is counted, by the day and the names of a row."""
+
+    numbers: dict[tuple[str, Names], list[int]] = field(default_factory=dict)
+    costs: dict[tuple[str, Names], int] = field(default_factory=dict)
+
+    def add(self, day: str, names: Names, numbers: Sequence[int], cost: int) -> None:
+        counts = self.numbers.setdefault((day, names), [0] * len(NUMBERS))
+        for place, number in enumerate(numbers):
+            counts[place] += number
+        if cost:
+            self.costs[day, names] = self.costs.get((day, names), 0) + cost
+
+    def add_all(self, other: _Counted) -> None:
+        for (day, names), numbers in other.numbers.items():
+            self.add(day, names, numbers, other.costs.get((day, names), 0))
+
+    def spent(self, client: str, since: str) -> int:
+        return sum(cost for (day, names), cost in self.costs.items() if names.client == client and day >= since)
+
+
 class Usage:
-    """What is counted in this process and not yet in the file. Neither a locked file nor a full disk delays or fails a
-    request: the numbers wait in memory."""
+    """What is counted in this process and not yet in the file. Neither a locked file nor a full disk fails a request,
+    or delays one but that of a client with a budget, for a second: the numbers wait in memory."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.Lock()
-        self._counts: dict[tuple[str, Names], list[int]] = {}
+        self._counted = _Counted()
+        self._spent: dict[tuple[str, str], tuple[float, int]] = {}
+        """Client and first day → when it was read, and what the file said."""
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
         self._writes = threading.Lock()
+        """Held while what is counted goes over into the file."""
         self._fails = False
 
     def start(self) -> None:
@@ -148,53 +185,66 @@ class Usage:
 
     def count(self, names: Names, numbers: Numbers, day: date | None = None) -> None:
         """Args: day: UTC; none = today."""
-        key = ((day or datetime.now(UTC).date()).isoformat(), names)
+        counts = [getattr(numbers, name) for name in NUMBERS]
         with self._lock:
-            counts = self._counts.setdefault(key, [0] * len(NUMBERS))
-            for place, name in enumerate(NUMBERS):
-                counts[place] += getattr(numbers, name)
+            self._counted.add((day or datetime.now(UTC).date()).isoformat(), names, counts, numbers.nanodollars)
+
+    def spent(self, client: str, since: date) -> int:
+        """What a client has spent from a day on, in billionths of a US dollar: all that this process has counted, and
+        what others had added to the file a second ago. While it cannot be read, what was read before counts."""
+        key = (client, since.isoformat())
+        with self._writes:
+            read_at, in_file = self._spent.get(key, (-_FRESH, 0))
+            if time.monotonic() - read_at >= _FRESH:
+                try:
+                    in_file = _spent_by(self._file, *key)
+                except (sqlite3.Error, OSError) as error:
+                    _LOGGER.error("what %s has spent is not read from %s: %s", client, self._file, error)
+                self._spent[key] = (time.monotonic(), in_file)
+            with self._lock:
+                return in_file + self._counted.spent(*key)
 
     def flush(self) -> None:
         """Add to the file what was counted; it waits in memory if that fails."""
         with self._writes:
             with self._lock:
-                taken, self._counts = self._counts, {}
-            if not taken:
+                taken, self._counted = self._counted, _Counted()
+            if not taken.numbers:
                 return
             try:
                 _add(self._file, taken)
             except (sqlite3.Error, OSError) as error:
-                self._take_back(taken)
+                with self._lock:
+                    self._counted.add_all(taken)
                 if not self._fails:
                     _LOGGER.error("usage is not written to %s, and waits in memory: %s", self._file, error)
                 self._fails = True
             else:
                 self._fails = False
-
-    def _take_back(self, taken: Mapping[tuple[str, Names], Sequence[int]]) -> None:
-        with self._lock:
-            for key, numbers in taken.items():
-                counts = self._counts.setdefault(key, [0] * len(NUMBERS))
-                for place, number in enumerate(numbers):
-                    counts[place] += number
+                self._spent.clear()
 
     def _run(self) -> None:
         while not self._ends.wait(_PERIOD):
             self.flush()
 
 
-_ADD = (
-    f"INSERT INTO usage VALUES (?, {', '.join('?' * (len(NAMES) + len(NUMBERS)))}) "
-    f"ON CONFLICT DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in NUMBERS)}"
-)
-_ADD_EARLIER = (
-    f"INSERT INTO usage SELECT '{EARLIER}', {', '.join(NAMES)}, {', '.join(f'sum({name})' for name in NUMBERS)} "
-    f"FROM usage WHERE day != '{EARLIER}' AND day < ? GROUP BY {', '.join(NAMES)} "
-    f"ON CONFLICT DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in NUMBERS)}"
-)
+def _statements(table: str, names: Sequence[str], numbers: Sequence[str]) -> tuple[str, str, str]:
+    """What adds a row to a table, what adds the days before one to the sum of earlier ones, and what removes those."""
+    sums = f"ON CONFLICT DO UPDATE SET {', '.join(f'{name} = {name} + excluded.{name}' for name in numbers)}"
+    own, earlier = ", ".join(names), f"day != '{EARLIER}' AND day < ?"
+    return (
+        f"INSERT INTO {table} VALUES ({', '.join('?' * (1 + len(names) + len(numbers)))}) {sums}",
+        f"INSERT INTO {table} SELECT '{EARLIER}', {own}, {', '.join(f'sum({name})' for name in numbers)} "
+        f"FROM {table} WHERE {earlier} GROUP BY {own} {sums}",
+        f"DELETE FROM {table} WHERE {earlier}",
+    )
 
 
-def _add(file: Path, counted: Mapping[tuple[str, Names], Sequence[int]]) -> None:
+_ADD, *_GO = _statements("usage", NAMES, NUMBERS)
+_ADD_COST, *_COSTS_GO = _statements("costs", COST_NAMES, ["nanodollars"])
+
+
+def _add(file: Path, counted: _Counted) -> None:
     """Adds to the file, all or nothing. A damaged one is put aside, and a new one begun.
 
     Raises:
@@ -212,13 +262,28 @@ def _add(file: Path, counted: Mapping[tuple[str, Names], Sequence[int]]) -> None
         _add_to(file, counted)
 
 
-def _add_to(file: Path, counted: Mapping[tuple[str, Names], Sequence[int]]) -> None:
+def _add_to(file: Path, counted: _Counted) -> None:
     oldest = (datetime.now(UTC).date() - timedelta(days=KEPT_DAYS)).isoformat()
     # No write-ahead log: whoever may only read could not read it.
     with closing(sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)) as base:
         base.execute("BEGIN IMMEDIATE")
         base.execute(TABLE)
-        base.executemany(_ADD, [(day, *names, *numbers) for (day, names), numbers in counted.items()])
-        base.execute(_ADD_EARLIER, (oldest,))
-        base.execute("DELETE FROM usage WHERE day != ? AND day < ?", (EARLIER, oldest))
+        base.execute(COSTS_TABLE)
+        base.executemany(_ADD, [(day, *names, *numbers) for (day, names), numbers in counted.numbers.items()])
+        costs = [(day, *names[: len(COST_NAMES)], cost) for (day, names), cost in counted.costs.items()]
+        base.executemany(_ADD_COST, costs)
+        for statement in (*_GO, *_COSTS_GO):
+            base.execute(statement, (oldest,))
         base.execute("COMMIT")
+
+
+def _spent_by(file: Path, client: str, since: str) -> int:
+    """Raises sqlite3.Error, OSError: it cannot be read."""
+    if not file.exists():
+        return 0
+    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=_PATIENCE)) as base:
+        if not base.execute("SELECT 1 FROM sqlite_master WHERE name = 'costs'").fetchone():
+            return 0
+        query = "SELECT sum(nanodollars) FROM costs WHERE day >= ? AND client = ?"
+        (found,) = base.execute(query, (since, client)).fetchone()
+        return int(found or 0)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from roles.contract.budgets import NANO, first_day
+from roles.contract.clients import CLIENTS_FILE, Clients
 from roles.contract.usage import NUMBERS, USAGE_FILE
-from roles.contract.verdict import Fallbacks, RouteUsage, Usage
+from roles.contract.verdict import BudgetUse, Fallbacks, RouteUsage, Usage
+from roles.contract.wire import read
 
 LAST_DAYS = 7
 
@@ -26,13 +31,15 @@ _MOST = 10_000
 _SUMS = ", ".join(f"sum({name})" for name in NUMBERS)
 
 
-def read_usage(state: Path, today: date | None = None) -> Usage | None:
+def read_usage(state: Path, generation: Path, today: date | None = None) -> Usage | None:
     """What is counted in the state folder; none if there is no such file, this user may not read it, or it is damaged.
 
     Args:
+        generation: the folder that says who has a budget.
         today: in UTC; none = now.
     """
-    since = (today or datetime.now(UTC).date()) - timedelta(days=LAST_DAYS - 1)
+    today = today or datetime.now(UTC).date()
+    since = today - timedelta(days=LAST_DAYS - 1)
     with (
         contextlib.suppress(sqlite3.Error, ValueError, TypeError, OSError),
         closing(_opened(state / USAGE_FILE)) as base,
@@ -48,6 +55,7 @@ def read_usage(state: Path, today: date | None = None) -> Usage | None:
                     (_MOST,),
                 )
             ),
+            budgets=tuple(_budgets(base, generation, today)),
         )
     return None
 
@@ -70,9 +78,33 @@ def _opened(file: Path) -> sqlite3.Connection:
 
 def _routes(base: sqlite3.Connection, where: str = "", *values: str) -> Iterator[RouteUsage]:
     query = f"SELECT client, route, {_SUMS} FROM usage {where} GROUP BY client, route LIMIT ?"
-    found = base.execute(query, (*values, _MOST))
+    found = base.execute(query, (*values, _MOST)).fetchall()
+    costs = _costs(base, where, *values)
     for client, route, *numbers in found:
-        yield RouteUsage(_text(client), _text(route), *map(int, numbers))
+        usage = RouteUsage(_text(client), _text(route), *map(int, numbers))
+        yield replace(usage, usd=costs.get((client, route), 0.0))
+
+
+def _costs(base: sqlite3.Connection, where: str = "", *values: str) -> dict[tuple[str, str], float]:
+    """Client and route → US dollars; empty if a gateway of a version before has written the file."""
+    if not base.execute("SELECT 1 FROM sqlite_master WHERE name = 'costs'").fetchone():
+        return {}
+    query = f"SELECT client, route, sum(nanodollars) FROM costs {where} GROUP BY client, route LIMIT ?"
+    found = base.execute(query, (*values, _MOST))
+    return {(_text(client), _text(route)): int(cost) / NANO for client, route, cost in found}
+
+
+def _budgets(base: sqlite3.Connection, generation: Path, today: date) -> Iterator[BudgetUse]:
+    """Raises ValueError, OSError: the generation's file of clients cannot be read."""
+    file = generation / CLIENTS_FILE
+    if not file.exists():
+        # A version before had none.
+        return
+    for client in read(Clients, json.loads(file.read_text()), strict=False).clients:
+        if budget := client.budget:
+            since = first_day(budget.per, today).isoformat()
+            costs = _costs(base, "WHERE day >= ? AND client = ?", since, client.name)
+            yield BudgetUse(client.name, budget.per, budget.usd, sum(costs.values()))
 
 
 def _text(value: Any) -> str:

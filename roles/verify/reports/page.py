@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from roles.contract.verdict import (
+    BudgetUse,
     Check,
     Deployed,
     DeployedProvider,
@@ -68,6 +69,7 @@ class UsageRow:
     failed: int
     tokens_in: int
     tokens_out: int
+    usd: float
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,8 @@ class Page:
     changed: since the last run; None = there was none.
     runs: the last runs including this one, oldest first.
     usage: by client and by route, the most requests first; None = not known.
+    has_prices: something of it was not free.
+    budgets: the clients that have one, with what they have spent.
     configuration: the settings and their values.
     clients: for people who use the endpoint; None = it has none, or no route.
     key_export, openai_client: how to query from Python; empty if nothing can be queried that way.
@@ -134,6 +138,8 @@ class Page:
     providers: tuple[ProviderRow, ...]
     routes: tuple[RouteRow, ...]
     usage: tuple[tuple[UsageRow, ...], tuple[UsageRow, ...]] | None
+    has_prices: bool
+    budgets: tuple[BudgetUse, ...]
     configuration: tuple[tuple[str, str], ...]
     events: tuple[Event, ...]
     key_export: str
@@ -170,6 +176,8 @@ def page_of(verdict: Verdict, earlier: Sequence[Verdict]) -> Page:
             for route in routes
         ),
         usage=_usage(verdict.usage.last_days) if verdict.usage else None,
+        has_prices=bool(verdict.usage and any(each.usd for each in verdict.usage.total)),
+        budgets=verdict.usage.budgets if verdict.usage else (),
         configuration=_configuration(verdict, deployed),
         events=tuple(reversed(verdict.events)),
         key_export=key_export(endpoint) if endpoint else "",
@@ -259,6 +267,7 @@ def _usage_by(found: Sequence[RouteUsage], name_of: Callable[[RouteUsage], str])
             failed=sum(each.failed for each in own),
             tokens_in=sum(each.tokens_in for each in own),
             tokens_out=sum(each.tokens_out for each in own),
+            usd=sum(each.usd for each in own),
         )
         for name, own in of_names.items()
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from roles.contract.verdict import Check, RouteUsage, Status, Usage, Verdict
+from roles.contract.verdict import BudgetUse, Check, RouteUsage, Status, Usage, Verdict
 from roles.verify.verdict.quoting import printable
 
 _VALUES: Mapping[Status, str] = {"pass": "1", "fail": "0", "unknown": "NaN"}
@@ -37,9 +37,18 @@ def prometheus(verdict: Verdict) -> str:
          [({}, f"{datetime.fromisoformat(verdict.time).timestamp():.0f}")]),
     ]  # fmt: skip
     lines = [line for name, text, samples in families for line in _family(f"ai_backend_{name}", "gauge", text, samples)]
-    for name, text, samples in _counted(verdict.usage) if verdict.usage else ():
-        lines += _family(f"ai_backend_{name}", "counter", text, samples)
+    if usage := verdict.usage:
+        for name, text, samples in _counted(usage):
+            lines += _family(f"ai_backend_{name}", "counter", text, samples)
+        for name, text, value in _BUDGETS:
+            lines += _family(f"ai_backend_{name}", "gauge", text, _of_budgets(usage.budgets, value))
     return "".join(lines)
+
+
+_BUDGETS = (
+    ("client_budget_dollars", "How many US dollars a client may spend in a period.", "usd"),
+    ("client_budget_spent_dollars", "How many of them it has spent in this one.", "spent"),
+)
 
 
 def _counted(usage: Usage) -> list[tuple[str, str, _Samples]]:
@@ -49,6 +58,8 @@ def _counted(usage: Usage) -> list[tuple[str, str, _Samples]]:
         for each in usage.fallbacks
     ]
     return [
+        ("client_cost_dollars_total", "What a client's requests to a route cost, in US dollars.",
+         [({"client": each.client, "route": each.route}, f"{each.usd:.9g}") for each in total if each.usd]),
         ("client_errors_total", "How many of a client's requests were refused (4xx) or failed (5xx).",
          _of_clients(total, "class", {"4xx": "refused", "5xx": "failed"})),
         ("client_requests_total", "How many of a client's requests to a route were answered, also with an error.",
@@ -65,6 +76,10 @@ def _of_clients(usage: Sequence[RouteUsage], label: str, numbers: Mapping[str, s
         for each in usage
         for value, name in numbers.items()
     ]
+
+
+def _of_budgets(budgets: Sequence[BudgetUse], number: str) -> _Samples:
+    return [({"client": each.client, "per": each.per}, f"{getattr(each, number):.9g}") for each in budgets]
 
 
 def _labels(check: Check) -> dict[str, str]:

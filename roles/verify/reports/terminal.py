@@ -38,6 +38,9 @@ def print_report(verdict: Verdict, console: Console, earlier: Sequence[Verdict] 
         if not check.ok:
             line = _line(f"{_MARKS[check.status]} {check.subject} {check.claim}: {check.seen}")
             console.print(Text(line, style=_STYLES[check.status], overflow="fold"))
+    for budget in verdict.usage.budgets if verdict.usage else ():
+        if budget.warning:
+            console.print(Text(_line(f"warning: {budget.warning}"), style="bold yellow", overflow="fold"))
     console.print(Text(_line(verdict.summary), style=_STYLES[verdict.status]), soft_wrap=True)
 
 

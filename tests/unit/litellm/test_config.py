@@ -12,7 +12,7 @@ from roles.deploy import _lint
 from roles.litellm import LITELLM_CONFIG, LiteLLM
 from roles.litellm.config import CANARY
 from roles.ollama import Ollama, OllamaRelease
-from roles.options import Deployment, EnvSecret, OptionsError, Probe, Route, Stack
+from roles.options import Deployment, EnvSecret, OptionsError, Price, Probe, Route, Stack
 from roles.plan import HostPlan
 from roles.redis import Redis
 from roles.rooms import plan_of
@@ -206,6 +206,16 @@ def test_two_routes_to_the_same_model_have_ids_of_their_own() -> None:
     ids = [entry["model_info"]["id"] for entry in rendered["model_list"]]
     assert len(set(ids)) == len(ids)
     assert {"n@native", "p@python", "p@python/p", "n@native/text"} <= set(ids)
+
+
+def test_a_price_is_rendered_for_one_token() -> None:
+    priced = Deployment(provider="native", price=Price(input=0.1, output=10))
+    rendered = config(small_stack(routes=[Route(name="n", deployments=[priced]), route("p", "python")]))
+    costs = [
+        (entry["model_info"]["input_cost_per_token"], entry["model_info"]["output_cost_per_token"])
+        for entry in rendered["model_list"]
+    ]
+    assert costs == [(1e-07, 1e-05), (0.0, 0.0)]
 
 
 def test_what_is_not_declared_of_a_model_is_not_told() -> None:

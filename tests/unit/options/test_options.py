@@ -12,6 +12,7 @@ import pytest
 from roles.litellm import LiteLLM
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.options import (
+    Budget,
     Client,
     Deployment,
     EnvSecret,
@@ -93,6 +94,14 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "two clients of one name": (
         lambda: small_stack(clients=[Client(name="ada"), Client(name="ada")]),
         ['two clients are called "ada"', "rename"],
+    ),
+    "a budget that nothing can be spent of": (
+        lambda: small_stack(clients=[Client(name="ada", routes=["n"], budget=Budget(per="day", usd=1))]),
+        ['client "ada" has a `budget`', "the deployments of n a `price`", "or remove the budget"],
+    ),
+    "a budget of nothing": (
+        lambda: Budget(per="day", usd=0),
+        ["usd", "greater than 0"],
     ),
     "two clients with one key": (
         lambda: small_stack(

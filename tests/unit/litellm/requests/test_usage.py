@@ -8,13 +8,13 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from roles.contract.usage import EARLIER, KEPT_DAYS, USAGE_FILE
+from roles.contract.usage import EARLIER, KEPT_DAYS, TABLE, USAGE_FILE
 from roles.litellm.requests import usage as module
 from roles.litellm.requests.routes import Routes
 from roles.litellm.requests.usage import Names, Numbers, Usage, of_answer, of_failure
@@ -65,6 +65,14 @@ def answered(place: str = "metadata", client: str | None = "ada", **metadata: An
 def test_an_answer_counts_for_its_client_route_and_deployment(place: str, routes: Routes) -> None:
     counted = of_answer(answered(place, model_group="n", original_model_group="n"), routes)
     assert counted == (Names("ada", "n", "n@native"), Numbers(tokens_in=22, tokens_out=7))
+
+
+def test_an_answer_costs_what_litellm_says(routes: Routes) -> None:
+    details = answered(model_group="n", original_model_group="n")
+    details["standard_logging_object"]["response_cost"] = 22 * 0.15e-6 + 7 * 0.6e-6
+    counted = of_answer(details, routes)
+    assert counted is not None
+    assert counted[1].nanodollars == 22 * 150 + 7 * 600
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "n@native"])
@@ -126,6 +134,10 @@ def test_a_request_without_a_usable_name_of_a_client_is_nobodys(name: str | None
 def test_an_error_is_refused_or_failed_by_its_status(status: int, refused: int, failed: int, routes: Routes) -> None:
     counted = of_failure(sent(model="n"), status, routes)
     assert counted == (Names("ada", "n"), Numbers(refused=refused, failed=failed))
+
+
+def test_a_request_that_is_refused_before_litellm_knows_whose_it_is_counts_for_its_client(routes: Routes) -> None:
+    assert of_failure({"model": "n"}, 429, routes, "ada")[0] == Names("ada", "n")
 
 
 def test_a_made_up_model_is_not_kept_by_its_name(routes: Routes) -> None:
@@ -245,3 +257,79 @@ def test_days_go_after_a_year_and_more_but_stay_in_the_sums(file: Path) -> None:
         (days[2].isoformat(), 1, 10),
         (days[3].isoformat(), 1, 10),
     ]
+
+
+# --- What is spent
+
+
+def cost(usage: Usage, nanodollars: int, day: date = TODAY, client: str = "ada") -> None:
+    usage.count(Names(client, "n", "n@native"), Numbers(nanodollars=nanodollars), day)
+
+
+def test_what_a_client_has_spent_counts_at_once_and_only_once(file: Path) -> None:
+    usage = Usage(file)
+    assert usage.spent("ada", TODAY) == 0
+    cost(usage, 5)
+    cost(usage, 7, client="bob")
+    cost(usage, 100, TODAY - timedelta(days=1))
+    assert usage.spent("ada", TODAY) == 5
+    usage.flush()
+    assert usage.spent("ada", TODAY) == 5
+    cost(usage, 2)
+    assert usage.spent("ada", TODAY) == 7
+    assert usage.spent("ada", TODAY - timedelta(days=1)) == 107
+
+
+def test_it_is_kept_over_a_restart_and_seen_by_the_other_instance(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Usage(file), Usage(file)
+    cost(first, 5)
+    first.close()
+    assert second.spent("ada", TODAY) == 5
+    monkeypatch.setattr(module, "_FRESH", 0.0)
+    cost(third := Usage(file), 6)
+    third.close()
+    assert second.spent("ada", TODAY) == 11
+
+
+def test_what_was_read_before_counts_while_the_file_is_locked(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_FRESH", 0.0)
+    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+    usage = Usage(file)
+    cost(usage, 5)
+    usage.flush()
+    assert usage.spent("ada", TODAY) == 5
+    base = sqlite3.connect(file, isolation_level=None)
+    base.execute("BEGIN EXCLUSIVE")
+    cost(usage, 1)
+    assert usage.spent("ada", TODAY) == 6
+    assert str(file) in caplog.text
+    base.close()
+
+
+def test_costs_are_added_to_a_file_of_a_version_that_counted_none(file: Path) -> None:
+    """And that version, started again, adds to it: it gives a value to each column."""
+    file.parent.mkdir()
+    base = sqlite3.connect(file, isolation_level=None)
+    base.execute(TABLE)
+    base.execute("INSERT INTO usage VALUES (?, 'ada', 'n', 'n@native', '', 1, 0, 0, 2, 3)", (TODAY.isoformat(),))
+    usage = Usage(file)
+    assert usage.spent("ada", TODAY) == 0
+    cost(usage, 5)
+    usage.flush()
+    assert rows(file) == [(TODAY.isoformat(), "ada", "n", "n@native", "", 2, 0, 0, 2, 3)]
+    assert usage.spent("ada", TODAY) == 5
+    base.execute("INSERT INTO usage VALUES (?, 'bob', 'n', 'n@native', '', 1, 0, 0, 2, 3)", (TODAY.isoformat(),))
+    base.close()
+
+
+def test_costs_stay_in_the_sums(file: Path) -> None:
+    usage = Usage(file)
+    for days in (KEPT_DAYS + 300, KEPT_DAYS + 1, 0):
+        cost(usage, 10, TODAY - timedelta(days=days))
+        usage.flush()
+    base = sqlite3.connect(file)
+    found = sorted(base.execute("SELECT day, nanodollars FROM costs"))
+    base.close()
+    assert found == [(EARLIER, 20), (TODAY.isoformat(), 10)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from roles.contract.budgets import Budget
+from roles.contract.clients import CLIENTS_FILE, Clients, Limits
 from roles.contract.usage import USAGE_FILE
-from roles.contract.verdict import Fallbacks, RouteUsage
+from roles.contract.verdict import BudgetUse, Fallbacks, RouteUsage
+from roles.contract.wire import written
 from roles.litellm.requests.usage import Names, Numbers, Usage
 from roles.verify.probe import usage as module
 from roles.verify.probe.usage import read_usage
@@ -31,19 +35,52 @@ def state(tmp_path: Path) -> Path:
 
 
 def test_usage_is_read_by_client_and_route(state: Path) -> None:
-    found = read_usage(state)
+    found = read_usage(state, state)
     assert found is not None
     assert found.last_days == (RouteUsage("ada", "n", 3, 0, 0, 6, 8), RouteUsage("bob", "p", 1, 1, 0, 0, 0))
     assert found.total == (RouteUsage("ada", "n", 5, 0, 0, 12, 16), RouteUsage("bob", "p", 1, 1, 0, 0, 0))
     assert found.fallbacks == (Fallbacks("n", "p@python", "timeout", 1),)
 
 
+def test_costs_are_told_in_dollars_and_budgets_with_what_is_spent_of_them(state: Path) -> None:
+    limits = (
+        Limits(name="ada", budget=Budget(per="day", usd=0.5)),
+        Limits(name="eve", budget=Budget(per="month", usd=2)),
+        Limits(name="bob"),
+    )
+    (state / CLIENTS_FILE).write_text(json.dumps(written(Clients(clients=limits))))
+    usage = Usage(state / USAGE_FILE)
+    today = TODAY.replace(day=15)
+    for day, cost in ((today, 400_000_000), (today.replace(day=1), 1_000_000_000), (today.replace(day=14), 7)):
+        for client in ("ada", "eve"):
+            usage.count(Names(client, "n", "n@native"), Numbers(nanodollars=cost), day)
+    usage.close()
+    found = read_usage(state, state, today)
+    assert found is not None
+    assert {row.client: row.usd for row in found.total} == {"ada": 1.400000007, "eve": 1.400000007, "bob": 0.0}
+    assert {row.client: row.usd for row in found.last_days} == {"ada": 0.400000007, "eve": 0.400000007, "bob": 0.0}
+    assert found.budgets == (BudgetUse("ada", "day", 0.5, 0.4), BudgetUse("eve", "month", 2, 1.400000007))
+    assert [each.warning for each in found.budgets] == [
+        "client ada has spent 80% of the 0.5 US dollars for today",
+        "",
+    ]
+
+
+def test_a_file_of_a_gateway_that_counted_no_costs_is_read(state: Path) -> None:
+    base = sqlite3.connect(state / USAGE_FILE)
+    base.execute("DROP TABLE costs")
+    base.close()
+    found = read_usage(state, state)
+    assert found is not None
+    assert {row.usd for row in found.total} == {0.0}
+
+
 def test_reading_leaves_no_trace(state: Path) -> None:
     before = {file: file.stat().st_mtime_ns for file in (state / USAGE_FILE).parent.iterdir()}
-    read_usage(state)
+    read_usage(state, state)
     assert {file: file.stat().st_mtime_ns for file in (state / USAGE_FILE).parent.iterdir()} == before
     empty = state / "elsewhere"
-    assert read_usage(empty) is None
+    assert read_usage(empty, state) is None
     assert not empty.exists()
 
 
@@ -57,7 +94,7 @@ def test_reading_leaves_no_trace(state: Path) -> None:
 )
 def test_a_damaged_file_is_no_usage_known(text: str, state: Path) -> None:
     (state / USAGE_FILE).write_text(text)
-    assert read_usage(state) is None
+    assert read_usage(state, state) is None
 
 
 def test_values_of_other_types_are_no_usage_known(state: Path) -> None:
@@ -65,7 +102,7 @@ def test_values_of_other_types_are_no_usage_known(state: Path) -> None:
     base.execute("INSERT INTO usage VALUES (?, x'00ff', 'n', '', '', 'many', 0, 0, 0, 0)", (TODAY.isoformat(),))
     base.commit()
     base.close()
-    assert read_usage(state) is None
+    assert read_usage(state, state) is None
 
 
 def test_a_gateway_that_writes_for_long_is_not_waited_for(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +110,7 @@ def test_a_gateway_that_writes_for_long_is_not_waited_for(state: Path, monkeypat
     base = sqlite3.connect(state / USAGE_FILE, isolation_level=None)
     base.execute("BEGIN EXCLUSIVE")
     began = time.monotonic()
-    assert read_usage(state) is None
+    assert read_usage(state, state) is None
     assert time.monotonic() - began < 2
     base.close()
 
@@ -92,8 +129,8 @@ def test_a_file_that_would_be_read_for_ever_is_given_up(state: Path, monkeypatch
     base.commit()
     base.close()
     began = time.monotonic()
-    assert read_usage(state) is None
+    assert read_usage(state, state) is None
     assert time.monotonic() - began < 5
     file.rename(state / "real.sqlite")
     file.symlink_to(state / "real.sqlite")
-    assert read_usage(state) is None
+    assert read_usage(state, state) is None

@@ -218,6 +218,7 @@ def test_prometheus_reads_any_label() -> None:
 
 _COUNTERS = {
     *("ai_backend_client_requests", "ai_backend_client_errors", "ai_backend_client_tokens", "ai_backend_fallbacks"),
+    "ai_backend_client_cost_dollars",
 }
 """Without the `_total` that their samples have."""
 
@@ -233,19 +234,33 @@ def test_prometheus_has_what_each_client_used() -> None:
     assert samples["ai_backend_client_errors_total", "ada", "qwen-coder-vllm", "4xx"] == 3
     assert samples["ai_backend_client_errors_total", "ada", "qwen-coder-vllm", "5xx"] == 1
     assert samples["ai_backend_client_tokens_total", "ada", "qwen-coder-vllm", "out"] == 9871
+    assert samples["ai_backend_client_cost_dollars_total", "ada", "qwen-coder-vllm"] == 0.0131541
     fallback = ("qwen-coder-vllm", "qwen2.5-coder:7b@ollama", "timeout")
     assert samples["ai_backend_fallbacks_total", *fallback] == 7
     assert "client" not in _text("prometheus", GOOD)
+    text = _text("prometheus", USED)
+    assert 'ai_backend_client_budget_dollars{client="ada",per="month"} 0.015\n' in text
+    assert 'ai_backend_client_budget_spent_dollars{client="ada",per="month"} 0.0131541\n' in text
 
 
 def test_the_pages_sum_usage_up_by_client_and_by_route() -> None:
     text = _text("markdown", USED)
-    assert "| `ada` | 128 | 3 | 1 | 48850 | 10383 |" in text
+    assert "| `ada` | 128 | 3 | 1 | 48850 | 10383 | 0.0132 |" in text
     assert "| `llama3.1:latest` | 318 | 0 | 2 | 91640 | 4912 |" in text
     assert text.index("`build-bot`") < text.index("| `ada` |"), "the most requests first"
+    assert "US dollars" not in _text("markdown", replace(GOOD, usage=Usage((), (), ()))), "where nothing has a price"
     for form in ("markdown", "html"):
         assert "Usage" in _text(form, USED)
         assert "Usage" not in _text(form, GOOD)
+
+
+def test_a_budget_of_which_most_is_spent_is_warned_of() -> None:
+    terminal = Console(file=io.StringIO(), width=120)
+    print_report(USED, terminal)
+    assert isinstance(terminal.file, io.StringIO)
+    for text in (_text("markdown", USED), _text("html", USED), terminal.file.getvalue()):
+        assert "client ada has spent 88% of the 0.015 US dollars for this month" in text
+        assert "client build-bot has spent" not in text
 
 
 def test_metrics_are_named_and_told_as_prometheus_wants_them() -> None:
