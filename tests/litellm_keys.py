@@ -1,4 +1,4 @@
-"""Makes `roles/lint/keys/<version>.json`: the keys, providers and model names that an installed LiteLLM knows.
+"""Makes `roles/lint/keys/<version>.json`: what an installed LiteLLM knows: keys, kinds, defaults, providers, models.
 
 Run it with the Python of an environment that holds that LiteLLM, from the project's folder:
 
@@ -12,6 +12,8 @@ and from its source: every string that is looked up in a mapping of the section'
 from __future__ import annotations
 
 import ast
+import contextlib
+import enum
 import importlib
 import inspect
 import json
@@ -20,7 +22,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 _READERS: Mapping[str, frozenset[str]] = {
     "top": frozenset({"config", "_config"}),
@@ -37,6 +40,52 @@ _READERS: Mapping[str, frozenset[str]] = {
 _TOP_READERS = ("proxy/proxy_server.py", "proxy/proxy_cli.py")
 """`config` means the whole file only here."""
 
+
+_KINDS: Mapping[Any, str] = {
+    list: "list",
+    tuple: "list",
+    set: "list",
+    dict: "dict",
+    str: "str",
+    int: "number",
+    float: "number",
+    bool: "bool",
+}
+_SETTINGS = ("key_management_system", "vector_store_deny_by_default", "search_tool_deny_by_default")
+_TYPES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "credential_list[]": ("litellm.types.utils", "CredentialItem", ()),
+    "default_vertex_config": (
+        "litellm.types.passthrough_endpoints.vertex_ai",
+        "VertexPassThroughCredentials",
+        (),
+    ),
+    "general_settings": ("litellm.proxy._types", "ConfigGeneralSettings", (*_SETTINGS, "user_api_key_cache_max_size")),
+    "general_settings.key_management_settings": ("litellm.types.secret_managers.main", "KeyManagementSettings", ()),
+    "general_settings.team_metadata_schema[]": (
+        "litellm.types.proxy.management_endpoints.team_endpoints",
+        "TeamMetadataFieldSchema",
+        (),
+    ),
+    "general_settings.role_permissions[]": ("litellm.proxy._types", "RoleBasedPermissions", ()),
+    "litellm_settings.default_team_settings[]": ("litellm.proxy._types", "TeamDefaultSettings", ()),
+    "litellm_settings.model_group_settings": ("litellm.types.router", "ModelGroupSettings", ()),
+    "litellm_settings.priority_reservation_settings": ("litellm.types.utils", "PriorityReservationSettings", ()),
+    "litellm_settings.upperbound_key_generate_params": (
+        "litellm.types.proxy.management_endpoints.ui_sso",
+        "LiteLLM_UpperboundKeyGenerateParams",
+        (),
+    ),
+    "prompts[]": ("litellm.types.prompts.init_prompts", "PromptSpec", ()),
+    "prompts[].litellm_params": ("litellm.types.prompts.init_prompts", "PromptLiteLLMParams", ()),
+    "router_settings.allowed_fails_policy": ("litellm.types.router", "AllowedFailsPolicy", ()),
+    "router_settings.model_group_retry_policy{}": ("litellm.types.router", "RetryPolicy", ()),
+    "router_settings.provider_budget_config{}": ("litellm.types.utils", "BudgetConfig", ()),
+    "router_settings.retry_policy": ("litellm.types.router", "RetryPolicy", ()),
+    "router_settings.routing_groups[]": ("litellm.types.router", "RoutingGroup", ()),
+    "vector_store_registry[]": ("litellm.types.vector_stores", "LiteLLM_VectorStoreConfig", ()),
+}
+"""Path (`[]`: each item, `{}`: each value) → the type that the start reads it through, and the fields if not all."""
+_DEFAULTS = ("allowed_fails", "request_timeout", "num_retries", "max_fallbacks", "cooldown_time")
 
 _DATABASE_ROWS = {"force_reload", "interval_hours"}
 
@@ -99,7 +148,119 @@ def known_keys() -> dict[str, Any]:
         "model_names": _names(_unprefixed_models(litellm)),
         "endpoints": _names(litellm.openai_compatible_endpoints),
         "model_patterns": sorted(_model_patterns(litellm)),
+        "modes": _names(
+            {entry["mode"] for entry in litellm.model_cost.values() if entry.get("mode", "").isidentifier()}
+        ),
+        "import_variables": _names(_import_variables(package)),
+        "kinds": {
+            "router_settings": _kinds(inspect.get_annotations(litellm.Router.__init__, eval_str=True), router),
+            "general_settings": _field_kinds(proxy_types.ConfigGeneralSettings),
+            "litellm_settings": _kinds(_evaluated(litellm), set(vars(litellm))),
+        },
+        "validated": dict(_validated()),
+        "defaults": {name: getattr(litellm, name) for name in _DEFAULTS if hasattr(litellm, name)},
     }
+
+
+def _validated() -> Iterator[tuple[str, Any]]:
+    """Path → the fields and the required ones of the type that the start reads it through."""
+    for path, (module, name, only) in _TYPES.items():
+        with contextlib.suppress(ImportError, AttributeError):  # an older release
+            model = getattr(importlib.import_module(module), name)
+            fields = {
+                str(known): field
+                for name, field in model.model_fields.items()
+                for known in {name, field.alias or name}
+                if not only or name in only
+            }
+            yield (
+                path,
+                {
+                    "fields": {name: _field(field.annotation) for name, field in sorted(fields.items())},
+                    "required": sorted(name for name, field in fields.items() if field.is_required()),
+                },
+            )
+
+
+def _field(annotation: Any) -> dict[str, list[str]]:
+    """The kinds of a field, and its words if only some are allowed."""
+    return {"kinds": sorted(_kinds_of(annotation)), "words": sorted(_words(annotation))}
+
+
+def _words(annotation: Any) -> set[str]:
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return {str(getattr(word, "value", word)) for word in get_args(annotation)}
+    if inspect.isclass(annotation) and issubclass(annotation, enum.Enum):
+        return {str(member.value) for member in annotation}
+    if origin in (Union, UnionType):
+        parts = [part for part in get_args(annotation) if part is not type(None)]
+        return _words(parts[0]) if len(parts) == 1 else set()
+    return set()
+
+
+def _evaluated(litellm: Any) -> dict[str, Any]:
+    """The annotations of the module's settings that can be read."""
+    found = {}
+    for name, annotation in vars(litellm).get("__annotations__", {}).items():
+        with contextlib.suppress(Exception):  # names of types that are imported for the type checker only
+            value = eval(annotation, vars(litellm)) if isinstance(annotation, str) else annotation
+            found[name] = value
+    return found
+
+
+def _field_kinds(model: Any) -> dict[str, list[str]]:
+    return _kinds({name: field.annotation for name, field in model.model_fields.items()}, set(model.model_fields))
+
+
+def _kinds(annotations: Mapping[str, Any], names: set[str]) -> dict[str, list[str]]:
+    """Setting → what YAML may give for it: `list`, `dict`, `str`, `number`, `bool`; others are left out."""
+    found = {name: _kinds_of(annotation) for name, annotation in annotations.items() if name in names}
+    return {name: sorted(kinds) for name, kinds in sorted(found.items()) if kinds and not name.startswith("_")}
+
+
+def _kinds_of(annotation: Any) -> set[str]:
+    """The kinds of a type; none if one of its parts is of no plain kind."""
+    if annotation in _KINDS:
+        return {_KINDS[annotation]}
+    origin = get_origin(annotation)
+    if origin is Literal or (inspect.isclass(annotation) and issubclass(annotation, enum.Enum)):
+        return {"str"}
+    if origin in (Union, UnionType):
+        parts = [_kinds_of(part) for part in get_args(annotation) if part is not type(None)]
+        return set().union(*parts) if all(parts) else set()
+    if origin in (Annotated, Final):
+        return _kinds_of(get_args(annotation)[0])
+    if inspect.isclass(origin) and issubclass(origin, list | tuple | set):
+        return {"list"}
+    if inspect.isclass(origin) and issubclass(origin, Mapping):
+        return {"dict"}
+    if inspect.isclass(annotation) and hasattr(annotation, "model_fields"):
+        return {"dict"}
+    return set()
+
+
+def _import_variables(package: Path) -> set[str]:
+    """Variables that the release reads when it is imported: `environment_variables` of a configuration comes later."""
+    found: set[str] = set()
+    for file in sorted(package.rglob("*.py")):
+        for statement in ast.parse(file.read_text()).body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                continue
+            for node in ast.walk(statement):
+                match node:
+                    case ast.Call(
+                        func=ast.Attribute(attr="getenv")
+                        | ast.Name(id="getenv")
+                        | ast.Attribute(value=ast.Attribute(attr="environ"), attr="get"),
+                        args=[ast.Constant(value=str(name)), *_],
+                    ):
+                        found.add(name)
+                    case ast.Call(func=ast.Name(id=helper), args=[ast.Constant(value=str(name)), *_]) if (
+                        "env" in helper
+                    ):
+                        found.add(name)
+    return found
 
 
 def _names(names: Iterable[object]) -> list[str]:

@@ -12,9 +12,9 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from roles.lint.environment_file import parse_environment
+from roles.lint.files import STANDARD_INPUT, NotReadableError, read_included, read_named
 from roles.lint.finding import Finding
 from roles.lint.known import known_releases, parse_version
 from roles.lint.rules.reading import UNREADABLE
@@ -23,31 +23,31 @@ from roles.lint.run import Source, lint_together
 _ERRORS, _UNREADABLE = 1, 2
 
 
-class _NotReadable(Exception):
-    """A file that was named cannot be read; the message says which and why."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the findings and returns the exit status."""
     options = _parser().parse_args(arguments)
     if len(options.env_file) not in (0, 1, len(options.files)):
         return _refuse("give --env-file once for all files, or once for each")
-    environments: Sequence[Mapping[str, str] | None] = [None] * len(options.files)
-    try:
-        if options.env_file:
-            read = [parse_environment(_read(file)) for file in options.env_file]
-            environments = read if len(read) == len(options.files) else read * len(options.files)
-        sources = [
-            Source(_read(file), file, environment, _read_included)
-            for file, environment in zip(options.files, environments, strict=True)
-        ]
-        findings = lint_together(sources, version=options.litellm)
-    except _NotReadable as error:
-        return _refuse(str(error))
+    if [*options.files, *options.env_file].count(STANDARD_INPUT) > 1:
+        return _refuse(f"name {STANDARD_INPUT} once: standard input can be read once")
+    environment_files = [_source(file, None) for file in options.env_file]
+    environments = [None if source.unreadable else parse_environment(source.text) for source in environment_files]
+    if len(environments) < len(options.files):
+        environments = (environments or [None]) * len(options.files)
+    sources = [_source(*pair) for pair in zip(options.files, environments, strict=True)]
+    unread = [source for source in environment_files if source.unreadable]
+    findings = lint_together([*unread, *sources], version=options.litellm)
     _print(findings, as_json=options.json)
     if any(finding.rule in UNREADABLE for finding in findings):
         return _UNREADABLE
     return _ERRORS if any(finding.severity == "error" for finding in findings) else 0
+
+
+def _source(file: str, environment: Mapping[str, str] | None) -> Source:
+    try:
+        return Source(read_named(file), file, environment, read_included)
+    except NotReadableError as error:
+        return Source("", file, unreadable=str(error))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Finds mistakes in LiteLLM configurations that LiteLLM itself accepts.",
         epilog="Exit status: 0 no errors (warnings may be), 1 errors, 2 a file cannot be read.",
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="configuration; several = proxies on one host")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="configuration, - = standard input; several = proxies on one host"
+    )
     parser.add_argument(
         "--litellm",
         type=_version,
@@ -81,24 +83,6 @@ def _version(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
-
-
-def _read(file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8")
-    except OSError as error:
-        raise _NotReadable(
-            f"{file}: error: it cannot be read: {error.strerror}; name a file that this user can read"
-        ) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise _NotReadable(f"{file}:{line}: error: it is not UTF-8; save it as UTF-8") from None
-    except ValueError as error:  # a NUL in the name
-        raise _NotReadable(f"{file!r}: error: it cannot be read: {error}; name a file") from None
-
-
-def _read_included(file: str) -> str:
-    return Path(file).read_text(encoding="utf-8")
 
 
 def _print(findings: Sequence[Finding], *, as_json: bool) -> None:

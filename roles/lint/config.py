@@ -16,6 +16,7 @@ from roles.lint.known import Known, Version
 FALLBACK_KINDS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 REFERENCE = "os.environ/"
 
+_ABOUT_VARIABLES = re.compile(r"[$%{]|env", re.IGNORECASE)
 _REPLICATE_ID = 64
 
 
@@ -27,10 +28,17 @@ class Model:
     params: Mapping[str, Any]
     info: Mapping[str, Any]
     path: Path
+    environment: Mapping[str, str] | None = None
 
     @property
     def model(self) -> str:
+        """As it is written."""
         return str(self.params["model"])
+
+    @property
+    def real_model(self) -> str:
+        """As LiteLLM takes it: a reference is resolved where the environment is known. Not for messages."""
+        return str(resolved(self.params["model"], self.environment))
 
     @property
     def title(self) -> str:
@@ -43,6 +51,19 @@ class Model:
         return mode if isinstance(mode, str) else ""
 
     @property
+    def embeds(self) -> bool:
+        """Whether it makes embeddings: it says so, or is named so and says nothing."""
+        name = f"{self.name} {self.model}".lower()
+        return self.mode == "embedding" or (
+            not self.mode and ("embed" in name or ("bge-" in name and "rank" not in name))
+        )
+
+    @cached_property
+    def reranks(self) -> bool:
+        """The same for reranking."""
+        return self.mode == "rerank" or (not self.mode and "rerank" in f"{self.name} {self.model}".lower())
+
+    @property
     def context(self) -> int | None:
         """The declared size of its context window, in tokens."""
         size = self.info.get("max_input_tokens")
@@ -53,18 +74,18 @@ class Model:
         """Whether key and address come from `credential_list` or the database."""
         return "litellm_credential_name" in self.params
 
-    @property
+    @cached_property
     def base_key(self) -> str:
         """`api_base`, or its other name."""
         return "base_url" if "base_url" in self.params and "api_base" not in self.params else "api_base"
 
-    @property
+    @cached_property
     def base(self) -> str | None:
-        """The address, if the file contains it: not one from the environment."""
-        base = self.params.get(self.base_key)
+        """The address, if it is known: it stands in the file, or in the environment that is given."""
+        base = resolved(self.params.get(self.base_key), self.environment)
         return base if isinstance(base, str) and not base.startswith(REFERENCE) else None
 
-    @property
+    @cached_property
     def address(self) -> SplitResult | None:
         """Parts of the address; None if it has no scheme or is not in the file."""
         try:
@@ -72,6 +93,13 @@ class Model:
         except ValueError:
             return None
         return parts if parts.scheme in ("http", "https") else None
+
+
+def resolved(value: Any, environment: Mapping[str, str] | None) -> Any:
+    """A value with `os.environ/NAME` replaced, if the environment is known and has it."""
+    if environment and isinstance(value, str) and value.startswith(REFERENCE):
+        return environment.get(value.removeprefix(REFERENCE), value)
+    return value
 
 
 @dataclass(frozen=True)
@@ -91,6 +119,7 @@ class Config:
 
     Attributes:
         environment: variable → value of the proxy's process; None = not known. Values are never shown.
+        memory: what several rules need and one of them found.
         peers: the other configurations of the same run: proxies on the same host.
     """
 
@@ -99,7 +128,9 @@ class Config:
     version_text: str
     known: Known
     environment: Mapping[str, str] | None
+    memory: dict[str, Any] = field(default_factory=dict)
     peers: list[Config] = field(default_factory=list)
+    _found: dict[Path, str | None] = field(default_factory=dict)
 
     def section(self, name: str) -> Mapping[Any, Any]:
         """A section of the file; empty if it is missing or has a wrong shape."""
@@ -108,9 +139,34 @@ class Config:
     def setting(self, section: str, key: str) -> Any:
         return self.section(section).get(key)
 
+    def value_at(self, path: Path) -> Any:
+        """The value at a path; None if there is none."""
+        value: Any = self.document.value
+        for part in path:
+            if isinstance(value, dict):
+                value = value.get(part)
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                value = value[part]
+            else:
+                return None
+        return value
+
+    def resolved_at(self, path: Path) -> Any:
+        """The same, with a reference resolved where the environment is known. Not for messages."""
+        return resolved(self.value_at(path), self.environment)
+
     def variable_is_set(self, name: str) -> bool:
         """Whether the process is known to have a variable."""
         return bool(self.environment and self.environment.get(name))
+
+    def variable_is_given(self, name: str) -> bool:
+        """The same, or the file sets it itself: in time for what LiteLLM looks up at a request."""
+        return self.variable_is_set(name) or bool(self.section("environment_variables").get(name))
+
+    @cached_property
+    def words(self) -> Sequence[tuple[Path, str]]:
+        """Every string of the document that may be about a variable, with its path."""
+        return [(path, word) for path, word in _words(self.document.value, ()) if _ABOUT_VARIABLES.search(word)]
 
     @property
     def is_complete(self) -> bool:
@@ -125,7 +181,8 @@ class Config:
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             name, params = mapping(entry).get("model_name"), mapping(mapping(entry).get("litellm_params"))
             if isinstance(name, str) and isinstance(params.get("model"), str):
-                found.append(Model(name, params, mapping(entry.get("model_info")), ("model_list", index)))
+                path: Path = ("model_list", index)
+                found.append(Model(name, params, mapping(entry.get("model_info")), path, self.environment))
         return found
 
     @cached_property
@@ -155,20 +212,39 @@ class Config:
         words = (word for word in (*routing_groups, *team_names) if isinstance(word, str))
         return frozenset((*self.groups, *self.aliases, *words))
 
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """The ids that deployments declare."""
+        return frozenset(str(model.info["id"]) for model in self.models if "id" in model.info)
+
     def serves(self, name: str) -> bool:
         """Whether a name is served: by a model, an alias, a deployment's id, or a pattern such as `openai/*`."""
         return (
-            name in self.public_names or name in self._ids or any(pattern.fullmatch(name) for pattern in self._patterns)
+            name in self.public_names
+            or name in self.ids
+            or any(name[:length] in self._beginnings for length in range(len(name) + 1))
+            or any(_matches(name, pattern) for pattern in self._patterns)
         )
 
     @cached_property
-    def _ids(self) -> frozenset[str]:
-        return frozenset(str(model.info["id"]) for model in self.models if "id" in model.info)
+    def bare_names(self) -> frozenset[str]:
+        """Public names without what stands before their first slash."""
+        return frozenset(name.partition("/")[2] for name in self.public_names)
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether a name is a pattern such as `openai/*`."""
+        return bool(self._beginnings or self._patterns)
 
     @cached_property
-    def _patterns(self) -> Sequence[re.Pattern[str]]:
-        names = [name for name in self.groups if "*" in name]
-        return [re.compile(".*".join(map(re.escape, name.split("*")))) for name in names]
+    def _beginnings(self) -> frozenset[str]:
+        """The patterns with one `*` at their end, without it."""
+        return frozenset(name[:-1] for name in self.groups if name.find("*") == len(name) - 1)
+
+    @cached_property
+    def _patterns(self) -> Sequence[Sequence[str]]:
+        """What stands between the `*` of the other patterns."""
+        return [name.split("*") for name in self.groups if "*" in name[:-1]]
 
     @cached_property
     def chains(self) -> Sequence[Chain]:
@@ -199,8 +275,13 @@ class Config:
 
         Source: litellm_core_utils/get_llm_provider_logic.py.
         """
+        if model.path not in self._found:
+            self._found[model.path] = self._find_provider(model)
+        return self._found[model.path]
+
+    def _find_provider(self, model: Model) -> str | None:
         given = model.params.get("custom_llm_provider")
-        name = model.model
+        name = model.real_model
         prefix, slash, _ = name.partition("/")
         if isinstance(given, str):
             return given if given in self._providers else None
@@ -233,6 +314,32 @@ class Config:
         where = f"{_hostname(address)}{address.path.rstrip('/')}"
         endpoints = (endpoint.partition("://")[2] or endpoint for endpoint in self.known.endpoints)
         return any(f"{where}/".startswith(f"{endpoint.rstrip('/')}/") for endpoint in endpoints)
+
+
+def _words(value: object, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if isinstance(inner, str | dict | list):
+                yield from _words(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _words(inner, (*path, index))
+
+
+def _matches(name: str, pattern: Sequence[str]) -> bool:
+    """Whether a name has the parts of a pattern in their order. A regular expression may need exponential time."""
+    first, *middle, last = pattern
+    if not name.startswith(first) or not name.endswith(last) or len(name) < len(first) + len(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for part in middle:
+        at = name.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 def _hostname(address: SplitResult) -> str:

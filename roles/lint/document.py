@@ -1,4 +1,4 @@
-"""Reads YAML as LiteLLM does, and records the line of every value."""
+"""A configuration's files as LiteLLM reads them, and the line of every value."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import yaml
-
-_FastLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Ten times faster. Wheels have it; some builds from source do not."""
+from roles.lint.wrapper import unwrapped
+from roles.lint.yaml_values import MOST_CHARACTERS, Lines, UnreadableError, Where, line_of, read_yaml
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and positions from the root: `("model_list", 0, "model_name")`."""
 Reader: TypeAlias = Callable[[str], str]
-"""Path of an included file → its text. Raises OSError or UnicodeDecodeError."""
+"""Path of an included file → its text. Raises OSError, or ValueError with the reason."""
 
-_DEEPEST = 100
-"""The C parser crashes on a document with some 10,000 levels of nesting."""
-_MOST_VALUES = 200_000
-"""Anchors can make a small file expand without limit."""
-
-_MAP, _SEQUENCE, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "merge"))
+_MOST_INCLUDES = 100
+"""Files that include each other by ever new names (`loop/../loop/x.yaml`, a link to its own folder)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +32,7 @@ class Problem:
     rule: str
     place: Place
     message: str
+    fix: str = ""
 
 
 @dataclass
@@ -46,37 +41,48 @@ class Document:
 
     Attributes:
         value: the content; `{}` if the file could not be read.
-        places: path → place, of every key and list item.
+        lines: those of `value`.
         problems: what is wrong with the file as YAML.
         unread: included files that were not read: their content is not known.
     """
 
     file: str
     value: dict[Any, Any] = field(default_factory=dict)
-    places: dict[Path, Place] = field(default_factory=dict)
+    lines: Lines = Lines(1, {})  # noqa: RUF009 — nothing changes it
     problems: list[Problem] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
     def place(self, path: Path) -> Place:
         """The place of a value, or of the nearest value around it."""
-        while path and path not in self.places:
-            path = path[:-1]
-        return self.places.get(path, Place(self.file, 1))
+        file, line = self.file, self.lines.line
+        here: Where = self.lines
+        for part in path:
+            inner = _inside(here, part)
+            if inner is None:
+                break
+            here = inner
+            if isinstance(here, int):
+                line = here
+            else:
+                file, line = here.file or file, here.line
+        return Place(file, line)
 
 
-class _Unreadable(Exception):
-    def __init__(self, rule: str, line: int, message: str) -> None:
-        self.rule, self.line, self.message = rule, line, message
-        super().__init__(message)
+def _inside(where: Where, part: str | int) -> Where | None:
+    if isinstance(where, int):
+        return None
+    if isinstance(where.inner, dict):
+        return where.inner.get(part)
+    return where.inner[part] if isinstance(part, int) and 0 <= part < len(where.inner) else None
 
 
 def read_document(text: str, name: str, read: Reader | None) -> Document:
     """The document of `text`, with the files that it includes. Never raises: errors are in its `problems`."""
     document = _read_one(text, name)
-    seen = {name}
+    size = len(text)
+    seen = {os.path.normpath(name)}
     pending = _includes(document)
-    while pending:
-        include = pending.pop(0)
+    for include in pending:
         if include.beside in seen:
             continue
         seen.add(include.beside)
@@ -86,16 +92,32 @@ def read_document(text: str, name: str, read: Reader | None) -> Document:
             document.problems.append(Problem("include-not-followed", include.place, message))
             continue
         try:
-            included = _read_one(_read_included(include, name, read), include.beside)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            if len(seen) > _MOST_INCLUDES:
+                raise ValueError(f"these are more than {_MOST_INCLUDES} files that include each other")
+            text = _read_included(include, name, read)
+            size += len(text)
+            if size > MOST_CHARACTERS:
+                raise ValueError(f"all files together have more than {MOST_CHARACTERS >> 20} MiB")
+        except (OSError, ValueError) as error:
             document.unread.append(include.entry)
-            message = f'the included file "{include.entry}" cannot be read ({reason}): LiteLLM does not start'
+            message = f'the included file "{include.entry}" cannot be read ({reason(error)}): LiteLLM does not start'
             document.problems.append(Problem("include-missing", include.place, message))
             continue
+        included = _read_one(text, include.beside)
+        if any(problem.rule == "empty-file" for problem in included.problems):  # LiteLLM takes it as no sections
+            continue
+        if included.problems and not included.value:
+            document.unread.append(include.entry)
         pending += _includes(included)
         _merge(document, included)
     return document
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Why a file cannot be read, in a few words."""
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be opened"
+    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
 @dataclass(frozen=True)
@@ -113,10 +135,14 @@ def _includes(source: Document) -> list[_Include]:
     if not isinstance(entries, list):
         return []
     return [
-        _Include(entry, source.place(("include", index)), os.path.join(os.path.dirname(source.file), entry))  # noqa: PTH118, PTH120
+        _Include(entry, source.place(("include", index)), _joined(source.file, entry))
         for index, entry in enumerate(entries)
         if isinstance(entry, str)
     ]
+
+
+def _joined(beside: str, entry: str) -> str:
+    return os.path.normpath(os.path.join(os.path.dirname(beside), entry))  # noqa: PTH118, PTH120
 
 
 def _read_included(include: _Include, root: str, read: Reader) -> str:
@@ -124,168 +150,73 @@ def _read_included(include: _Include, root: str, read: Reader) -> str:
     try:
         return read(include.beside)
     except FileNotFoundError:
-        return read(os.path.join(os.path.dirname(root), include.entry))  # noqa: PTH118, PTH120
+        return read(_joined(root, include.entry))
 
 
 def _read_one(text: str, name: str) -> Document:
     document = Document(name)
     try:
         _read_into(document, text)
-    except _Unreadable as unreadable:
-        document.value, document.places = {}, {}
+    except UnreadableError as unreadable:
         document.problems.append(Problem(unreadable.rule, Place(name, unreadable.line), unreadable.message))
     return document
+
+
+def _read_into(document: Document, text: str) -> None:
+    contents = read_yaml(text)
+    inside = unwrapped(contents)
+    if inside is not None:
+        place = Place(document.file, inside.line)
+        document.problems.append(Problem(inside.rule, place, inside.message, inside.fix))
+        contents = [inside.content] if inside.content else []
+        if not contents:
+            return
+    if len(contents) > 1:
+        line = line_of(contents[1].lines)
+        before = text.splitlines()[: line - 1]
+        line = next((number for number in range(len(before), 0, -1) if before[number - 1].startswith("---")), line)
+        message = "this is no YAML: there is a second document: LiteLLM does not start"
+        raise UnreadableError("yaml-syntax", line, message)
+    if not contents or contents[0].value is None:
+        raise UnreadableError("empty-file", 1, "the file is empty: LiteLLM does not start")
+    [(value, lines, duplicates)] = contents
+    if not isinstance(value, dict) or isinstance(lines, int):
+        raise UnreadableError("not-a-mapping", line_of(lines), "the file is no mapping: LiteLLM does not start")
+    document.value, document.lines = value, lines
+    for key, line, first in duplicates:
+        message = f'the key "{key}" stands here a second time (first on line {first}): only this one counts'
+        document.problems.append(Problem("duplicate-key", Place(document.file, line), message))
 
 
 def _merge(document: Document, included: Document) -> None:
     """As LiteLLM does: lists are joined; any other value of an included file replaces the existing one."""
     document.problems += included.problems
-    key: Any
-    for key, value in included.value.items():
+    lines = dict(document.lines.inner) if isinstance(document.lines.inner, dict) else {}
+    others = included.lines.inner if isinstance(included.lines.inner, dict) else {}
+    value = dict(document.value)
+    for key, other in included.value.items():
         if key == "include":
             continue
-        base = document.value.get(key)
-        shift = 0
-        if isinstance(base, list) and isinstance(value, list):
-            shift = len(base)
-            document.value[key] = [*base, *value]
+        base, where = value.get(key), _of(included.file, others[key])
+        if isinstance(base, list) and isinstance(other, list):
+            value[key] = [*base, *other]
+            own = lines[key]
+            where = where._replace(line=line_of(own), inner=[*_items(own), *_items(where)], file=document.file)
         else:
-            document.value[key] = value
-            for path in [path for path in document.places if path[:1] == (key,)]:
-                del document.places[path]
-        for path, place in included.places.items():
-            if path[:1] != (key,):
-                continue
-            if shift and len(path) > 1:
-                path = (key, int(path[1]) + shift, *path[2:])
-            document.places.setdefault(path, place)
+            value[key] = other
+        lines[key] = where
+    document.value, document.lines = value, document.lines._replace(inner=lines)
 
 
-def _read_into(document: Document, text: str) -> None:
-    try:
-        _check_depth(text)
-        # LiteLLM uses the Python loader, which is stricter about tabs.
-        loader: Any = (yaml.SafeLoader if "\t" in text else _FastLoader)(text)
-        root = loader.get_single_node()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = error.problem or error.context or "not YAML"
-        raise _Unreadable("yaml-syntax", mark.line + 1 if mark else 1, f"this is no YAML: {problem}") from None
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 1
-        raise _Unreadable("yaml-syntax", line, f"this is no YAML: {error.reason}") from None
-    except (ValueError, yaml.YAMLError):  # a character that no encoding has
-        raise _Unreadable("yaml-syntax", 1, "this is no YAML: it has characters that YAML does not allow") from None
-    if root is None or (isinstance(root, yaml.ScalarNode) and root.tag.endswith(":null")):
-        raise _Unreadable("empty-file", 1, "the file is empty: LiteLLM does not start")
-    if not isinstance(root, yaml.MappingNode):
-        raise _Unreadable("not-a-mapping", root.start_mark.line + 1, "the file is no mapping: LiteLLM does not start")
-    value = _Builder(document, loader).build(root, ())
-    if not isinstance(value, dict):
-        raise _Unreadable("not-a-mapping", root.start_mark.line + 1, "the file is no mapping: LiteLLM does not start")
-    document.value = value
+def _of(file: str, where: Where) -> Lines:
+    """Lines that say which file they are of."""
+    return Lines(where, {}, file) if isinstance(where, int) else where._replace(file=where.file or file)
 
 
-def _check_depth(text: str) -> None:
-    depth = 0
-    for event in yaml.parse(text, Loader=_FastLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > _DEEPEST:
-            line = event.start_mark.line + 1 if event.start_mark else 1
-            raise _Unreadable("yaml-syntax", line, f"this is no configuration: nested more than {_DEEPEST} levels deep")
-
-
-class _Builder:
-    """Plain values from YAML nodes, with the line of each."""
-
-    def __init__(self, document: Document, loader: Any) -> None:
-        self._document = document
-        self._loader = loader
-        self._open: set[int] = set()
-        self._flat: set[int] = set()
-        self._count = 0
-
-    def build(self, node: Any, path: Path) -> Any:
-        self._count += 1
-        line = node.start_mark.line + 1
-        if self._count > _MOST_VALUES:
-            raise _Unreadable("yaml-syntax", line, f"its anchors expand to more than {_MOST_VALUES:,} values")
-        if id(node) in self._open:
-            raise _Unreadable("yaml-syntax", line, "an anchor contains itself: LiteLLM cannot read that")
-        self._document.places.setdefault(path, Place(self._document.file, line))
-        if node.tag == _MAP and isinstance(node, yaml.MappingNode):
-            build: Callable[[Any, Path], Any] = self._mapping
-        elif node.tag == _SEQUENCE and isinstance(node, yaml.SequenceNode):
-            build = self._list
-        else:
-            return self._scalar(node)
-        self._open.add(id(node))
-        try:
-            return build(node, path)
-        finally:
-            self._open.discard(id(node))
-
-    def _list(self, node: Any, path: Path) -> list[Any]:
-        return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
-
-    def _mapping(self, node: Any, path: Path) -> dict[Any, Any]:
-        if id(node) not in self._flat:
-            self._report_duplicates(node)
-            try:
-                self._loader.flatten_mapping(node)
-            except yaml.MarkedYAMLError as error:
-                raise _Unreadable(
-                    "yaml-syntax", node.start_mark.line + 1, f"this is no YAML: {error.problem}"
-                ) from None
-            self._flat.add(id(node))
-        value: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            key = self._key(key_node)
-            inner = (*path, key)
-            # As in LiteLLM the last one wins, and so does its line.
-            if key in value:
-                self._forget(inner)
-            self._document.places[inner] = Place(self._document.file, key_node.start_mark.line + 1)
-            value[key] = self.build(value_node, inner)
-        return value
-
-    def _forget(self, path: Path) -> None:
-        depth = len(path)
-        for inner in [other for other in self._document.places if other[:depth] == path]:
-            del self._document.places[inner]
-
-    def _report_duplicates(self, node: Any) -> None:
-        first: dict[Any, int] = {}
-        for key_node, _ in node.value:
-            if key_node.tag == _MERGE:
-                continue
-            key, line = self._key(key_node), key_node.start_mark.line + 1
-            if key in first:
-                message = (
-                    f'the key "{key}" stands here a second time (first on line {first[key]}): only this one counts'
-                )
-                self._document.problems.append(Problem("duplicate-key", Place(self._document.file, line), message))
-            first.setdefault(key, line)
-
-    def _key(self, node: Any) -> Any:
-        key = self._scalar(node)
-        try:
-            hash(key)
-        except TypeError:
-            raise _Unreadable("yaml-syntax", node.start_mark.line + 1, "a key that is a list or a mapping") from None
-        return key
-
-    def _scalar(self, node: Any) -> Any:
-        try:
-            return self._loader.construct_object(node, deep=True)
-        except yaml.MarkedYAMLError as error:
-            message = f"this cannot be read: {error.problem}"
-        except (ValueError, TypeError, OverflowError, AttributeError, KeyError):
-            message = "a value does not fit the type that YAML gives to it"
-        raise _Unreadable("yaml-syntax", node.start_mark.line + 1, message)
+def _items(where: Where) -> list[Where]:
+    if isinstance(where, int) or not isinstance(where.inner, list):
+        return []
+    return [_of(where.file, item) if where.file else item for item in where.inner]
 
 
 def shown(path: Iterable[str | int]) -> str:

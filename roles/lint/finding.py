@@ -20,6 +20,7 @@ class Finding:
         path: path in the document, e.g. `router_settings.fallbacks[0].a`; `` for the whole document.
         message: what is wrong and its consequence. Never a value that could be a secret.
         fix: what to write instead.
+        count: how many like it there are, this one included; the message names lines of others.
     """
 
     rule: str
@@ -29,6 +30,7 @@ class Finding:
     path: str
     message: str
     fix: str
+    count: int = 1
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}: {self.severity}: {self.message}; {self.fix} [{self.rule}]"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Collection
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Version: TypeAlias = tuple[int, ...]
 
 _FILES = files("roles.lint") / "keys"
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "bool": bool,
+    "number": (int, float),
+    "str": str,
+    "list": list,
+    "dict": dict,
+}
 _RELEASE = re.compile(r"\d+(?:\.\d+)*")
 
 
@@ -25,6 +31,12 @@ class Known:
         litellm_params: the declared ones; `litellm_params_read` are further words that some provider's code reads.
         model_names: those that need no provider prefix; `model_patterns` match newer ones.
         endpoints: addresses of hosted providers: an `api_base` there identifies the provider.
+        modes: words of `model_info.mode`.
+        import_variables: variables that are read when LiteLLM is imported: before it reads a configuration.
+        kinds: section → setting → the kinds of value that it takes (`kind_name`); settings of other types are left out.
+        validated: path (`[]`: each item, `{}`: each value) → `fields` with their `kinds` and `words`, and `required`
+            ones: what the start refuses.
+        defaults: the values of some settings that a file does not set.
     """
 
     version: str
@@ -46,6 +58,11 @@ class Known:
     model_names: frozenset[str]
     endpoints: frozenset[str]
     model_patterns: frozenset[str]
+    modes: frozenset[str]
+    import_variables: frozenset[str]
+    kinds: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    validated: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def parse_version(text: str) -> Version:
@@ -73,11 +90,14 @@ def known_to(version: str) -> Known:
     releases = known_releases()
     older = [release for release in releases if parse_version(release) <= parse_version(version)]
     data = json.loads((_FILES / f"{older[-1] if older else releases[0]}.json").read_text())
-    words = {entry.name: frozenset(data[entry.name]) for entry in fields(Known) if entry.name != "version"}
-    return Known(version=data["version"], **words)
+    words: dict[str, Any] = {name: frozenset(value) for name, value in data.items() if isinstance(value, list)}
+    tables = {name: data[name] for name in ("kinds", "validated", "defaults")}
+    return Known(version=data["version"], **tables, **words)
 
 
-def nearest(word: str, known: Collection[str], cutoff: float = 0.8) -> str:
-    """The closest of the known words; `` if none is close."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
-    return close[0] if close else ""
+def kind_name(value: object) -> str:
+    """The kind of a value as `Known.kinds` names it: `list`, `dict`, `str`, `number`, `bool`; `` for none of them."""
+    for name, types in _KINDS.items():
+        if isinstance(value, types):
+            return name
+    return ""

@@ -14,12 +14,13 @@ from roles.lint.finding import Severity
 class Found(NamedTuple):
     """One mistake: its place, the message, and a fix if there is a better one than the rule's general fix.
 
-    `where` is a path, or a place if there is no path to it.
+    `where` is a path, or a place if there is no path to it. A fix that takes time to find is a function: it is called
+    for the findings that are shown.
     """
 
     where: Path | Place
     message: str
-    fix: str = ""
+    fix: str | Callable[[], str] = ""
 
 
 class Check(Protocol):

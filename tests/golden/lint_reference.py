@@ -5,6 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from roles.lint import GROUPS, Rule, rules_of
+from roles.lint.rules.coverage import NOT_LOOKED_AT, READ_BY
+
+_NEW_RELEASE = (
+    "## A new release of LiteLLM",
+    "",
+    "What the lint knows of a release is made from the release: its keys, the kinds of their values, its defaults,",
+    "providers, models, modes, the variables that it reads when it is imported, and what its start refuses.",
+    "",
+    "1. Make the new lock `roles/litellm/locks/litellm-VERSION.txt`, and an environment of it.",
+    "2. `ENVIRONMENT/bin/python -m tests.litellm_keys > roles/lint/keys/VERSION.json` (a minute). Read the difference",
+    "   to the file of the release before: what a list lost much of has moved in the source; the script must follow.",
+    "3. `ENVIRONMENT/bin/python -m tests.lint_corpus.start --write` (three minutes) starts it with each configuration",
+    "   of `tests/lint_corpus`. `git diff tests/lint_corpus/started.json` is what the release does otherwise.",
+    "4. `pytest tests/unit/lint`: `test_corpus.py` names the configurations that the lint judges wrongly now. A rule",
+    "   that holds for some releases only asks `config.version`, and says so in its `versions`.",
+)
 
 
 def lint_reference() -> str:
@@ -18,13 +34,18 @@ def lint_reference() -> str:
         "    ai-backend-lint FILE… [--litellm VERSION] [--env-file FILE] [--json]",
         "",
         "One line a finding: `file:line: error: message; fix [rule]`. Exit status: 0 no errors (warnings may be),",
-        "1 errors, 2 a file cannot be read. With `--env-file` (once, or once a file) it also looks for variables that",
-        "are not set; it never prints a value. `include` is followed. Several files are taken as proxies side by side.",
+        "1 errors, 2 a file cannot be read: the others are checked all the same. `-` is standard input. With",
+        "`--env-file` (once, or once a file) it also looks for variables that are not set, and judges what stands in",
+        "them; it never prints a value. `include` is followed. Several files are taken as proxies side by side. More",
+        "than ten findings of one rule in one section become one, with a count (`count` in `--json`). A configuration",
+        "in a ConfigMap, a Secret's `stringData` or the values of a Helm chart is taken out and checked. Limits:",
+        "16 MiB with all includes, a million values, 100 included files.",
         "",
         "An **error** does not start, or something that is declared does not work. A **warning** works, and will hurt.",
         "Releases: `all` = no difference is known; `by release` = judged by the lists in `roles/lint/keys`, which",
-        "`tests/litellm_keys.py` makes from an installed LiteLLM. `make golden` writes this page from the rules:",
-        "change those.",
+        "`tests/litellm_keys.py` and, for the sections beside models, `tests/litellm_sections.py` make from an",
+        "installed LiteLLM. The second makes each guardrail and each callback with nothing, and again with what it",
+        "asked for: so the lint knows what is lacking. `make golden` writes this page from the rules: change those.",
     ]
     for title, module in GROUPS.items():
         lines += [
@@ -35,12 +56,23 @@ def lint_reference() -> str:
             "|---|---|---|---|---|",
         ]
         lines += [_row(rule) for rule in rules_of(module)]
-    return "\n".join([*lines, "", *_sources()]) + "\n"
+    return "\n".join([*lines, "", *_NEW_RELEASE, "", *_sections(), "", *_sources()]) + "\n"
 
 
 def _row(rule: Rule) -> str:
     cells = (f"`{rule.id}`", rule.severity, rule.what, rule.fix, rule.versions)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _sections() -> Iterator[str]:
+    yield "## Sections and the rules that read them"
+    yield ""
+    yield "Every section that a release reads. The words are modules in `roles/lint/rules`."
+    yield ""
+    for section, modules in sorted(READ_BY.items()):
+        yield f"- `{section}`: {', '.join(modules)}"
+    for section, reason in sorted(NOT_LOOKED_AT.items()):
+        yield f"- `{section}`: not looked at: {reason}"
 
 
 def _sources() -> Iterator[str]:

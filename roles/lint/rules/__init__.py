@@ -6,7 +6,28 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from roles.lint.rule import Rule
-from roles.lint.rules import environment, keys, providers, reading, routing, settings, shapes, values
+from roles.lint.rules import (
+    addresses,
+    administration,
+    cache,
+    callbacks,
+    enterprise,
+    entries,
+    environment,
+    guardrails,
+    keys,
+    limits,
+    master_key,
+    mcp,
+    providers,
+    python_files,
+    reading,
+    routing,
+    settings,
+    shapes,
+    types,
+    values,
+)
 
 GROUPS: Mapping[str, ModuleType] = {
     "The file": reading,
@@ -14,8 +35,20 @@ GROUPS: Mapping[str, ModuleType] = {
     "Keys": keys,
     "Routing": routing,
     "Providers": providers,
+    "Addresses": addresses,
     "Values": values,
+    "Types": types,
+    "Limits": limits,
     "Environment and keys": environment,
+    "Master key": master_key,
+    "Cache": cache,
+    "Callbacks": callbacks,
+    "Python files": python_files,
+    "Guardrails": guardrails,
+    "MCP servers": mcp,
+    "Lists of other things": entries,
+    "Administration": administration,
+    "Enterprise": enterprise,
     "Settings that hurt": settings,
 }
 """Title → the module with its rules, in the order of the docs."""

@@ -1,4 +1,4 @@
-"""Rules about `os.environ/NAME` and the master key. Findings show names of variables, never values."""
+"""Rules about `os.environ/NAME`. Findings show names of variables, never values."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from roles.lint.config import REFERENCE, Config
 from roles.lint.document import Path
 from roles.lint.rule import Found, rule
 
-_OTHER_NOTATION = re.compile(r"os\.environ(?!/)\b.*|os\.getenv\b.*|\$\{[A-Za-z_][A-Za-z0-9_]*\}|\$[A-Z_][A-Z0-9_]*")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SHELL = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?:[:?+=#%/-][^{}]*)?\}|\$\([A-Z_][A-Z0-9_]*\)")
+_BARE = re.compile(r"\$[A-Z_][A-Z0-9_]{2,}\b")
+_WHOLE = re.compile(
+    r"(?i:os[._]env).*|(?:env|ENV|environ)/[A-Z_][A-Z0-9_]*|"
+    r"(?:os\.)?(?:env|environ|getenv)[(\[]\s*[\"']?\w+[\"']?\s*[)\]]|"
+    r"\$[A-Z_][A-Z0-9_]*|\$env:\w+|%[A-Z_][A-Z0-9_]*%|\{\{[^{}]*\}\}|\{%.*%\}|\$\{\{.*\}\}"
+)
+_TEMPLATE = re.compile(r"\{\{\s*[\w.]+\s*\}\}")
+_ADDRESSES = re.compile(r"(?:^|_)(?:base|url|uri|host|endpoint|key|token|secret|password)$")
+"""Keys whose values are no texts: there a `$` or `{{` begins a variable."""
+_TEXTS = re.compile(
+    r"prompt|content|message|pattern|regex|template|description|instruction|text|body|banned|keywords|code|password|secret"
+)
+"""Keys whose values may hold anything."""
+_OWN_NOTATION = ("mcp_servers", "mcp_tools", "include", "prompts")
 _RESOLVED_LATER = (
     ("general_settings", "alert_to_webhook_url"),  # process_slack_alerting_variables
     ("general_settings", "pass_through_endpoints"),  # set_env_variables_in_header
 )
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def _words(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Every string value of a document, with its path."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _words(inner, (*path, key))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _words(inner, (*path, index))
 
 
 def _is_resolved_later(path: Path) -> bool:
@@ -45,7 +47,7 @@ def environment_unset(config: Config) -> Iterator[Found]:
     if config.environment is None or config.setting("general_settings", "key_management_system"):
         return
     own = config.section("environment_variables")
-    for path, word in _words(config.document.value):
+    for path, word in config.words:
         name = word.removeprefix(REFERENCE)
         if name == word or not _NAME.fullmatch(name) or isinstance(path[-1], int) or _is_resolved_later(path):
             continue
@@ -61,25 +63,63 @@ def environment_unset(config: Config) -> Iterator[Found]:
 )
 def environment_in_list(config: Config) -> Iterator[Found]:
     """`os.environ/NAME` as an item of a list: LiteLLM resolves values of keys only."""
-    for path, word in _words(config.document.value):
+    for path, word in config.words:
         if word.startswith(REFERENCE) and isinstance(path[-1], int) and not _is_resolved_later(path):
             yield Found(path, f'"{word}" is an item of a list: LiteLLM leaves it as it is written')
 
 
 @rule(
     "error",
-    fix="write `os.environ/NAME`, as the whole value",
+    fix="write `os.environ/NAME` as the whole value, e.g. `api_base: os.environ/OLLAMA_API_BASE`",
     source="tried with 1.106.2: the words are taken as they are written",
 )
 def environment_notation(config: Config) -> Iterator[Found]:
-    """A variable in another notation (`${NAME}`, `$NAME`, `os.environ["NAME"]`), or in the middle of a value."""
-    for path, word in _words(config.document.value):
-        if path[:1] == ("include",) or _is_resolved_later(path):
+    """A variable in another notation (`${NAME}`, `$NAME`, `{{ NAME }}`), in the middle of a value, or with a space."""
+    for path, word in config.words:
+        if not path or path[0] in _OWN_NOTATION or _is_resolved_later(path):
             continue
-        if _OTHER_NOTATION.fullmatch(word):
-            yield Found(path, "this looks like a variable of the environment: LiteLLM takes it as it is written")
-        elif REFERENCE in word and not word.startswith(REFERENCE):
+        if word.startswith(REFERENCE):
+            name = word.removeprefix(REFERENCE)
+            if not _NAME.fullmatch(name) and not _may_be_named_so(name, config):
+                what = "a space" if any(letter.isspace() for letter in name) else "more than the name of a variable"
+                yield Found(path, f"`{REFERENCE}` with {what} behind it: LiteLLM finds no variable of that name")
+        elif REFERENCE in word:
             yield Found(path, f"`{REFERENCE}` in the middle of a value: LiteLLM takes it as it is written")
+        elif _is_other_notation(_key(path), word):
+            yield Found(path, "this looks like a variable of the environment: LiteLLM takes it as it is written")
+
+
+def _may_be_named_so(name: str, config: Config) -> bool:
+    """A secret manager's entries have names of any kind; so, rarely, has an environment."""
+    managed = config.setting("general_settings", "key_management_system") is not None
+    return bool(name) and (managed or name in (config.environment or {}))
+
+
+def _key(path: Path) -> str:
+    """The key of a value, or of the list that it is an item of."""
+    return next((part for part in reversed(path) if isinstance(part, str)), "")
+
+
+def _is_other_notation(key: str, word: str) -> bool:
+    if _WHOLE.fullmatch(word.strip()):
+        return True
+    if _ADDRESSES.search(key) and (_TEMPLATE.search(word) or ("://" in word and _BARE.search(word))):
+        return True
+    return _SHELL.search(word) is not None and "\n" not in word and not _TEXTS.search(key)
+
+
+@rule(
+    "warning",
+    fix="set it where LiteLLM runs",
+    source="read in 1.106.2: read when LiteLLM is imported, before its configuration; BerriAI/litellm issue 22088",
+    versions="by release",
+)
+def environment_too_late(config: Config) -> Iterator[Found]:
+    """`environment_variables` sets one that LiteLLM reads before: it has no effect."""
+    for name in config.section("environment_variables"):
+        if name in config.known.import_variables:
+            message = f"{name} is read when LiteLLM is imported, before this file: it has no effect here"
+            yield Found(("environment_variables", name), message)
 
 
 @rule(
@@ -96,30 +136,3 @@ def litellm_environment_unset(config: Config) -> Iterator[Found]:
             path = (*model.path, "model_info", "supported_environments")
             message = f"{model.title} has `supported_environments`, and the environment has no LITELLM_ENVIRONMENT"
             yield Found(path, f"{message}: LiteLLM drops the deployment in silence")
-
-
-@rule(
-    "warning",
-    fix="write `master_key: os.environ/LITELLM_MASTER_KEY`",
-    source="who can read the file can use the gateway as its admin",
-)
-def master_key_in_file(config: Config) -> Iterator[Found]:
-    """The master key stands in the file."""
-    key = config.setting("general_settings", "master_key")
-    if key is not None and not (isinstance(key, str) and (not key or key.startswith(REFERENCE))):
-        outcome = "" if isinstance(key, str) else "; it is no word, and LiteLLM does not start"
-        yield Found(("general_settings", "master_key"), f"the master key stands in this file{outcome}")
-
-
-@rule(
-    "error",
-    fix="write `general_settings: {master_key: os.environ/LITELLM_MASTER_KEY}` and set the variable",
-    source='read in 1.106.2 (load_config): "All requests will be treated as INTERNAL_USER"',
-)
-def master_key_missing(config: Config) -> Iterator[Found]:
-    """No master key, in the file or in the environment (where that is given): everybody is let in."""
-    general = config.section("general_settings")
-    if config.environment is None or "master_key" in general or config.variable_is_set("LITELLM_MASTER_KEY"):
-        return
-    if not {"custom_auth", "enable_jwt_auth", "enable_oauth2_auth"} & set(general):
-        yield Found(("general_settings",), "there is no master key: LiteLLM asks nobody for a key")

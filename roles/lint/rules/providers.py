@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from roles.lint.config import REFERENCE, Config, Model
 from roles.lint.document import Path
-from roles.lint.known import nearest
+from roles.lint.nearest import nearest
 from roles.lint.rule import Found, rule
 
 _DROPPED = "LiteLLM drops the deployment in silence"
@@ -27,17 +26,45 @@ _MISTAKEN: Mapping[str, str] = {
     "lmstudio": "lm_studio",
     "google": "gemini",
     "claude": "anthropic",
+    "local": "openai",
+    "text-generation-inference": "huggingface",
+    "text-generation-webui": "openai",
+    "tei": "huggingface",
+    "azure_openai": "azure",
+    "azure-openai": "azure",
+    "azureopenai": "azure",
+    "open_router": "openrouter",
+    "open-router": "openrouter",
+    "lm-studio": "lm_studio",
+    "kobold": "openai",
+    "koboldcpp": "openai",
+    "tabbyapi": "openai",
+    "exllama": "openai",
+    "lmdeploy": "openai",
+    "jan": "openai",
+    "gpt4all": "openai",
+    "mlx": "openai",
+    "llama_server": "openai",
+    "ollama_embeddings": "ollama",
 }
 """Prefixes that people write by mistake → the provider that they mean."""
 
-_BASE_VARIABLES: Mapping[str, str] = {"hosted_vllm": "HOSTED_VLLM_API_BASE", "lm_studio": "LM_STUDIO_API_BASE"}
-"""Self-hosted servers without a default address → the variable that LiteLLM reads."""
-_OLLAMA = ("ollama", "ollama_chat")
 _OPENAI_CLIENTS = ("openai", "custom_openai", "text-completion-openai")
 """Providers whose requests use OpenAI's client, which requires a key."""
-_OF_ONES_OWN = ("openai", "custom_openai", "hosted_vllm", "lm_studio", "text-completion-openai", *_OLLAMA)
 
-_ENDPOINT = re.compile(r"/(chat/completions|completions|embeddings|responses)/?$")
+_CANNOT: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "openai": (("rerank",), "write `hosted_vllm/`, `infinity/`, `cohere/` or `jina_ai/`, as the server speaks"),
+    "lm_studio": (("rerank",), "LM Studio has no such endpoint"),
+    "custom_openai": (("embedding", "rerank"), "write `openai/` for embeddings"),
+    "ollama_chat": (("embedding", "rerank", "audio_transcription", "audio_speech"), "write `ollama/` for embeddings"),
+    "ollama": (("rerank", "audio_transcription", "audio_speech"), "Ollama has no such endpoint"),
+    "anthropic": (("embedding", "rerank", "audio_transcription", "audio_speech"), "Anthropic has no such endpoint"),
+    "infinity": (("chat", "completion"), "write `openai/` with the same address"),
+    "openai_like": (("rerank",), "write `hosted_vllm/`, `infinity/`, `cohere/` or `jina_ai/`, as the server speaks"),
+    "xinference": (("rerank",), "write `infinity/` or `jina_ai/` with the same address"),
+    "llamafile": (("rerank",), "write `hosted_vllm/` with the same address: it asks /rerank"),
+}
+"""Provider → the modes for which LiteLLM sends nothing to it, and what to do."""
 
 
 def _parameter(model: Model, key: str) -> Path:
@@ -53,13 +80,18 @@ def _parameter(model: Model, key: str) -> Path:
 def unknown_provider(config: Config) -> Iterator[Found]:
     """The word before the slash (or `custom_llm_provider`) is no provider: the deployment is dropped in silence."""
     for model in config.models:
+        if model.model.startswith(REFERENCE):
+            if config.provider(model) is None:
+                message = f"{model.title}: the value of `{model.model}` begins with no provider: {_DROPPED}"
+                yield Found(_parameter(model, "model"), message)
+            continue
         prefix, slash, rest = model.model.partition("/")
         given = model.params.get("custom_llm_provider")
         if isinstance(given, str) and not given.startswith(REFERENCE):
             prefix, slash, rest = given, "/", model.model
         if not slash or config.provider(model) is not None:
             continue
-        right = _MISTAKEN.get(prefix.lower()) or nearest(prefix, config.known.providers, 0.75)
+        right = _MISTAKEN.get(prefix.lower()) or nearest(prefix, config.known.providers)
         fix = f'write "{right}/{rest}"' if right else ""
         if not right and model.base is not None:
             fix = f'for an OpenAI-compatible server write "openai/{model.model}"'
@@ -86,9 +118,23 @@ def missing_provider(config: Config) -> Iterator[Found]:
 def ollama_generate(config: Config) -> Iterator[Found]:
     """`ollama/` for a chat model: LiteLLM makes one prompt of the messages, without the model's template and tools."""
     for model in config.models:
-        if config.provider(model) == "ollama" and model.mode in ("", "chat") and "embed" not in model.model.lower():
+        if config.provider(model) == "ollama" and model.mode in ("", "chat") and not model.embeds:
             message = f"{model.title}: `ollama/` asks /api/generate: the model's chat template and its tools are lost"
             yield Found(_parameter(model, "model"), message)
+
+
+@rule(
+    "error",
+    fix="name a provider that has such an endpoint",
+    source='tried with 1.106.2: "Unmapped LLM provider for this endpoint" and its like, at each request',
+)
+def provider_without_mode(config: Config) -> Iterator[Found]:
+    """A model whose `mode` LiteLLM has no request for at this provider (rerank at `openai/`)."""
+    for model in config.models:
+        modes, fix = _CANNOT.get(config.provider(model) or "", ((), ""))
+        if model.mode in modes:
+            message = f"{model.title}: LiteLLM sends no {model.mode} to `{config.provider(model)}/`: each request fails"
+            yield Found((*model.path, "model_info", "mode"), message, fix)
 
 
 @rule("error", fix="write `hosted_vllm/MODEL`", source="tried with 1.106.2: \"No module named 'vllm'\"")
@@ -98,92 +144,6 @@ def vllm_in_process(config: Config) -> Iterator[Found]:
         if config.provider(model) == "vllm":
             message = f"{model.title}: `vllm/` imports vLLM into LiteLLM instead of asking a server"
             yield Found(_parameter(model, "model"), message, f'write "hosted_vllm/{model.model.partition("/")[2]}"')
-
-
-@rule("error", fix="write `api_base`", source="read in 1.106.2 (load_config runs `ollama serve`; HostedVLLMChatConfig)")
-def api_base_missing(config: Config) -> Iterator[Found]:
-    """A server of one's own without its address."""
-    for model in config.models:
-        if model.has_credential or model.params.get(model.base_key) is not None:
-            continue
-        provider, where = config.provider(model), (*model.path, "litellm_params")
-        variable = _BASE_VARIABLES.get(provider or "")
-        if "ollama" in model.model and provider is not None:
-            yield Found(where, f"{model.title} has no `api_base`: LiteLLM runs `ollama serve` by itself when it starts")
-        elif variable and not config.variable_is_set(variable):
-            unless = f" (unless {variable} is set)" if config.environment is None else ""
-            yield Found(where, f"{model.title} has no `api_base`: LiteLLM does not know where the server is{unless}")
-
-
-@rule(
-    "error",
-    fix="write `http://HOST:PORT` before the path",
-    source="tried with 1.106.2: connection error at each request",
-)
-def api_base_without_scheme(config: Config) -> Iterator[Found]:
-    """An address that does not begin with `http://` or `https://`."""
-    for model in config.models:
-        if model.base is not None and model.address is None and config.provider(model) in _OF_ONES_OWN:
-            message = (
-                f"{model.title}: `{model.base_key}` does not begin with http:// or https://: no request gets through"
-            )
-            yield Found(_parameter(model, model.base_key), message)
-
-
-@rule(
-    "error",
-    fix="end it with `/v1`",
-    source="tried with 1.106.2: it asks /chat/completions; vLLM has /v1/chat/completions",
-)
-def vllm_api_base_without_v1(config: Config) -> Iterator[Found]:
-    """The address of a vLLM server has no path: vLLM answers below `/v1` only."""
-    for model in config.models:
-        if config.provider(model) == "hosted_vllm" and model.address and model.address.path in ("", "/"):
-            yield Found(
-                _parameter(model, model.base_key), f"{model.title}: `{model.base_key}` lacks /v1: vLLM answers 404"
-            )
-
-
-@rule(
-    "warning",
-    fix="end it with `/v1`",
-    source="tried with 1.106.2: it asks /chat/completions below the address as it is",
-)
-def openai_api_base_without_v1(config: Config) -> Iterator[Found]:
-    """The address of an OpenAI-compatible server has no path: most answer below `/v1` only."""
-    for model in config.models:
-        if config.provider(model) in _OPENAI_CLIENTS and model.address and model.address.path in ("", "/"):
-            message = f"{model.title}: `{model.base_key}` has no path: LiteLLM asks /chat/completions, without /v1"
-            yield Found(_parameter(model, model.base_key), message)
-
-
-@rule("error", fix="end it with `/v1`", source="tried with 1.106.2: …/chat/completions/chat/completions")
-def api_base_with_endpoint(config: Config) -> Iterator[Found]:
-    """The address of an OpenAI-compatible server has the endpoint too: LiteLLM adds it again."""
-    for model in config.models:
-        address = model.address
-        if config.provider(model) in ("openai", "custom_openai") and address and _ENDPOINT.search(address.path):
-            message = f"{model.title}: `{model.base_key}` ends with an endpoint, and LiteLLM adds it once more"
-            yield Found(_parameter(model, model.base_key), message)
-
-
-@rule(
-    "error",
-    fix="write `http://HOST:11434`",
-    source="tried with 1.106.2: /v1/api/chat and //api/chat, which Ollama does not have",
-)
-def ollama_api_base_with_path(config: Config) -> Iterator[Found]:
-    """The address of an Ollama server ends with `/v1` or with a slash: Ollama answers 404."""
-    for model in config.models:
-        if config.provider(model) not in _OLLAMA or model.address is None:
-            continue
-        path = model.address.path
-        if path.endswith("/") or path == "/v1":
-            ends = "a slash" if path.endswith("/") and path != "/v1/" else "/v1"
-            yield Found(
-                _parameter(model, model.base_key),
-                f"{model.title}: `{model.base_key}` ends with {ends}: Ollama answers 404",
-            )
 
 
 @rule(

@@ -8,7 +8,9 @@ from roles.lint.config import Config
 from roles.lint.known import parse_version
 from roles.lint.rule import Found, rule
 
-UNREADABLE = frozenset({"yaml-syntax", "empty-file", "not-a-mapping"})
+UNREADABLE = frozenset(
+    {"unreadable-file", "yaml-syntax", "too-large", "empty-file", "not-a-mapping", "not-a-configuration"}
+)
 """After one of these there is nothing left to check."""
 
 _COMPROMISED = ((1, 82, 7), (1, 82, 8))
@@ -18,13 +20,29 @@ _OLDEST_SAFE = (1, 84, 0)
 def _problems(config: Config, rule_id: str) -> Iterator[Found]:
     for problem in config.document.problems:
         if problem.rule == rule_id:
-            yield Found(problem.place, problem.message)
+            yield Found(problem.place, problem.message, problem.fix)
+
+
+@rule("error", fix="name a file that this user can read", source="the file's system; LiteLLM does not start either")
+def unreadable_file(config: Config) -> Iterator[Found]:
+    """A file that was named is not there, is no file, may not be read, or is no UTF-8. Other files are checked."""
+    yield from _problems(config, "unreadable-file")
 
 
 @rule("error", fix="fix the YAML at this line", source="tried with 1.106.2: the start fails")
 def yaml_syntax(config: Config) -> Iterator[Found]:
     """The file is no YAML that LiteLLM can read: syntax, two documents, an unknown tag, an anchor within itself."""
     yield from _problems(config, "yaml-syntax")
+
+
+@rule(
+    "error",
+    fix="split it, and check the parts",
+    source="a limit of the lint: 16 MiB with all includes, a million values",
+)
+def too_large(config: Config) -> Iterator[Found]:
+    """The file is larger than the lint reads, or its anchors expand to more."""
+    yield from _problems(config, "too-large")
 
 
 @rule("error", fix="write at least a `model_list`", source="tried with 1.106.2: the start fails")
@@ -41,6 +59,18 @@ def empty_file(config: Config) -> Iterator[Found]:
 def not_a_mapping(config: Config) -> Iterator[Found]:
     """The file is a list or a word instead of sections."""
     yield from _problems(config, "not-a-mapping")
+
+
+@rule("error", fix="check the file that LiteLLM gets", source="tried with 1.106.2: it starts without any model")
+def not_a_configuration(config: Config) -> Iterator[Found]:
+    """The file is another program's (Kubernetes, Docker Compose), and there is no configuration of LiteLLM in it."""
+    yield from _problems(config, "not-a-configuration")
+
+
+@rule("warning", fix="check the file that LiteLLM gets", source="a help of the lint: LiteLLM itself unwraps nothing")
+def wrapped_configuration(config: Config) -> Iterator[Found]:
+    """The configuration stands in a Kubernetes object or in a Helm chart's values: it is taken out and checked."""
+    yield from _problems(config, "wrapped-configuration")
 
 
 @rule("error", fix="join the two, or remove one", source="tried with 1.106.2: the last one wins, in silence")
@@ -61,11 +91,11 @@ def include_not_followed(config: Config) -> Iterator[Found]:
 
 @rule(
     "error",
-    fix="correct the path: it counts from the file that includes",
-    source="tried with 1.106.2: the start fails",
+    fix="name a regular file; its path counts from the file that includes",
+    source="tried with 1.106.2: the start fails; of a device, it reads for ever",
 )
 def include_missing(config: Config) -> Iterator[Found]:
-    """An included file does not exist or cannot be read."""
+    """An included file does not exist, is no regular file, cannot be read, or is too large."""
     yield from _problems(config, "include-missing")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from roles.lint.config import Chain, Config
 from roles.lint.document import Path
-from roles.lint.known import nearest
+from roles.lint.nearest import nearest_name
 from roles.lint.rule import Found, rule
 
 _ALIASES: Path = ("router_settings", "model_group_alias")
@@ -17,9 +18,14 @@ _TEXT_MODES = ("chat", "completion", "responses")
 """LiteLLM translates between these."""
 
 
-def _did_you_mean(name: str, config: Config) -> str:
-    close = nearest(name, config.public_names, 0.6)
-    return f'did you mean "{close}"?' if close else ""
+def _did_you_mean(name: str, config: Config) -> Callable[[], str]:
+    """Looked for when it is shown: with thousands of names it takes long."""
+
+    def look() -> str:
+        close = nearest_name(name, config.public_names)
+        return f'did you mean "{close}"?' if close else ""
+
+    return look
 
 
 @rule(
@@ -50,10 +56,7 @@ def fallback_source_missing(config: Config) -> Iterator[Found]:
 
 def _is_asked_for(name: str, config: Config) -> bool:
     """Whether its fallbacks are used: LiteLLM looks them up by the requested name, with and without its provider."""
-    stripped = (public.partition("/")[2] for public in config.public_names)
-    return (
-        name in config.public_names or config.serves(name) or name in stripped or any("*" in n for n in config.groups)
-    )
+    return name in config.public_names or config.serves(name) or name in config.bare_names or config.has_patterns
 
 
 @rule("error", fix="name another model", source="tried with 1.84.0 and 1.106.2: its own name is skipped")
@@ -80,28 +83,29 @@ def fallback_cycle(config: Config) -> Iterator[Found]:
     if config.version >= _CYCLES_END:
         return
     edges = {chain.source: [name for name, _ in chain.targets] for chain in config.chains if chain.kind == "fallbacks"}
-    reported: set[str] = set()
-    for chain in config.chains:
-        cycle = _cycle(chain.source, edges) if chain.kind == "fallbacks" and chain.source not in reported else []
-        if cycle:
-            reported.update(cycle)
-            yield Found(
-                chain.path, f"fallbacks in a circle: {' -> '.join(cycle)}; a request asks dead models up to 5 times"
-            )
+    places = {chain.source: chain.path for chain in reversed(config.chains) if chain.kind == "fallbacks"}
+    for cycle in _cycles(edges):
+        message = f"fallbacks in a circle: {' -> '.join(cycle)}; a request asks dead models up to 5 times"
+        yield Found(min((places[name] for name in cycle), key=lambda path: path[2]), message)
 
 
-def _cycle(start: str, edges: Mapping[str, Sequence[str]]) -> list[str]:
-    """A path from a name back to itself, over at least one other name."""
-    pending, seen = [[start]], {start}
-    while pending:
-        way = pending.pop()
-        for name in edges.get(way[-1], ()):
-            if name == start and len(way) > 1:
-                return [*way, start]
-            if name not in seen:
-                seen.add(name)
-                pending.append([*way, name])
-    return []
+def _cycles(edges: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
+    """Ways from a name back to itself, over at least one other name; each name is looked at once."""
+    done: set[str] = set()
+    for start in edges:
+        way: dict[str, Iterator[str]] = {} if start in done else {start: iter(edges[start])}
+        while way:
+            name, others = next(reversed(way.items()))
+            other = next(others, None)
+            if other is None:
+                done.add(name)
+                del way[name]
+            elif other in way:
+                names = [*way]
+                if other != name:
+                    yield [*names[names.index(other) :], other]
+            elif other not in done and other in edges:
+                way[other] = iter(edges[other])
 
 
 @rule(
@@ -149,8 +153,7 @@ def alias_target_missing(config: Config) -> Iterator[Found]:
 
 
 def _is_model(name: str, config: Config) -> bool:
-    ids = {str(model.info.get("id")) for model in config.models}
-    return name in config.public_names or (config.serves(name) and name not in ids)
+    return name in config.public_names or (config.serves(name) and name not in config.ids)
 
 
 @rule("error", fix="let it name the model itself", source="tried with 1.106.2: one hop only; the alias answers 400")
@@ -180,15 +183,15 @@ def alias_shadows_model(config: Config) -> Iterator[Found]:
 )
 def alias_without_fallbacks(config: Config) -> Iterator[Found]:
     """An alias of a model that has fallbacks: asked by the alias, it has none of them."""
-    effective: dict[tuple[str, str], Chain] = {}
+    effective: dict[str, dict[str, Chain]] = defaultdict(dict)
     for chain in config.chains:
         if chain.section == "router_settings" or not config.setting("router_settings", chain.kind):
-            effective.setdefault((chain.kind, chain.source), chain)
+            effective[chain.source].setdefault(chain.kind, chain)
     for alias, target in config.aliases.items():
-        if alias in config.groups:
+        if alias in config.groups or target not in effective:
             continue
-        for (kind, source), chain in effective.items():
-            if source == target and (kind, alias) not in effective:
+        for kind, chain in effective[target].items():
+            if kind not in effective.get(alias, {}):
                 names = ", ".join(f'"{name}"' for name, _ in chain.targets)
                 message = f'alias "{alias}" does not inherit the {kind} of "{target}" ({names})'
                 yield Found((*_ALIASES, alias), message, f'add "{alias}" to `{chain.section}.{kind}`')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from roles.lint.config import Config
+from roles.lint.config import REFERENCE, Config
 from roles.lint.document import Path, mapping
 from roles.lint.rule import Found, rule
 
@@ -81,7 +81,9 @@ def redis_without_timeout(config: Config) -> Iterator[Found]:
     outcome = f"a Redis that stalls delays each request for up to {_REDIS_DEFAULT_SECONDS} seconds"
     settings, router = config.section("litellm_settings"), config.section("router_settings")
     params = mapping(settings.get("cache_params"))
-    if settings.get("cache") is True and params.get("type", "redis") == "redis" and "socket_timeout" not in params:
+    # With parameters and without a type the cache is in memory.
+    is_redis = params.get("type") == "redis" or not params
+    if settings.get("cache") is True and is_redis and "socket_timeout" not in params:
         path: Path = ("litellm_settings", "cache_params" if params else "cache")
         yield Found(
             path, f"the cache has no `socket_timeout`: {outcome}", "set `cache_params.socket_timeout`, e.g. 1 (second)"
@@ -101,7 +103,8 @@ def redis_without_timeout(config: Config) -> Iterator[Found]:
 def cache_not_on(config: Config) -> Iterator[Found]:
     """`cache_params` without `cache: true`: nothing is cached."""
     settings = config.section("litellm_settings")
-    if settings.get("cache_params") and settings.get("cache") is not True:
+    by_variable = isinstance(settings.get("cache"), str) and settings["cache"].startswith(REFERENCE)
+    if settings.get("cache_params") and settings.get("cache") is not True and not by_variable:
         yield Found(
             ("litellm_settings", "cache_params"), "`cache_params` without `cache: true`: LiteLLM makes no cache"
         )
@@ -129,23 +132,35 @@ def database_needed(config: Config) -> Iterator[Found]:
 @rule(
     "warning",
     fix="install prometheus-client beside litellm[proxy]",
-    source="tried with 1.106.2: without the package the start fails",
+    source="tried with 1.84.0 and 1.106.2 without the package",
 )
 def prometheus_package(config: Config) -> Iterator[Found]:
-    """The callback `prometheus` needs a package that `litellm[proxy]` does not bring."""
-    path = _prometheus(config)
-    if path:
-        yield Found(
-            path, "the callback prometheus needs the package prometheus-client: without it LiteLLM does not start"
-        )
+    """The callbacks of Prometheus need a package that `litellm[proxy]` does not bring."""
+    found = _metrics(config)
+    if found:
+        path, word = found
+        outcome = "there are no metrics" if path[1] == "failure_callback" else "LiteLLM does not start"
+        yield Found(path, f"the callback {word} needs the package prometheus-client: without it {outcome}")
+
+
+def _metrics(config: Config) -> tuple[Path, str] | None:
+    """The first callback of Prometheus: `success_callback` takes every word that contains its name."""
+    for key in _METRICS:
+        callbacks = config.setting("litellm_settings", key)
+        words = {"prometheus_system"} if key == "service_callback" else {"prometheus"}
+        if key == "service_callback" and isinstance(callbacks, str) and "prometheus_system" in callbacks:
+            return ("litellm_settings", key), "prometheus_system"
+        for index, word in enumerate(callbacks if isinstance(callbacks, list) else ()):
+            mentions = key == "success_callback" and isinstance(word, str) and "prometheus" in word and "." not in word
+            if mentions or (isinstance(word, str) and word in words):
+                return ("litellm_settings", key, index), word
+    return None
 
 
 def _prometheus(config: Config) -> Path | None:
-    for key in _METRICS:
-        callbacks = config.setting("litellm_settings", key)
-        if isinstance(callbacks, list) and "prometheus" in callbacks:
-            return ("litellm_settings", key, callbacks.index("prometheus"))
-    return None
+    """The callback whose metrics lie in a folder."""
+    found = _metrics(config)
+    return found[0] if found else None
 
 
 @rule(
@@ -170,26 +185,6 @@ def _prometheus_folder(config: Config) -> str:
     own = config.section("environment_variables").get("PROMETHEUS_MULTIPROC_DIR")
     folder = own if isinstance(own, str) else (config.environment or {}).get("PROMETHEUS_MULTIPROC_DIR", "")
     return folder.rstrip("/")
-
-
-@rule(
-    "warning",
-    fix="add `optional_pre_call_checks: [enforce_model_rate_limits]`, or use `weight` for shares",
-    source="tried with 1.106.2: under simple-shuffle they are weights (simple_shuffle.py)",
-)
-def rate_limit_not_enforced(config: Config) -> Iterator[Found]:
-    """`rpm` and `tpm` under the default routing strategy: shares of the traffic, not limits."""
-    router = config.section("router_settings")
-    checks = router.get("optional_pre_call_checks")
-    if router.get("routing_strategy", "simple-shuffle") != "simple-shuffle":
-        return
-    if isinstance(checks, list) and "enforce_model_rate_limits" in checks:
-        return
-    for model in config.models:
-        key = next((key for key in ("rpm", "tpm") if model.params.get(key) is not None), None)
-        if key:
-            message = f"{model.title}: under simple-shuffle `{key}` is a share of the traffic, not a limit"
-            yield Found((*model.path, "litellm_params", key), message)
 
 
 @rule(

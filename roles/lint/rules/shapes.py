@@ -17,7 +17,7 @@ _SECTIONS: Mapping[str, type] = {
     "general_settings": dict,
     "environment_variables": dict,
     "guardrails": list,
-    "credential_list": list,
+    "mcp_servers": dict,
 }
 _KINDS: Mapping[type, str] = {list: "a list", dict: "a mapping", str: "a word", bool: "yes or no", int: "a number"}
 
@@ -40,6 +40,11 @@ def section_shape(config: Config) -> Iterator[Found]:
             continue
         outcome = "LiteLLM ignores it in silence" if section == "router_settings" else _STOPS
         yield Found((section,), f"`{section}` must be {_KINDS[wanted]}, not {kind(value)}: {outcome}")
+    for path in (("general_settings", "pass_through_endpoints"), ("router_settings", "retry_policy")):
+        wanted = list if path[1] == "pass_through_endpoints" else dict
+        value = config.value_at(path)
+        if value is not None and not isinstance(value, wanted):
+            yield Found(path, f"`{path[1]}` must be {_KINDS[wanted]}, not {kind(value)}: LiteLLM ignores it in silence")
     includes = config.document.value.get("include", [])
     if not isinstance(includes, list) or not all(isinstance(entry, str) for entry in includes):
         yield Found(("include",), f"`include` must be a list of file names: {_STOPS}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from roles.lint.config import REFERENCE, Config
-from roles.lint.known import nearest
+from roles.lint.config import REFERENCE, Config, resolved
+from roles.lint.document import Path, mapping
+from roles.lint.nearest import nearest
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind
 
@@ -16,6 +17,8 @@ _WHOLE_NUMBERS = ("rpm", "tpm", "itpm", "otpm", "max_retries", "default_api_key_
 _NUMBERS = ("max_budget", "input_cost_per_token", "output_cost_per_token")
 _WORDS = ("api_key", "api_base", "api_version", "custom_llm_provider", "region_name", "budget_duration")
 _TIMES = ("timeout", "stream_timeout")
+
+_STRATEGY: Path = ("router_settings", "routing_strategy")
 
 _SETTINGS: Mapping[str, tuple[str, ...]] = {
     "router_settings": (
@@ -33,6 +36,10 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
 
 def _is_reference(value: object) -> bool:
     return isinstance(value, str) and value.startswith(REFERENCE)
+
+
+def _is_list_of_words(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _is_number(value: object) -> bool:
@@ -63,6 +70,7 @@ def value_drops_deployment(config: Config) -> Iterator[Found]:
     for model in config.models:
         for key, value in model.params.items():
             wanted = ""
+            value = resolved(value, config.environment)
             if value is None or _is_reference(value):
                 continue
             if key in _WHOLE_NUMBERS and not _reads_as_whole(value):
@@ -73,8 +81,8 @@ def value_drops_deployment(config: Config) -> Iterator[Found]:
                 wanted = "a word"
             elif key in _TIMES and not isinstance(value, str | int | float):
                 wanted = "a number of seconds"
-            elif key in ("tags", "tag_regex") and not isinstance(value, list):
-                wanted = "a list"
+            elif key in ("tags", "tag_regex") and not _is_list_of_words(value):
+                wanted = "a list of words"
             if wanted:
                 message = f"{model.title}: `{key}` must be {wanted}, not {_shown(value)}"
                 path = (*model.path, "litellm_params", key)
@@ -101,6 +109,11 @@ def value_breaks_requests(config: Config) -> Iterator[Found]:
                     f"{model.title}: `{key}` must be a number, not {kind(value)}: each request ends in a TypeError"
                 )
                 yield Found((*model.path, "litellm_params", key), message)
+        for key in ("extra_headers", "headers", "extra_body"):
+            value = model.params.get(key)
+            if value is not None and not isinstance(value, dict):
+                message = f"{model.title}: `{key}` must be a mapping, not {kind(value)}: each request fails"
+                yield Found((*model.path, "litellm_params", key), message, "write `NAME: VALUE` below it")
         for key in _TIMES:
             value = model.params.get(key)
             if isinstance(value, str) and not _is_reference(value) and not _reads_as_number(value):
@@ -125,14 +138,21 @@ def setting_no_number(config: Config) -> Iterator[Found]:
 @rule("error", fix="write one of its strategies", source="tried with 1.106.2: the start fails", versions="by release")
 def unknown_routing_strategy(config: Config) -> Iterator[Found]:
     """`routing_strategy` is none that LiteLLM has."""
-    strategy = config.setting("router_settings", "routing_strategy")
+    yield from _strategy(config.setting("router_settings", "routing_strategy"), _STRATEGY, config)
+    groups = config.setting("router_settings", "routing_groups")
+    for index, group in enumerate(groups if isinstance(groups, list) else ()):
+        path = ("router_settings", "routing_groups", index, "routing_strategy")
+        yield from _strategy(mapping(group).get("routing_strategy"), path, config)
+
+
+def _strategy(strategy: object, path: Path, config: Config) -> Iterator[Found]:
     known = config.known.routing_strategies
     if strategy is None or _is_reference(strategy) or (isinstance(strategy, str) and strategy in known):
         return
     shown = f'"{strategy}"' if isinstance(strategy, str) else kind(strategy)
-    close = nearest(strategy, known, 0.5) if isinstance(strategy, str) else ""
+    close = nearest(strategy, known, part=True) if isinstance(strategy, str) else ""
     fix = f'did you mean "{close}"?' if close else f"write one of {', '.join(sorted(known))}"
-    yield Found(("router_settings", "routing_strategy"), f"{shown} is no routing strategy: LiteLLM does not start", fix)
+    yield Found(path, f"{shown} is no routing strategy: LiteLLM does not start", fix)
 
 
 @rule(
@@ -146,7 +166,7 @@ def unknown_pre_call_check(config: Config) -> Iterator[Found]:
     checks = config.setting("router_settings", "optional_pre_call_checks")
     for index, check in enumerate(checks if isinstance(checks, list) else ()):
         if isinstance(check, str) and check not in config.known.pre_call_checks:
-            close = nearest(check, config.known.pre_call_checks, 0.5)
+            close = nearest(check, config.known.pre_call_checks, part=True)
             path = ("router_settings", "optional_pre_call_checks", index)
             yield Found(
                 path,

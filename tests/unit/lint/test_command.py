@@ -34,7 +34,7 @@ def test_json_is_one_list_of_all_findings(capsys: pytest.CaptureFixture[str]) ->
     assert command.main([_BAD, _WARNS, "--json"]) == 1
     findings = json.loads(capsys.readouterr().out)
     assert {finding["file"] for finding in findings} == {_BAD, _WARNS}
-    assert {"rule", "severity", "file", "line", "path", "message", "fix"} == set(findings[0])
+    assert {"rule", "severity", "file", "line", "path", "message", "fix", "count"} == set(findings[0])
     [provider] = [finding for finding in findings if finding["rule"] == "unknown-provider"]
     assert provider["path"] == "model_list[0].litellm_params.model"
 
@@ -45,7 +45,7 @@ def test_json_is_one_list_of_all_findings(capsys: pytest.CaptureFixture[str]) ->
         pytest.param(b"a: [\n", "this is no YAML", id="no YAML"),
         pytest.param(b"", "the file is empty", id="empty"),
         pytest.param(b"- a\n", "the file is no mapping", id="no mapping"),
-        pytest.param(b"a: 1\nb: \xff\n", ":2: error: it is not UTF-8; save it as UTF-8", id="no UTF-8"),
+        pytest.param(b"a: 1\nb: \xff\n", "error: it is not UTF-8 (line 2): save it as UTF-8", id="no UTF-8"),
     ],
 )
 def test_what_can_not_be_read_is_status_2_and_one_line(
@@ -60,9 +60,9 @@ def test_what_can_not_be_read_is_status_2_and_one_line(
 
 def test_a_file_that_is_not_there_is_status_2_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([str(tmp_path / "none.yaml")]) == 2
-    assert capsys.readouterr().err.splitlines() == [
-        f"{tmp_path}/none.yaml: error: it cannot be read: No such file or directory; "
-        "name a file that this user can read"
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path}/none.yaml:1: error: it cannot be read: No such file or directory; "
+        "name a file that this user can read [unreadable-file]"
     ]
 
 

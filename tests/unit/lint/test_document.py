@@ -51,8 +51,21 @@ def test_what_is_no_configuration_gives_one_finding(case: str) -> None:
 def test_anchors_that_expand_without_end_are_refused() -> None:
     levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 9))
     findings = lint(f"l0: &l0 [x]\n{levels}\n", version="1.106.2", environment=None, name="x.yaml")
-    assert [finding.rule for finding in findings] == ["yaml-syntax"]
+    assert [finding.rule for finding in findings] == ["too-large"]
     assert "anchors" in findings[0].message
+
+
+def test_merges_that_would_multiply_take_no_time() -> None:
+    levels = "\n".join(f"l{n}: &l{n} {{<<: [{', '.join([f'*l{n - 1}'] * 10)}], k{n}: 1}}" for n in range(1, 5))
+    text = f"l0: &l0 {{k: 1}}\n{levels}\n"
+    assert _read(text).value == yaml.safe_load(text)
+
+
+def test_nesting_by_anchors_counts_too() -> None:
+    levels = "\n".join(f"l{n}: &l{n} {'[' * 50}*l{n - 1}{']' * 50}" for n in range(1, 40))
+    findings = lint(f"l0: &l0 [x]\n{levels}\n", version="1.106.2", environment=None, name="x.yaml")
+    assert [finding.rule for finding in findings] == ["yaml-syntax"]
+    assert "levels deep" in findings[0].message
 
 
 def test_values_are_those_that_yaml_gives() -> None:

@@ -15,7 +15,8 @@ from roles.lint import RULES, lint
 from roles.lint.known import known_releases, known_to, parse_version
 
 _FIXTURES = Path(__file__).parent / "fixtures"
-_READABLE = sorted(file for file in _FIXTURES.glob("*/fails.yaml") if "yaml-syntax" not in str(file))
+_NO_VALUES = ("yaml-syntax", "too-large")
+_READABLE = sorted(file for file in _FIXTURES.glob("*/fails.yaml") if file.parent.name not in _NO_VALUES)
 
 _ODD: tuple[Any, ...] = (
     None,
@@ -91,11 +92,12 @@ def test_a_thousand_models_take_little_longer_than_their_reading() -> None:
     start = time.process_time()
     yaml.safe_load(text)
     read = time.process_time()
-    rules = _rules(text, environment={})
+    findings = lint(text, version="1.106.2", environment={}, name="x.yaml")
     # 1.0 to 1.4 times as long, of which the reading is a part. Compared with its like, as processors that others
     # use too take up to four times as long for the same.
     assert time.process_time() - read < 3 * (read - start)
-    assert rules.count("misspelled-parameter") == rules.count("alias-without-fallbacks") == 1000
+    counts = {finding.rule: finding.count for finding in findings}
+    assert counts["misspelled-parameter"] == counts["alias-without-fallbacks"] == 1000
 
 
 def test_no_finding_tells_a_value_that_could_be_secret() -> None:

@@ -12,7 +12,7 @@ from roles.lint import RULES, Finding, Rule, Source, lint_together
 _FIXTURES = Path(__file__).parent / "fixtures"
 _VERSION = "1.106.2"
 
-_HEADER = re.compile(r"^# (litellm|environment|includes|beside): (.*)$", re.MULTILINE)
+_HEADER = re.compile(r"^# (litellm|environment|includes|beside|unreadable): (.*)$", re.MULTILINE)
 _MARK = "# <-"
 
 
@@ -25,7 +25,7 @@ def _source(file: Path) -> tuple[Source, dict[str, str]]:
         pairs = (word.partition("=") for word in headers["environment"].split())
         environment = {name: value or "set" for name, _, value in pairs}
     read = None if "includes" in headers else lambda name: Path(name).read_text()
-    return Source(text, str(file), environment, read), headers
+    return Source(text, str(file), environment, read, headers.get("unreadable", "")), headers
 
 
 def _lint(file: Path) -> list[Finding]:

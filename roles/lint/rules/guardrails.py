@@ -1,0 +1,289 @@
+"""Rules about guardrails. One that is wrong is left out: its requests pass unchecked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from roles.lint.config import REFERENCE, Config
+from roles.lint.document import Path, mapping
+from roles.lint.rule import Found, rule
+from roles.lint.rules.shapes import kind
+from roles.lint.section_facts import CLOSE_KEY, SectionFacts, choose, facts_of, meant
+
+_STOPS = "LiteLLM does not start"
+_WITHOUT = "LiteLLM starts WITHOUT this guardrail, and requests pass unchecked"
+_WORDS_FOR_YES = frozenset({"true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n"})
+_PII_ACTIONS = ("MASK", "BLOCK")
+_TEXTS = ("api_key", "api_base")
+_CREDENTIALS = ("api_key", "api_base", "auth_token", "api_token")
+
+
+class _Guardrail(NamedTuple):
+    """An entry of `guardrails` whose parts are mappings."""
+
+    title: str
+    entry: Mapping[Any, Any]
+    params: Mapping[Any, Any]
+    path: Path
+
+    @property
+    def type(self) -> object:
+        return self.params.get("guardrail")
+
+    def param(self, key: str) -> Path:
+        return (*self.path, "litellm_params", key)
+
+
+def _entries(config: Config) -> list[Any]:
+    entries = config.document.value.get("guardrails")
+    return entries if isinstance(entries, list) else []
+
+
+def _guardrails(config: Config) -> Iterator[_Guardrail]:
+    for index, entry in enumerate(_entries(config)):
+        params = mapping(entry).get("litellm_params")
+        if isinstance(params, dict):
+            name = entry.get("guardrail_name")
+            title = f'guardrail "{name}"' if isinstance(name, str) and name else f"guardrail {index + 1}"
+            yield _Guardrail(title, entry, params, ("guardrails", index))
+
+
+def _outcome(config: Config) -> str:
+    return _WITHOUT if facts_of(config.version_text).guardrail_errors == "drops" else _STOPS
+
+
+def _is_python(name: object) -> bool:
+    """Whether it names a class of one's own: `file.Class`."""
+    return isinstance(name, str) and "." in name
+
+
+@rule(
+    "error",
+    fix="write `- guardrail_name: NAME` with `litellm_params: {guardrail: TYPE, mode: pre_call}`",
+    source="tried with 1.84.0 and 1.106.2: KeyError, AttributeError or TypeError at start",
+)
+def guardrail_shape(config: Config) -> Iterator[Found]:
+    """An entry of `guardrails` is no mapping, has no name, or has no `litellm_params`."""
+    for index, entry in enumerate(_entries(config)):
+        path: Path = ("guardrails", index)
+        if not isinstance(entry, dict):
+            yield Found(path, f"an entry of `guardrails` must be a mapping, not {kind(entry)}: {_STOPS}")
+            continue
+        if "guardrail_name" not in entry:
+            yield Found(path, f"`guardrail_name` is missing: {_STOPS}", "write `guardrail_name: NAME`")
+        elif not isinstance(entry["guardrail_name"], str):
+            message = f"`guardrail_name` must be a word, not {kind(entry['guardrail_name'])}: {_STOPS}"
+            yield Found((*path, "guardrail_name"), message, "put it in quotes")
+        params = entry.get("litellm_params")
+        if not isinstance(params, dict):
+            outcome = _outcome(config) if params is None and "litellm_params" in entry else _STOPS
+            yield Found(path, f"`litellm_params` must be a mapping, not {kind(params)}: {outcome}")
+    yield from _old_shape(config)
+
+
+def _old_shape(config: Config) -> Iterator[Found]:
+    """`litellm_settings.guardrails` has another shape: `- NAME: {callbacks: […], default_on: true}`."""
+    old = config.setting("litellm_settings", "guardrails")
+    path: Path = ("litellm_settings", "guardrails")
+    fix = "move it to the top of the file"
+    if old is not None and not isinstance(old, list):
+        yield Found(path, f"`litellm_settings.guardrails` must be a list, not {kind(old)}: {_STOPS}", fix)
+    for index, entry in enumerate(old if isinstance(old, list) else ()):
+        if not isinstance(entry, dict) or not all(isinstance(value, dict) for value in entry.values()):
+            message = f"`guardrails` with `guardrail_name` belongs to the top of the file: here {_STOPS}"
+            yield Found((*path, index), message, fix)
+
+
+@rule(
+    "error",
+    fix="write one that LiteLLM has",
+    source="tried with 1.84.0 and 1.106.2: Unsupported guardrail",
+    versions="by release: 1.84.0 does not start, 1.106.2 starts without it",
+)
+def guardrail_unknown(config: Config) -> Iterator[Found]:
+    """`litellm_params.guardrail` is missing, or is none that LiteLLM has."""
+    known = facts_of(config.version_text).guardrails
+    for guardrail in _guardrails(config):
+        name = guardrail.type
+        if not isinstance(name, str):
+            message = f"{guardrail.title}: `guardrail` must be a word, not {kind(name)}: {_outcome(config)}"
+            yield Found((*guardrail.path, "litellm_params"), message, "write `guardrail: TYPE`, e.g. presidio")
+        elif name not in known and not _is_python(name) and not name.startswith(REFERENCE):
+            close = meant(name, known)
+            fix = f'did you mean "{close}"?' if close else ""
+            message = f'{guardrail.title}: LiteLLM has no guardrail "{name}": {_outcome(config)}'
+            yield Found(guardrail.param("guardrail"), message, fix)
+
+
+@rule(
+    "error",
+    fix="write `mode: pre_call` (or post_call, during_call, logging_only)",
+    source="tried with 1.84.0 and 1.106.2; 1.84.0 looks at it for some guardrails, and the others never run",
+    versions="by release",
+)
+def guardrail_mode(config: Config) -> Iterator[Found]:
+    """`mode` of a guardrail is missing, is no mode, or is none of this guardrail."""
+    facts = facts_of(config.version_text)
+    for guardrail in _guardrails(config):
+        if "mode" not in guardrail.params:
+            message = f"{guardrail.title}: `mode` is missing: {_outcome(config)}"
+            yield Found((*guardrail.path, "litellm_params"), message)
+            continue
+        mode = guardrail.params["mode"]
+        if not isinstance(mode, str | list) and not isinstance(mapping(mode).get("tags"), dict):
+            message = f"{guardrail.title}: `mode` must be a word or a list, not {kind(mode)}: {_outcome(config)}"
+            yield Found(guardrail.param("mode"), message)
+            continue
+        for word in _modes(mode):
+            yield from _one_mode(guardrail, word, facts, config)
+
+
+def _modes(mode: object) -> Iterator[object]:
+    """The words of `pre_call`, of `[pre_call, …]` and of `{tags: {TAG: pre_call}, default: …}`."""
+    if isinstance(mode, dict):
+        for value in (*mapping(mode.get("tags")).values(), mode.get("default")):
+            yield from _modes(value)
+    elif isinstance(mode, list):
+        for value in mode:
+            yield from _modes(value)
+    elif mode is not None:
+        yield mode.lower() if isinstance(mode, str) else mode
+
+
+def _one_mode(guardrail: _Guardrail, word: object, facts: SectionFacts, config: Config) -> Iterator[Found]:
+    if not isinstance(word, str):
+        message = f"{guardrail.title}: a mode must be a word, not {kind(word)}: {_outcome(config)}"
+        yield Found(guardrail.param("mode"), message)
+    elif word.startswith(REFERENCE):
+        return
+    elif word not in facts.guardrail_modes:
+        outcome = _WITHOUT if facts.guardrail_errors == "drops" else "it never runs"
+        message = f'{guardrail.title}: there is no mode "{word}": {outcome}'
+        yield Found(guardrail.param("mode"), message, choose(word, facts.guardrail_modes))
+    else:
+        own = mapping(facts.guardrails.get(str(guardrail.type))).get("modes")
+        if own and word not in own:
+            message = f'{guardrail.title}: {guardrail.type} has no mode "{word}": {_outcome(config)}'
+            yield Found(guardrail.param("mode"), message, f"write one of {', '.join(own)}")
+
+
+@rule(
+    "error",
+    fix="write a value of the right type",
+    source="tried with 1.84.0 and 1.106.2: LitellmParams does not validate",
+    versions="by release: 1.84.0 does not start, 1.106.2 starts without it",
+)
+def guardrail_value(config: Config) -> Iterator[Found]:
+    """A value of a guardrail has a type that LiteLLM does not take."""
+    facts = facts_of(config.version_text)
+    for guardrail in _guardrails(config):
+        for key, value in guardrail.params.items():
+            wanted = ""
+            if value is None or (isinstance(value, str) and value.startswith(REFERENCE)):
+                continue
+            if key in _TEXTS and not isinstance(value, str):
+                wanted = "a word"
+            elif key == "default_on" and not isinstance(value, bool) and str(value).lower() not in _WORDS_FOR_YES:
+                wanted = "yes or no"
+            elif key == "timeout" and key in facts.guardrail_params and not _is_number(value):
+                wanted = "a number of seconds"
+            if wanted:
+                message = f"{guardrail.title}: `{key}` must be {wanted}, not {kind(value)}: {_outcome(config)}"
+                yield Found(guardrail.param(key), message)
+        for entity, action in mapping(guardrail.params.get("pii_entities_config")).items():
+            if action not in _PII_ACTIONS:
+                message = f"{guardrail.title}: an entity is either masked or blocked: {_outcome(config)}"
+                path = (*guardrail.param("pii_entities_config"), entity)
+                yield Found(path, message, "write MASK or BLOCK")
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return value == ""
+    return True
+
+
+@rule(
+    "error",
+    fix="give it, or set the variable where LiteLLM runs",
+    source="tried with 1.106.2: each guardrail was made with nothing and with a key (roles/lint/keys/sections)",
+    versions="by release",
+)
+def guardrail_incomplete(config: Config) -> Iterator[Found]:
+    """A guardrail lacks something that it cannot be made without: a key, an address, a name."""
+    facts = facts_of(config.version_text)
+    for guardrail in _guardrails(config):
+        known = mapping(facts.guardrails.get(str(guardrail.type)))
+        has_key = any(guardrail.params.get(key) is not None for key in _CREDENTIALS)
+        lacks = mapping(known.get("keyed" if has_key else "bare"))
+        if not lacks or "package" in lacks or _may_be_given(guardrail, known, lacks, config, facts):
+            continue
+        outcome = _WITHOUT if lacks["outcome"] == "drops" and facts.guardrail_errors == "drops" else _STOPS
+        message = f'{guardrail.title} is not complete (LiteLLM says "{lacks["says"]}"): {outcome}'
+        yield Found((*guardrail.path, "litellm_params"), message)
+
+
+def _may_be_given(
+    guardrail: _Guardrail, known: Mapping[Any, Any], lacks: Mapping[Any, Any], config: Config, facts: SectionFacts
+) -> bool:
+    """Whether what is lacking may come from elsewhere: a variable, or a parameter of this guardrail alone."""
+    own = set(guardrail.params) - {"guardrail", "mode", "default_on", *_CREDENTIALS}
+    if own & set(map(str, lacks["says"].replace("`", " ").replace("'", " ").split())):
+        return True
+    if own - set(facts.guardrail_params) or any(key.endswith(("_id", "_key", "_base", "_name")) for key in own):
+        return True
+    variables = known.get("variables", ())
+    if not variables:
+        return False
+    own_variables = config.section("environment_variables")
+    if config.environment is None:
+        return True
+    return any(config.variable_is_set(name) or name in own_variables for name in variables)
+
+
+@rule(
+    "warning",
+    fix="install it beside litellm[proxy]",
+    source="tried with 1.106.2: without the package the start fails",
+    versions="by release",
+)
+def guardrail_package(config: Config) -> Iterator[Found]:
+    """A guardrail needs a package that `litellm[proxy]` does not bring."""
+    facts = facts_of(config.version_text)
+    for guardrail in _guardrails(config):
+        known = mapping(facts.guardrails.get(str(guardrail.type)))
+        package = mapping(known.get("keyed")).get("package")
+        if package:
+            message = f"{guardrail.title} needs the package {package}: without it {_STOPS}"
+            yield Found(guardrail.param("guardrail"), message, f"install {package} beside litellm[proxy]")
+
+
+def misplaced_in_guardrails(config: Config) -> Iterator[Found]:
+    """Keys beside `litellm_params` that belong into it: for the rule `misplaced-key`."""
+    facts = facts_of(config.version_text)
+    for guardrail in _guardrails(config):
+        for key in guardrail.entry:
+            if key in facts.guardrail_params and key not in facts.guardrail_keys:
+                outcome = "it runs for no request by itself" if key == "default_on" else "here LiteLLM ignores it"
+                message = f'"{key}" belongs into the `litellm_params` of {guardrail.title}: {outcome}'
+                yield Found((*guardrail.path, key), message, "move it to `litellm_params`")
+
+
+@rule(
+    "warning",
+    fix="correct the word, or remove it",
+    source="tried with 1.106.2: it is not read",
+    versions="by release",
+)
+def guardrail_unknown_key(config: Config) -> Iterator[Found]:
+    """A key beside `guardrail_name` and `litellm_params` that LiteLLM does not read."""
+    facts = facts_of(config.version_text)
+    for guardrail in _guardrails(config):
+        for key in guardrail.entry:
+            if key not in facts.guardrail_keys and key not in facts.guardrail_params:
+                close = meant(key, facts.guardrail_keys, CLOSE_KEY)
+                fix = f'did you mean "{close}"?' if close else ""
+                yield Found((*guardrail.path, key), f'{guardrail.title}: LiteLLM reads no such key as "{key}"', fix)

@@ -1,0 +1,131 @@
+"""Rules about values that the types refuse through which the start reads some sections (`Known.validated`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from roles.lint.config import REFERENCE, Config
+from roles.lint.document import Path, mapping
+from roles.lint.known import kind_name
+from roles.lint.nearest import nearest
+from roles.lint.rule import Found, rule
+from roles.lint.rules.shapes import kind
+
+_STOPS = "LiteLLM does not start"
+_KINDS = {"list": "a list", "dict": "a mapping", "str": "a word", "bool": "yes or no", "number": "a number"}
+_YES_OR_NO = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "t", "f", "1", "0"})
+_PARTS = re.compile(r"([^.\[\]{}]+)|(\[\])|(\{\})")
+_LATENCY = "latency-based-routing"
+_WANTED: Mapping[Path, str] = {
+    ("router_settings", "routing_strategy_args"): "dict",
+    ("litellm_settings", "default_internal_user_params", "max_budget"): "number",
+    ("litellm_settings", "post_call_rules"): "str",
+    ("general_settings", "team_metadata_schema"): "list",
+    ("general_settings", "tracing"): "dict",
+}
+"""Path → the kind of value that the start takes. `administration` has others."""
+_ELSEWHERE = (
+    "credential_list",
+    "prompts",
+    "litellm_settings.default_team_settings",
+    "general_settings.key_management_settings",
+)
+"""What the rules about lists of other things and about administration look at."""
+
+
+def _reads_as_number(value: object) -> bool:
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_reference(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(REFERENCE)
+
+
+def _types(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    return ((pattern, model) for pattern, model in config.known.validated.items() if not pattern.startswith(_ELSEWHERE))
+
+
+@rule("error", fix="write such a value", source="tried with 1.106.2, each of them (corpus): the start ends in an error")
+def setting_refused(config: Config) -> Iterator[Found]:
+    """A setting that the start reads has a value of another kind than that code takes."""
+    for path, wanted in _WANTED.items():
+        value = config.resolved_at(path)
+        fits = _reads_as_number(value) if wanted == "number" else kind_name(value) == wanted
+        if value is None or _is_reference(value) or fits:
+            continue
+        if path[-1] == "routing_strategy_args" and config.setting("router_settings", "routing_strategy") != _LATENCY:
+            continue
+        yield Found(path, f"`{path[-1]}` must be {_KINDS[wanted]}, not {_shown(value)}: {_STOPS}")
+
+
+def _shown(value: object) -> str:
+    return "a word that is none" if isinstance(value, str) else kind(value)
+
+
+@rule("error", fix="add it", source="the types of a release (roles/lint/keys); tried with 1.106.2 (corpus)")
+def entry_lacks_key(config: Config) -> Iterator[Found]:
+    """An entry of a section lacks a key without which LiteLLM does not start."""
+    for pattern, model in _types(config):
+        for path, entry in _matching(config, pattern):
+            if not isinstance(entry, dict):
+                if "[" in pattern or "{" in pattern:
+                    yield Found(path, f"an entry of `{_section(path)}` must be a mapping, not {kind(entry)}: {_STOPS}")
+                continue
+            lacking = [key for key in model["required"] if entry.get(key) is None]
+            if lacking:
+                names = " and ".join(f"`{key}`" for key in lacking)
+                yield Found(path, f"an entry of `{_section(path)}` has no {names}: {_STOPS}")
+
+
+@rule("error", fix="write a value of that kind", source="the types of a release (roles/lint/keys); tried with 1.106.2")
+def entry_value_refused(config: Config) -> Iterator[Found]:
+    """A value in a section that LiteLLM reads through a type which does not take it."""
+    for pattern, model in _types(config):
+        for path, entry in _matching(config, pattern):
+            for key, value in mapping(entry).items():
+                field = model["fields"].get(key)
+                if not field or value is None or _is_reference(value):
+                    continue
+                words = field["words"]
+                if words and isinstance(value, str) and value not in words:
+                    close = nearest(value, words, part=True)
+                    fix = f'did you mean "{close}"?' if close else f"write one of {', '.join(words)}"
+                    yield Found((*path, key), f'"{value}" is no `{key}`: {_STOPS}', fix)
+                elif not words and field["kinds"] and not _takes(field["kinds"], value):
+                    wanted = " or ".join(_KINDS[name] for name in field["kinds"])
+                    yield Found((*path, key), f"`{key}` must be {wanted}, not {kind(value)}: {_STOPS}")
+
+
+def _takes(kinds: list[str], value: object) -> bool:
+    """Whether a type of these kinds takes a value, as pydantic does: it reads words as numbers, and as yes or no."""
+    if kind_name(value) in kinds:
+        return True
+    if "number" in kinds and (isinstance(value, bool) or (isinstance(value, str) and _reads_as_number(value))):
+        return True
+    return "bool" in kinds and str(value).lower() in _YES_OR_NO
+
+
+def _matching(config: Config, pattern: str) -> Iterator[tuple[Path, Any]]:
+    """The values at the paths that a pattern describes: `prompts[].litellm_params`, `model_group_retry_policy{}`."""
+    found: list[tuple[Path, Any]] = [((), config.document.value)]
+    for key, items, values in _PARTS.findall(pattern):
+        inner: list[tuple[Path, Any]] = []
+        for path, value in found:
+            if key and isinstance(value, dict) and value.get(key) is not None:
+                inner.append(((*path, key), value[key]))
+            elif items and isinstance(value, list):
+                inner += [((*path, index), item) for index, item in enumerate(value)]
+            elif values and isinstance(value, dict):
+                inner += [((*path, name), item) for name, item in value.items()]
+        found = inner
+    yield from found
+
+
+def _section(path: Path) -> str:
+    return next((str(part) for part in reversed(path) if isinstance(part, str)), "")

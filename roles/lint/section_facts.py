@@ -1,0 +1,91 @@
+"""What a LiteLLM release takes in guardrails, callbacks, caches, MCP servers. Data from `tests/litellm_sections.py`."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from roles.lint.known import parse_version
+
+_FILES = files("roles.lint") / "keys" / "sections"
+_CLOSE = 0.6
+CLOSE_KEY = 0.84
+"""For keys: a wrong hint costs more than none."""
+
+
+@dataclass(frozen=True)
+class SectionFacts:
+    """One release.
+
+    Attributes:
+        weak_master_keys: SHA-256 of the master keys that stop the start; None = it starts with any, and with none.
+        guardrails: name → `variables` that its code reads, `modes` that it takes, and what making it fails with:
+            `bare` without a key, `keyed` with one (`outcome`, `says`, `package`).
+        guardrail_errors: `drops` = it starts without a wrong guardrail, `stops` = it does not start.
+        callbacks: words of every list; `callbacks_of_the_log` are further ones of all but `callbacks`, and
+            `callbacks_of_the_list` of `callbacks` alone.
+        callback_needs: word → `package` and `variables` that it cannot do without, and whether `requests_fail`.
+        mcp_keys: key of a server → the kind of value that it must have; `` = not looked at.
+    """
+
+    version: str
+    weak_master_keys: Collection[str] | None
+    guardrails: Mapping[str, Mapping[str, Any]]
+    guardrail_errors: str
+    guardrail_modes: Sequence[str]
+    guardrail_params: Collection[str]
+    guardrail_keys: Collection[str]
+    cache_types: Sequence[str]
+    cache_arguments: Collection[str]
+    callbacks: Collection[str]
+    callbacks_of_the_log: Collection[str]
+    callbacks_of_the_list: Collection[str]
+    callback_needs: Mapping[str, Mapping[str, Any]]
+    mcp_transports: Sequence[str]
+    mcp_auth_types: Sequence[str]
+    mcp_keys: Mapping[str, str]
+    key_management_systems: Sequence[str]
+    key_management_settings: Collection[str]
+    prompt_integrations: Sequence[str]
+    search_providers: Sequence[str]
+    alert_types: Sequence[str]
+
+
+@cache
+def releases() -> tuple[str, ...]:
+    """The releases with data, oldest first."""
+    names = (file.name.removesuffix(".json") for file in _FILES.iterdir() if file.name.endswith(".json"))
+    return tuple(sorted(names, key=parse_version))
+
+
+@cache
+def facts_of(version: str) -> SectionFacts:
+    """The facts of the newest release with data that is not newer than `version`, else of the oldest one."""
+    older = [release for release in releases() if parse_version(release) <= parse_version(version)]
+    data = json.loads((_FILES / f"{older[-1] if older else releases()[0]}.json").read_text())
+    data.pop("source")
+    return SectionFacts(**data)
+
+
+def choose(word: object, words: Collection[str]) -> str:
+    """The end of a fix: the word that was meant, or all words if none is close."""
+    close = meant(word, words)
+    return f'did you mean "{close}"?' if close else f"write one of {', '.join(sorted(words))}"
+
+
+def meant(word: object, words: Collection[str], cutoff: float = _CLOSE) -> str:
+    """The one of a few words that a wrong one stands for; `` if none is close."""
+    if not isinstance(word, str):
+        return ""
+    plain = {_plain(known): known for known in words}
+    close = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=cutoff)
+    return plain[close[0]] if close else ""
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "_").replace(" ", "_")

@@ -1,0 +1,44 @@
+"""What the lint says of an entry, and what it should say by what LiteLLM did."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from roles.lint import Finding, lint
+from roles.lint.files import read_included
+from tests.lint_corpus.entries import TABLE, Entry, Outcome
+
+RELEASE = "1.106.2"
+
+
+def table() -> dict[str, dict[str, Any]]:
+    """Entry → `digest`, `outcome` and `said`, of the release that is pinned."""
+    content: dict[str, Any] = json.loads(TABLE.read_text())
+    assert content["litellm"] == RELEASE
+    return dict(content["entries"])
+
+
+def findings(entry: Entry) -> list[Finding]:
+    """The lint's errors, with the entry's files in a folder as LiteLLM has them."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in {"config.yaml": entry.document, **entry.files}.items():
+            (Path(folder) / name).write_text(text)
+        file = str(Path(folder) / "config.yaml")
+        found = lint(entry.document, version=RELEASE, environment=entry.variables, name=file, read=read_included)
+    return [finding for finding in found if finding.severity == "error"]
+
+
+def verdict(entry: Entry) -> Outcome:
+    """The lint's verdict: an error that says so is a start that fails, any other something that is dropped."""
+    errors = findings(entry)
+    if any("does not start" in finding.message for finding in errors):
+        return "stops"
+    return "drops" if errors else "starts"
+
+
+def right_verdict(entry: Entry, outcome: Outcome) -> Outcome:
+    """What LiteLLM did; where it says nothing and something breaks later, it counts as dropped."""
+    return "drops" if outcome == "starts" and entry.breaks else outcome
