@@ -67,6 +67,7 @@ class Traits:
         loaded_models: it loads models on demand, and lists those in memory here; none = its models are in memory as
             long as it runs.
         kept_models: it keeps models of its own, outside of installs, and lists them here; none = it keeps none.
+        version_path: it says its version here, asked with GET, without a key: `{"version": …}`; empty = nowhere.
     """
 
     talks_to_itself: bool = False
@@ -74,6 +75,7 @@ class Traits:
     fills_cards: bool = False
     loaded_models: ModelList | None = None
     kept_models: ModelList | None = None
+    version_path: str = ""
 
 
 PLAIN = Traits()
@@ -136,6 +138,8 @@ class Provider(NamedServer):
         kept_models: the models that it must keep.
         gpus: none = it computes on the processor.
         weights: the models of which one is in the memory of its cards; empty = unknown.
+        version: the declared one, which it says that it is; empty = unknown.
+        queue: most requests that it lets wait: it refuses further ones; none = any number.
     """
 
     api_base: str
@@ -143,6 +147,8 @@ class Provider(NamedServer):
     kept_models: tuple[KeptModel, ...] = ()
     gpus: Gpus | None = None
     weights: tuple[CardWeights, ...] = ()
+    version: str = ""
+    queue: int | None = None
 
 
 @dataclass(frozen=True)

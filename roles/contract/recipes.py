@@ -7,15 +7,20 @@ host. In a request to a host they are filled in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeAlias
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 
+_NO_CONTENT = "no content"
+"""Marks a field that the content of an install does not depend on."""
+
+
 class _Documented:
     def document(self) -> dict[str, Json]:
-        """The form that an install's digest covers: without the kind, and without fields that are none by default."""
+        """The form that an install's digest covers: without the kind, without fields that are none by default, and
+        without those that the content does not depend on."""
         document: dict[str, Json] = _document(self)
         del document["kind"]
         return document
@@ -23,8 +28,8 @@ class _Documented:
 
 def _document(value: Any) -> Any:
     if is_dataclass(value):
-        given = [(field, getattr(value, field.name)) for field in fields(value)]
-        return {field.name: _document(item) for field, item in given if item is not None or field.default is not None}
+        given = [(each, getattr(value, each.name)) for each in fields(value) if not each.metadata.get(_NO_CONTENT)]
+        return {each.name: _document(item) for each, item in given if item is not None or each.default is not None}
     if isinstance(value, Mapping):
         return {key: _document(item) for key, item in value.items()}
     if isinstance(value, tuple):
@@ -133,7 +138,8 @@ class ReleaseRecipe(_Documented):
     Attributes:
         archives: they are unpacked over each other.
         check: one of its programs with arguments, which must run before the install counts.
-        says: what that must print.
+        says: a word that it must print then.
+        check_environment: variables for it.
     """
 
     kind: Literal["release"] = "release"
@@ -141,6 +147,7 @@ class ReleaseRecipe(_Documented):
     check: tuple[str, ...]
     says: str
     backend: BackendCheck | None = None
+    check_environment: Mapping[str, str] = field(default_factory=dict, metadata={_NO_CONTENT: True})
 
 
 @dataclass(frozen=True, kw_only=True)

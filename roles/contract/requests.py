@@ -109,6 +109,7 @@ class MakeInstall(ChangeRequest):
         token: for a repository that requires one.
         cache: the layout's.
         build_user: the user for builds; none = the user of the program.
+        copies: how many copies of a model its server makes on the same disk: there must be room for them too.
     """
 
     program = "installers.install"
@@ -120,6 +121,7 @@ class MakeInstall(ChangeRequest):
     cache: str
     build_user: str | None
     uv: UvTool
+    copies: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,12 +152,13 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class ReceiveFile(ChangeRequest):
-    """Append a piece to a file, and print how many bytes are there; none = only print."""
+    """Append a piece to a file, and print how many bytes are there; none = only print. `copies` as in `MakeInstall`."""
 
     program = "installers.receive"
 
     target: str
     piece: Piece | None = None
+    copies: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,7 @@ def install_request(layout: Layout, resolved: ResolvedInstall, uv: UvTool) -> Ma
         cache=layout.cache,
         build_user=_builder(layout),
         uv=uv,
+        copies=install.copies,
     )
 
 

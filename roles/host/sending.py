@@ -34,13 +34,14 @@ class SendFile(PyinfraCommand):
         assert isinstance(install.recipe, SentModelRecipe)
         self._target = f"{install.folder}/{install.recipe.filename}"
         self._state_folder = state_folder
+        self._copies = install.install.copies
 
     def __repr__(self) -> str:
         return f"SendFile({self._path})"
 
     def execute(self, state: State, host: Host, connector_arguments: ConnectorArguments) -> bool:
         def receive(piece: Piece | None = None) -> int | None:
-            request = ReceiveFile(state=self._state_folder, target=self._target, piece=piece)
+            request = ReceiveFile(state=self._state_folder, target=self._target, piece=piece, copies=self._copies)
             status, output = run_program(request, state, host, connector_arguments, show=False)
             if not status:
                 host.log_styled(output.stderr or f"{self._title}: the host does not take it", fg="red")

@@ -3,15 +3,14 @@
 Stands alone: it runs on the host with its own Python, as the unit `ollama-models`, at every boot and whenever the
 server restarts. What is there already costs one question. Progress shows in `systemctl status` and in the journal.
 
-    load-ollama-models REQUEST.json [--prune]
+    load-ollama-models REQUEST.json
 
-With `--prune` it brings nothing, and removes what is not in the request.
-
-    {"server": "http://127.0.0.1:11434", "timeout": 300, "models": [
+    {"server": "http://127.0.0.1:11434", "timeout": 300, "memory": "/…/ollama-loader", "store": "/…/models", "models": [
       {"name": "llama3.1:latest", "preload": true, "digest": null, "insecure": false},
       {"name": "own:latest", "preload": false,
        "gguf": "/…/own.gguf", "template": null, "system": null, "parameters": {}}]}
 
+`memory` is a folder of its own; `store`, the server's folder of models, is for `pruner`.
 Source of the shapes: Ollama 0.32.15's API, as recorded.
 """
 
@@ -22,19 +21,40 @@ import http.client
 import io
 import json
 import os
+import re
+import select
 import socket
 import sys
 import time
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 ATTEMPTS = 6
 """Tries without any progress between them before a model is given up."""
 _SAY_SECONDS = 5
-_FINAL = ("file does not exist", "unauthorized", "invalid model name", "insecure protocol", "unsupported")
-"""Words in an error that trying again does not fix."""
+_CHUNK = 1 << 18
+_FINAL = re.compile(
+    # of a registry
+    "file does not exist|unauthorized|does not match original host|invalid model name|insecure protocol"
+    "|newer version of Ollama|server gave HTTP response to HTTPS client"
+    "|first record does not look like a TLS handshake|no Location header"
+    # of a model's file or options
+    "|unsupported|does not support|must be of( type)? |unknown model architecture|template error|not in GGUF format"
+    # of the host: a try that fails in a minute's time has cost gigabytes of writing
+    "|no space left on device|disk quota exceeded|read-only file system|permission denied"
+)
+"""In an error that trying again does not fix."""
+_HINTS = {
+    "no space left on device": "making a model takes up to three times its file's size beside the file: make room",
+    "first record does not look like a TLS handshake": "the registry speaks plain HTTP: set `insecure=True`",
+    "newer version of Ollama": "raise `version` of the release",
+    "exit status": "Ollama's journal has the cause",
+}
+"""What to do about an error with these words."""
+_UPLOAD_GONE = re.compile("blobs/sha256-[0-9a-f]{64}: no such file")
+"""When a model is made, and what was uploaded for it was removed in between."""
 
 
 class LoadError(Exception):
@@ -45,20 +65,22 @@ class Interrupted(Exception):
     """The server or its connection failed in the middle: trying again may help."""
 
 
+class Refused(Interrupted):
+    """The server said that it failed."""
+
+
 def main(arguments: list[str]) -> int:
     """Exit status 0 when every model is there; 1 with one message else."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What a server says may be no text that this locale can write.
         sys.stdout.reconfigure(errors="backslashreplace")
     request = json.loads(Path(arguments[0]).read_text())
-    if arguments[1:] == ["--prune"]:
-        return prune(Server(request["server"], request["timeout"]), [model["name"] for model in request["models"]])
-    done = _folder("RUNTIME_DIRECTORY") / "done"
+    done = Path(os.environ["RUNTIME_DIRECTORY"], "done")
     done.unlink(missing_ok=True)
     server = Server(request["server"], request["timeout"])
     notify("READY=1")
     try:
-        found = Loader(server, _folder("STATE_DIRECTORY")).load(request["models"])
+        found = Loader(server, Path(request["memory"])).load(request["models"])
     except LoadError as error:
         say(str(error))
         return 1
@@ -66,20 +88,6 @@ def main(arguments: list[str]) -> int:
     _write(done.with_name("digests.json"), json.dumps(found))
     _write(done, os.environ["AI_BACKEND_DIGEST"])
     say(f"all models are there: {', '.join(model['name'] for model in request['models'])}")
-    return 0
-
-
-def prune(server: Server, declared: list[str]) -> int:
-    """Remove the models that are not declared; a name without a tag means `latest`."""
-    wanted = {name if ":" in name.rpartition("/")[2] else f"{name}:latest" for name in declared}
-    try:
-        for model in server.tags():
-            if model["name"] not in wanted:
-                server.ask("DELETE", "/api/delete", {"model": model["name"]})
-                print(f"Ollama's model {model['name']}: removed, {model['size'] / 1e6:.1f} MB", flush=True)
-    except (LoadError, Interrupted) as error:
-        print(f"{server.address}: {error}", file=sys.stderr)
-        return 1
     return 0
 
 
@@ -142,14 +150,13 @@ class Server:
             connection.request(method, path, body=None if body is None else json.dumps(body))
             answer = connection.getresponse()
             if answer.status >= 400:
-                text = answer.read().decode(errors="replace")
-                raise _refusal(json.loads(text)["error"] if text.startswith("{") else f"{answer.status} {text}")
+                raise _refusal(_error_in(answer.read().decode(errors="replace"), answer.status))
             for line in answer:
                 found = json.loads(line)
                 if not isinstance(found, dict):
                     raise ValueError(f"it answers {found!r}, which Ollama would not")
                 if "error" in found:
-                    raise _refusal(found["error"])
+                    raise _refusal(_error_in(line.decode(), answer.status))
                 yield found
         except TimeoutError:
             raise Interrupted(f"no word for {self._timeout:g} s") from None
@@ -168,25 +175,71 @@ class Server:
         finally:
             connection.close()
 
-    def send_blob(self, digest: str, file: Path) -> None:
+    def send_blob(self, digest: str, file: Path, progress: Progress, name: str) -> None:
+        """Send a file's content. A server that cannot take it says so before the end, and closes.
+
+        Raises:
+            LoadError: it refuses.
+            Interrupted: as `ask`.
+        """
         connection = http.client.HTTPConnection(self._host, timeout=self._timeout)
         try:
             with file.open("rb") as content:
                 size = os.fstat(content.fileno()).st_size
-                connection.request("POST", f"/api/blobs/sha256:{digest}", content, {"Content-Length": str(size)})
+                connection.putrequest("POST", f"/api/blobs/sha256:{digest}")
+                connection.putheader("Content-Length", str(size))
+                connection.endheaders()
+                broken = self._send(connection.sock, content, lambda sent: progress.sent(name, sent, size))
+            try:
                 answer = connection.getresponse()
                 text = answer.read().decode(errors="replace")
+            except (OSError, http.client.HTTPException) as error:
+                raise broken or error from None
+        except TimeoutError:
+            raise Interrupted(f"sending {file.name}: no word for {self._timeout:g} s") from None
         except (OSError, http.client.HTTPException) as error:
-            raise Interrupted(f"sending {file.name}: {error}") from None
+            raise Interrupted(f"sending {file.name}: {error or type(error).__name__}") from None
         finally:
             connection.close()
         if answer.status not in (200, 201):
-            raise LoadError(f"{file}: the server does not take it: {answer.status} {text}")
+            raise LoadError(f"the server does not take {file.name}: {_with_hint(_error_in(text, answer.status))}")
+
+    def _send(self, sock: socket.socket, content: io.BufferedReader, sent: Callable[[int], None]) -> OSError | None:
+        """Send until the end, or until the server answers; why it broke off, or none."""
+        total = 0
+        try:
+            while chunk := content.read(_CHUNK):
+                left = memoryview(chunk)
+                while left:
+                    readable, writable, _ = select.select([sock], [sock], [], self._timeout)
+                    if readable:
+                        return None
+                    if not writable:
+                        raise TimeoutError
+                    left = left[sock.send(left) :]
+                total += len(chunk)
+                sent(total)
+        except ConnectionError as error:
+            # Its answer may have arrived before.
+            return error
+        return None
 
 
-def _refusal(error: Any) -> Exception:
-    text = str(error.get("message")) if isinstance(error, dict) else str(error)
-    return LoadError(text) if any(words in text for words in _FINAL) else Interrupted(text)
+def _error_in(text: str, status: int) -> str:
+    """The message of an answer that is none of the good ones."""
+    try:
+        error = json.loads(text)["error"]
+    except (ValueError, LookupError, TypeError):
+        return f"{status} {text}".strip()
+    return str(error.get("message")) if isinstance(error, dict) else str(error)
+
+
+def _refusal(text: str) -> Exception:
+    return LoadError(_with_hint(text)) if _FINAL.search(text) else Refused(_with_hint(text))
+
+
+def _with_hint(text: str) -> str:
+    return "; ".join([text, *(hint for words, hint in _HINTS.items() if words in text)])
 
 
 class Loader:
@@ -194,6 +247,7 @@ class Loader:
 
     def __init__(self, server: Server, memory: Path) -> None:
         self._server = server
+        memory.mkdir(parents=True, exist_ok=True)
         self._memory = memory / "made.json"
         self._progress = Progress()
 
@@ -203,6 +257,8 @@ class Loader:
         Raises:
             LoadError: at the first that cannot be brought; those before it stay.
         """
+        if not self._memory.exists() and "STATE_DIRECTORY" not in os.environ:
+            adopt(Path.home() / self._memory.name, self._memory, [model["name"] for model in models])
         self._server.wait()
         for model in models:
             self._bring(model)
@@ -248,21 +304,23 @@ class Loader:
         except OSError as error:
             raise LoadError(f"{name}: {file} cannot be read: {error.strerror}") from None
         if not self._server.has_blob(digest):
-            self._server.send_blob(digest, file)
+            self._server.send_blob(digest, file, self._progress, name)
         body: dict[str, Any] = {"model": name, "files": {file.name: f"sha256:{digest}"}}
         body |= {key: model[key] for key in ("template", "system", "parameters") if model[key]}
-        for line in self._server.stream("POST", "/api/create", body):
-            self._progress.show(name, line)
+        try:
+            for line in self._server.stream("POST", "/api/create", body):
+                self._progress.show(name, line)
+        except Refused as refused:
+            # All that it needs is there: what it refuses now, it always refuses.
+            if _UPLOAD_GONE.search(str(refused)):
+                raise
+            raise LoadError(str(refused)) from None
         made[name] = {"recipe": wanted, "digest": self._digest_of(name)}
         _write(self._memory, json.dumps(made))
         say(f"{name}: made, digest {made[name]['digest']}")
 
     def _made(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = json.loads(self._memory.read_text())
-        except (OSError, ValueError):
-            return {}
-        return found
+        return _read_made(self._memory)
 
     def _into_memory(self, name: str) -> None:
         say(f"{name}: loading it into memory")
@@ -295,13 +353,34 @@ class Loader:
                 time.sleep(min(2**fruitless, 20))
 
 
+def adopt(old: Path, memory: Path, names: list[str]) -> None:
+    """Take over what a loader of an earlier version noted of these models: in user scope in the home, for all servers
+    of the user in one file. What other servers' models are made from stays there for their loaders."""
+    noted = _read_made(old)
+    if not noted or not all(isinstance(each, dict) and each.keys() == {"recipe", "digest"} for each in noted.values()):
+        return  # none, or a file of the user's own
+    _write(memory, json.dumps({name: noted.pop(name) for name in names if name in noted}))
+    if noted:
+        _write(old, json.dumps(noted))
+    else:
+        old.unlink(missing_ok=True)
+
+
+def _read_made(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 class Progress:
-    """How far a pull is, reported every few seconds."""
+    """How far a pull or an upload is, reported every few seconds."""
 
     def __init__(self) -> None:
         self.completed = 0
         self._layers: dict[str, int] = {}
-        self._said = 0.0
+        self._said = self._notified = 0.0
 
     def show(self, name: str, line: Mapping[str, Any]) -> None:
         words = str(line.get("status", ""))
@@ -310,10 +389,19 @@ class Progress:
             self._layers[str(line.get("digest"))] = done
             self.completed = sum(self._layers.values())
             words += f": {done / 1e6:.1f} MB of {total / 1e6:.1f} MB ({100 * done // total} %)"
-        notify(f"STATUS={name}: {words}")
+        self._say(f"{name}: {words}")
+
+    def sent(self, name: str, sent: int, total: int) -> None:
+        """Of an upload, which begins anew when it is cut: what has come is no reason for patience."""
+        if time.monotonic() - self._notified > 1:
+            self._say(f"{name}: sending its file: {sent / 1e6:.1f} MB of {total / 1e6:.1f} MB")
+
+    def _say(self, words: str) -> None:
+        self._notified = time.monotonic()
+        notify(f"STATUS={words}")
         if time.monotonic() - self._said > _SAY_SECONDS:
             self._said = time.monotonic()
-            print(f"{name}: {words}", flush=True)
+            print(words, flush=True)
 
 
 def say(words: str) -> None:
@@ -330,10 +418,6 @@ def notify(message: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         line = " ".join(message.split()).encode(errors="backslashreplace")
         channel.sendto(line, "\0" + address[1:] if address.startswith("@") else address)
-
-
-def _folder(variable: str) -> Path:
-    return Path(os.environ.get(variable, "."))
 
 
 def _write(path: Path, text: str) -> None:

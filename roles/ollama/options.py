@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from roles.ollama.parameters import check_parameters
 from roles.options import (
     GgufSource,
     HubFile,
@@ -36,6 +37,7 @@ KeepAlive = Annotated[
 """Source: `KeepAlive` in Ollama's envconfig: a duration as Go reads it, or a whole number of seconds."""
 
 Parameter = str | int | float | bool | Many[str]
+_PLAIN = (str, int, float, bool)
 
 
 class OllamaRelease(Options):
@@ -105,9 +107,17 @@ class OllamaModel(Options):
     parameters: Mapping[str, Parameter] = Field(
         default_factory=dict, examples=['parameters={"temperature": 0.2, "stop": ["</s>"]}']
     )
-    """Parameters of a model that is made, as in a Modelfile: `{"temperature": 0.2, "stop": ["</s>"]}`."""
+    """Parameters of a model that is made, as in a Modelfile: `{"temperature": 0.2, "stop": ["</s>"]}`. What
+    Ollama would ignore or could not use is refused."""
     preload: bool = Field(False, examples=["preload=True"])
     """Load it into memory as soon as the server is up, also after a reboot."""
+
+    @field_validator("parameters")
+    @classmethod
+    def _mean_something(cls, parameters: Mapping[str, Parameter]) -> Mapping[str, Parameter]:
+        plain = {key: value if isinstance(value, _PLAIN) else tuple(value) for key, value in parameters.items()}
+        check_parameters(plain)
+        return parameters
 
     @model_validator(mode="after")
     def _pulled_or_made(self) -> OllamaModel:

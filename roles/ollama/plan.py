@@ -33,6 +33,7 @@ TRAITS = Traits(
     talks_to_itself=True,
     loaded_models=ModelList("/api/ps"),
     kept_models=ModelList("/api/tags", default_tag="latest"),
+    version_path="/api/version",
 )
 _DIALECT = Dialect(
     kind="ollama",
@@ -40,17 +41,20 @@ _DIALECT = Dialect(
     # that breaks off in the middle looks complete. `ollama_chat/` has no embeddings.
     prefixes={"chat": "ollama_chat", "completion": "ollama_chat", "embedding": "ollama"},
     api_path="",
-    ready_path="/api/version",
+    ready_path=TRAITS.version_path,
     traits=TRAITS,
 )
-_LOADER = "bin/load-ollama-models"
+_COPIES = 3
+"""The upload, what its llama-quantize writes, and the layer that this is copied to. The second goes at once, the first
+when the host is pruned, or the server starts again after an hour."""
+_LOADER, _PRUNER = "bin/load-ollama-models", "bin/prune-ollama-models"
 
 
 def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
     """`ollama.service` and `ollama-models.service`, with an instance name unless it is called `ollama`."""
     layout = context.layout
     instance = "" if ollama.name == "ollama" else f"@{ollama.name}"
-    release = _release(ollama.release, ollama.name)
+    release = release_install(ollama.release, ollama.name)
     folder = f"{layout.state}/{ollama.name}"
     server = provider_plan(
         ollama,
@@ -72,12 +76,17 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
         kept_models=[KeptModel(model.name, model.digest) for model in ollama.declared],
         packages=("zstd",) if ollama.release.suffix == ".tar.zst" else (),
         abilities=dict.fromkeys(ollama.served(), _abilities(ollama)),
+        version=ollama.release.version,
+        queue=ollama.max_queue,
     )
     files_of = {model.name: model.gguf for model in ollama.declared if model.gguf}
-    made = {name: model_install(file) for name, file in files_of.items()}
+    made = {name: replace(model_install(file), copies=_COPIES) for name, file in files_of.items()}
     request = f"ollama/{ollama.name}.json"
     name = f"ollama-models{instance}.service"
-    load = ["/usr/bin/python3", "-I", "-S", "-u", f"{layout.config}/{_LOADER}", f"{layout.config}/{request}"]
+    load, prune = (
+        ["/usr/bin/python3", "-I", "-S", "-u", f"{layout.config}/{program}", f"{layout.config}/{request}"]
+        for program in (_LOADER, _PRUNER)
+    )
     loader = TaskUnit(
         name=name,
         text=unit_file(
@@ -102,14 +111,25 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
     wanted: list[Json] = [_wanted(model, paths) for model in ollama.declared]
     return replace(
         server,
-        prune_commands=((*load, "--prune"),),
+        prune_commands=(tuple(prune),),
         # It has no login: anyone who reaches it can also remove its models.
         units=(*(replace(unit, callers=(GATEWAY_USER, LOADER_USER)) for unit in server.servers), loader),
         installs=(*server.installs, *{install.name: install for install in made.values()}.values()),
         files={
             **server.files,
-            request: json.dumps({"server": address, "timeout": ollama.load_timeout, "models": wanted}, indent=2) + "\n",
+            request: json.dumps(
+                {
+                    "server": address,
+                    "timeout": ollama.load_timeout,
+                    "memory": f"{folder}-loader",
+                    "store": f"{folder}/models",
+                    "models": wanted,
+                },
+                indent=2,
+            )
+            + "\n",
             _LOADER: (files("roles") / "ollama" / "loader.py").read_text(),
+            _PRUNER: (files("roles") / "ollama" / "pruner.py").read_text(),
         },
     )
 
@@ -145,7 +165,8 @@ def _settings(ollama: Ollama) -> dict[str, str]:
     return given | {name: str(int(value)) for name, value in switches.items() if value is not None}
 
 
-def _release(release: OllamaRelease, name: str) -> Install:
+def release_install(release: OllamaRelease, name: str) -> Install:
+    """Its archives, unpacked and tried."""
     return Install(
         name=name,
         title=f"Ollama {release.version}",
@@ -153,6 +174,8 @@ def _release(release: OllamaRelease, name: str) -> Install:
             archives=tuple(Archive(url, sha256) for url, sha256 in release.archives),
             check=("bin/ollama", "--version"),
             says=release.version,
+            # With a server to ask, it prints that server's version: at port 0 there is none.
+            check_environment={"OLLAMA_HOST": "127.0.0.1:0"},
         ),
         platform=("machine",),
         machine=release.machine,

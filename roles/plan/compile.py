@@ -156,7 +156,9 @@ def _merged_installs(parts: Sequence[ServicePlan]) -> tuple[Install, ...]:
     for part in parts:
         for install in part.installs:
             known = merged.setdefault(install.name, install)
-            if known != install:
+            # One service may copy it, and another not.
+            merged[install.name] = known = replace(known, copies=max(known.copies, install.copies))
+            if known != replace(install, copies=known.copies):
                 raise OptionsError(
                     f'two different installs are called "{install.name}" ({known.title}; {install.title}); '
                     "give one of them another `name`"

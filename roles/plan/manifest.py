@@ -92,6 +92,8 @@ def _provider(backend: Backend) -> manifest.Provider:
         kept_models=backend.kept_models,
         gpus=manifest.Gpus(backend.gpus.vendor, tuple(backend.gpus.uuids)) if backend.gpus else None,
         weights=backend.weights,
+        version=backend.version,
+        queue=backend.queue,
     )
 
 

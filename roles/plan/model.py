@@ -47,6 +47,7 @@ class Install:
         token: what fetching it needs. Its content does not depend on it.
         sent_from: path on the control machine of the file that is sent for it. Its content does not depend on it.
         machine: the processor that its programs are for, as `uname -m` prints it; none = any, or not known.
+        copies: how many copies of a model its server makes beside it, at most at one time. Likewise.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Install:
     token: GivenSecret | None = None
     sent_from: str | None = None
     machine: str | None = None
+    copies: int = 0
 
     @property
     def kind(self) -> str:
@@ -266,6 +268,8 @@ class Backend:
         models: the model names that its requests may use.
         login: the key that requests to it must carry; none = it cannot require one.
         abilities: what it can do with each model beyond plain text; a model that is missing = its server decides.
+        version: what it must answer as, where its traits say how to ask; empty = unknown.
+        queue: most requests that it lets wait; none = any number.
     """
 
     provider: str
@@ -281,6 +285,8 @@ class Backend:
     weights: tuple[CardWeights, ...] = ()
     login: Login | None = None
     abilities: Mapping[str, Abilities] = field(default_factory=dict)
+    version: str = ""
+    queue: int | None = None
 
 
 @dataclass(frozen=True)

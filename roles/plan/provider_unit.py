@@ -57,6 +57,8 @@ def provider_plan(
     weights: Sequence[CardWeights] = (),
     kept_models: Sequence[KeptModel] = (),
     abilities: Mapping[str, Abilities],
+    version: str = "",
+    queue: int | None = None,
 ) -> ServicePlan:
     """The plan of a provider that consists of one unit.
 
@@ -70,7 +72,7 @@ def provider_plan(
         stop_seconds: how long a stop may take before systemd kills it.
         reaches_out: it fetches something from other hosts while it runs.
         reads: files that the process reads from the generation: path → text.
-        weights, kept_models, abilities: as in `Backend`.
+        weights, kept_models, abilities, version, queue: as in `Backend`.
     """
     address = f"http://{provider.reachable_at}:{provider.port}"
     login = _login(provider, context, dialect, unit)
@@ -120,6 +122,8 @@ def provider_plan(
             weights=tuple(weights),
             login=login,
             abilities=abilities,
+            version=version,
+            queue=queue,
         ),
         gpus=gpus,
     )

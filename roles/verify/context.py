@@ -13,6 +13,7 @@ import httpx
 
 from roles.verify.generation import Gateway, Generation, Scope
 from roles.verify.probe.api import Api
+from roles.verify.probe.queues import Queues
 from roles.verify.probe.systemd import UnitState, read_unit_states
 from roles.verify.verdict.claim import CannotCheck
 
@@ -88,16 +89,20 @@ class VerificationContext:
     @cached_property
     def instance_api(self) -> Api:
         """An instance of the gateway, with the key that the front uses. Raises `CannotCheck` likewise."""
-        return Api(self.client, self.gateway.instance_url, self.gateway.instance_key())
+        return Api(self.client, self.gateway.instance_url, self.gateway.instance_key(), queues=self._queues)
 
     @cached_property
     def anthropic_api(self) -> Api:
         """The gateway, asked as Anthropic's programs ask it. Raises `CannotCheck` likewise."""
-        return Api(self.client, self.gateway.url, self.gateway.key(), anthropic=True)
+        return Api(self.client, self.gateway.url, self.gateway.key(), queues=self._queues, anthropic=True)
 
     def api_with(self, key: str | None) -> Api:
         """The gateway, with another key, or with none."""
-        return Api(self.client, self.gateway.url, key)
+        return Api(self.client, self.gateway.url, key, queues=self._queues)
+
+    @cached_property
+    def _queues(self) -> Queues:
+        return Queues.of(self.generation)
 
     async def states(self, units: Sequence[str]) -> Mapping[str, UnitState]:
         """The units' states. Raises `CannotCheck` if systemd cannot be asked."""

@@ -107,6 +107,8 @@ class Provider:
         gpus: None = it computes on the processor.
         weights: the models of which one is in the memory of its cards; empty = not known.
         kept_models: the models that it must store.
+        version: the one that it must answer as; empty = not known.
+        queue: most requests that may wait there; None = any number.
     """
 
     name: str
@@ -119,6 +121,8 @@ class Provider:
     weights: tuple[CardWeights, ...] = ()
     kept_models: tuple[KeptModel, ...] = ()
     traits: Traits = PLAIN
+    version: str = ""
+    queue: int | None = None
 
 
 @dataclass(frozen=True)

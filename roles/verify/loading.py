@@ -98,6 +98,8 @@ def _provider(read: manifest.Provider, folder: Path) -> Provider:
         weights=tuple(CardWeights(Path(each.file), each.layers, each.if_free) for each in read.weights),
         kept_models=read.kept_models,
         traits=read.traits,
+        version=read.version,
+        queue=read.queue,
     )
 
 

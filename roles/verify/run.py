@@ -27,6 +27,7 @@ from roles.verify.checks.host import host_checks
 from roles.verify.checks.routes import balance_check, route_checks, warm_up
 from roles.verify.checks.tasks import task_checks, timer_checks
 from roles.verify.checks.units import Settled, settle, unit_checks
+from roles.verify.checks.versions import version_checks
 from roles.verify.context import (
     PROC,
     Progress,
@@ -122,6 +123,7 @@ class _Run:
         checks = [files_check(generation.folder)]
         for service in generation.services:
             checks += unit_checks(service, self.settled, listening, context.proc)
+        checks += version_checks(context)
         if generation.timer:
             checks += timer_checks(generation.timer, context)
         if generation.gateway:

@@ -1,9 +1,10 @@
 """Ollama: upgrades and down-grades, models pulled and made, and what goes wrong with them.
 
-Runs on the stand-in, and unchanged on a real release (`OLLAMA_ARCHIVE`, see tests/lab/ollama.py)."""
+Runs on the stand-in, or on real releases (`OLLAMA_ARCHIVE`, see tests/lab/ollama.py)."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,11 @@ import pytest
 
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, Run, ask, deploy, failures, inventory_file, main_pids, verdict
-from tests.lab.ollama import RECORDED_VERSION, ollama_release
+from tests.lab.ollama import ollama_release
 from tests.labhost import Lab, LabHost
 from tests.labhost.models import write_tiny_gguf
 from tests.ollama_stand_in.registry import ModelRegistry, publish
 
-OLDER = "0.32.14"
 PULLED = "This one was pulled"
 MADE = "This is a model that Ollama serves"
 BLOBS = "blobs.lab"
@@ -25,6 +25,7 @@ BLOBS = "blobs.lab"
 
 STACK = """
 from roles.ollama import *
+from roles.options import LocalFile
 
 def ollama(release, models, **options):
     routes = [Route(name=model.name, deployments=[Deployment(provider="ollama", model=model.name)]) for model in models]
@@ -52,15 +53,15 @@ def registry(lab: Lab, bare: LabHost, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def host(lab: Lab, bare: LabHost, registry: ModelRegistry, tmp_path_factory: pytest.TempPathFactory) -> LabHost:
-    """A host with the older release and one model that is made."""
+    """A host with one model that is made."""
     bare.run(f"echo '{lab.mirror_url.removeprefix('http://').partition(':')[0]} {BLOBS}' >> /etc/hosts")
-    deploy(bare, inventory=stack(tmp_path_factory.mktemp("first"), lab, OLDER)).must_pass()
+    deploy(bare, inventory=stack(tmp_path_factory.mktemp("first"), lab)).must_pass()
     return bare
 
 
-def stack(folder: Path, lab: Lab, packed: str = RECORDED_VERSION, *models: str, **release: str) -> Path:
-    """An inventory with that release but for options of it, the model that is made, and further ones."""
-    given = {**ollama_release(lab, packed).model_dump(exclude_none=True), **release}
+def stack(folder: Path, lab: Lab, *models: str, older: bool = False, **release: str) -> Path:
+    """An inventory with the release but for options of it, the model that is made, and further ones."""
+    given = {**ollama_release(lab, older=older).model_dump(exclude_none=True), **release}
     listed = ", ".join(["MADE", *models])
     return inventory_file(folder, f"{STACK}\nhosts = [lab_host(ollama({given!r}, [{listed}]))]")
 
@@ -101,9 +102,9 @@ def fails(run: Run, *told: str) -> None:
     assert "Traceback" not in run.output
 
 
-def test_a_model_is_made_from_a_file_and_answers(host: LabHost) -> None:
+def test_a_model_is_made_from_a_file_and_answers(host: LabHost, lab: Lab) -> None:
     assert failures(verdict(host)) == []
-    assert version(host) == OLDER
+    assert version(host) == ollama_release(lab).version
     assert ask(host, "made:latest") == MADE
 
 
@@ -121,20 +122,19 @@ def test_an_install_that_fails_leaves_the_old_one_running(host: LabHost, lab: La
     pid = main_pids(host, ["ollama.service"])
     run = deploy(host, inventory=stack(tmp_path, lab, sha256="f" * 64))
     fails(run, "ollama-linux-amd64.tar.zst has the digest", f"not {'f' * 64} as declared")
-    run = deploy(host, inventory=stack(tmp_path, lab, OLDER, version="0.0.1"))
+    run = deploy(host, inventory=stack(tmp_path, lab, version="0.0.1"))
     fails(run, "does not say '0.0.1'")
     assert main_pids(host, ["ollama.service"]) == pid
-    assert (version(host), ask(host, "made:latest")) == (OLDER, MADE)
+    assert (version(host), ask(host, "made:latest")) == (ollama_release(lab).version, MADE)
 
 
-def test_an_upgrade_and_a_down_grade_keep_models_and_environment(host: LabHost, lab: Lab, tmp_path: Path) -> None:
+def test_a_down_grade_and_an_upgrade_keep_models_and_environment(host: LabHost, lab: Lab, tmp_path: Path) -> None:
     models, settings = tags(host), environment(host)
     gateway = main_pids(host, ["litellm@a.service"])
     assert settings["OLLAMA_NUM_PARALLEL"] == "3"
-    newer = ollama_release(lab).version
-    for wanted in (newer, OLDER):
-        deploy(host, inventory=stack(tmp_path, lab, wanted if wanted == OLDER else RECORDED_VERSION)).must_pass()
-        assert version(host) == wanted
+    for older in (True, False):
+        deploy(host, inventory=stack(tmp_path, lab, older=older)).must_pass()
+        assert version(host) == ollama_release(lab, older=older).version
         assert tags(host) == models
         assert environment(host) == settings
         assert ask(host, "made:latest") == MADE
@@ -148,7 +148,7 @@ def test_a_pull_that_is_cut_goes_on_and_ends_with_the_pinned_digest(
     size = 8 << 20
     digest = published(registry, tmp_path, "pulled", PULLED, size)
     registry.faults.cut_after = 3 << 20
-    inventory = stack(tmp_path, lab, OLDER, pulled(registry, "pulled", digest=digest))
+    inventory = stack(tmp_path, lab, pulled(registry, "pulled", digest=digest))
     run = deploy(host, inventory=inventory).must_pass()
     registry.faults.cut_after = None
     name = f"{registry.host}/library/pulled:latest"
@@ -167,7 +167,7 @@ def test_a_model_of_another_digest_is_refused_and_named(
     host: LabHost, lab: Lab, registry: ModelRegistry, tmp_path: Path
 ) -> None:
     digest = published(registry, tmp_path, "changed", PULLED)
-    run = deploy(host, inventory=stack(tmp_path, lab, OLDER, pulled(registry, "changed", digest="a" * 64)))
+    run = deploy(host, inventory=stack(tmp_path, lab, pulled(registry, "changed", digest="a" * 64)))
     fails(run, f"library/changed:latest has the digest {digest}, not {'a' * 64} as declared", "fix `digest`")
     assert ask(host, "made:latest") == MADE
 
@@ -175,15 +175,38 @@ def test_a_model_of_another_digest_is_refused_and_named(
 def test_a_model_that_the_registry_does_not_have_is_named(
     host: LabHost, lab: Lab, registry: ModelRegistry, tmp_path: Path
 ) -> None:
-    run = deploy(host, inventory=stack(tmp_path, lab, OLDER, pulled(registry, "nowhere")))
+    run = deploy(host, inventory=stack(tmp_path, lab, pulled(registry, "nowhere")))
     fails(run, "ollama-models.service has failed", "library/nowhere:latest", "file does not exist")
     assert ask(host, "made:latest") == MADE
+
+
+def test_what_only_the_server_logs_is_told_too(host: LabHost, lab: Lab, tmp_path: Path) -> None:
+    """What it answers is that a program of its own has failed."""
+    write_tiny_gguf(tmp_path / "strange.gguf", says=MADE, name="strange")
+    data = (tmp_path / "strange.gguf").read_bytes().replace(b"llama", b"nobdy")
+    (tmp_path / "strange.gguf").write_bytes(data)
+    file = f"LocalFile(path={str(tmp_path / 'strange.gguf')!r}, sha256={hashlib.sha256(data).hexdigest()!r})"
+    run = deploy(host, inventory=stack(tmp_path, lab, f"OllamaModel(name='strange:latest', gguf={file})"))
+    fails(run, "strange:latest: failed to validate GGUF", "ollama.service said meanwhile:", "architecture: 'nobdy'")
+    assert ask(host, "made:latest") == MADE
+
+
+def test_a_full_disk_is_told_at_once_and_once_there_is_room_all_is_well(host: LabHost) -> None:
+    blobs = "/var/lib/private/ai-backend/ollama/models/blobs"
+    host.run(f"mount -t tmpfs -o size=200k,mode=777 tmpfs {blobs} && systemctl restart ollama")
+    log = "journalctl -u ollama-models -o cat --no-pager -n 20"
+    told = "no space left on device; making a model takes up to three times"
+    host.run(f"timeout 30 bash -c 'until {log} | grep -q \"{told}\"; do sleep 0.3; done'")
+    assert "trying again" not in host.run(f"{log} | tail -n 5").stdout
+    host.run(f"umount {blobs} && systemctl restart ollama && systemctl reset-failed ollama-models", check=False)
+    host.run("systemctl restart ollama-models")
+    assert failures(verdict(host)) == []
 
 
 def test_the_boot_does_not_wait_for_models(host: LabHost, lab: Lab, registry: ModelRegistry, tmp_path: Path) -> None:
     """The loader works in vain, the registry being away, and the host is up all the same."""
     published(registry, tmp_path, "pulled-later", PULLED)
-    inventory = stack(tmp_path, lab, OLDER, pulled(registry, "pulled-later"))
+    inventory = stack(tmp_path, lab, pulled(registry, "pulled-later"))
     deploy(host, inventory=inventory).must_pass()
     name = f"{registry.host}/library/pulled-later:latest"
     host.run("curl -sS --fail -X DELETE http://127.0.0.1:11434/api/delete -d @-", input=json.dumps({"model": name}))
@@ -201,11 +224,15 @@ def test_pruning_removes_models_that_are_no_longer_declared_and_nothing_did_befo
 ) -> None:
     held = set(tags(host))
     assert len(held) > 1
-    inventory = stack(tmp_path, lab, OLDER)
+    inventory = stack(tmp_path, lab)
     deploy(host, inventory=inventory).must_pass()
     assert set(tags(host)) == held
     run = deploy(host, "prune.py", inventory=inventory).must_pass()
     assert set(tags(host)) == {"made:latest"}
     for name in held - {"made:latest"}:
         assert f"Ollama's model {name}: removed, " in run.output
+    assert "MB freed that no model uses" in run.output
+    store = "/var/lib/private/ai-backend/ollama/models"
+    used = host.run(f"grep -rhoE 'sha256:[0-9a-f]{{64}}' {store}/manifests | tr : - | sort -u").stdout
+    assert host.run(f"ls {store}/blobs | sort").stdout == used
     assert ask(host, "made:latest") == MADE

@@ -1,6 +1,7 @@
 """The stand-in for Ollama answers as the real server was recorded to answer, where a model has to answer.
 
-No lab host is needed, but a compiled llama-server: what the other tests of the stand-in do without.
+No lab host is needed, but a compiled llama-server: what the other tests of the stand-in do without. Where
+`OLLAMA_ARCHIVE` names a real release, that has to answer as it was recorded.
 """
 
 from __future__ import annotations
@@ -20,11 +21,9 @@ from typing import Any
 import gguf
 import pytest
 
-from tests.lab.inventory import LLAMA_CPP
-from tests.lab.llama_cpp import llama_cpp_bin
+from tests.lab.ollama import ollama_tree
 from tests.labhost import Lab
 from tests.labhost.models import write_tiny_gguf
-from tests.ollama_stand_in.archive import lay_out
 from tests.ollama_stand_in.process import StandIn, running
 from tests.ollama_stand_in.registry import ModelRegistry, publish
 from tests.ollama_stand_in.replay import Exchange, Replay, Response, ask, pieces_of, recorded, send
@@ -44,16 +43,10 @@ Pieces = Generator[str, None, None]
 
 
 @pytest.fixture(scope="session")
-def llama_server(lab: Lab) -> Path:
-    """A compiled llama-server, with its libraries beside it."""
-    return llama_cpp_bin(lab, LLAMA_CPP) / "llama-server"
-
-
-@pytest.fixture(scope="session")
-def tree(llama_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tree(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An unpacked archive."""
     tree = tmp_path_factory.mktemp("archive") / "tree"
-    lay_out(llama_server.parent, "0.32.15", tree)
+    ollama_tree(lab, tree)
     return tree
 
 

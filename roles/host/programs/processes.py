@@ -7,14 +7,18 @@ import contextlib
 import io
 import os
 import pwd
+import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from roles.host.programs.confined import confined_command, sent, stop_leftovers
 from roles.host.programs.console import HostError
 from roles.host.programs.host_lock import host_lock_descriptors
 
+LONGEST_TRY = 180.0
+"""Seconds that the first try of what was installed may take: reading its libraries from a slow disk, not more."""
 _KEPT_LINES = 25
 _SHOWN = 100
 
@@ -35,6 +39,7 @@ def run(
     writable: Sequence[Path] = (),
     network: bool = False,
     devices: bool = False,
+    longest: float | None = None,
 ) -> None:
     """Run a command to its end; each line of its output goes to `on_line`.
 
@@ -44,9 +49,11 @@ def run(
         writable: the folders that the user may write to.
         network: let the user reach other hosts.
         devices: give the user access to the cards.
+        longest: seconds after which it is killed; none = it may take any time.
 
     Raises:
-        HostError: it cannot be started or ends with a status other than 0; with the last lines of its output.
+        HostError: it cannot be started, takes too long, or ends with a status other than 0; with the last lines of its
+            output.
     """
     account = user_of(user)
     variables = {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})}
@@ -66,17 +73,48 @@ def run(
             cwd=folder or "/",
             env=variables,
             pass_fds=host_lock_descriptors(),
+            # So that all of its processes can be killed: one that was left would keep its output open.
+            process_group=None if longest is None else 0,
         )
     except OSError as error:
         raise HostError(f"{what}: cannot run {started[0]}: {error.strerror}") from None
     assert process.stdin is not None
     assert process.stdout is not None
-    with contextlib.suppress(OSError), process.stdin:
-        process.stdin.write(stdin)
-    for line in io.TextIOWrapper(process.stdout, errors="replace"):
-        last.append(line.rstrip())
-        if on_line:
-            on_line(line.rstrip())
-    if (status := process.wait()) != 0:
+    with _ended_after(process, longest, confined=account is not None) as killed:
+        with contextlib.suppress(OSError), process.stdin:
+            process.stdin.write(stdin)
+        for line in io.TextIOWrapper(process.stdout, errors="replace"):
+            last.append(line.rstrip())
+            if on_line:
+                on_line(line.rstrip())
+        status = process.wait()
+    if status != 0:
         shown = "\n".join(f"    {line}" for line in last if line)
-        raise HostError(f"{what} failed: `{' '.join(command[:4])[:_SHOWN]} …` ended with status {status}\n{shown}")
+        how = f"took longer than {longest:g} s and was killed" if killed.is_set() else f"ended with status {status}"
+        raise HostError(f"{what} failed: `{' '.join(command[:4])[:_SHOWN]} …` {how}\n{shown}".rstrip())
+
+
+@contextlib.contextmanager
+def _ended_after(
+    process: subprocess.Popen[bytes], longest: float | None, *, confined: bool
+) -> Iterator[threading.Event]:
+    """Kills the process, and those that it has started, should the block take longer; the event says that it did."""
+    killed = threading.Event()
+    if longest is None:
+        yield killed
+        return
+
+    def end() -> None:
+        killed.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if confined:
+            # Its unit outlives the client.
+            stop_leftovers()
+
+    timer = threading.Timer(longest, end)
+    timer.start()
+    try:
+        yield killed
+    finally:
+        timer.cancel()

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from roles.contract.requests import Prune
-from roles.host.programs.console import megabytes, say
+from roles.host.programs.console import HostError, megabytes, say
 from roles.host.programs.files import remove_tree
 from roles.host.programs.processes import run
 
@@ -21,6 +21,8 @@ def main(request: Prune) -> None:
         freed += size
     say(f"{megabytes(freed)} freed")
     for command in request.commands:
+        if missing := [path for path in command if path.startswith("/") and not Path(path).exists()]:
+            raise HostError(f"{missing[0]} is not there yet: run deploys/full.py, which brings it, and prune again")
         run(command, what="removing what a server keeps and nobody declares", on_line=say)
 
 

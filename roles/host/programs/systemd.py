@@ -14,6 +14,7 @@ from roles.host.programs.console import HostError
 _LOG_LINES = 15
 _SEARCHED_LINES = 200
 _CAUSES = 4
+_FAILURE = re.compile(r"\b(error|fatal|fail(ed|s)?|unable|cannot|no space)\b", re.IGNORECASE)
 _CAUSE = re.compile(r"\b[A-Za-z]*(Error|Exception): \S|\b(error|fatal): \S", re.IGNORECASE)
 
 
@@ -88,24 +89,30 @@ class Manager:
 
     def last_log_lines(self, unit: str) -> str:
         """The unit's last log lines, indented; if the journal cannot be read, where to look."""
-        command = [
-            "journalctl",
-            *self._flags,
-            "--unit",
-            unit,
-            "--lines",
-            str(_SEARCHED_LINES),
-            "--no-pager",
-            "--output",
-            "cat",
-        ]
-        lines = [
-            line for line in self._run(*command).stdout.splitlines() if line.strip() and line != "-- No entries --"
-        ]
+        lines = self._log(unit)
         if not lines:
             flags = " ".join(["", *self._flags])
             return f"    (no log lines; see `journalctl{flags} --unit {unit}` on the host)"
         last = lines[-_LOG_LINES:]
         # Servers with several processes log the cause first, and then at length that something failed.
         causes = [line for line in dict.fromkeys(lines[:-_LOG_LINES]) if _CAUSE.search(line)][-_CAUSES:]
-        return "\n".join(f"    {line[:300]}" for line in [*causes, *(["…"] if causes else []), *last])
+        return _indented([*causes, *(["…"] if causes else []), *last])
+
+    def failures_in_log(self, unit: str, since: str) -> str:
+        """Lines of the unit's log in which something failed, indented; empty = none.
+
+        Args:
+            since: a time as systemd prints it.
+        """
+        lines = self._log(unit, *(["--since", since] if since else []))
+        return _indented([line for line in dict.fromkeys(lines) if _FAILURE.search(line)][-_CAUSES:])
+
+    def _log(self, unit: str, *more: str) -> list[str]:
+        """Its last lines, oldest first."""
+        which = ["--unit", unit, "--lines", str(_SEARCHED_LINES), *more, "--no-pager", "--output", "cat"]
+        shown = self._run("journalctl", *self._flags, *which).stdout
+        return [line for line in shown.splitlines() if line.strip() and line != "-- No entries --"]
+
+
+def _indented(lines: Sequence[str]) -> str:
+    return "\n".join(f"    {line[:300]}" for line in lines)

@@ -71,6 +71,18 @@ UNITS: Mapping[str, Sign] = {
             ),
         ),
     ),
+    "unit-version": Sign(
+        ("unit/*/version",),
+        ("version-differs",),
+        "a server is of another version than the declared one",
+        (
+            Cause(
+                "its archive is that of another release: fix `version`, or `url` and `sha256`, and run deploys/full.py",
+                INSTALLS,
+            ),
+            Cause("something else answers at its address: see the check of its port", LOG),
+        ),
+    ),
     "unit-unknown": Sign(
         ("unit/*/digest",),
         ("digest-missing",),

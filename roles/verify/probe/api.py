@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from roles.verify.probe.queues import Queues
 from roles.verify.verdict.claim import CheckFailed, CoolingDown
 from roles.verify.verdict.codes import Code
 from roles.verify.verdict.quoting import quoted
@@ -116,21 +117,35 @@ class Api:
     because its deployment's limit for this minute is used up is sent again in the next one.
     """
 
-    def __init__(self, client: httpx.AsyncClient, url: str, key: str | None, *, anthropic: bool = False) -> None:
-        """`anthropic`: the key is sent as that company's programs send it."""
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        key: str | None,
+        *,
+        queues: Queues | None = None,
+        anthropic: bool = False,
+    ) -> None:
+        """
+        Args:
+            queues: those of the servers behind it.
+            anthropic: the key is sent as that company's programs send it.
+        """
         self._client = client
         self._url = url
         self._key = key
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         if anthropic and key:
             self._headers = {"x-api-key": key, "anthropic-version": _ANTHROPIC_VERSION}
+        self._queues = queues or Queues()
         self._turns = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def get(self, path: str, timeout: float) -> Reply:
-        return await self._whole(self._client.build_request("GET", self._url + path, headers=self._headers), timeout)
+        request = self._client.build_request("GET", self._url + path, headers=self._headers)
+        return await self._whole(request, None, timeout)
 
     async def post(self, path: str, body: Mapping[str, object], timeout: float) -> Reply:
-        return await _within_limits(lambda: self._whole(self._post_request(path, body), timeout))
+        return await _within_limits(lambda: self._whole(self._post_request(path, body), body.get("model"), timeout))
 
     async def stream(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
         """Like `post`, reading server-sent events. A stream that breaks off after it has begun is an answer too."""
@@ -140,7 +155,7 @@ class Api:
         """Sends a request and goes away: at the first part of its answer, or after so many seconds without one."""
         request = self._post_request(path, body)
         try:
-            async with self._turns, asyncio.timeout(after):
+            async with self._queues.turn(body.get("model")), self._turns, asyncio.timeout(after):
                 response = await self._client.send(request, stream=True)
                 try:
                     async for _ in response.aiter_raw():
@@ -158,7 +173,7 @@ class Api:
         response: httpx.Response | None = None
         broken: str | None = None
         try:
-            async with self._turns, asyncio.timeout(timeout):
+            async with self._queues.turn(body.get("model")), self._turns, asyncio.timeout(timeout):
                 began = time.monotonic()
                 response = await self._client.send(request, stream=True)
                 if response.status_code != httpx.codes.OK:
@@ -179,9 +194,9 @@ class Api:
                 await response.aclose()
         return StreamReply(response.status_code, response.headers, "", _since(began), tuple(events), broken)
 
-    async def _whole(self, request: httpx.Request, timeout: float) -> Reply:
+    async def _whole(self, request: httpx.Request, model: object, timeout: float) -> Reply:
         try:
-            async with self._turns, asyncio.timeout(timeout):
+            async with self._queues.turn(model), self._turns, asyncio.timeout(timeout):
                 began = time.monotonic()
                 response = await self._client.send(request)
         except (httpx.HTTPError, TimeoutError) as error:

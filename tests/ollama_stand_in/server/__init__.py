@@ -13,6 +13,7 @@ It differs from the real server (0.32.15) in what follows; everything else that 
 - Created models: the real server rewrites a GGUF by way of `llama-quantize`; this one copies it and adds 32 bytes at
   its end. Either way the stored layer has another digest than the upload, the same one for the same upload.
   So `/api/show` tells tensors in the file's own order, and no `general.quantization_version`.
+  It knows some 20 architectures, and of a template it only sees whether its actions pair up.
   No quantization, no safetensors, adapters, messages; `from` takes a model that is there, it does not pull.
 - Memory: `size` in `/api/ps` is the size of the file and a guess for the context; `size_vram` is always 0.
 - A loaded model is told by its file and its context length; the real server looks at more options.

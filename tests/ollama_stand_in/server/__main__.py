@@ -28,6 +28,10 @@ _KEY_PLACEHOLDER = "This is no key: the stand-in for Ollama needs none, and writ
 
 
 def main() -> None:
+    if not (os.environ.get("HOME") or os.environ.get("OLLAMA_MODELS")):
+        # Whatever it is to do, it first looks where its models would be.
+        print("panic: $HOME is not defined\n\ngoroutine 1 [running]:", file=sys.stderr)
+        sys.exit(2)
     match sys.argv[1:]:
         case ["serve" | "start"]:
             try:

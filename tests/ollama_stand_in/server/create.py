@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import posixpath
+import re
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,14 @@ from .store import Layer, Store, read_json
 
 _CHUNK = 1 << 20
 _PADDING = b"\0" * 32
+_ARCHITECTURES = {
+    "bert", "gemma", "gemma2", "gemma3", "gemma4", "gpt-oss", "granite", "llama", "llama4", "mistral3", "nomic-bert",
+    "phi2", "phi3", "qwen2", "qwen2moe", "qwen2vl", "qwen3", "qwen3moe", "qwen3vl",
+}  # fmt: skip
+"""Those of usual models: llama.cpp knows over a hundred."""
+_NOT_VALID = "failed to validate GGUF with llama-quantize without compatibility patches"
+_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_OPENS = ("range", "if", "with", "block", "define")
 
 
 def create_request_problem(name: Name, request: dict[str, Any]) -> str | None:
@@ -40,6 +50,8 @@ def create(store: Store, name: Name, request: dict[str, Any], *, prune: bool) ->
         raise ApiError(500, "quantization is only supported for F16, BF16 and F32 models")
     if request.get("quantize"):
         raise ApiError(500, "this stand-in cannot quantize")
+    if problem := _template_problem(request.get("template") or ""):
+        raise ApiError(400, f"template error: {problem}")
     for kind in ("template", "system"):
         if request.get(kind):
             layers = [*_without(store, layers, kind), store.add_layer(kind, [request[kind].encode()])]
@@ -59,6 +71,19 @@ def create(store: Store, name: Name, request: dict[str, Any], *, prune: bool) ->
     if prune:
         store.remove_unused(replaced)
     yield {"status": "success"}
+
+
+def _template_problem(text: str) -> str | None:
+    """What Go says of a template whose actions do not pair up."""
+    if text.count("{{") > len(_ACTION.findall(text)):
+        return "template: :1: unclosed action"
+    depth = 0
+    for action in _ACTION.findall(text):
+        word = action.partition(" ")[0]
+        depth += 1 if word in _OPENS else -1 if word == "end" else 0
+        if depth < 0:
+            return "template: :1: unexpected {{end}}"
+    return "template: :1: unexpected EOF" if depth else None
 
 
 def _layers_of_model(store: Store, source: Name) -> tuple[list[Layer], dict[str, Any]]:
@@ -86,7 +111,12 @@ def _layers_of_files(
         except NotGguf as error:
             raise ApiError(400, str(error)) from error
     layers = []
-    for path, _ in sources:
+    for path, gguf in sources:
+        if gguf.architecture not in _ARCHITECTURES:
+            # The real server's llama-quantize tells the cause to the journal alone.
+            cause = f"llama_model_quantize: failed to quantize: unknown model architecture: '{gguf.architecture}'"
+            print(cause, file=sys.stderr, flush=True)
+            raise ApiError(500, f"{_NOT_VALID}: llama-quantize failed: exit status 1")
         yield {"status": "verifying conversion"}
         layers.append(store.add_layer("model", _rewritten(path)))
     for _, gguf in sources:

@@ -29,6 +29,9 @@ _BUFFER = 2048
 """Bytes. Go gives a length to answers that fit in its buffer, and sends longer ones in chunks."""
 _DRAIN = 256 << 10
 """Bytes of a body that nobody read, before the connection is given up."""
+_RESET_DELAY = 0.5
+"""Seconds between the end of an answer and that of its connection, where the body was not read: with a connection that
+is reset the answer could be lost."""
 _LOCAL_NAMES = (".localhost", ".local", ".internal")
 # Not `is_private`: Python counts more than Go does, ranges for tests and documentation among them.
 _PRIVATE = [ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")]
@@ -309,6 +312,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Read what is left of the body, so that the next request can be read; Go does so for short ones."""
         if self._body.unread and not self.close_connection:
             self._body.read()
+        elif self._body.unread:
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_WR)
+            time.sleep(_RESET_DELAY)
 
 
 def _is_ours(address: str) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import struct
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from .errors import ApiError
 
@@ -127,12 +130,28 @@ def duration(text: str) -> int:
     return -total if text[0] == "-" else total
 
 
+def _local_zone() -> tzinfo | None:
+    """The zone that `TZ` names, none = the machine's. Other than the C library, Go knows no rules like `CET-1CEST`:
+    what names no file of zones is UTC."""
+    name = os.environ.get("TZ")
+    if name is None:
+        return None
+    name = name.removeprefix(":")
+    try:
+        if name.startswith("/"):
+            with Path(name).open("rb") as file:
+                return ZoneInfo.from_file(file)
+        return ZoneInfo(name) if name else UTC
+    except (OSError, ValueError, LookupError):
+        return UTC
+
+
 def timestamp(nanoseconds: int, *, local: bool = False) -> str:
     """A moment since 1970, as RFC 3339 with as many digits as it needs, in UTC or the machine's time zone."""
     seconds, rest = divmod(nanoseconds, SECOND)
     moment = datetime.fromtimestamp(seconds, UTC)
     if local:
-        moment = moment.astimezone()
+        moment = moment.astimezone(_local_zone())
     fraction = f".{rest:09d}".rstrip("0").rstrip(".")
     zone = moment.isoformat()[19:]
     return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}{'Z' if zone == '+00:00' else zone}"

@@ -129,7 +129,8 @@ class Registry:
             reply = ask(method, url, {"User-Agent": self._agent, **(headers or {}), **token})
             if reply.status == 401:
                 with reply:
-                    self._token = self._new_token(reply.headers.get("WWW-Authenticate", ""))
+                    challenge = reply.headers.get("WWW-Authenticate", "")
+                    self._token = self._new_token(challenge, urlsplit(url).netloc)
                 continue
             if reply.status == 404:
                 reply.connection.close()
@@ -141,10 +142,11 @@ class Registry:
             return reply
         raise RegistryError("unauthorized: access denied")
 
-    def _new_token(self, challenge: str) -> str:
-        fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-        if not fields.get("realm"):
-            raise RegistryError("unauthorized: access denied")
+    def _new_token(self, challenge: str, asked: str) -> str:
+        """From the place that a challenge names, which must be on the host that was asked."""
+        fields = {"realm": "", **dict(re.findall(r'(\w+)="([^"]*)"', challenge))}
+        if (realm := urlsplit(fields["realm"]).netloc) != asked:
+            raise RegistryError(f'realm host "{realm}" does not match original host "{asked}"')
         query = urlencode({key: fields[key] for key in ("service", "scope") if key in fields})
         with ask("GET", f"{fields['realm']}?{query}", {"User-Agent": self._agent}) as reply:
             body = reply.response.read()

@@ -84,11 +84,14 @@ class Store:
     def add_layer(self, kind: str, chunks: Iterable[bytes]) -> Layer:
         """Store these bytes as a blob; what is there already is used."""
         digest, size = hashlib.sha256(), 0
-        with tempfile.NamedTemporaryFile(dir=self.blobs, prefix="sha256-", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=self.blobs, prefix="sha256-", delete=False, buffering=0) as file:
             temporary = Path(file.name)
             try:
                 for chunk in chunks:
-                    file.write(chunk)
+                    try:
+                        file.write(chunk)
+                    except OSError as error:
+                        raise ApiError(500, f"write {temporary}: {(error.strerror or str(error)).lower()}") from error
                     digest.update(chunk)
                     size += len(chunk)
             except BaseException:

@@ -282,13 +282,23 @@ def _await_done(manager: Manager, unit: ActivatedUnit, report: Callable[[str], N
             return None
         # systemd starts it again after a pause, but the deploy that waits here needs to know at once.
         if _is_dead(state) or state.get("SubState") == "auto-restart":
-            return f"{name} has failed. It said last:\n{manager.last_log_lines(name)}"
+            return f"{name} has failed. It said last:\n{manager.last_log_lines(name)}{_its_servers_word(manager, name)}"
         if state.get("StatusText", "") != status:
             status, deadline = state.get("StatusText", ""), time.monotonic() + unit.timeout
             report(status)
         if time.monotonic() > deadline:
             return f"{name} made no progress for {unit.timeout} s. It said last:\n{manager.last_log_lines(name)}"
         time.sleep(_POLL_SECONDS)
+
+
+def _its_servers_word(manager: Manager, task: str) -> str:
+    """What failed meanwhile in the server that a task works with: what it answers may be less than it logs."""
+    state = manager.properties(task, "PartOf", "ExecMainStartTimestamp")
+    said = {
+        server: manager.failures_in_log(server, state.get("ExecMainStartTimestamp", ""))
+        for server in state.get("PartOf", "").split()
+    }
+    return "".join(f"\n{server} said meanwhile:\n{lines}" for server, lines in said.items() if lines)
 
 
 _STATE = ("ActiveState", "SubState", "Result", "NRestarts", "ExecMainStatus", "LoadState", "Job")

@@ -81,6 +81,7 @@ def download(
     title: str,
     headers: Mapping[str, str] | None = None,
     size: int | None = None,
+    copies: int = 0,
 ) -> None:
     """Download `url` to a file in the folder. Afterwards the file has the digest, or does not exist.
 
@@ -89,6 +90,7 @@ def download(
     Args:
         headers: see `open_url`.
         size: bytes that it must have; none = unknown.
+        copies: see `MakeInstall`.
 
     Raises:
         HostError: the server refuses, the connection keeps failing, the disk is too small, the server sends more than
@@ -97,7 +99,7 @@ def download(
     part = name + PART
     if size is not None and (folder.size(part) or 0) > size:
         folder.remove(part)  # the remains of another file
-    fetch = _Fetch(url, folder, part, headers or {}, size)
+    fetch = _Fetch(url, folder, part, headers or {}, size, copies)
     at_start = fetch.done
     say(f"{title}: {'resuming at ' + megabytes(at_start) if at_start else 'fetching'}")
     started = time.monotonic()
@@ -134,8 +136,11 @@ def accept_part(folder: Folder, name: str, digest: Digest, what: str, advice: st
 class _Fetch:
     """One download: `done` of `total` bytes have arrived; no total = the server has not sent one."""
 
-    def __init__(self, url: str, folder: Folder, part: str, headers: Mapping[str, str], size: int | None) -> None:
+    def __init__(
+        self, url: str, folder: Folder, part: str, headers: Mapping[str, str], size: int | None, copies: int
+    ) -> None:
         self._url, self._folder, self._part, self._headers, self._size = url, folder, part, headers, size
+        self._copies = copies
         self.done = folder.size(part) or 0
         self.total = 0
 
@@ -208,7 +213,8 @@ class _Fetch:
         """Most bytes to accept; fails at once if the server announces more."""
         if self._size is not None and max(self.total, self.done) > self._size:
             self._refuse_more(self._size)
-        check_space(self._folder.path, max(0, (self.total or self._size or 0) - self.done), self._url)
+        whole = self.total or self._size or 0
+        check_space(self._folder.path, max(0, whole - self.done), self._url, more=self._copies * whole)
         room = self.done + max(0, shutil.disk_usage(self._folder.path).free - _RESERVE)
         return room if self._size is None else min(self._size, room)
 
@@ -223,11 +229,12 @@ class _Fetch:
         )
 
 
-def check_space(folder: Path, needed: int, what: str) -> None:
-    """Refuse to begin a download that would fill the disk."""
+def check_space(folder: Path, needed: int, what: str, *, more: int = 0) -> None:
+    """Refuse to begin a download that would fill the disk; `more`: bytes of the copies that a server makes of it."""
     free = shutil.disk_usage(folder).free
-    if needed + _RESERVE > free:
+    if needed + more + _RESERVE > free:
+        copies = f", and {megabytes(more)} more for what its server makes of it" if more else ""
         raise HostError(
-            f"{what} needs {megabytes(needed)}, but {folder} has {megabytes(free)} free and "
+            f"{what} needs {megabytes(needed)}{copies}, but {folder} has {megabytes(free)} free and "
             f"{megabytes(_RESERVE)} are to stay free. Nothing was fetched; make room and run again"
         )

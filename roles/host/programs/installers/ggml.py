@@ -6,7 +6,7 @@ from pathlib import Path
 
 from roles.contract.recipes import BackendCheck
 from roles.host.programs.console import HostError
-from roles.host.programs.processes import run
+from roles.host.programs.processes import LONGEST_TRY, run
 
 _LIBRARY = "libggml.so"
 _ASK = """
@@ -55,7 +55,7 @@ def check_backend(wanted: BackendCheck | None, folder: Path, title: str, user: s
     said: list[str] = []
     what = f"{title}: asking which backends it has"
     command = ["/usr/bin/python3", "-I", "-S", "-c", _ASK, str(found[0].parent)]
-    run(command, what=what, user=user, devices=True, on_line=said.append)
+    run(command, what=what, user=user, devices=True, on_line=said.append, longest=LONGEST_TRY)
     backends, failures, libraries_that_load = (_after(word, said) for word in ("has ", "fails ", "loads "))
     if name in backends:
         return

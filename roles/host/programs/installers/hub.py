@@ -123,8 +123,13 @@ class Hub:
         return f"{name} answers {status}; run again later"
 
 
-def fetch_from_hub(recipe: HubModelRecipe, folder: Path, title: str, token: str | None) -> dict[str, Digest]:
+def fetch_from_hub(
+    recipe: HubModelRecipe, folder: Path, title: str, token: str | None, copies: int = 0
+) -> dict[str, Digest]:
     """Download the wanted files of one commit into `folder`. Files that are already right are not fetched again.
+
+    Args:
+        copies: see `MakeInstall`.
 
     Returns:
         Path below `folder` → the file's digest.
@@ -145,7 +150,8 @@ def fetch_from_hub(recipe: HubModelRecipe, folder: Path, title: str, token: str 
     say(f"{title}: {len(wanted)} files, {megabytes(sum(file.size for file in wanted))}")
     with Folder(folder) as top:
         missing = [file for file in wanted if _size(top, file) is None]
-        check_space(folder, sum(file.size for file in missing), title)
+        size = sum(file.size for file in missing)
+        check_space(folder, size, title, more=copies * size)
         for file in missing:
             url, what = hub.address(commit, file.path), f"{title}: {file.path}"
             with top.below(file.parts[:-1], make=True) as parent:

@@ -123,13 +123,13 @@ def _fetch_model(
 ) -> Mapping[str, Digest]:
     title = request.title
     if isinstance(recipe, HubModelRecipe):
-        return fetch_from_hub(recipe, path, title, request.token)
+        return fetch_from_hub(recipe, path, title, request.token, request.copies)
     digest = Digest("sha256", recipe.sha256)
     (name,) = parts_of(recipe.filename, f"{title}: its address")
     with Folder(path) as folder:
         if folder.size(name) is None:
             if isinstance(recipe, ModelRecipe):
-                download(recipe.url, digest, folder, name, title)
+                download(recipe.url, digest, folder, name, title, copies=request.copies)
             else:
                 accept_sent(folder, name, digest, title)
     return {name: digest}

@@ -11,7 +11,7 @@ from roles.host.programs.files import write_atomic
 from roles.host.programs.installers.ggml import check_backend
 from roles.host.programs.installers.handover import give, take
 from roles.host.programs.installers.uv_tool import ensure_uv, uv_environment
-from roles.host.programs.processes import run
+from roles.host.programs.processes import LONGEST_TRY, run
 
 
 def make_python_env(recipe: PythonEnvRecipe, request: MakeInstall, folder: Path) -> None:
@@ -69,5 +69,6 @@ def make_python_env(recipe: PythonEnvRecipe, request: MakeInstall, folder: Path)
             user=builder,
             devices=recipe.backend is not None,
             environment=environment,
+            longest=LONGEST_TRY,
         )
     check_backend(recipe.backend, folder, title, builder)

@@ -31,7 +31,7 @@ def main(request: ReceiveFile) -> None:
                 raise HostError(f"{target}{PART} has {there} bytes, not {piece.offset}: run again")
             if there + len(data) > piece.size:
                 raise HostError(f"{target}: more is sent than the {piece.size} bytes it has: run again")
-            check_space(target.parent, piece.size - there, str(target))
+            check_space(target.parent, piece.size - there, str(target), more=request.copies * piece.size)
             with folder.append(part) as file:
                 file.write(data)
                 file.flush()

@@ -15,7 +15,7 @@ from roles.host.programs.installers.download import Digest, download, open_url
 from roles.host.programs.installers.ggml import check_backend
 from roles.host.programs.installers.handover import give, take
 from roles.host.programs.installers.unpack import unpack
-from roles.host.programs.processes import run
+from roles.host.programs.processes import LONGEST_TRY, run
 
 DIGEST_LIST = "sha256sum.txt"
 """Name of a release page's list of digests."""
@@ -58,10 +58,12 @@ def _try(recipe: ReleaseRecipe, folder: Path, title: str, builder: str | None) -
         [str(folder / program), *arguments],
         what=f"{title}: a first try",
         user=builder,
+        environment=recipe.check_environment,
         devices=recipe.backend is not None,
         on_line=said.append,
+        longest=LONGEST_TRY,
     )
-    if recipe.says not in "\n".join(said):
+    if not re.search(rf"(?<![\w.+-])v?{re.escape(recipe.says)}(?![\w+-]|\.\w)", "\n".join(said)):
         raise HostError(f"{title}: {program} does not say {recipe.says!r} but {' '.join(said)!r}; fix the version")
 
 

@@ -18,7 +18,7 @@ from roles.host.programs.installers.handover import give, take
 from roles.host.programs.installers.toolkits import find_toolkit
 from roles.host.programs.installers.unpack import unpack
 from roles.host.programs.installers.uv_tool import ensure_uv, uv_environment
-from roles.host.programs.processes import run
+from roles.host.programs.processes import LONGEST_TRY, run
 
 _MEMORY_PER_JOB = 1500 << 20
 """Bytes. A C++ compiler that runs out of memory is killed, and the build with it."""
@@ -73,8 +73,13 @@ def build_from_source(recipe: SourceBuildRecipe, request: MakeInstall, folder: P
     take(builder, folder, title)
     for target in recipe.targets:
         program = folder / recipe.output / target
-        what = f"{title}: a first try of {target}"
-        run([str(program), "--version"], what=what, user=builder, devices=recipe.backend is not None)
+        run(
+            [str(program), "--version"],
+            what=f"{title}: a first try of {target}",
+            user=builder,
+            devices=recipe.backend is not None,
+            longest=LONGEST_TRY,
+        )
     check_backend(recipe.backend, folder, title, builder)
     remove_tree(tree)
 

@@ -50,7 +50,7 @@ def test_it_is_the_version_that_it_was_packed_as(llama_cpp_bin: Path, tmp_path: 
         archive = tmp_path / version / ARCHIVE_NAME
         digests.add(pack(llama_cpp_bin, version, archive))
         program = unpacked(archive, tmp_path / version / "tree") / "bin/ollama"
-        environment = {"PATH": "/usr/bin:/bin", "OLLAMA_HOST": "127.0.0.1:1"}
+        environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "OLLAMA_HOST": "127.0.0.1:1"}
         done = subprocess.run([program, "--version"], env=environment, capture_output=True, text=True, check=True)
         assert f"client version is {version}\n" in done.stdout
     assert len(digests) == len(versions)

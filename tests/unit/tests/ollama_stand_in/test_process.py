@@ -90,8 +90,15 @@ def test_a_folder_that_can_not_be_written_ends_the_server(tree: Path, tmp_path: 
 
 
 def test_a_server_without_a_home_does_not_start(tree: Path) -> None:
-    done = command(tree, "serve", HOME="")
+    done = command(tree, "serve", HOME="", OLLAMA_MODELS="/models")
     assert (done.returncode, done.stderr) == (1, "Error: $HOME is not defined\n")
+
+
+@pytest.mark.parametrize("what", ["serve", "--version", "list"])
+def test_without_a_home_and_a_folder_of_models_the_program_does_nothing(tree: Path, what: str) -> None:
+    done = command(tree, what, HOME="")
+    assert done.returncode == 2
+    assert done.stderr.startswith("panic: $HOME is not defined\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -180,11 +187,23 @@ def test_an_address_that_is_not_private_is_refused(stand_in: StandIn, host: str,
     assert ask(stand_in.port, request).status == ("HTTP/1.1 200 OK" if allowed else "HTTP/1.1 403 Forbidden")
 
 
-def test_times_are_told_in_the_machines_time_zone(tree: Path, tmp_path: Path, ggufs: dict[str, Path]) -> None:
-    with running(tree, tmp_path, TZ="XYZ-3") as stand_in:
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [
+        ("Asia/Kolkata", "+05:30"),
+        (":Asia/Kolkata", "+05:30"),
+        ("/usr/share/zoneinfo/Asia/Kolkata", "+05:30"),
+        pytest.param("XYZ-3", "Z", id="a rule, which Go does not know"),
+        pytest.param("", "Z", id="empty"),
+    ],
+)
+def test_times_are_told_in_the_machines_time_zone(
+    zone: str, told: str, tree: Path, tmp_path: Path, ggufs: dict[str, Path]
+) -> None:
+    with running(tree, tmp_path, TZ=zone) as stand_in:
         create(stand_in, "say", ggufs["say.gguf"])
         listed = json.loads(ask(stand_in.port, {"method": "GET", "path": "/api/tags"}).pieces[0])["models"]
-    assert listed[0]["modified_at"].endswith("+03:00")
+    assert listed[0]["modified_at"].endswith(told)
 
 
 def test_a_verbose_show_tells_the_vocabulary(stand_in: StandIn, ggufs: dict[str, Path]) -> None:
@@ -294,3 +313,24 @@ def test_a_created_model_has_the_same_digest_again(stand_in: StandIn, ggufs: dic
         return found
 
     assert len({digest("one"), digest("one"), digest("two")}) == 1
+
+
+def test_an_unknown_architecture_is_refused_and_its_name_is_in_the_log_alone(
+    tree: Path, tmp_path: Path, ggufs: dict[str, Path]
+) -> None:
+    """As recorded (12-misc/004)."""
+    data = ggufs["say.gguf"].read_bytes().replace(b"llama", b"nobdy")
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    with running(tree, tmp_path) as stand_in:
+        ask(stand_in.port, {"method": "POST", "path": f"/api/blobs/{digest}"}, data)
+        body = json.dumps({"model": "uarch", "files": {"m.gguf": digest}})
+        answer = ask(stand_in.port, {"method": "POST", "path": "/api/create", "body": body})
+    assert answer.status == "HTTP/1.1 200 OK"
+    assert [json.loads(piece) for piece in answer.pieces] == [
+        {"status": "parsing GGUF"},
+        {
+            "error": "failed to validate GGUF with llama-quantize without compatibility patches: "
+            "llama-quantize failed: exit status 1"
+        },
+    ]
+    assert "unknown model architecture: 'nobdy'" in (tmp_path / "serve.log").read_text()

@@ -54,7 +54,7 @@ LEFT_OUT = {
     "10-runtime/06?-*": "of the large model; tests/lab: test_a_crash_of_the_child_is_told_or_hidden",
     "11-litellm-in-front/*": "LiteLLM's answers, not Ollama's",
     "12-misc/00[13]-*": "uploads of the files that 002 and 004 create from",
-    "12-misc/004-*": "the stand-in has no llama-quantize that would refuse an unknown architecture",
+    "12-misc/004-*": "of that upload; test_an_unknown_architecture_is_refused_and_its_name_is_in_the_log_alone",
     "12-misc/006-*": "test_an_upload_that_breaks_off_leaves_nothing",
     "12-misc/007-*": "lists models that earlier parts left; test_times_are_told_in_the_machines_time_zone",
     "12-misc/01[0357]-*": "lists models that earlier parts left; test_a_damaged_model_is_not_listed",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from roles.contract.recipes import SentModelRecipe
 from roles.contract.requests import Piece, ReceiveFile
 from roles.host.programs.console import HostError
-from roles.host.programs.installers import install, receive
+from roles.host.programs.installers import download, install, receive
 from tests.requests import make_install
 
 CONTENT = bytes(range(256)) * 1000
@@ -60,3 +62,19 @@ def test_another_file_than_declared_is_thrown_away(tmp_path: Path, capsys: pytes
 def test_what_was_not_sent_is_not_accepted(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="it was not sent; run again"):
         accept(tmp_path)
+
+
+@pytest.mark.parametrize("copies", [0, 3])
+def test_there_must_be_room_for_what_a_server_makes_of_it_too(
+    copies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = download._RESERVE + 2 * len(CONTENT)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    piece = Piece(offset=0, size=len(CONTENT), data=base64.b64encode(CONTENT).decode())
+    request = ReceiveFile(state=str(tmp_path), target=str(tmp_path / "model.gguf"), piece=piece, copies=copies)
+    if not copies:
+        receive.main(request)
+        return
+    with pytest.raises(HostError, match=r"needs 0\.3 MB, and 0\.8 MB more for what its server makes of it, but"):
+        receive.main(request)
+    assert not (tmp_path / "model.gguf.part").exists()

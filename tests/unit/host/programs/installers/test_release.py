@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from roles.contract.generation import INSTALL_MARK
 from roles.contract.recipes import Archive, ReleaseRecipe
 from roles.contract.requests import MakeInstall
 from roles.host.programs.console import HostError
-from roles.host.programs.installers import install
+from roles.host.programs.installers import install, release
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.requests import make_install
 
@@ -99,6 +100,42 @@ def test_another_version_than_declared_is_refused(mirror: FaultyMirror, tmp_path
     with pytest.raises(HostError, match=r"does not say '1\.2\.3' but 'version is 1\.2\.2'; fix the version"):
         install.main(request(tmp_path, Archive(f"{mirror.url}/{NAME}", digest)))
     assert not (tmp_path / "installs" / "abc" / INSTALL_MARK).exists()
+
+
+@pytest.mark.parametrize("words", ["v1.2.3", "program 1.2.3.", "program-1.2.4, library 1.2.3"])
+def test_the_version_may_stand_anywhere_as_a_word(mirror: FaultyMirror, tmp_path: Path, words: str) -> None:
+    digest = pack(mirror.folder, NAME, f"echo '{words}'")
+    install.main(request(tmp_path, Archive(f"{mirror.url}/{NAME}", digest)))
+
+
+@pytest.mark.parametrize("words", ["1.2.34", "1.2.3.4", "11.2.3", "0.1.2.3", "1.2.3-rc1", "1.2.3+cu124", "1x2.3"])
+def test_a_version_that_only_contains_the_declared_one_is_another(
+    mirror: FaultyMirror, tmp_path: Path, words: str
+) -> None:
+    digest = pack(mirror.folder, NAME, f"echo 'version is {words}'")
+    with pytest.raises(HostError, match=r"does not say '1\.2\.3'"):
+        install.main(request(tmp_path, Archive(f"{mirror.url}/{NAME}", digest)))
+
+
+def test_a_program_that_does_not_end_is_killed_with_those_that_it_started(
+    mirror: FaultyMirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release, "LONGEST_TRY", 0.5)
+    digest = pack(mirror.folder, NAME, "echo so far\nsleep 60 &\necho $! > $0.pid\nwait")
+    with pytest.raises(HostError, match=r"a first try failed: .* took longer than 0\.5 s and was killed\n    so far$"):
+        install.main(request(tmp_path, Archive(f"{mirror.url}/{NAME}", digest)))
+    child = (tmp_path / "installs/abc/bin/program.pid").read_text().strip()
+    end = time.monotonic() + 10
+    while _runs(Path(f"/proc/{child}/status")):  # a killed process takes a moment to end
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def _runs(status: Path) -> bool:
+    try:
+        return "State:\tZ" not in status.read_text()
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("mark", ["  ", "  ./", " *"])
