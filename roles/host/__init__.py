@@ -3,12 +3,14 @@
 from roles.host.changes import changes
 from roles.host.clients import ClientKeys, described, keys_request, make_keys
 from roles.host.connection import NoteStep
+from roles.host.foreign import notes, take_over_names
 from roles.host.history import History, HostHistory, KeptGeneration, history_request
 from roles.host.operations import (
     acquire_lock,
     activate_generation,
     break_lock,
     go_back,
+    leave_generations,
     make_installs,
     prepare_system,
     release_command,
@@ -40,14 +42,17 @@ __all__ = [
     "guard_terminal",
     "history_request",
     "keys_request",
+    "leave_generations",
     "make_installs",
     "make_keys",
+    "notes",
     "prepare_system",
     "reboot_host",
     "release_command",
     "release_lock",
     "remove_unused_installs",
     "stage_gateway",
+    "take_over_names",
     "verify_routes",
     "write_generation",
 ]
