@@ -1,4 +1,4 @@
-"""A host that others already use: named by preflight, never replaced in silence, taken over on request, given back whole."""
+"""A host that others already use: what is there is named, never replaced in silence, and given back whole."""
 
 from __future__ import annotations
 
@@ -50,7 +50,6 @@ PATHS = (
     "/etc/systemd/system/multi-user.target.wants/page.service",
     f"/etc/systemd/system/{MASKED}",
     "/home/bob/.config/systemd/user/litellm.service",
-    "/home/bob/.config/systemd/user/default.target.wants/litellm.service",
     "/etc/ai-backend",
     "/usr/share/ollama/.ollama/models",
 )
