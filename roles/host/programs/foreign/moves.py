@@ -6,14 +6,14 @@ Each move can be killed at any moment and made again: what is moved is always wh
 from __future__ import annotations
 
 import errno
+import filecmp
 import os
-import secrets
 import shutil
 import stat
 from pathlib import Path
 
 from roles.host.programs.console import HostError
-from roles.host.programs.files import make_folder, remove_tree, sync_folder
+from roles.host.programs.files import make_folder, sync_folder
 
 
 def move(source: Path, target: Path) -> bool:
@@ -22,31 +22,47 @@ def move(source: Path, target: Path) -> bool:
     Raises:
         HostError: it is nothing that can be copied, such as a socket, and `target` is on another file system.
     """
+    copy, moved = (path.with_name(f".{path.name}.{what}") for path, what in ((target, "copy"), (source, "moved")))
+    _remove(moved)  # what a killed move has left
     if not os.path.lexists(source):
         return False
-    if os.path.lexists(target):  # a copy of a killed move, whose original is still there
-        remove(target)
+    _remove(target)  # a copy, whose original is still there
     make_folder(target.parent)
     try:
         source.rename(target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        beside = target.with_name(f".copy-{secrets.token_hex(4)}")
-        _copy(source, beside)
+        _remove(copy)
+        _copy(source, copy)
         os.sync()
-        beside.rename(target)
+        copy.rename(target)
         sync_folder(target.parent)
-        remove(source)
+        # Never half of it under the name that somebody looks for.
+        source.rename(moved)
+        _remove(moved)
     sync_folder(target.parent)
     sync_folder(source.parent)
     return True
 
 
-def remove(path: Path) -> None:
+def are_alike(one: Path, other: Path) -> bool:
+    """Whether two files, links or folders are the same in everything that a move keeps, as after a killed one."""
+    first, second = one.lstat(), other.lstat()
+    if any(getattr(first, each) != getattr(second, each) for each in ("st_mode", "st_uid", "st_gid", "st_mtime_ns")):
+        return False
+    if one.is_symlink():
+        return one.readlink() == other.readlink()
+    if not one.is_dir():
+        return filecmp.cmp(one, other, shallow=False)
+    names = [sorted(entry.name for entry in folder.iterdir()) for folder in (one, other)]
+    return names[0] == names[1] and all(are_alike(one / name, other / name) for name in names[0])
+
+
+def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        remove_tree(path)
-    else:
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
         path.unlink()
 
 

@@ -21,7 +21,7 @@ _RECORD = "record.json"
 def records(folder: str) -> list[tuple[Path, TakenOver]]:
     """The records and their folders, the oldest first; what cannot be read is left alone."""
     found = []
-    for file in Path(folder).glob(f"*/{_RECORD}"):
+    for file in Path(folder).glob(f"[!.]*/{_RECORD}"):
         try:
             found.append((file.parent, read(TakenOver, json.loads(file.read_text()), strict=False)))
         except (OSError, ValueError, WireError):
@@ -33,9 +33,9 @@ def free_folder(folder: str, name: str) -> Path:
     """A folder for a new record: named after what it is for, with a number where that exists already."""
     plain = re.sub(r"[^A-Za-z0-9@._-]+", "-", name).strip("-.")
     number = 1
-    while (path := Path(folder, plain if number == 1 else f"{plain}-{number}")).exists():
+    while (path := Path(folder, plain if number == 1 else f"{plain}-{number}") / _RECORD).exists():
         number += 1
-    return path
+    return path.parent  # without a record there is nothing in it
 
 
 def write_record(folder: Path, record: TakenOver) -> None:
@@ -50,4 +50,5 @@ def finish(folder: Path, record: TakenOver) -> None:
 
 
 def forget(folder: Path) -> None:
-    remove_tree(folder)
+    for path in (folder, *folder.parent.glob(".removed-*")):  # and what a killed run has not removed to its end
+        remove_tree(path)

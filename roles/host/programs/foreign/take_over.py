@@ -18,7 +18,7 @@ from roles.contract.foreign import Move, TakenOver
 from roles.contract.requests import Activation, GoForward
 from roles.host.programs.console import HostError, Progress, say, seconds
 from roles.host.programs.foreign.listeners import listening_sockets, ports_of
-from roles.host.programs.foreign.moves import move
+from roles.host.programs.foreign.moves import are_alike, move
 from roles.host.programs.foreign.records import finish, forget, free_folder, records, write_record
 from roles.host.programs.foreign.units import (
     can_be_moved,
@@ -161,7 +161,8 @@ def _move_aside(request: Activation, record: TakenOver) -> None:
 
 def _give_back(request: Activation, record: TakenOver) -> str | None:
     """None, or why it cannot be given back. Nothing is changed then but what can be put back on another try."""
-    occupied = [each.path for each in record.moves if os.path.lexists(each.kept) and os.path.lexists(each.path)]
+    both = [each for each in record.moves if os.path.lexists(each.kept) and os.path.lexists(each.path)]
+    occupied = [each.path for each in both if not are_alike(Path(each.kept), Path(each.path))]
     if occupied:
         return f"{record.name} was not given back, as there is something else at {', '.join(occupied)}: move that away"
     try:
