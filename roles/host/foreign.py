@@ -105,7 +105,11 @@ def _unit(plan: HostPlan, state: HostState, unit: ForeignUnit) -> Iterator[Forei
     drop_ins = [each for each in unit.drop_ins if any(f"/{folder}" in each.path for folder in own)]
     shared = [each for each in unit.drop_ins if each not in drop_ins]
     if any(not each.path.startswith(_PACKAGED) for each in unit.files) or unit.active or unit.enabled or drop_ins:
-        yield Foreign(unit.name, _unit_text(plan, state, unit, drop_ins))
+        text = _unit_text(state, unit, drop_ins)
+        if _is_the_administrators(plan, unit):
+            yield Foreign("", f"{text}. It lies outside of the home: have an administrator remove it")
+        else:
+            yield Foreign(unit.name, f"{text}. Choose: {_choice(unit, drop_ins)}")
     for each in shared:
         yield Foreign(
             "",
@@ -114,25 +118,35 @@ def _unit(plan: HostPlan, state: HostState, unit: ForeignUnit) -> Iterator[Forei
         )
 
 
-def _unit_text(plan: HostPlan, state: HostState, unit: ForeignUnit, drop_ins: Sequence[ForeignFile]) -> str:
-    masked = unit.files and unit.files[0].masks
-    keep = f"deploys/full.py moves {'the link' if masked else 'it'} aside, and deploys/rollback.py puts it back"
+def _unit_text(state: HostState, unit: ForeignUnit, drop_ins: Sequence[ForeignFile]) -> str:
+    """What it is, and whose."""
     with_drop_ins = f"the drop-in{'s' if len(drop_ins) > 1 else ''} {', '.join(map(_file, drop_ins))}"
-    if masked:
-        what = (
-            f"{unit.name} is masked, by the link {_file(unit.files[0])}: somebody has seen to it that nothing of that "
-            f"name starts{f', and there is {with_drop_ins}' if drop_ins else ''}"
+    if _is_masked(unit):
+        mask = (
+            f"{unit.name} is masked, by the link {_file(unit.files[0])}: somebody has seen to it that nothing of that"
         )
-        other = f"`systemctl unmask {unit.name}`"
-    elif unit.files or unit.active or unit.enabled:
+        return f"{mask} name starts{f', and there is {with_drop_ins}' if drop_ins else ''}"
+    if unit.files or unit.active or unit.enabled:
         what = f"{unit.name} is there and is not ours: {', '.join(_facts(state, unit))}"
-        what += f". {with_drop_ins[0].upper()}{with_drop_ins[1:]} would change ours" if drop_ins else ""
-        other = "remove it yourself, or give the service another `name` and `port` in the inventory"
+        return what + (f". {with_drop_ins[0].upper()}{with_drop_ins[1:]} would change ours" if drop_ins else "")
+    return f"{with_drop_ins} would change our {unit.name}, and {'are' if len(drop_ins) > 1 else 'is'} not ours"
+
+
+def _choice(unit: ForeignUnit, drop_ins: Sequence[ForeignFile]) -> str:
+    take = f"`--data take_over={unit.name}`"
+    if _is_masked(unit):
+        keep = "deploys/full.py moves the link aside, and deploys/rollback.py puts it back"
+        return f"{take} ({keep}); or `systemctl unmask {unit.name}`"
+    if unit.files or unit.active or unit.enabled:
         keep = f"deploys/full.py stops it and keeps its files, and deploys/rollback.py gives it back{_models(unit)}"
-    else:
-        what = f"{with_drop_ins} would change our {unit.name}, and {'are' if len(drop_ins) > 1 else 'is'} not ours"
-        other = "remove it yourself, and say in the inventory what it is for"
-    return f"{what}. Choose: `--data take_over={unit.name}` ({keep}); or {other}{_administrator(plan, unit)}"
+        return f"{take} ({keep}); or remove it yourself, or give the service another `name` and `port` in the inventory"
+    them = "them" if len(drop_ins) > 1 else "it"
+    keep = f"deploys/full.py moves {them} aside, and deploys/rollback.py puts {them} back"
+    return f"{take} ({keep}); or remove {them} yourself, and say in the inventory what it is for"
+
+
+def _is_masked(unit: ForeignUnit) -> bool:
+    return bool(unit.files) and unit.files[0].masks
 
 
 def _facts(state: HostState, unit: ForeignUnit) -> Iterator[str]:
@@ -155,12 +169,10 @@ def _models(unit: ForeignUnit) -> str:
     return "; its models stay where they are" if unit.program.endswith("/ollama") else ""
 
 
-def _administrator(plan: HostPlan, unit: ForeignUnit) -> str:
+def _is_the_administrators(plan: HostPlan, unit: ForeignUnit) -> bool:
     home = plan.layout.units.removesuffix("/.config/systemd/user")
     files = [each.path for each in (*unit.files, *unit.drop_ins)]
-    if plan.layout.scope == "user" and any(not path.startswith(f"{home}/") for path in files):
-        return ". Only an administrator can move what lies outside of the home"
-    return ""
+    return plan.layout.scope == "user" and any(not path.startswith((f"{home}/", "/run/user/")) for path in files)
 
 
 def _file(file: ForeignFile) -> str:

@@ -262,7 +262,8 @@ def test_in_user_scope_nothing_of_others_is_offered() -> None:
     assert "`systemctl --user disable --now x.service` as bob" in need
     file = {"path": "/etc/systemd/user/llama-server@native.service", "owner": "root"}
     (need,) = needs(found(stack, units=[{"name": NATIVE, "files": [file]}]), stack=stack)
-    assert need.endswith("Only an administrator can move what lies outside of the home")
+    assert need.endswith(". It lies outside of the home: have an administrator remove it")
+    assert "take_over" not in need
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ _ASK_SECONDS = 5
 _LISTEN = "0A"
 _PROXIES = ("docker-proxy", "dockerd", "conmon", "rootlessport")
 """Processes that listen in place of a container."""
+_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.\\@-]*\.service")
+"""What may be the name of a unit in a user's manager: people copy it from a message into a shell."""
 _CONTAINER = re.compile(r"(?:^|/)(?:(docker|libpod|crio|cri-containerd)[-/])([0-9a-f]{64})(?:\.scope)?(?:/|$)")
 _ENGINES = {"docker": "docker", "libpod": "podman"}
 
@@ -93,8 +95,8 @@ def unit_of(process: Path) -> tuple[str, str | None] | None:
         user = re.fullmatch(r"user@([0-9]+)\.service", units[0]) if units else None
         within = units[1] if user and len(units) > 1 else None
         own = within if user and int(user[1]) == os.getuid() else units[0] if units else None
-        if within and user and int(user[1]) != os.getuid() and within.endswith(".service"):
-            return printable(within), user_name(int(user[1]))
+        if within and user and int(user[1]) != os.getuid() and _UNIT.fullmatch(within):
+            return within, user_name(int(user[1]))
         if own and own.endswith(".service"):
             return own, None
     return None

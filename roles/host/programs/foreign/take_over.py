@@ -53,6 +53,8 @@ def take_over(request: GoForward, ours: Collection[str]) -> None:
             continue
         _move_aside(request, record)
         finish(folder, record)
+        back = "deploys/rollback.py" + ("" if request.found else " --data generation=none")
+        say(f"{name}: taken over, and kept in {folder}; `{back}` gives it back")
 
 
 def give_back(request: Activation, to: Path | None = None) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from roles.contract.generation import ACTIVATION
 from roles.contract.requests import GoForward
 from roles.host.programs.console import HostError
-from roles.host.programs.foreign import moves, take_over
+from roles.host.programs.foreign import take_over
 from roles.host.programs.foreign.folders import foreign_folders
 from roles.host.programs.foreign.moves import move
 from roles.host.programs.foreign.records import records
@@ -204,7 +204,7 @@ def test_wherever_it_is_killed_nothing_is_lost_and_the_next_run_goes_on(
             return rename(self, target)
 
         monkeypatch.setattr(Path, "rename", refuse)
-        monkeypatch.setattr(moves.os, "sync", lambda: None)
+        monkeypatch.setattr("os.sync", lambda: None)
     before, dies_at, whole = host.look(), 0, 0
     while whole < 2:
         dies_at += 1
