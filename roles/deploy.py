@@ -11,7 +11,7 @@ from pyinfra.api.exceptions import DeployError
 from pyinfra.api.state import BaseStateCallback
 
 from roles.contract.clients import KeysState
-from roles.data import AT_ONCE, GENERATION, REPORT, ROTATE, VERIFY
+from roles.data import AT_ONCE, GENERATION, REPORT, ROTATE, TAKE_OVER, VERIFY
 from roles.host import (
     ClientKeys,
     History,
@@ -31,8 +31,10 @@ from roles.host import (
     guard_terminal,
     history_request,
     keys_request,
+    leave_generations,
     make_installs,
     make_keys,
+    notes,
     prepare_system,
     reboot_host,
     release_command,
@@ -45,14 +47,18 @@ from roles.host import (
 from roles.lint import lint
 from roles.litellm import LITELLM_CONFIG, LITELLM_VARIABLES, LITELLM_VERSION, LiteLLM
 from roles.options import GivenSecret, OptionsError, Stack
-from roles.plan import HostPlan
+from roles.plan import NO_GENERATION, HostPlan
 from roles.rooms import plan_of
 
 
 def full() -> None:
-    """Build or rebuild the host, then verify it."""
+    """Build or rebuild the host, then verify it.
+
+    What is not ours and is in the way ends the run before its first change, with what there is to choose.
+    `--data take_over=NAME,…` moves it aside, by the names that `preflight` prints; `rollback` gives it back.
+    """
     target = _target()
-    target.check()
+    _check(target)
     for line in _changes(target):
         host.log(f"changes {line}")
     acquire_lock(name="Take the deploy lock")
@@ -67,7 +73,7 @@ def full() -> None:
 
 def prepare() -> None:
     """Install packages and make installs and models, as `full` would, then stop: what is running stays unchanged."""
-    _target().check()
+    _check(_target())
     acquire_lock(name="Take the deploy lock", to="prepare")
     prepare_system(name="Prepare the system")
     make_installs(name="Make installs")
@@ -97,7 +103,9 @@ def reboot() -> None:
 def preflight() -> None:
     """Report what a deploy would do to the host, or what prevents it. Changes nothing."""
     target = _target()
-    target.check()
+    for line in notes(target.plan, target.state):
+        host.log(f"note: {line}")
+    _check(target)
     pending = target.pending
     steps = [
         *([f"install packages: {' '.join(pending.packages)}"] if pending.packages else []),
@@ -107,6 +115,10 @@ def preflight() -> None:
         *(f"make {install.install.title}" for install in pending.installs),
         *([f"write generation {target.generation.digest}"] if pending.write_generation else []),
         *(["try out the new gateway beside the one that answers"] if pending.stage else []),
+        *(
+            f"take over {name}: stop it, and move its files to {target.plan.layout.taken_over}"
+            for name in pending.take_over
+        ),
         *(f"activate, as {reason}" for reason in pending.activate),
         *(["verify the generation, which no run has done yet"] if pending.verify and not pending.activate else []),
     ]
@@ -125,9 +137,18 @@ def preflight() -> None:
 
 
 def rollback() -> None:
-    """Go back to the last generation that passed, or to the one in `--data generation=…`, and verify it."""
+    """Go back to the last generation that passed, or to the one in `--data generation=…`, and verify it.
+
+    What was taken over after that generation is given back. `--data generation=none` goes back to before the first one:
+    the stack is stopped, and everything that was taken over is given back.
+    """
     target = _target()
     wanted = given(host, GENERATION)
+    if wanted == NO_GENERATION:
+        acquire_lock(name="Take the deploy lock", to="go back")
+        leave_generations(name="Go back to before the first generation")
+        release_lock(name="Give the deploy lock back")
+        return
     to = _history(target).choose(wanted)
     acquire_lock(name="Take the deploy lock", to="go back")
     go_back(name="Go back to an earlier generation", to=to)
@@ -166,6 +187,12 @@ def clients() -> None:
         acquire_lock(name="Take the deploy lock", to="change keys")
         make_keys(name="Make keys", rotate=rotate)
         release_lock(name="Give the deploy lock back")
+
+
+def _check(target: Target) -> None:
+    """Refuse a host that cannot be deployed to, but for what `--data take_over=…` names."""
+    target.take_over = given(host, TAKE_OVER) or ()
+    target.check()
 
 
 def _changes(target: Target) -> list[str]:

@@ -109,5 +109,5 @@ def converged_state(plan: HostPlan, generation: Generation) -> dict[str, Any]:
             }
             for unit in plan.units
         },
-        "ports": {str(unit.endpoint.port): [unit.name] for unit in plan.servers},
+        "ports": {str(unit.endpoint.port): [{"process": "it", "unit": unit.name}] for unit in plan.servers},
     }

@@ -16,6 +16,9 @@ UnitKind: TypeAlias = Literal["server", "task", "timer", "triggered"]
 ACTIVATION = "activation.json"
 """Path, below the generation, of what its activation needs: it can be activated again without its plan."""
 
+NO_GENERATION = "none"
+"""In place of a generation's name: the host before the first one."""
+
 PACKAGES_FILE = "packages.yaml"
 """Path, below the generation, of the list of the Debian packages that it needs."""
 

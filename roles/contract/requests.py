@@ -223,12 +223,14 @@ class Activation(ChangeRequest):
         wanted_by: the target that starts the units at boot.
         found: the generation that was current when the run began.
         who: who runs it.
+        taken_over: the folder of what was moved aside.
         outdated: units to restart although they run what is wanted.
     """
 
     scope: Scope
     config: str
     generations: str
+    taken_over: str
     units_folder: str
     wanted_by: str
     found: str | None
@@ -238,12 +240,25 @@ class Activation(ChangeRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class GoForward(Activation):
-    """Activate the generation in a folder; `by_hand`: a person chose an earlier one."""
+    """Activate the generation in a folder.
+
+    Attributes:
+        by_hand: a person chose an earlier one.
+        take_over: what is not ours and is moved aside first, by the names in which people see it.
+    """
 
     program = "generations.forward"
 
     folder: str
     by_hand: bool
+    take_over: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leave(Activation):
+    """Go back to before the first generation: stop and unlink all units, and give back what was taken over."""
+
+    program = "generations.leave"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from roles.contract.foreign import ForeignState, Listener, SystemState
 from roles.contract.generation import PlatformKey, Scope
 from roles.contract.requests import Holder, Request
 
@@ -25,6 +26,11 @@ class ReadState(Request):
         effect_commands: name → the command that prints what that task has brought about.
         secrets: paths of those that are made on the host.
         ports: those of the plan.
+        installs: the folder of the installs.
+        cache: the layout's.
+        taken_over: the folder of what was moved aside.
+        dynamic_users: names of users that services would have, had we not named theirs.
+        other_units: units of packages that the plan uses under units of its own.
     """
 
     program = "state"
@@ -45,6 +51,11 @@ class ReadState(Request):
     effect_commands: Mapping[str, tuple[str, ...]]
     secrets: tuple[str, ...]
     ports: tuple[int, ...]
+    installs: str
+    cache: str
+    taken_over: str
+    other_units: tuple[str, ...]
+    dynamic_users: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +82,15 @@ class CardsState:
     Attributes:
         cards: UUID → name.
         problem: why they cannot be used, and how to fix it.
+        driver: version of the driver; none = unknown.
+        capabilities: UUID → compute capability, `8.9`, where it is known.
     """
 
     vendor: str | None = None
     cards: Mapping[str, str]
     problem: str | None = None
+    driver: str | None = None
+    capabilities: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +119,9 @@ class HostState:
         linked_units: units that link into the configuration.
         wanted_links: those among them that start at boot.
         lock: the holder of the deploy lock; empty = a lock that names none, none = there is no lock.
-        ports: each port of the plan that is in use → its units or commands.
+        ports: each port of the plan that is in use → who listens, ours too.
+        system: what the host is.
+        foreign: what is there and is not ours.
     """
 
     platform: Mapping[PlatformKey, str]
@@ -131,4 +148,6 @@ class HostState:
     linked_units: tuple[str, ...]
     wanted_links: tuple[str, ...]
     units: Mapping[str, UnitState]
-    ports: Mapping[str, tuple[str, ...]]
+    ports: Mapping[str, tuple[Listener, ...]]
+    system: SystemState = field(default_factory=SystemState)
+    foreign: ForeignState = field(default_factory=ForeignState)

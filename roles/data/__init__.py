@@ -1,7 +1,19 @@
 """The values that `--data NAME=VALUE` gives to a run: which there are, what each may be, and how it is read."""
 
 from roles.data.forms import Form
-from roles.data.known import AT_ONCE, GENERATION, REPORT, ROTATE, SSH_SILENCE, VALUES, VERIFY, More, Value, of_deploys
+from roles.data.known import (
+    AT_ONCE,
+    GENERATION,
+    REPORT,
+    ROTATE,
+    SSH_SILENCE,
+    TAKE_OVER,
+    VALUES,
+    VERIFY,
+    More,
+    Value,
+    of_deploys,
+)
 
 __all__ = [
     "AT_ONCE",
@@ -9,6 +21,7 @@ __all__ = [
     "REPORT",
     "ROTATE",
     "SSH_SILENCE",
+    "TAKE_OVER",
     "VALUES",
     "VERIFY",
     "Form",

@@ -43,6 +43,20 @@ def word(words: str) -> Form[str]:
     return Form(words, read)
 
 
+def names() -> Form[tuple[str, ...]]:
+    """Words with commas between them, each of which counts once."""
+
+    def read(given: object) -> tuple[str, ...]:
+        if not isinstance(given, str) or not given.isprintable():
+            raise ValueError
+        found = tuple(dict.fromkeys(name for part in given.split(",") if (name := part.strip())))
+        if not found:
+            raise ValueError
+        return found
+
+    return Form("names with commas between them", read)
+
+
 def one_of(*choices: T) -> Form[T]:
     """One of several words."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
-from roles.data.forms import Form, one_of, seconds, word, yes_or_no
+from roles.data.forms import Form, names, one_of, seconds, word, yes_or_no
 from roles.options import OptionsError
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ GENERATION = Value(
     name="generation",
     form=word("the name of a generation, or its beginning"),
     otherwise="the last one before the active one that passed",
-    meaning="The generation to go back to; `deploys/history.py` lists them.",
+    meaning="The generation to go back to; `deploys/history.py` lists them, and `none` is before the first.",
     example="generation=1f0c",
     deploys=("rollback",),
 )
@@ -114,6 +114,15 @@ AT_ONCE = Value(
     example="at_once=yes",
     deploys=("reboot",),
 )
+TAKE_OVER = Value(
+    name="take_over",
+    form=names(),
+    otherwise="what is in the way ends the run before its first change",
+    meaning="What is on the host, is not ours and is in the way, and is moved aside, by the names that "
+    "`deploys/preflight.py` prints. A rollback to before gives it back.",
+    example="take_over=ollama.service",
+    deploys=("full", "preflight", "prepare"),
+)
 SSH_SILENCE = Value(
     name="ssh_silence",
     form=seconds(1, 86400),
@@ -123,8 +132,8 @@ SSH_SILENCE = Value(
     deploys=_DEPLOYS,
 )
 
-VALUES: Mapping[str, Value[str] | Value[More] | Value[bool] | Value[float]] = {
-    value.name: value for value in (GENERATION, ROTATE, REPORT, VERIFY, AT_ONCE, SSH_SILENCE)
+VALUES: Mapping[str, Value[str] | Value[More] | Value[bool] | Value[float] | Value[tuple[str, ...]]] = {
+    value.name: value for value in (GENERATION, ROTATE, REPORT, TAKE_OVER, VERIFY, AT_ONCE, SSH_SILENCE)
 }
 
 

@@ -3,6 +3,7 @@
 from roles.host.changes import changes
 from roles.host.clients import ClientKeys, described, keys_request, make_keys
 from roles.host.connection import NoteStep
+from roles.host.foreign import notes
 from roles.host.given import check_names, given
 from roles.host.history import History, HostHistory, KeptGeneration, history_request
 from roles.host.operations import (
@@ -10,6 +11,7 @@ from roles.host.operations import (
     activate_generation,
     break_lock,
     go_back,
+    leave_generations,
     make_installs,
     prepare_system,
     release_command,
@@ -43,8 +45,10 @@ __all__ = [
     "guard_terminal",
     "history_request",
     "keys_request",
+    "leave_generations",
     "make_installs",
     "make_keys",
+    "notes",
     "prepare_system",
     "reboot_host",
     "release_command",

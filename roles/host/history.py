@@ -117,7 +117,8 @@ class History:
             return before
         raise DeployError(
             "no generation that is kept was active before this one and passed; name one with "
-            f"`--data generation=…`; {self._names()}"
+            "`--data generation=…` (`none`: before the first one, with what was taken over given back); "
+            f"{self._names()}"
         )
 
     def _names(self) -> str:

@@ -15,7 +15,7 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from roles.contract.generation import Scope
-from roles.contract.requests import AcquireLock, GoForward, Prune, ReleaseLock, StageGateway, WriteGeneration
+from roles.contract.requests import AcquireLock, GoForward, Leave, Prune, ReleaseLock, StageGateway, WriteGeneration
 from roles.host.history import KeptGeneration
 from roles.host.holder import is_gone, this_process, who_runs_this
 from roles.host.program import HostProgram
@@ -196,7 +196,7 @@ def activate_generation() -> Generator[PyinfraCommand, None, None]:
         return
     for reason in reasons:
         host.log(f"activating, as {reason}")
-    yield from _go_to(target, target.generation.digest, by_hand=False)
+    yield from _go_to(target, target.generation.digest, by_hand=False, take_over=target.pending.take_over)
 
 
 @operation()
@@ -210,14 +210,32 @@ def go_back(*, to: KeptGeneration) -> Generator[PyinfraCommand, None, None]:
     host.log("the next deploys/full.py goes forward again, to what the inventory says")
 
 
-def _go_to(target: Target, generation: str, *, by_hand: bool) -> Generator[PyinfraCommand, None, None]:
+@operation()
+def leave_generations() -> Generator[PyinfraCommand, None, None]:
+    """Go back to before the first generation, and give back what was taken over for it."""
+    target = Target.of(host)
+    state = target.state
+    if state.generation is None and not state.linked_units and not state.foreign.taken_over:
+        host.noop("the host has no generation")
+        return
+    yield HostProgram(Leave(**activation(target, state.generation)))
+    target.changed()
+    host.log("the next deploys/full.py goes forward again, to what the inventory says")
+
+
+def _go_to(
+    target: Target, generation: str, *, by_hand: bool, take_over: tuple[str, ...] = ()
+) -> Generator[PyinfraCommand, None, None]:
     found = target.state.generation
+    # What changes a unit of ours does so until the unit starts again.
+    outdated = {name for name, unit in target.state.units.items() if unit.outdated} | {*take_over}
     yield HostProgram(
         GoForward(
             **activation(target, found),
             folder=f"{target.plan.layout.generations}/{generation}",
             by_hand=by_hand,
-            outdated=tuple(name for name, unit in target.state.units.items() if unit.outdated),
+            outdated=tuple(sorted(outdated)),
+            take_over=take_over,
         )
     )
     target.found, target.activated = found, generation
@@ -235,6 +253,7 @@ class ActivationFields(TypedDict):
     wanted_by: str
     found: str | None
     who: str
+    taken_over: str
 
 
 def activation(target: Target, found: str | None) -> ActivationFields:
@@ -253,6 +272,7 @@ def activation(target: Target, found: str | None) -> ActivationFields:
         "wanted_by": layout.wanted_by,
         "found": found,
         "who": who_runs_this(),
+        "taken_over": layout.taken_over,
     }
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roles.contract.state import HostState
+from roles.host.cards import card_problems
+from roles.host.foreign import in_the_way, to_take_over
 from roles.host.state import BUILD_USER
+from roles.host.supported import unsupported
 from roles.plan import MEGABYTE, Generation, HostPlan, ResolvedInstall
-
-_VENDORS = {"nvidia": "an NVIDIA", "amd": "an AMD"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Pending:
     """Whether to try out the gateway before it replaces a running one."""
     activate: tuple[str, ...]
     """Why the generation must be activated; empty = it already runs."""
+    take_over: tuple[str, ...]
+    """What is moved aside before the activation, by its names: what was asked for, and what a killed run has begun."""
     verify: bool
     """Whether the current generation never passed its verification on this host: the run that should verify it died."""
 
@@ -41,7 +45,13 @@ class Pending:
         return bool(self.prepare or self.write_generation or self.activate or self.verify)
 
 
-def pending_steps(plan: HostPlan, generation: Generation, state: HostState) -> Pending:
+def pending_steps(plan: HostPlan, generation: Generation, state: HostState, take_over: Sequence[str] = ()) -> Pending:
+    """What is left to do.
+
+    Args:
+        take_over: names of what is not ours and may be moved aside.
+    """
+    taking = to_take_over(plan, state, take_over)
     missing: dict[str, ResolvedInstall] = {}
     for install in generation.installs:
         if install.folder not in state.installs or install.folder in state.damaged_installs:
@@ -54,7 +64,8 @@ def pending_steps(plan: HostPlan, generation: Generation, state: HostState) -> P
         installs=tuple(missing.values()),
         write_generation=_must_be_written(plan, generation, state),
         stage=_must_be_staged(plan, generation, state),
-        activate=tuple(_reasons_to_activate(plan, generation, state)),
+        activate=(*_reasons_to_activate(plan, generation, state), *(f"{name} is taken over" for name in taking)),
+        take_over=taking,
         verify=not state.verified,
     )
 
@@ -123,13 +134,10 @@ def unused_installs(generation: Generation, state: HostState) -> tuple[str, ...]
     return tuple(sorted({*state.installs} - {*state.used_installs} - wanted))
 
 
-def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:
+def unmet_needs(plan: HostPlan, generation: Generation, state: HostState, take_over: Sequence[str] = ()) -> list[str]:
     """What a deploy cannot fix by itself, each with its fix. Empty = the deploy can start."""
-    problems = []
     layout = plan.layout
-    if state.systemd is None:
-        manager = "systemd" if layout.scope == "system" else f"{state.user}'s systemd manager"
-        problems.append(f"{manager} does not answer on this host")
+    problems = unsupported(plan, state)
     if state.user != layout.user:
         how = f"connect as {layout.user}" + (", or set `_sudo` in the inventory" if layout.scope == "system" else "")
         problems.append(f"commands run as {state.user}, but the stack's scope needs {layout.user}: {how}")
@@ -138,16 +146,9 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState) -> lis
     if layout.scope == "user" and state.missing_packages:
         packages = " ".join(state.missing_packages)
         problems.append(f"packages are missing: ask an administrator to run `apt-get install {packages}` once")
-    own = {unit.name for unit in plan.units} | set(state.linked_units)
-    for name, port in ((unit.name, port) for unit in plan.servers for port in unit.endpoint.ports):
-        others = [holder for holder in state.ports.get(str(port), ()) if holder not in own]
-        if others:
-            problems.append(
-                f"port {port}, which {name} needs, is taken by {', '.join(others)}: "
-                "stop that, or give the service another `port`"
-            )
+    problems.extend(in_the_way(plan, state, take_over))
     problems.extend(_disks_too_small(plan, generation, state))
-    problems.extend(_gpu_problems(plan, state))
+    problems.extend(card_problems(plan, state))
     problems.extend(_wrong_processors(generation, state))
     return problems
 
@@ -160,21 +161,6 @@ def _wrong_processors(generation: Generation, state: HostState) -> list[str]:
         for install in (each.install for each in generation.installs)
         if install.machine not in (None, here)
     ]
-
-
-def _gpu_problems(plan: HostPlan, state: HostState) -> list[str]:
-    problems: list[str] = []
-    for vendor in sorted({gpus.vendor for gpus in plan.gpus}):
-        wanted = {uuid for gpus in plan.gpus if gpus.vendor == vendor for uuid in gpus.uuids}
-        if state.gpus.vendor == vendor and state.gpus.problem is None:
-            there = ", ".join(state.gpus.cards) or "none"
-            problems.extend(
-                f"it has no GPU {uuid} (it has {there}): fix `uuids`" for uuid in sorted(wanted - set(state.gpus.cards))
-            )
-        else:
-            found = state.gpus.problem or "no such card and driver is found"
-            problems.append(f"the stack needs {_VENDORS[vendor]} GPU: {found}")
-    return problems
 
 
 def _disks_too_small(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:

@@ -21,6 +21,7 @@ from roles.contract.requests import Request
 from roles.contract.wire import WireError, read, written
 from roles.host.holder import who_runs_this
 from roles.host.output import NO_ANSWER, decoded
+from roles.host.supported import SUPPORTED
 
 if TYPE_CHECKING:
     from pyinfra.api import Host, State
@@ -51,7 +52,8 @@ _BOOTSTRAP = (
     f"""
 import sys
 if sys.version_info < {_OLDEST_PYTHON}:
-    sys.exit(print("{_OLD_PYTHON}", sys.version.split()[0]))
+    names = [line.split("=")[1].strip() for line in open("/etc/os-release") if line.startswith("PRETTY_NAME=")]
+    sys.exit(print("{_OLD_PYTHON}", sys.version.split()[0], *(name.strip('"') for name in names)))
 """
     + """
 import importlib, importlib.machinery, json, os
@@ -164,7 +166,7 @@ class StandardInput:
 
 def program_command(program: str) -> StringCommand:
     """The command that runs the program on its standard input; the program's name appears in the process list."""
-    no_python = f"{_NO_PYTHON}; exit 0; }};"
+    no_python = f'{_NO_PYTHON} $(. /etc/os-release; echo "$PRETTY_NAME"); exit 0; }};'
     return StringCommand(f"test -x {PYTHON} || {{ echo", no_python, python_command(_BOOTSTRAP, program))
 
 
@@ -175,11 +177,17 @@ def answer(shape: type[T], output: Sequence[str]) -> T:
         FactProcessError: the host cannot run our programs, or the JSON does not have the shape.
     """
     last = output[-1] if output else ""
-    if last == _NO_PYTHON:
-        raise FactProcessError("this host has no python3, which everything here needs: install the package python3")
+    if last.startswith(_NO_PYTHON):
+        system = last.removeprefix(_NO_PYTHON).strip()
+        raise FactProcessError(
+            f"this host{f' ({system})' if system else ''} has no python3, which everything here needs: install the "
+            f"package python3, on {SUPPORTED}"
+        )
     if last.startswith(_OLD_PYTHON):
         wanted = ".".join(map(str, _OLDEST_PYTHON))
-        raise FactProcessError(f"its python3 is {last.removeprefix(_OLD_PYTHON).strip()}; {wanted} or newer is needed")
+        version, _, system = last.removeprefix(_OLD_PYTHON).strip().partition(" ")
+        on = f" ({system})" if system else ""
+        raise FactProcessError(f"its python3 is {version}{on}; {wanted} or newer is needed: take {SUPPORTED}")
     try:
         return read(shape, decoded(output[-1:]))
     except WireError:

@@ -6,7 +6,7 @@ from pyinfra.api import FactBase, StringCommand
 
 from roles.contract.state import HostState, ReadState
 from roles.host.program import answer, program_command
-from roles.plan import HostPlan, TaskUnit
+from roles.plan import HostPlan, TaskUnit, unit_prefix
 
 BUILD_USER = "ai-backend-build"
 """The user that compiles and installs packages in system scope: third-party build scripts get no other rights."""
@@ -33,6 +33,11 @@ def state_request(plan: HostPlan) -> ReadState:
         effect_commands={task.name: task.effect_command for task in plan.tasks if task.effect_command},
         secrets=tuple(secret.path for secret in plan.generated_secrets),
         ports=tuple(port for unit in plan.servers for port in unit.endpoint.ports),
+        installs=layout.installs,
+        cache=layout.cache,
+        taken_over=layout.taken_over,
+        other_units=plan.keep_off if system else (),
+        dynamic_users=tuple(sorted({unit_prefix(unit.name) for unit in plan.servers})) if system else (),
     )
 
 

@@ -30,6 +30,8 @@ class Target:
         """The generation that was current when this run began an activation, even of the same generation."""
         self.activated: str | None = None
         """The generation that this run has activated."""
+        self.take_over: tuple[str, ...] = ()
+        """What this run may move aside, by the names that preflight prints."""
         self._state: HostState | None = None
         self._generation: Generation | None = None
 
@@ -73,7 +75,7 @@ class Target:
 
     @property
     def pending(self) -> Pending:
-        return pending_steps(self.plan, self.generation, self.state)
+        return pending_steps(self.plan, self.generation, self.state, self.take_over)
 
     @property
     def unused_installs(self) -> tuple[str, ...]:
@@ -89,7 +91,7 @@ class Target:
         Raises:
             DeployError: with everything that is in the way.
         """
-        problems = unmet_needs(self.plan, self.generation, self.state)
+        problems = unmet_needs(self.plan, self.generation, self.state, self.take_over)
         problems += [
             f"{install.install.title} is to be sent to it, but {install.install.sent_from} is not there: fix `path`"
             for install in self.pending.installs

@@ -1,6 +1,15 @@
 """Stack → host plan → generation: pure functions over plain data."""
 
-from roles.contract.generation import ACTIVATION, DIGEST_VARIABLE, Drain, GeneratedVariable, Live, PlatformKey, Spare
+from roles.contract.generation import (
+    ACTIVATION,
+    DIGEST_VARIABLE,
+    NO_GENERATION,
+    Drain,
+    GeneratedVariable,
+    Live,
+    PlatformKey,
+    Spare,
+)
 from roles.contract.recipes import (
     Archive,
     ArchiveSource,
@@ -20,6 +29,7 @@ from roles.plan.model import (
     STAGED_PORT,
     STAGED_PORTS,
     Backend,
+    CardNeeds,
     ClientPlan,
     DeploymentPlan,
     DigestOf,
@@ -45,7 +55,7 @@ from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.rooms import Room, planners, register, rooms
 from roles.plan.sources import sources_of
 from roles.plan.templates import render
-from roles.plan.unit_file import GATEWAY_INSTANCES, unit_file
+from roles.plan.unit_file import GATEWAY_INSTANCES, unit_file, unit_prefix
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
 from roles.plan.verifier import ENVIRONMENT as VERIFIER_ENVIRONMENT
 from roles.plan.verifier import SOURCES as VERIFIER
@@ -60,6 +70,7 @@ __all__ = [
     "GATEWAY_USER",
     "LOADER_USER",
     "MEGABYTE",
+    "NO_GENERATION",
     "STAGED_FOLDER",
     "STAGED_PORT",
     "STAGED_PORTS",
@@ -73,6 +84,7 @@ __all__ = [
     "Backend",
     "BackendCheck",
     "BesideContext",
+    "CardNeeds",
     "ClientPlan",
     "DeploymentPlan",
     "Dialect",
@@ -124,4 +136,5 @@ __all__ = [
     "runtime_folder",
     "sources_of",
     "unit_file",
+    "unit_prefix",
 ]

@@ -132,6 +132,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
         units=units,
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
         gpus=tuple(cards),
+        card_needs=tuple(needs for part in parts for needs in part.card_needs),
         staging=next((part.staging for part in parts if part.staging), None),
         prune_commands=tuple(command for part in parts for command in part.prune_commands),
     )

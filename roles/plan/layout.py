@@ -30,6 +30,12 @@ class Layout:
     """The systemd manager's folder for unit files."""
 
     @property
+    def taken_over(self) -> str:
+        """What was there before and is not ours, moved aside. Beside `config`, where the most of it is from: a move
+        within one file system is one step."""
+        return f"{self.config}-taken-over"
+
+    @property
     def models(self) -> str:
         return f"{self.state}/models"
 

@@ -68,6 +68,25 @@ class Install:
 
 
 @dataclass(frozen=True)
+class CardNeeds:
+    """What a build needs of NVIDIA's driver and cards.
+
+    Attributes:
+        what: the build, for people.
+        gpus: the cards that it uses.
+        driver: the oldest driver.
+        capability: the lowest compute capability.
+        instead: what to do with a lower one.
+    """
+
+    what: str
+    gpus: Gpus
+    driver: str
+    capability: str
+    instead: str
+
+
+@dataclass(frozen=True)
 class Endpoint:
     """Where a unit listens: the TCP port that it must own on address `bind`, and an address on its own host that gives
     status 200 once it is ready, or a `redis://` one that answers a PING.
@@ -366,6 +385,8 @@ class ServicePlan:
     """The secret that a cache requires from the gateway; a backend has its own."""
     gpus: Gpus | None = None
     """The cards that it uses."""
+    card_needs: tuple[CardNeeds, ...] = ()
+    """What it needs of them."""
     staging: Staging | None = None
     """How the gateway is tried out."""
     prune_commands: tuple[tuple[str, ...], ...] = ()
@@ -437,6 +458,8 @@ class HostPlan:
     generated_secrets: tuple[GeneratedVariable, ...]
     gpus: tuple[Gpus, ...]
     """The cards that the host must have, one entry per service that uses any."""
+    card_needs: tuple[CardNeeds, ...]
+    """What services need of them."""
     staging: Staging | None
     """How the gateway is tried out before the host is switched."""
     prune_commands: tuple[tuple[str, ...], ...]

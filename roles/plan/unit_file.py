@@ -20,6 +20,11 @@ GPU_UNIT = "ai-backend-gpu.service"
 """The unit that prepares the graphics cards before the units that use them start."""
 
 
+def unit_prefix(unit: str) -> str:
+    """A unit's name without its instance: systemd's name for its dynamic user, unless the unit has another."""
+    return unit.rpartition(".")[0].partition("@")[0]
+
+
 def unit_file(
     template: str,
     *,
@@ -74,8 +79,16 @@ def unit_file(
         stop_seconds=stop_seconds,
         loopback_only=loopback_only,
         user=user,
+        dynamic_user=_dynamic_user(unit),
         # The most that there may be: then another number of instances does not change the providers' units.
         gateway_units=GATEWAY_INSTANCES if before_gateway else (),
         digest_placeholder=DIGEST_PLACEHOLDER,
         **more,
     )
+
+
+def _dynamic_user(unit: str) -> str:
+    """A name that no other's package or installer gives to a user of the host: systemd would run the unit as that one,
+    with its groups and files."""
+    prefix = unit_prefix(unit)
+    return prefix if prefix.startswith("ai-backend-") else f"ai-backend-{prefix}"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 from roles.contract.abilities import Abilities
 from roles.contract.manifest import Traits
 from roles.contract.modes import MODES
 from roles.plan import (
     MEGABYTE,
+    CardNeeds,
     Dialect,
     HostContext,
     Indexes,
@@ -43,6 +46,10 @@ _GPU_ENVIRONMENT = {
     "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
     "NCCL_SOCKET_IFNAME": "lo",
 }
+_CUDA_NEEDS = {"13": ("580", "7.5"), "12": ("525", "7.0")}
+"""CUDA's major version → the oldest driver that runs it, and the lowest compute capability of PyTorch's builds for it.
+Sources: NVIDIA's CUDA Toolkit Release Notes (CUDA 13 has no Volta), PyTorch's RELEASE.md."""
+_NEED_AMPERE = frozenset({"awq_marlin", "gptq_marlin"})
 _PATH = "/usr/local/cuda/bin:/usr/local/bin:/usr/bin:/bin"
 _SHUTDOWN_SECONDS = 20
 _CPU_PACKAGES = ("libnuma1", "g++", "libc6-dev", "python3-dev")
@@ -92,7 +99,7 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
         *(["--chat-template", f"{layout.config}/{template}"] if vllm.chat_template else []),
         *vllm.extra_arguments,
     ]  # fmt: skip
-    return provider_plan(
+    planned = provider_plan(
         vllm,
         context,
         _DIALECT,
@@ -125,6 +132,24 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
         },
         abilities={vllm.model_name: _abilities(vllm)},
     )
+    return replace(planned, card_needs=_card_needs(vllm))
+
+
+def _card_needs(vllm: Vllm) -> tuple[CardNeeds, ...]:
+    """What the shipped lock needs of driver and cards; of a `package` of somebody else's nothing is known."""
+    if vllm.gpus is None or vllm.gpus.vendor != "nvidia" or vllm.package.requirements is not None:
+        return ()
+    cuda = re.search(r"^nvidia-cuda-runtime==(\d+)", _lock(), re.MULTILINE)
+    assert cuda, "the lock has no CUDA"
+    driver, capability = _CUDA_NEEDS[cuda[1]]
+    what = f"vLLM {vllm.package.version}, which is built for CUDA {cuda[1]},"
+    needs = [CardNeeds(what, vllm.gpus, driver, capability, "take another card, llama.cpp, or a `package` of your own")]
+    if vllm.quantization in _NEED_AMPERE:
+        instead = "leave `quantization` out, and vLLM picks a kernel that the card has"
+        needs.append(CardNeeds(f'quantization="{vllm.quantization}"', vllm.gpus, driver, "8.0", instead))
+    if vllm.dtype == "bfloat16":
+        needs.append(CardNeeds('dtype="bfloat16"', vllm.gpus, driver, "8.0", 'give `dtype="half"`'))
+    return tuple(needs)
 
 
 def _abilities(vllm: Vllm) -> Abilities:
@@ -159,8 +184,12 @@ def _options(vllm: Vllm) -> list[str]:
     return [*given, *(flag for flag, wanted in flags.items() if wanted)]
 
 
+def _lock() -> str:
+    return read_lock("vllm", "vllm-0.32.0")
+
+
 def _environment(package: VllmPackage) -> Install:
-    requirements = package.requirements.text() if package.requirements else read_lock("vllm", "vllm-0.32.0")
+    requirements = package.requirements.text() if package.requirements else _lock()
     return python_env(
         package.name,
         "vllm",

@@ -137,7 +137,7 @@ def test_no_secret_shows_in_what_is_sent_or_printed(tmp_path: Path) -> None:
 
 
 def test_what_is_in_the_way_is_told_before_anything_is_sent_but_the_fact(tmp_path: Path) -> None:
-    busy = "lambda read: read['ports'].update({'8080': ['nginx.service']})"
+    busy = "lambda read: read['ports'].update({'8080': [{'process': 'nginx', 'unit': 'nginx.service'}]})"
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {busy})]")
     assert run.status == 1
     assert run.programs() == ["fact"]

@@ -15,10 +15,16 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from roles.contract.foreign import ForeignState, SystemState
 from roles.contract.generation import INSTALL_MARK, PlatformKey
 from roles.contract.state import CardsState, DiskState, HostState, ReadState, UnitState
 from roles.contract.wire import written
 from roles.host.programs.deploy_lock import holder_of
+from roles.host.programs.foreign.folders import foreign_folders, found_users
+from roles.host.programs.foreign.listeners import listeners, unit_of
+from roles.host.programs.foreign.names import printable
+from roles.host.programs.foreign.records import records
+from roles.host.programs.foreign.units import foreign_units, init_system
 from roles.host.programs.generations.kept import events
 from roles.host.programs.generations.running import linked_units, running_digest
 from roles.host.programs.gpu.cards import Facts, cuda_architectures
@@ -62,7 +68,9 @@ def main(request: ReadState) -> None:
         linked_units=tuple(linked),
         wanted_links=tuple(name for name in names if (units_folder / f"{request.wanted_by}.wants" / name).is_symlink()),
         units=_units(manager, names, request),
-        ports={str(port): _listeners(port) for port in request.ports},
+        ports={str(port): found for port, found in listeners(request.ports).items()},
+        system=_system(),
+        foreign=_foreign(manager, request),
     )
     print(json.dumps(written(state)))
 
@@ -88,14 +96,38 @@ def _output(command: Sequence[str]) -> str:
 
 
 def _cards(found: Facts) -> CardsState:
-    names = {card["uuid"] or "a card without a UUID": card["name"] for card in found["cards"]}
-    return CardsState(vendor=found["vendor"], cards=names, problem=found["problem"])
+    cards = {card["uuid"] or "a card without a UUID": card for card in found["cards"]}
+    return CardsState(
+        vendor=found["vendor"],
+        cards={uuid: card["name"] for uuid, card in cards.items()},
+        problem=found["problem"],
+        driver=found["driver"]["kernel"] or found["driver"]["library"],
+        capabilities={uuid: known for uuid, card in cards.items() if (known := card["compute_capability"])},
+    )
+
+
+def _system() -> SystemState:
+    release = _release()
+    init, container = init_system()
+    return SystemState(name=printable(release.get("PRETTY_NAME", "")), init=init, container=container)
+
+
+def _foreign(manager: Manager, request: ReadState) -> ForeignState:
+    shown = manager.shown(request.other_units, ("ActiveState",))
+    users = (*request.users, *request.dynamic_users, *([request.build_user] if request.build_user else []))
+    return ForeignState(
+        units=tuple(foreign_units(manager, [*request.units], Path(request.units_folder), Path(request.config))),
+        folders=tuple(
+            foreign_folders(request.config, request.generations, request.installs, request.state, request.cache)
+        ),
+        users=tuple(found_users(sorted({*users}))),
+        others=tuple(name for name, properties in shown.items() if properties["ActiveState"] == "active"),
+        taken_over=tuple(record for _, record in records(request.taken_over)),
+    )
 
 
 def _platform() -> dict[PlatformKey, str]:
-    # Not platform.freedesktop_os_release(): a Python too old for a deploy must still be able to report that.
-    lines = (_read("/etc/os-release") or "").splitlines()
-    release = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
+    release = _release()
     flags = next(
         (line for line in (_read("/proc/cpuinfo") or "").splitlines() if line.startswith(("flags", "Features"))), ""
     )
@@ -105,6 +137,12 @@ def _platform() -> dict[PlatformKey, str]:
         "python": platform.python_version(),
         "cpu": hashlib.sha256(" ".join(sorted(flags.split())).encode()).hexdigest()[:16],
     }
+
+
+def _release() -> dict[str, str]:
+    # Not platform.freedesktop_os_release(): a Python too old for a deploy must still be able to report that.
+    lines = (_read("/etc/os-release") or "").splitlines()
+    return {key: value.strip("\"'") for key, _, value in (line.partition("=") for line in lines)}
 
 
 def _disk(path: Path) -> DiskState:
@@ -210,8 +248,13 @@ def _outdated_units() -> set[str]:
     """The services whose processes have loaded code from files that an upgrade has replaced."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
-        unit = _unit_of(process)
-        if unit and unit not in found and any(not _OWN_CODE.search(file) for file in _replaced_files(process)):
+        unit, user = unit_of(process) or (None, None)
+        if (
+            unit
+            and not user
+            and unit not in found
+            and any(not _OWN_CODE.search(file) for file in _replaced_files(process))
+        ):
             found.add(unit)
     return found
 
@@ -219,45 +262,3 @@ def _outdated_units() -> set[str]:
 def _replaced_files(process: Path) -> list[str]:
     """Empty for a process that ends meanwhile."""
     return _REPLACED.findall(_read(process / "maps") or "")
-
-
-def _listeners(port: int) -> tuple[str, ...]:
-    """The listeners of a TCP port: the unit or command of each process, `unknown` if it cannot be seen."""
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for fields in map(str.split, (_read(table) or "").splitlines()[1:]):
-            if len(fields) > 9 and fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
-                inodes.add(f"socket:[{fields[9]}]")
-    return tuple(sorted({_holder_of(inode) for inode in inodes}))
-
-
-def _holder_of(inode: str) -> str:
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if any(_leads_to(descriptor, inode) for descriptor in (process / "fd").iterdir()):
-                return _unit_of(process) or _shown(_read(process / "comm") or "") or "a process without a name"
-    return "unknown"
-
-
-def _unit_of(process: Path) -> str | None:
-    """The service of a process. Below a delegated unit, such as each user's manager, its user names the cgroups and may
-    use the name of a unit of the stack: so only cgroups of our own managers count."""
-    for line in (_read(process / "cgroup") or "").split("\n"):
-        units = [part for part in line.split("/") if part.endswith((".service", ".scope"))]
-        own = units[1:2] if units[:1] == [f"user@{os.getuid()}.service"] else units[:1]
-        if own and own[0].endswith(".service"):
-            return own[0]
-    return None
-
-
-def _shown(name: str) -> str:
-    """A foreign name on one line, with each unprintable character as its escape."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in name)
-
-
-def _leads_to(descriptor: Path, inode: str) -> bool:
-    """A busy process closes descriptors while they are read."""
-    try:
-        return str(descriptor.readlink()) == inode
-    except OSError:
-        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import re
 import subprocess
 from collections.abc import Sequence
@@ -32,19 +33,33 @@ def _properties(shown: str) -> dict[str, str]:
 
 
 class Manager:
-    """`systemctl` and `journalctl` of one scope, `system` or `user`."""
+    """`systemctl` and `journalctl` of one scope, `system` or `user`.
 
-    def __init__(self, scope: str) -> None:
+    Args:
+        user: another user, whose manager it is: only root can ask it.
+    """
+
+    def __init__(self, scope: str, user: str | None = None) -> None:
         self._scope = scope
         self._flags = ["--user"] if scope == "user" else []
         # A login over ssh sets it; a command through su or cron does not.
         self._environment = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **os.environ}
+        self._as: tuple[str, ...] = ()
+        if user:
+            self._environment["XDG_RUNTIME_DIR"] = f"/run/user/{pwd.getpwnam(user).pw_uid}"
+            # With its rights: root's own would follow links that it has made.
+            self._as = ("runuser", "-u", user, "--")
 
     def _run(self, *command: str) -> subprocess.CompletedProcess[str]:
         # Log lines may contain any bytes.
         try:
             return subprocess.run(
-                command, capture_output=True, text=True, errors="backslashreplace", check=False, env=self._environment
+                [*self._as, *command],
+                capture_output=True,
+                text=True,
+                errors="backslashreplace",
+                check=False,
+                env=self._environment,
             )
         except FileNotFoundError:
             return subprocess.CompletedProcess(command, 127, "", f"there is no {command[0]} on this host")
@@ -71,6 +86,12 @@ class Manager:
         shown = self._run("systemctl", *self._flags, "show", f"--property={','.join(('Id', *names))}", *units).stdout
         blocks = (_properties(block) for block in shown.strip().split("\n\n"))
         return {block["Id"]: block for block in blocks if "Id" in block}
+
+    @property
+    def unit_path(self) -> tuple[str, ...]:
+        """The folders of unit files, the one that counts most first."""
+        shown = self._run("systemctl", *self._flags, "show", "--property=UnitPath", "--value").stdout
+        return tuple(shown.split())
 
     @property
     def version(self) -> str | None:

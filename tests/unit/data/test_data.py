@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.data import AT_ONCE, GENERATION, REPORT, ROTATE, SSH_SILENCE, VALUES, VERIFY, Value, of_deploys
+from roles.data import AT_ONCE, GENERATION, REPORT, ROTATE, SSH_SILENCE, TAKE_OVER, VALUES, VERIFY, Value, of_deploys
 from roles.data.__main__ import listing
 from roles.options import OptionsError
 from tests.inventories import INVENTORY
@@ -33,6 +33,24 @@ def test_what_is_no_name_is_refused(given: object) -> None:
 
 def test_a_whole_number_of_an_inventory_is_its_digits() -> None:
     assert GENERATION.read(970236) == "970236"
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        pytest.param("a.service", ("a.service",), id="one"),
+        pytest.param(" a.service , /etc/ai-backend,a.service,", ("a.service", "/etc/ai-backend"), id="several"),
+        pytest.param("7,000123", ("7", "000123"), id="digits"),
+    ],
+)
+def test_names_with_commas_between_them(given: str, names: tuple[str, ...]) -> None:
+    assert TAKE_OVER.read(given) == names
+
+
+@pytest.mark.parametrize("given", ["", " , ", 7, None, pytest.param(["a"], id="list"), TWO_LINES])
+def test_what_are_no_names(given: object) -> None:
+    with pytest.raises(OptionsError, match=r"`take_over` is to be names with commas between them, not "):
+        TAKE_OVER.read(given)
 
 
 @pytest.mark.parametrize("given", ["yes", "Yes", "true", "TRUE", "on", "1", True, 1])

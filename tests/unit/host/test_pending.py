@@ -20,6 +20,7 @@ from tests.stacks import CUDA_BUILD, PLATFORM, converged_state, native, python, 
 
 NATIVE = "llama-server@native.service"
 GATEWAY = "litellm@a.service"
+NGINX = [{"process": "nginx", "pid": 612, "user": "www-data", "unit": "nginx.service"}]
 WITH_TLS = small_stack(gateway=LiteLLM(tls=Tls(certificate="/etc/a.pem", key="/etc/a.key", server_name="ai")))
 
 
@@ -132,8 +133,8 @@ def test_in_user_scope_lingering_is_part_of_the_job() -> None:
 @pytest.mark.parametrize(
     ("change", "stack", "told"),
     [
-        pytest.param(_set("ports|8080", ["nginx.service"]), None, "port 8080", id="a foreign process on a port"),
-        pytest.param(_set("ports|4009", ["nginx.service"]), WITH_TLS, "port 4009", id="one on the host's own port"),
+        pytest.param(_set("ports|8080", NGINX), None, "port 8080", id="a foreign process on a port"),
+        pytest.param(_set("ports|4009", NGINX), WITH_TLS, "port 4009", id="one on the host's own port"),
         pytest.param(_set("user", "bob"), None, "connect as root", id="not root"),
         pytest.param(_set("user", "bob"), small_stack(scope=user_scope()), "connect as alice", id="another user"),
         pytest.param(_set("home", "/srv/alice"), small_stack(scope=user_scope()), "set `home`", id="another home"),

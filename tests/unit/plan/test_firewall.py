@@ -57,8 +57,8 @@ def test_the_callers_run_as_users_with_a_number_and_all_others_as_dynamic_ones()
         if "\nDynamicUser=" in unit.text or "\nUser=" in unit.text
     }
     assert users == {
-        "ollama.service": [("", "yes")],
-        "llama-server@native.service": [("", "yes")],
+        "ollama.service": [("", "yes"), ("ai-backend-ollama", "")],
+        "llama-server@native.service": [("", "yes"), ("ai-backend-llama-server", "")],
         "ollama-models.service": [("ai-backend-loader", "")],
         "litellm@a.service": [("ai-backend-gateway", "")],
         "litellm@b.service": [("ai-backend-gateway", "")],

@@ -6,6 +6,7 @@ All that it needs is in the generation's folder, so an old generation is activat
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 import urllib.error
@@ -14,13 +15,14 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from roles.contract.activation import read_activation
-from roles.contract.generation import ACTIVATION, ActivatedUnit, Drain, Live
+from roles.contract.generation import ActivatedUnit, Drain, Live
 from roles.contract.requests import Activation
 from roles.host.programs.console import HostError, Progress, say, seconds
 from roles.host.programs.files import link_atomic, make_folder, remove_tree, write_atomic
+from roles.host.programs.foreign.folders import leads_to_a_generation
+from roles.host.programs.foreign.units import is_ours
 from roles.host.programs.generations.front import Keys, Server
-from roles.host.programs.generations.kept import deploy_order, events, passed_verifications
+from roles.host.programs.generations.kept import activated_units, deploy_order, events, passed_verifications
 from roles.host.programs.generations.running import linked_units, running_digest
 from roles.host.programs.systemd import Manager
 
@@ -44,13 +46,14 @@ def activate(request: Activation, folder: Path) -> None:
     manager = Manager(request.scope)
     config, units_folder = Path(request.config), Path(request.units_folder)
     wants = units_folder / f"{request.wanted_by}.wants"
-    units = _units(folder)
+    units = activated_units(folder)
     names = [unit.name for unit in units]
     activated = Path(request.state, "activated")
 
     # Additions come before the switch, removals after it: after a power failure in between, the host can boot into
     # either generation.
     make_folder(wants)
+    _refuse_foreign(config, folder, [units_folder / name for name in names])
     for name in names:
         _ensure_link(units_folder / name, f"{config}/units/{name}")
     for name in (unit.name for unit in units if unit.kind != "triggered"):
@@ -68,25 +71,18 @@ def activate(request: Activation, folder: Path) -> None:
         # New instances behind the front can start before the units that they replace stop.
         _begin_instances(manager, units)
     # Before systemd reads the unit files again: it does not know the stop timeout of a unit without a file.
-    _stop(manager, [name for name in gone if name not in spare], units_folder, wants)
+    remove_units(manager, [name for name in gone if name not in spare], units_folder, wants)
     manager.call("daemon-reload")
     _replace(manager, units, request.outdated)
     for name, server in spare.items():
         # Only now: the other servers, which take over its requests, may have been replaced just before.
         if server.relieve():
             say(f"{name}: relieved of its work")
-        _stop(manager, [name], units_folder, wants)
+        remove_units(manager, [name], units_folder, wants)
         server.give_no_work()
         manager.call("daemon-reload")
     write_atomic(activated, folder.name.encode(), 0o644)
     _forget_old_generations(folder, request.state)
-
-
-def _units(folder: Path) -> tuple[ActivatedUnit, ...]:
-    try:
-        return read_activation((folder / ACTIVATION).read_text()).units
-    except ValueError:
-        raise HostError(f"{folder / ACTIVATION} is damaged, so this generation cannot be activated") from None
 
 
 def _spare_servers(manager: Manager, units: Sequence[ActivatedUnit]) -> dict[str, Server]:
@@ -116,11 +112,13 @@ def _begin_instances(manager: Manager, units: Sequence[ActivatedUnit]) -> None:
         raise HostError("\n".join(problems))
 
 
-def _stop(manager: Manager, gone: list[str], units_folder: Path, wants: Path) -> None:
-    """Stop units that are no longer declared, and remove them."""
+def remove_units(
+    manager: Manager, gone: list[str], units_folder: Path, wants: Path, *, why: str = "no longer declared"
+) -> None:
+    """Stop units, and remove their links."""
     if not gone:
         return
-    say(f"stopping {', '.join(gone)}: no longer declared")
+    say(f"stopping {', '.join(gone)}: {why}")
     with contextlib.suppress(HostError):
         manager.call("stop", *gone)
     for name in gone:
@@ -183,6 +181,22 @@ def _restart(manager: Manager, units: Sequence[ActivatedUnit]) -> None:
 
 def _target(link: Path) -> str | None:
     return str(link.readlink()) if link.is_symlink() else None
+
+
+def _refuse_foreign(config: Path, folder: Path, units: Sequence[Path]) -> None:
+    """Replace nothing of others, also where it came after the deploy had looked.
+
+    Raises:
+        HostError: with what is in the way. Nothing has been changed.
+    """
+    found = [path for path in units if os.path.lexists(path) and not is_ours(path, config)]
+    if os.path.lexists(config) and not leads_to_a_generation(config, folder.parent):
+        found.append(config)
+    if found:
+        raise HostError(
+            f"{', '.join(map(str, found))} came from somebody else, and is not replaced: run deploys/preflight.py, "
+            "which says what there is to choose"
+        )
 
 
 def _ensure_link(path: Path, target: str) -> None:

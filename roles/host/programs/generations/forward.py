@@ -7,7 +7,9 @@ from pathlib import Path
 
 from roles.contract.requests import GoForward
 from roles.host.programs.console import HostError, described
+from roles.host.programs.foreign.take_over import give_back, take_over
 from roles.host.programs.generations.activate import activate
+from roles.host.programs.generations.kept import activated_units
 from roles.host.programs.generations.record import first_line, note
 from roles.host.programs.generations.rollback import go_back
 
@@ -21,6 +23,8 @@ def main(request: GoForward) -> None:
     state, who, folder = request.state, request.who, Path(request.folder)
     began = time.monotonic()
     try:
+        if request.take_over:
+            take_over(request, [unit.name for unit in activated_units(folder)])
         activate(request, folder)
     except (HostError, OSError) as error:
         took = round(time.monotonic() - began, 1)
@@ -28,6 +32,8 @@ def main(request: GoForward) -> None:
         raise go_back(request, folder.name, described(error)) from None
     took = round(time.monotonic() - began, 1)
     if request.by_hand:
+        if problems := give_back(request, to=folder):
+            raise HostError("\n".join([f"generation {folder.name} is active, and not all is as before it:", *problems]))
         note(state, "rolled back", folder.name, who, **{"from": request.found}, reason="by hand", seconds=took)
     else:
         note(state, "activated", folder.name, who, seconds=took)

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from roles.contract.generation import ACTIVATION, INSTALL_MARK
+from roles.contract.activation import read_activation
+from roles.contract.generation import ACTIVATION, INSTALL_MARK, ActivatedUnit
 from roles.contract.history import GenerationContents, KeptGenerations, ReadHistory
 from roles.contract.wire import written
+from roles.host.programs.console import HostError
 
 DEPLOYS = ("refused", "activated", "failed")
 """Events of a deploy that wanted a generation. Going back to it does not make it newer than the one that was left."""
@@ -93,6 +95,18 @@ def deploy_order(events: Sequence[Mapping[str, Any]]) -> Callable[[str], int]:
 def passed_verifications(state: str) -> list[str]:
     """The generations that passed their verification, one name per pass, oldest first."""
     return [event["generation"] for event in events(state) if event.get("verdict") == "pass"]
+
+
+def activated_units(folder: Path) -> tuple[ActivatedUnit, ...]:
+    """The units of a generation, in the order of the plan.
+
+    Raises:
+        HostError: the file that lists them is damaged.
+    """
+    try:
+        return read_activation((folder / ACTIVATION).read_text()).units
+    except ValueError:
+        raise HostError(f"{folder / ACTIVATION} is damaged, so this generation cannot be activated") from None
 
 
 def missing_installs(generation: Path) -> list[str]:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from roles.contract.requests import Activation, GoBack, Outcome
 from roles.host.programs.console import HostError, Progress, described, say
+from roles.host.programs.foreign.take_over import give_back, kept_names
 from roles.host.programs.generations.activate import activate
 from roles.host.programs.generations.kept import generations, missing_installs, passed_verifications
+from roles.host.programs.generations.leave import leave
 from roles.host.programs.generations.record import first_line, note, note_verdict
 
 _SHOWN_CHECKS = 5
@@ -62,12 +64,14 @@ def go_back(request: Activation, failed: str, reason: str) -> HostError:
     failure = f"generation {failed} failed: {reason}"
     target = _generation_that_passed(request, failed)
     if isinstance(target, str):
-        return HostError(f"{failure}\nThere is nothing to roll back to: {target}")
+        back = _left(request) if not passed_verifications(request.state) else ""
+        return HostError(f"{failure}\nThere is nothing to roll back to: {target}{back}")
     say(f"generation {failed} failed: {first_line(reason)}")
     say(f"rolling back to generation {target.name}")
     began = time.monotonic()
     try:
         activate(request, target)
+        failure = "\n".join([failure, *give_back(request, to=target)])
         took = round(time.monotonic() - began, 1)
         more = {"from": failed, "reason": first_line(reason), "seconds": took}
         note(request.state, "rolled back", target.name, request.who, **more)
@@ -88,6 +92,16 @@ def go_back(request: Activation, failed: str, reason: str) -> HostError:
         f"{failure}\nTHE ROLLBACK DID NOT HELP: generation {target.name} is active again and fails too: "
         f"{verdict.summary}"
     )
+
+
+def _left(request: Activation) -> str:
+    """A first deploy that has moved others' things aside and fails puts them back: what it did with them, in words."""
+    names = kept_names(request)
+    if not names:
+        return ""
+    problems = leave(request, why="it has failed, and what it took over is given back")
+    result = "what was there before is back" if not problems else "not all of what was there before is back"
+    return "\n".join([f"\nSo the stack is stopped, and {result}: {', '.join(names)}", *problems])
 
 
 def _generation_that_passed(request: Activation, failed: str) -> Path | str:

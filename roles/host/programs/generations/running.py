@@ -9,18 +9,15 @@ from pathlib import Path
 
 from roles.contract.generation import DIGEST_VARIABLE
 from roles.host.programs.files import read_text
+from roles.host.programs.foreign.units import is_ours
 from roles.host.programs.systemd import Manager, process_variable
 
 
 def linked_units(units_folder: Path, config: Path) -> list[str]:
     """Names of the units that link into the configuration: of the generation that ran, and of a killed run."""
     with contextlib.suppress(OSError):
-        return sorted(path.name for path in units_folder.iterdir() if _leads_into(path, config))
+        return sorted(path.name for path in units_folder.iterdir() if is_ours(path, config))
     return []
-
-
-def _leads_into(path: Path, config: Path) -> bool:
-    return path.is_symlink() and path.readlink() == config / "units" / path.name
 
 
 def running_digest(

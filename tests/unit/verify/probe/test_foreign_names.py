@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import socket
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from roles.host.programs import state
+from roles.host.programs.foreign.listeners import listeners as read_listeners
+from roles.host.programs.foreign.listeners import unit_of
 from roles.host.programs.systemd import Manager
 from roles.ollama import loader
 from roles.verify import read_verdict
@@ -63,9 +65,8 @@ def test_a_listening_process_is_told_whatever_it_is_called(name: str) -> None:
         (found,) = listeners({port})
         assert f"process {pid} ({told})" in described([found])
         assert "\n" not in described([found])
-        assert "\n" not in "".join(state._listeners(port))
-        if not state._unit_of(Path("/proc", str(pid))):
-            assert state._listeners(port) == (told or "a process without a name",)
+        (holder,) = read_listeners((port,))[port]
+        assert (holder.pid, holder.process) == (pid, told or "a process without a name")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,8 @@ def test_only_what_our_own_manager_has_made_is_a_unit_of_ours(
     assert units_of(process) == units
     assert processes_of(units, tmp_path) == {unit: {612} for unit in units}
     mine = [unit for unit in units if unit.endswith(".service") and unit != OURS]
-    assert state._unit_of(process) == (mine[0] if mine else None)
+    expected = ("litellm.service", pwd.getpwuid(7).pw_name) if mine == ["user@7.service"] else (*mine[:1], None)
+    assert unit_of(process) == (expected if mine else None)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def _fields(folder: Path, state: str) -> dict[str, Any]:
         "wanted_by": "multi-user.target",
         "found": None,
         "who": "alice@desk",
+        "taken_over": str(folder / "taken-over"),
     }
 
 

@@ -1,0 +1,143 @@
+"""Who listens on a TCP port: the process, its user, its unit or container."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from roles.contract.foreign import Listener
+from roles.host.programs.foreign.names import decoded, printable, user_name
+
+_ASK_SECONDS = 5
+_LISTEN = "0A"
+_PROXIES = ("docker-proxy", "dockerd", "conmon", "rootlessport")
+"""Processes that listen in place of a container."""
+_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.\\@-]*\.service")
+"""What may be the name of a unit in a user's manager: people copy it from a message into a shell."""
+_CONTAINER = re.compile(r"(?:^|/)(?:(docker|libpod|crio|cri-containerd)[-/])([0-9a-f]{64})(?:\.scope)?(?:/|$)")
+_ENGINES = {"docker": "docker", "libpod": "podman"}
+
+
+def listening_sockets() -> dict[str, int]:
+    """Each listening TCP socket, as a process's descriptor names it → its port."""
+    found = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for fields in map(str.split, _read(Path(table)).splitlines()[1:]):
+            if len(fields) > 9 and fields[3] == _LISTEN:
+                found[f"socket:[{fields[9]}]"] = int(fields[1].rsplit(":", 1)[1], 16)
+    return found
+
+
+def listeners(ports: tuple[int, ...]) -> dict[int, tuple[Listener, ...]]:
+    """Port → who listens there; of a process that cannot be seen nothing is known. A free port is missing."""
+    sockets = {name: port for name, port in listening_sockets().items() if port in ports}
+    found: dict[int, set[Listener]] = {port: set() for port in sockets.values()}
+    for process, held in _holders(set(sockets)):
+        for name in held:
+            found[sockets[name]].add(_listener(process, sockets[name]))
+        sockets = {name: port for name, port in sockets.items() if name not in held}
+    for port in sockets.values():
+        found[port].add(Listener())
+    return {port: tuple(sorted(each, key=repr)) for port, each in found.items()}
+
+
+def ports_of(units: tuple[str, ...], manager: str | None) -> tuple[int, ...]:
+    """The ports on which the processes of those units listen."""
+    sockets = listening_sockets()
+    found = set()
+    for process, held in _holders(set(sockets)):
+        if unit_of(process) in [(unit, manager) for unit in units]:
+            found |= {sockets[name] for name in held}
+    return tuple(sorted(found))
+
+
+def _holders(sockets: set[str]) -> Iterator[tuple[Path, set[str]]]:
+    """The first process that holds each of the sockets, with those that it holds."""
+    left = set(sockets)
+    for process in Path("/proc").glob("[0-9]*") if left else ():
+        with contextlib.suppress(OSError):
+            if held := left & {target for each in (process / "fd").iterdir() if (target := _target(each))}:
+                left -= held
+                yield process, held
+
+
+def _target(descriptor: Path) -> str | None:
+    """A busy process closes descriptors while they are read."""
+    with contextlib.suppress(OSError):
+        return str(descriptor.readlink())
+    return None
+
+
+def _listener(process: Path, port: int) -> Listener:
+    name = printable(_read(process / "comm").strip("\n"))
+    unit, manager = unit_of(process) or (None, None)
+    if process.name == "1":
+        unit = _socket_unit(port)
+    return Listener(
+        process=name or "a process without a name",
+        pid=int(process.name),
+        user=user_name(process.stat().st_uid),
+        unit=unit,
+        manager=manager,
+        container=_container(process, name, port),
+    )
+
+
+def unit_of(process: Path) -> tuple[str, str | None] | None:
+    """The service of a process, and the user whose manager runs it; none = ours does. Below a delegated unit, such as
+    each user's manager, its user names the cgroups: so a unit there never counts as one of ours."""
+    for line in _read(process / "cgroup").split("\n"):
+        units = [part for part in line.split("/") if part.endswith((".service", ".scope"))]
+        user = re.fullmatch(r"user@([0-9]+)\.service", units[0]) if units else None
+        within = units[1] if user and len(units) > 1 else None
+        own = within if user and int(user[1]) == os.getuid() else units[0] if units else None
+        if within and user and int(user[1]) != os.getuid() and _UNIT.fullmatch(within):
+            return within, user_name(int(user[1]))
+        if own and own.endswith(".service"):
+            return own, None
+    return None
+
+
+def _container(process: Path, name: str, port: int) -> str | None:
+    match = _CONTAINER.search(_read(process / "cgroup"))
+    if match:
+        engine = _ENGINES.get(match[1])
+        known = _asked(engine, f"id={match[2]}") if engine else None
+        return known or f"{match[2][:12]} ({engine or match[1]})"
+    if name in _PROXIES:
+        engine = "docker" if name.startswith("docker") else "podman"
+        return _asked(engine, f"publish={port}") or f"whose name cannot be read ({engine}, through {name})"
+    return None
+
+
+def _asked(engine: str, which: str) -> str | None:
+    """The container's name and image; none = the engine does not answer."""
+    command = [engine, "ps", "--no-trunc", "--filter", which, "--format", "{{.Names}}\t{{.Image}}"]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_ASK_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = [printable(line.replace("\t", " ", 1)) for line in decoded(done.stdout).splitlines()]
+    name, _, image = lines[0].partition(" ") if lines else ("", "", "")
+    return f'"{name}" ({engine}, image {image})' if name else None
+
+
+def _socket_unit(port: int) -> str | None:
+    """The socket unit by which systemd itself listens."""
+    with contextlib.suppress(OSError):
+        done = subprocess.run(["systemctl", "list-sockets", "--no-legend", "--all"], capture_output=True, check=False)
+        for fields in map(str.split, decoded(done.stdout).splitlines()):
+            if len(fields) > 1 and fields[0].endswith(f":{port}"):
+                return printable(fields[1])
+    return None
+
+
+def _read(path: Path) -> str:
+    """Names of processes and cgroups are chosen by their users, in any bytes."""
+    with contextlib.suppress(OSError):
+        return decoded(path.read_bytes())
+    return ""

@@ -1,0 +1,100 @@
+"""The driver and the cards of a host, compared with what a build needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from roles.contract.state import HostState
+from roles.contract.wire import read
+from roles.host.pending import unmet_needs
+from roles.options import Gpus, Stack, TextFile
+from roles.plan import resolve
+from roles.rooms import plan_of
+from roles.vllm import VllmPackage
+from tests.stacks import PLATFORM, converged_state, native, route, small_stack, vllm
+
+CARD = "GPU-11111111-1111-1111-1111-111111111111"
+OTHER = "GPU-22222222-2222-2222-2222-222222222222"
+
+
+def needs(driver: str | None, capability: str | None, name: str = "Tesla V100", **options: Any) -> list[str]:
+    """What a vLLM with those options lacks on a host with that driver and card."""
+    stack = small_stack(providers=[vllm(**options)], routes=[route("v", "vllm")], aliases={})
+    gpus = {
+        "vendor": "nvidia",
+        "cards": {CARD: name},
+        "driver": driver,
+        "capabilities": {CARD: capability} if capability else {},
+    }
+    return judged(stack, gpus)
+
+
+def judged(stack: Stack, gpus: dict[str, Any]) -> list[str]:
+    plan = plan_of(stack)
+    generation = resolve(plan, PLATFORM, reveal=lambda _: "x" * 20)
+    found = converged_state(plan, generation)
+    found["gpus"] = gpus
+    return unmet_needs(plan, generation, read(HostState, found))
+
+
+def test_debian_12s_driver_and_a_v100_are_both_too_old_for_the_pinned_vllm() -> None:
+    driver, card = needs("535.247.01", "7.0")
+    assert driver == (
+        "vLLM 0.32.0, which is built for CUDA 13, needs NVIDIA driver 580 or newer, and it has 535.247.01: install a "
+        "newer driver and reboot, or give `package` a build for an older CUDA"
+    )
+    assert card.startswith(
+        "vLLM 0.32.0, which is built for CUDA 13, needs a card of compute capability 7.5 or newer, and Tesla V100 "
+        f"({CARD}) has 7.0: "
+    )
+
+
+@pytest.mark.parametrize(
+    ("driver", "capability", "options", "told"),
+    [
+        pytest.param("580.159.04", "7.5", {}, [], id="just new enough"),
+        pytest.param("610.9", "12.0", {}, [], id="a later branch: 12.0 is above 7.5"),
+        pytest.param("99.1", "8.9", {}, ["driver 580"], id="99 is below 580"),
+        pytest.param("570.86.15", "9.0", {}, ["driver 580"], id="a good card, an old driver"),
+        pytest.param("580.1", "6.1", {}, ["capability 7.5"], id="a P40"),
+        pytest.param(None, None, {}, [], id="nothing is known"),
+        pytest.param("580.1", "7.5", {"quantization": "awq_marlin"}, ["capability 8.0"], id="Marlin on a T4"),
+        pytest.param("580.1", "8.0", {"quantization": "awq_marlin"}, [], id="Marlin on an A100"),
+        pytest.param("580.1", "7.5", {"quantization": "awq"}, [], id="plain AWQ on a T4"),
+        pytest.param("580.1", "7.5", {"dtype": "bfloat16"}, ["capability 8.0"], id="bfloat16 on a T4"),
+        pytest.param("535.1", "7.0", {"gpus": None, "kv_cache_memory_bytes": "1G"}, [], id="on the processor"),
+        pytest.param(
+            "535.1", "7.0", {"package": VllmPackage(requirements=TextFile("x.txt"))}, [], id="a package of one's own"
+        ),
+    ],
+)
+def test_what_is_needed_follows_from_the_build_and_its_options(
+    driver: str | None,
+    capability: str | None,
+    options: dict[str, Any],
+    told: list[str],
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "x.txt").write_text("vllm==0.32.0\n")
+    monkeypatch.chdir(tmp_path)
+    found = needs(driver, capability, **options)
+    assert [each in need for each, need in zip(told, found, strict=True)] == [True] * len(told), found
+
+
+def test_only_the_cards_that_it_uses_count() -> None:
+    stack = small_stack(providers=[vllm(gpus=Gpus(uuids=[OTHER]))], routes=[route("v", "vllm")], aliases={})
+    gpus = {
+        "vendor": "nvidia",
+        "cards": {CARD: "Tesla V100", OTHER: "NVIDIA L4"},
+        "driver": "580.1",
+        "capabilities": {CARD: "7.0", OTHER: "8.9"},
+    }
+    assert judged(stack, gpus) == []
+
+
+def test_llama_cpp_asks_for_no_driver_of_that_age() -> None:
+    stack = small_stack(providers=[native()], routes=[route("n", "native")], aliases={})
+    assert judged(stack, {"vendor": "nvidia", "cards": {CARD: "Tesla V100"}, "driver": "535.1"}) == []
