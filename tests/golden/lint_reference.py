@@ -16,6 +16,7 @@ _NEW_RELEASE = (
     "1. Make the new lock `roles/litellm/locks/litellm-VERSION.txt`, and an environment of it.",
     "2. `ENVIRONMENT/bin/python -m tests.litellm_keys > roles/lint/keys/VERSION.json` (a minute). Read the difference",
     "   to the file of the release before: what a list lost much of has moved in the source; the script must follow.",
+    "   `-m tests.litellm_sections > roles/lint/keys/sections/VERSION.json` likewise.",
     "3. `ENVIRONMENT/bin/python -m tests.lint_corpus.start --write` (three minutes) starts it with each configuration",
     "   of `tests/lint_corpus`. `git diff tests/lint_corpus/started.json` is what the release does otherwise.",
     "4. `pytest tests/unit/lint`: `test_corpus.py` names the configurations that the lint judges wrongly now. A rule",
