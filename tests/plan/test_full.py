@@ -160,7 +160,10 @@ BAD_INVENTORIES = {
         "hosts = [fake('box', small_stack(gateway=LiteLLM(prot=4000)))]",
         'unknown option "prot"; did you mean "port"?',
     ),
-    "wrong type": ("hosts = [fake('box', small_stack(gateway=LiteLLM(port='4000')))]", "valid integer, not '4000'"),
+    "wrong type": (
+        "hosts = [fake('box', small_stack(gateway=LiteLLM(port='4000')))]",
+        'give a whole number, not "4000"',
+    ),
     "one port twice": (
         "hosts = [fake('box', small_stack(providers=[native(), python(port=8080)]))]",
         "both listen on port 8080",

@@ -115,7 +115,7 @@ def test_each_value_has_an_example_that_works_and_readers_that_exist(value: Valu
 def test_a_deploy_reads_its_own_values_and_a_foreign_one_all() -> None:
     assert of_deploys(["rollback"]) == {"generation", "ssh_silence"}
     assert of_deploys(["rollback", "verify"]) == {"generation", "ssh_silence", "report", "verify"}
-    assert of_deploys(["full"]) == {"ssh_silence"}
+    assert of_deploys(["full"]) == {"ssh_silence", "take_over"}
     assert of_deploys(["mine", "full"]) == of_deploys([]) == set(VALUES)
 
 
