@@ -1,4 +1,4 @@
-"""The arguments of llama-server that options give, in each of their spellings."""
+"""What options give: arguments of llama-server, in each of their spellings, and variables of the Python server."""
 
 from __future__ import annotations
 
@@ -71,3 +71,29 @@ HELD_ARGUMENTS: Mapping[str, str] = {
 
 Source: `llama-server --help` of the pinned source tree; `--mlock` and its like are of earlier ones.
 """
+
+HELD_SETTINGS: Mapping[str, str] = {
+    "API_KEY": "api_key",
+    "CHAT_FORMAT": "chat_format",
+    "CHAT_TEMPLATE_KWARGS": "chat_template_kwargs",
+    "CLIP_MODEL_PATH": "mmproj",
+    "EMBEDDING": "embedding",
+    "FLASH_ATTN": "flash_attention",
+    "HOST": "bind",
+    "INTERRUPT_REQUESTS": OURS,
+    "LLAMA_CPP_LIB_PATH": OURS,
+    "MAIN_GPU": "main_gpu",
+    "MODEL": "model",
+    "MODEL_ALIAS": "served_name",
+    "MODELS": "models",
+    "N_BATCH": "batch_size",
+    "N_CTX": "context_size",
+    "N_GPU_LAYERS": "gpu_layers",
+    "N_THREADS": "threads",
+    "PORT": "port",
+    "TENSOR_SPLIT": "tensor_split",
+    "TYPE_K": "cache_type_k",
+    "TYPE_V": "cache_type_v",
+    "USE_MLOCK": "mlock",
+}
+"""Variable → option: llama-cpp-python takes each of its settings from its environment too, in any case."""

@@ -6,7 +6,7 @@ llama-server's options have the same names here, except a few with plainer names
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -19,7 +19,7 @@ from roles.llama_cpp.builds import (
     device_names,
     implied_cards,
 )
-from roles.llama_cpp.held import HELD_ARGUMENTS
+from roles.llama_cpp.held import HELD_ARGUMENTS, HELD_SETTINGS
 from roles.options import (
     GgufSource,
     Gpus,
@@ -51,6 +51,8 @@ _QUANTIZED = ("q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 
 class LlamaServer(KeyedProvider):
     """`llama-server`, llama.cpp's own HTTP server, for one model."""
+
+    held_variables: ClassVar[Mapping[str, str]] = {"LLAMA_API_KEY": "api_key", "LLAMA_ARG_*": "extra_arguments"}
 
     build: LlamaCppBuild | LlamaCppRelease = Field(
         examples=[
@@ -307,6 +309,8 @@ class LlamaCppPython(KeyedProvider, _PythonModelOptions):
     It serves one request at a time. With several `models` only one is in memory: a request for another one loads that
     instead.
     """
+
+    held_variables: ClassVar[Mapping[str, str]] = HELD_SETTINGS
 
     build: LlamaCppBuild | PythonWheel = Field(
         examples=[

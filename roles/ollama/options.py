@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from roles.ollama.parameters import check_parameters
 from roles.options import (
+    OURS,
     GgufSource,
     HubFile,
     Many,
@@ -137,6 +138,20 @@ class OllamaModel(Options):
 
 class Ollama(Provider):
     """An Ollama server and its models."""
+
+    held_variables: ClassVar[Mapping[str, str]] = {
+        "OLLAMA_CONTEXT_LENGTH": "context_length",
+        "OLLAMA_FLASH_ATTENTION": "flash_attention",
+        "OLLAMA_HOST": "bind",
+        "OLLAMA_KEEP_ALIVE": "keep_alive",
+        "OLLAMA_KV_CACHE_TYPE": "kv_cache_type",
+        "OLLAMA_MAX_LOADED_MODELS": "max_loaded_models",
+        "OLLAMA_MAX_QUEUE": "max_queue",
+        "OLLAMA_MODELS": OURS,
+        "OLLAMA_NO_CLOUD": OURS,
+        "OLLAMA_NUM_PARALLEL": "num_parallel",
+        "OLLAMA_ORIGINS": "origins",
+    }
 
     name: Name = Field("ollama", examples=['name="ollama-2"'])
     """Name of this instance."""

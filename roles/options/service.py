@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import IPv4Address
 from typing import ClassVar, Literal
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, field_validator
 
+from roles.options.arguments import OURS
 from roles.options.base import Many, Options
+from roles.options.environment import VariableName, VariableText, check_variables
 from roles.options.gpus import Gpus
 from roles.options.secrets import GeneratedSecret, Secret
 from roles.options.values import BindAddress, MemorySize, ModelName, Name, Port, Seconds
@@ -48,6 +51,13 @@ class Service(Options):
         return f'{type(self).__name__} "{self.name}"'
 
 
+_OF_ALL: Mapping[str, str] = {
+    **dict.fromkeys(("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"), "gpus"),
+    **dict.fromkeys(("CUDA_DEVICE_ORDER", "HOME", "PATH", "AI_BACKEND_*"), OURS),
+}
+"""Variables that no provider may be given."""
+
+
 class Provider(Service):
     """A model server: a service that answers for one or more models."""
 
@@ -55,6 +65,20 @@ class Provider(Service):
 
     gpus: Gpus | None = Field(None, examples=['gpus=Gpus(uuids=["GPU-5b3c1f0e-8a57-4d2e-9c41-0f6f2f9f7d10"])'])
     """The graphics cards that it runs on; none = the processor alone."""
+    environment: Mapping[VariableName, VariableText] = Field(
+        default_factory=dict, examples=['environment={"NCCL_P2P_DISABLE": "1"}']
+    )
+    """Further variables of its environment, for what no option says. Not for secrets."""
+
+    held_variables: ClassVar[Mapping[str, str]] = {}
+    """Variables that an option gives (variable → option) or the plan itself (`OURS`); `*` at the end: all that begin
+    so."""
+
+    @field_validator("environment")
+    @classmethod
+    def _gives_what_no_option_gives(cls, environment: Mapping[str, str]) -> Mapping[str, str]:
+        check_variables(environment, {**_OF_ALL, **cls.held_variables})
+        return environment
 
     @property
     def cards(self) -> Gpus | None:

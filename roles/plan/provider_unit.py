@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from roles.contract.abilities import Abilities
 from roles.contract.manifest import PLAIN, CardWeights, KeptModel, Traits
 from roles.contract.modes import MODES
-from roles.options import Gpus, KeyedProvider, Mode, Provider
+from roles.options import Gpus, KeyedProvider, Mode, OptionsError, Provider
 from roles.plan.compile import HostContext
 from roles.plan.model import STOP_SECONDS, Backend, Endpoint, Install, Login, ServerUnit, ServicePlan
 from roles.plan.unit_file import unit_file
@@ -86,7 +86,10 @@ def provider_plan(
             unit=unit,
             service=provider,
             command=command,
-            environment={**environment, **_visible_cards(gpus)},
+            environment={
+                **_of_the_plan(provider, {**environment, **_visible_cards(gpus)}, secrets),
+                **provider.environment,
+            },
             secrets=secrets,
             environment_files=login.files if login else (),
             gpus=gpus,
@@ -127,6 +130,20 @@ def provider_plan(
         ),
         gpus=gpus,
     )
+
+
+def _of_the_plan(
+    provider: Provider, environment: Mapping[str, str], secrets: Mapping[str, object]
+) -> Mapping[str, str]:
+    """The variables that the plan gives.
+
+    Raises:
+        OptionsError: the inventory gives one of them too.
+    """
+    for name in provider.environment:
+        if name in environment or name in secrets:
+            raise OptionsError(f"{provider}: `environment`: `{name}` is given by the plan itself; remove it")
+    return environment
 
 
 def _login(provider: Provider, context: HostContext, dialect: Dialect, unit: str) -> Login | None:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from pydantic import Field, field_validator, model_validator
 
 from roles.options import (
+    OURS,
     Gpus,
     HubModel,
     KeyedProvider,
@@ -66,6 +67,8 @@ class VllmPackage(Options):
 
 class Vllm(KeyedProvider):
     """A vLLM server for one model."""
+
+    held_variables: ClassVar[Mapping[str, str]] = {"VLLM_API_KEY": "api_key", "VLLM_PORT": OURS}
 
     model: HubModel = Field(
         examples=[

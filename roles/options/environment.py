@@ -1,0 +1,50 @@
+"""Variables of a server's environment that no option gives: those that would undo what an option says are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from roles.options.spelling import quoted, spelled
+
+_LONGEST = 4096
+_SECRET = ("_KEY", "_TOKEN", "_PASSWORD", "_SECRET")
+"""How the names of variables end that hold secrets."""
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable() or len(text) > _LONGEST:
+        raise ValueError(f"{quoted(text)} is no text of one line with at most {_LONGEST} characters")
+    return text
+
+
+VariableName = Annotated[
+    str,
+    spelled(
+        "[A-Za-z_][A-Za-z0-9_]{0,100}",
+        'name of a variable: letters, digits and "_", such as "NCCL_P2P_DISABLE"',
+    ),
+]
+VariableText = Annotated[str, AfterValidator(_one_line)]
+
+
+def check_variables(given: Mapping[str, str], held: Mapping[str, str]) -> None:
+    """
+    Args:
+        held: variable → the option that gives it, or `OURS`. One that ends in `*` stands for all that begin so.
+
+    Raises:
+        ValueError: one of them is held, or holds a secret by its name.
+    """
+    for name in given:
+        spelling = name.upper()  # some programs do not mind the case
+        found = [option for each, option in held.items() if spelling == each or each == f"{spelling[: len(each) - 1]}*"]
+        if found:
+            use = f"is the option `{found[0]}` here; use that" if found[0] else "is given by the plan itself; remove it"
+            raise ValueError(f"`{name}` {use}")
+        if spelling.endswith(_SECRET):
+            raise ValueError(
+                f"`{name}` holds a secret by its name, and every user of the host can read a unit; remove it"
+            )
