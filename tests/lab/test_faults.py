@@ -50,6 +50,7 @@ PROVOKED_ELSEWHERE = {
     "tls": "test_certificate.py",
     "port-elsewhere": "test_verify_units.py",
     "task-outdated": "test_verify_tasks.py",
+    "unit-version": "test_versions.py",
     "gateway-error": "verify_gateway",
     "empty": "verify_gateway",
     "limited": "verify_gateway",

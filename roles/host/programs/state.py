@@ -12,7 +12,7 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from roles.contract.foreign import ForeignState, SystemState
@@ -42,6 +42,7 @@ def main(request: ReadState) -> None:
     names = sorted({*request.units, *linked})
     cards = facts() if request.gpus else None
     generation, history = _current_generation(config), events(request.state)
+    units = _units(manager, names, request)
     account = pwd.getpwuid(os.getuid())
     state = HostState(
         platform={**_platform(), "gpu": cuda_architectures(cards) if cards else ""},
@@ -67,10 +68,10 @@ def main(request: ReadState) -> None:
         lock=holder_of(Path(request.state, "lock")),
         linked_units=tuple(linked),
         wanted_links=tuple(name for name in names if (units_folder / f"{request.wanted_by}.wants" / name).is_symlink()),
-        units=_units(manager, names, request),
+        units=units,
         ports={str(port): found for port, found in listeners(request.ports).items()},
         system=_system(),
-        foreign=_foreign(manager, request),
+        foreign=_foreign(manager, request, [name for name, unit in units.items() if unit.running_digest]),
     )
     print(json.dumps(written(state)))
 
@@ -112,11 +113,13 @@ def _system() -> SystemState:
     return SystemState(name=printable(release.get("PRETTY_NAME", "")), init=init, container=container)
 
 
-def _foreign(manager: Manager, request: ReadState) -> ForeignState:
+def _foreign(manager: Manager, request: ReadState, running: Collection[str]) -> ForeignState:
     shown = manager.shown(request.other_units, ("ActiveState",))
     users = (*request.users, *request.dynamic_users, *([request.build_user] if request.build_user else []))
     return ForeignState(
-        units=tuple(foreign_units(manager, [*request.units], Path(request.units_folder), Path(request.config))),
+        units=tuple(
+            foreign_units(manager, [*request.units], Path(request.units_folder), Path(request.config), running)
+        ),
         folders=tuple(
             foreign_folders(request.config, request.generations, request.installs, request.state, request.cache)
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from roles.contract.foreign import ForeignFile, ForeignUnit
@@ -87,7 +87,15 @@ def is_passing(path: Path) -> bool:
     return any(part in str(path.parent) for part in _PASSING)
 
 
-def foreign_units(manager: Manager, names: Sequence[str], units_folder: Path, config: Path) -> list[ForeignUnit]:
+def foreign_units(
+    manager: Manager, names: Sequence[str], units_folder: Path, config: Path, running: Collection[str] = ()
+) -> list[ForeignUnit]:
+    """What others have put under those names.
+
+    Args:
+        running: names of units that run what a generation of ours has started. `systemctl disable` removes the link of
+            a unit such as ours, and its process goes on.
+    """
     folders = search_path(manager)
     files = {name: unit_files(name, folders, units_folder, config) for name in names}
     changed = {name: drop_ins((*drop_in_folders(name), *shared_drop_in_folders(name)), folders) for name in names}
@@ -96,7 +104,8 @@ def foreign_units(manager: Manager, names: Sequence[str], units_folder: Path, co
     for name in names:
         properties = shown.get(name, {})
         ours = is_ours(units_folder / name, config)
-        active = not ours and properties.get("ActiveState") in ("active", "activating", "reloading")
+        runs_ours = name in running and not files[name]
+        active = not ours and not runs_ours and properties.get("ActiveState") in ("active", "activating", "reloading")
         if not (files[name] or changed[name] or active):
             continue
         program = _PROGRAM.search(properties.get("ExecStart", ""))
@@ -106,10 +115,10 @@ def foreign_units(manager: Manager, names: Sequence[str], units_folder: Path, co
                 files=tuple(_described(path) for path in files[name]),
                 drop_ins=tuple(_described(path) for path in changed[name]),
                 active=active,
-                enabled=not ours and bool(enablement_links(name, folders)),
-                description="" if ours else printable(properties.get("Description", "")),
-                program=program[1] if program and not ours else "",
-                user="" if ours else printable(properties.get("User", "")),
+                enabled=not (ours or runs_ours) and bool(enablement_links(name, folders)),
+                description="" if ours or runs_ours else printable(properties.get("Description", "")),
+                program=program[1] if program and not (ours or runs_ours) else "",
+                user="" if ours or runs_ours else printable(properties.get("User", "")),
             )
         )
     return found

@@ -293,6 +293,21 @@ def test_what_is_ours_is_not_found_and_what_is_not_is(host: Host) -> None:
     assert [file.path for file in vllm.drop_ins] == [str(template / "x.conf")]
 
 
+def test_what_we_started_is_ours_although_its_link_is_gone(host: Host) -> None:
+    """`systemctl disable` removes the link of a unit whose file lies elsewhere, and its process goes on."""
+    (host.root / "stand-in/active/litellm@a.service").touch()
+    config = host.root / "etc/ai-backend"
+
+    def found(running: list[str]) -> list[str]:
+        names = ["litellm@a.service"]
+        return [unit.name for unit in foreign_units(Manager("system"), names, host.units, config, running)]
+
+    assert found(["litellm@a.service"]) == []
+    assert found([]) == ["litellm@a.service"]
+    (host.units / "litellm@a.service").write_text("[Service]")
+    assert found(["litellm@a.service"]) == ["litellm@a.service"]
+
+
 def layout(root: Path) -> list[str]:
     paths = [str(root / name) for name in ("config", "generations", "installs", "state", "cache")]
     return [Path(found.path).name for found in foreign_folders(*paths)]
