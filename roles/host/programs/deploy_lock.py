@@ -21,7 +21,7 @@ from roles.host.programs.files import make_folder, sync_folder, write_atomic
 
 HOLDER = "holder.json"
 _LOCK = "lock"
-_GUARD = ".lock-guard"
+GUARD = ".lock-guard"
 """Both are in the state folder."""
 
 
@@ -122,7 +122,7 @@ def _release(folder: Path, holder_id: str | None) -> None:
 def _alone(state: Path) -> Iterator[None]:
     """Let one program at a time look at the lock and change it."""
     # Only its owner may open it: anyone who can read a file can hold a kernel lock on it forever.
-    descriptor = os.open(state / _GUARD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(state / GUARD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

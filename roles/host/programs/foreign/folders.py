@@ -12,14 +12,15 @@ from pathlib import Path
 
 from roles.contract.foreign import ForeignFolder, FoundUser
 from roles.contract.generation import ACTIVATION, HOST_LOCK, INSTALL_MARK
+from roles.host.programs.deploy_lock import GUARD
 from roles.host.programs.foreign.names import printable, user_name
 
 _SHOWN = 5
 _OURS = {
     "generations": (f"*/{ACTIVATION}", "previous", ".new-*"),
     "installs": ("uv", f"*/*/{INSTALL_MARK}", "python-env", "source-build", "release", "files"),
-    "state": (HOST_LOCK, "lock", "history.jsonl", "models", "secrets"),
-    "cache": ("uv", "ccache"),
+    "state": (HOST_LOCK, "lock", GUARD, "history.jsonl", "models", "secrets", "verdicts"),
+    "cache": ("uv", "ccache", "downloads", "build"),
 }
 """Folder of the layout → patterns of which one matches in each that is ours, also in what a killed run has left."""
 _NOTHING = frozenset({"lost+found"})

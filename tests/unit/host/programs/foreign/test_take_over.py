@@ -333,6 +333,16 @@ def test_a_folder_is_foreign_if_nothing_in_it_is_ours(tmp_path: Path) -> None:
     assert layout(tmp_path) == ["config", "installs", "state", "cache"]
 
 
+@pytest.mark.parametrize(
+    "left",
+    ["state/.lock-guard", "state/lock", "state/verdicts", "cache/downloads", "cache/build", "installs/uv"],
+)
+def test_what_a_run_leaves_that_ended_early_is_ours(tmp_path: Path, left: str) -> None:
+    """Also of one that had only just taken its lock, or begun its first download."""
+    (tmp_path / left).mkdir(parents=True)
+    assert layout(tmp_path) == []
+
+
 def test_a_move_to_another_file_system_keeps_owner_mode_times_and_links(tmp_path: Path) -> None:
     source, target = tmp_path / "source", Path("/dev/shm", f"moved-{os.getpid()}")
     (source / "inner").mkdir(parents=True)
