@@ -154,7 +154,8 @@ def test_a_port_that_it_has_taken_first_is_told_before_anything_is_done(
     finally:
         host.run(f"pkill -KILL -u {USER}", check=False)
     assert run.status == 1
-    assert "port 8099, which llama-server@native.service needs, is taken by python3" in run.output
+    assert "port 8099, which llama-server@native.service needs, is taken by process" in run.output
+    assert f"(python3) of user {USER}: stop that (`kill " in run.output
     assert "Traceback" not in run.output
 
 
