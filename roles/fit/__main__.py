@@ -9,7 +9,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from roles.contract.gguf import read_header
@@ -42,7 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"{given.model} cannot be planned: {error}; name the GGUF file of a language model")
     if not (given.context or model.trained):
         return _refuse(f"{given.model} does not say for what context it was trained; give --context")
-    settings = replace(settings, context=settings.context or model.trained)
     print(table(model, settings, with_card=not given.cpu, memory=given.memory))
     return _TOO_LARGE if given.memory and not fits(model, settings, given.memory, with_card=not given.cpu) else 0
 

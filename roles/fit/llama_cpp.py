@@ -104,12 +104,6 @@ def needs(model: ModelFacts, settings: Settings, *, with_card: bool) -> Needs:
     )
 
 
-def cache_size(model: ModelFacts, settings: Settings) -> int:
-    """Bytes of the whole KV cache."""
-    cells, streams = _cells(model, settings)
-    return sum(_cached(layer, cells, streams, settings) for layer in model.layers) if model.cached else 0
-
-
 def compute_buffer(model: ModelFacts, settings: Settings) -> int:
     """Bytes for what is computed between the weights."""
     cells, _ = _cells(model, settings)
@@ -120,12 +114,10 @@ def compute_buffer(model: ModelFacts, settings: Settings) -> int:
     )
     feed_forward = 3 * model.feed_forward + 4 * model.width
     attention = 2 * model.queries + 3 * model.width + cached
+    attended = mask * (_MASK if settings.flash_attention else _FLOAT)
+    if not settings.flash_attention:
+        attention += model.heads * cells
     numbers = max(feed_forward, attention) * batch
-    if settings.flash_attention:
-        attended = mask * _MASK
-    else:
-        numbers = max(feed_forward * batch, attention * batch + model.heads * cells * batch)
-        attended = mask * _FLOAT
     outputs = _outputs(settings, batch)
     logits = model.vocabulary * outputs + model.width * (batch + outputs)
     return attended + max(numbers, logits) * _FLOAT

@@ -30,6 +30,10 @@ VariableName = Annotated[
 VariableText = Annotated[str, AfterValidator(_one_line)]
 
 
+def _covers(held: str, name: str) -> bool:
+    return name.startswith(held[:-1]) if held.endswith("*") else name == held
+
+
 def check_variables(given: Mapping[str, str], held: Mapping[str, str]) -> None:
     """
     Args:
@@ -40,7 +44,7 @@ def check_variables(given: Mapping[str, str], held: Mapping[str, str]) -> None:
     """
     for name in given:
         spelling = name.upper()  # some programs do not mind the case
-        found = [option for each, option in held.items() if spelling == each or each == f"{spelling[: len(each) - 1]}*"]
+        found = [option for each, option in held.items() if _covers(each, spelling)]
         if found:
             use = f"is the option `{found[0]}` here; use that" if found[0] else "is given by the plan itself; remove it"
             raise ValueError(f"`{name}` {use}")

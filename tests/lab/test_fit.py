@@ -17,7 +17,7 @@ import pytest
 
 from roles.contract.gguf import read_header
 from roles.fit.facts import facts_of
-from roles.fit.llama_cpp import Settings, cache_size, compute_buffer
+from roles.fit.llama_cpp import Settings, compute_buffer, needs
 from tests.hollow_models import Hollow, write_hollow
 from tests.lab.inventory import LLAMA_CPP
 from tests.lab.llama_cpp import llama_cpp_bin
@@ -86,8 +86,9 @@ def test_the_plan_is_what_llama_server_allocates(lab: Lab, tmp_path: Path, name:
         facts = facts_of(read_header(file, path.stat().st_size))
     log = _log(llama_cpp_bin(lab, LLAMA_CPP) / "llama-server", path, case.settings)
     assert facts.known
-    assert facts.weights / MIB == pytest.approx(_said(log, "model buffer size"), rel=0.02)
-    assert cache_size(facts, case.settings) / MIB == pytest.approx(_said(log, "KV buffer size"), rel=0.02)
+    need = needs(facts, case.settings, with_card=False).main
+    assert need.weights / MIB == pytest.approx(_said(log, "model buffer size"), rel=0.02)
+    assert need.cache / MIB == pytest.approx(_said(log, "KV buffer size"), rel=0.02)
     assert compute_buffer(facts, case.settings) / MIB == pytest.approx(_said(log, "compute buffer size"), rel=0.15)
 
 

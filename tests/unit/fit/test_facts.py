@@ -9,7 +9,7 @@ import pytest
 
 from roles.contract.gguf import read_header
 from roles.fit.facts import ModelFacts, facts_of
-from roles.fit.llama_cpp import Settings, cache_size
+from roles.fit.llama_cpp import Settings, needs
 from tests.hollow_models import Hollow, write_hollow
 
 KIB = 1024
@@ -42,7 +42,7 @@ def of(**shape: int) -> Hollow:
 )
 def test_a_token_of_a_known_model_takes_what_is_published(tmp_path: Path, model: Hollow, kibibytes: int) -> None:
     found = facts(tmp_path, model)
-    assert cache_size(found, Settings(context=1024)) == 1024 * kibibytes * KIB
+    assert needs(found, Settings(context=1024), with_card=False).main.cache == 1024 * kibibytes * KIB
 
 
 def test_the_weights_are_those_that_the_gguf_package_counts(tmp_path: Path) -> None:
