@@ -21,6 +21,7 @@ from roles.host.programs.foreign.listeners import listening_sockets, ports_of
 from roles.host.programs.foreign.moves import are_alike, move
 from roles.host.programs.foreign.records import finish, forget, free_folder, records, write_record
 from roles.host.programs.foreign.units import (
+    RUNNING,
     can_be_moved,
     drop_in_folders,
     enablement_links,
@@ -33,7 +34,6 @@ from roles.host.programs.systemd import Manager
 
 _ANSWER_SECONDS = 60
 _POLL_SECONDS = 0.2
-_RUNNING = ("active", "activating", "reloading")
 
 
 def take_over(request: GoForward, ours: Collection[str]) -> None:
@@ -137,7 +137,7 @@ def _found(request: GoForward, name: str, folder: Path, *, is_name_of_ours: bool
 
 
 def _is_running(manager: Manager, unit: str) -> bool:
-    return manager.properties(unit, "ActiveState").get("ActiveState") in _RUNNING
+    return manager.properties(unit, "ActiveState").get("ActiveState") in RUNNING
 
 
 def _is_enabled(manager: Manager, unit: str) -> bool:

@@ -12,6 +12,8 @@ from roles.host.programs.files import read_text
 from roles.host.programs.foreign.names import dpkg_owner, printable, user_name
 from roles.host.programs.systemd import Manager
 
+RUNNING = ("active", "activating", "reloading")
+"""The states of a unit that runs."""
 _SHOWN = ("ActiveState", "Description", "User", "ExecStart")
 _PROGRAM = re.compile(r"path=(\S+)")
 _PASSING = ("/generator", "/transient")
@@ -102,10 +104,9 @@ def foreign_units(
     shown = manager.shown([*names], _SHOWN)
     found = []
     for name in names:
-        properties = shown.get(name, {})
-        ours = is_ours(units_folder / name, config)
-        runs_ours = name in running and not files[name]
-        active = not ours and not runs_ours and properties.get("ActiveState") in ("active", "activating", "reloading")
+        ours = is_ours(units_folder / name, config) or (name in running and not files[name])
+        properties = {} if ours else shown.get(name, {})
+        active = properties.get("ActiveState") in RUNNING
         if not (files[name] or changed[name] or active):
             continue
         program = _PROGRAM.search(properties.get("ExecStart", ""))
@@ -115,10 +116,10 @@ def foreign_units(
                 files=tuple(_described(path) for path in files[name]),
                 drop_ins=tuple(_described(path) for path in changed[name]),
                 active=active,
-                enabled=not (ours or runs_ours) and bool(enablement_links(name, folders)),
-                description="" if ours or runs_ours else printable(properties.get("Description", "")),
-                program=program[1] if program and not (ours or runs_ours) else "",
-                user="" if ours or runs_ours else printable(properties.get("User", "")),
+                enabled=not ours and bool(enablement_links(name, folders)),
+                description=printable(properties.get("Description", "")),
+                program=program[1] if program else "",
+                user=printable(properties.get("User", "")),
             )
         )
     return found
