@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from roles.contract.foreign import ForeignFile, ForeignFolder, ForeignUnit, FoundUser, Listener
 from roles.contract.state import HostState
+from roles.host.programs.foreign.units import drop_in_folders
 from roles.host.state import BUILD_USER
+from roles.options.base import nearest
 from roles.plan import HostPlan
 
 _PACKAGED = ("/usr/", "/lib/")
@@ -37,10 +38,7 @@ def in_the_way(plan: HostPlan, state: HostState, take_over: Sequence[str] = ()) 
     known = {*names, *_known(plan, state)}
     for name in take_over:
         if name not in known:
-            near = difflib.get_close_matches(name, [*names, *known], n=1)
-            hint = (
-                f'; did you mean "{near[0]}"?' if near else f"; there is {', '.join(names) or 'nothing to take over'}"
-            )
+            hint = nearest(name, [*names, *known]) or f"; there is {', '.join(names) or 'nothing to take over'}"
             problems.append(f'take_over: nothing in the way is called "{name}"{hint}')
     return problems
 
@@ -95,8 +93,8 @@ def _known(plan: HostPlan, state: HostState) -> list[str]:
 
 
 def _unit(plan: HostPlan, state: HostState, unit: ForeignUnit) -> Iterator[Foreign]:
-    own = (f"{unit.name}.d/", f"{_template(unit.name)}.d/")
-    drop_ins = [each for each in unit.drop_ins if any(f"/{folder}" in each.path for folder in own)]
+    own = drop_in_folders(unit.name)
+    drop_ins = [each for each in unit.drop_ins if any(f"/{folder}/" in each.path for folder in own)]
     shared = [each for each in unit.drop_ins if each not in drop_ins]
     if any(not each.path.startswith(_PACKAGED) for each in unit.files) or unit.active or unit.enabled or drop_ins:
         text = _unit_text(state, unit, drop_ins)
@@ -172,11 +170,6 @@ def _is_the_administrators(plan: HostPlan, unit: ForeignUnit) -> bool:
 def _file(file: ForeignFile) -> str:
     by = f"of package {file.package}" if file.package else f"{file.owner}'s"
     return f"{file.path} ({by}{f', a link to {file.target}' if file.target and not file.masks else ''})"
-
-
-def _template(name: str) -> str:
-    prefix, at, _ = name.rpartition(".")[0].partition("@")
-    return f"{prefix}@.{name.rpartition('.')[2]}" if at else name
 
 
 def _listeners(plan: HostPlan, state: HostState) -> Iterator[Foreign]:
