@@ -22,7 +22,7 @@ from roles.contract.wire import written
 from roles.host.programs.deploy_lock import holder_of
 from roles.host.programs.foreign.folders import foreign_folders, found_users
 from roles.host.programs.foreign.listeners import listeners, unit_of
-from roles.host.programs.foreign.names import printable
+from roles.host.programs.foreign.names import decoded, printable
 from roles.host.programs.foreign.records import records
 from roles.host.programs.foreign.units import foreign_units, init_system
 from roles.host.programs.generations.kept import events
@@ -79,19 +79,15 @@ def main(request: ReadState) -> None:
 def _read(path: str | Path) -> str | None:
     """A text file. It may contain names of processes and cgroups, which their users choose, in any bytes."""
     try:
-        return _decoded(Path(path).read_bytes()).strip(" \n")
+        return decoded(Path(path).read_bytes()).strip(" \n")
     except OSError:
         return None
-
-
-def _decoded(data: bytes) -> str:
-    return data.decode(errors="backslashreplace")
 
 
 def _output(command: Sequence[str]) -> str:
     """The output of a command; empty if it cannot be run."""
     try:
-        return _decoded(subprocess.run(command, capture_output=True, check=False).stdout)
+        return decoded(subprocess.run(command, capture_output=True, check=False).stdout)
     except OSError:
         return ""
 
