@@ -1,14 +1,18 @@
-"""The header of a GGUF file: what it says of its model, and how large each tensor is.
+"""GGUF files: the names of a split model's, and the header: what it says of its model, how large each tensor is.
 
 The format is that of ggml's `docs/gguf.md`. The file comes from outside: whatever it contains, reading it ends soon.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
+
+PART_NAME = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
+"""The name of one of several files that are one model. Source: `llama_split_path` in llama.cpp."""
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)

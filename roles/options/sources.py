@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
+from roles.contract.gguf import PART_NAME
 from roles.options.base import Many, Options
 from roles.options.errors import OptionsError
 from roles.options.secrets import GivenSecret
@@ -39,8 +39,6 @@ def _names_a_file(address: str) -> str:
 
 FileUrl = Annotated[Url, AfterValidator(_names_a_file)]
 
-_PART = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
-"""The name of one of several files that are one model. Source: `llama_split_path` in llama.cpp."""
 _MOST_PARTS = 999
 
 
@@ -50,7 +48,7 @@ def parts_of_gguf(file: str) -> tuple[str, ...]:
     Raises:
         ValueError: it is a part, and not the first, or its numbers are none.
     """
-    named = _PART.fullmatch(file)
+    named = PART_NAME.fullmatch(file)
     if named is None:
         return (file,)
     number, count = int(named["number"]), int(named["count"])
@@ -63,7 +61,7 @@ def parts_of_gguf(file: str) -> tuple[str, ...]:
 
 
 def _is_whole(file: str) -> str:
-    if _PART.fullmatch(file.split("?", 1)[0]):
+    if PART_NAME.fullmatch(file.split("?", 1)[0]):
         raise ValueError(
             f"{quoted(file)} is one part of a model, which its server needs all of, side by side; give a HubFile with "
             "the first, which fetches all, or make one file of them with `llama-gguf-split --merge`"

@@ -16,6 +16,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from roles.contract.gguf import PART_NAME
 from roles.contract.recipes import HubModelRecipe
 from roles.host.programs.below import PART, REVISION_FILE, Folder, Listing, one_line, parts_of, shown
 from roles.host.programs.console import HostError, megabytes, say
@@ -163,7 +164,7 @@ def fetch_from_hub(
 
 def _is_part(path: str) -> bool:
     """Whether it is the name of one of several files that are one model; patterns are not."""
-    return re.fullmatch(r"[^*?\[]+-[0-9]{5}-of-[0-9]{5}\.gguf", path) is not None
+    return PART_NAME.fullmatch(path) is not None and not set(path) & set("*?[")
 
 
 def _size(top: Folder, file: _File) -> int | None:
