@@ -32,8 +32,8 @@ def main(request: GoForward) -> None:
         raise go_back(request, folder.name, described(error)) from None
     took = round(time.monotonic() - began, 1)
     if request.by_hand:
+        note(state, "rolled back", folder.name, who, **{"from": request.found}, reason="by hand", seconds=took)
         if problems := give_back(request, to=folder):
             raise HostError("\n".join([f"generation {folder.name} is active, and not all is as before it:", *problems]))
-        note(state, "rolled back", folder.name, who, **{"from": request.found}, reason="by hand", seconds=took)
     else:
         note(state, "activated", folder.name, who, seconds=took)
