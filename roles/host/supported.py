@@ -8,7 +8,7 @@ from roles.plan import HostPlan
 _RELEASES = {"debian": ("12", "13"), "ubuntu": ("24.04",)}
 _MACHINES = ("x86_64", "aarch64")
 SUPPORTED = "Debian 12 or 13, or Ubuntu 24.04"
-_INITS = {"systemd": "systemd", "init": "a System V or BusyBox init", "openrc-init": "OpenRC", "runit": "runit"}
+_INITS = {"init": "a System V or BusyBox init", "openrc-init": "OpenRC", "runit": "runit"}
 _CONTAINERS = {"wsl": "WSL", "systemd-nspawn": "systemd-nspawn", "lxc": "LXC", "docker": "Docker", "podman": "Podman"}
 
 
