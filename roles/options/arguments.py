@@ -34,5 +34,10 @@ def check_arguments(arguments: Sequence[str], held: Mapping[str, str], *, abbrev
         else:
             given = held.get(name)
         if given is not None:
-            use = f"is the option `{given}` here; use that" if given else "is given by the plan itself; remove it"
-            raise ValueError(f"`{name}` {use}")
+            raise ValueError(held_by(name, given))
+
+
+def held_by(name: str, option: str) -> str:
+    """The message about an argument or a variable that an option gives, or the plan itself (`OURS`)."""
+    use = f"is the option `{option}` here; use that" if option else "is given by the plan itself; remove it"
+    return f"`{name}` {use}"

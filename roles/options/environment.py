@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from roles.options.arguments import held_by
 from roles.options.spelling import quoted, spelled
 
 _LONGEST = 4096
@@ -46,8 +47,7 @@ def check_variables(given: Mapping[str, str], held: Mapping[str, str]) -> None:
         spelling = name.upper()  # some programs do not mind the case
         found = [option for each, option in held.items() if _covers(each, spelling)]
         if found:
-            use = f"is the option `{found[0]}` here; use that" if found[0] else "is given by the plan itself; remove it"
-            raise ValueError(f"`{name}` {use}")
+            raise ValueError(held_by(name, found[0]))
         if spelling.endswith(_SECRET):
             raise ValueError(
                 f"`{name}` holds a secret by its name, and every user of the host can read a unit; remove it"
