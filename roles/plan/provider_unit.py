@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from roles.contract.abilities import Abilities
@@ -78,6 +78,8 @@ def provider_plan(
     login = _login(provider, context, dialect, unit)
     secrets = login.given(login.server_variable) if login else {}
     gpus = provider.cards
+    variables = {**environment, **_visible_cards(gpus)}
+    _refuse_given_twice(provider, {*variables, *secrets})
     planned = ServerUnit(
         name=unit,
         text=unit_file(
@@ -86,10 +88,7 @@ def provider_plan(
             unit=unit,
             service=provider,
             command=command,
-            environment={
-                **_of_the_plan(provider, {**environment, **_visible_cards(gpus)}, secrets),
-                **provider.environment,
-            },
+            environment={**variables, **provider.environment},
             secrets=secrets,
             environment_files=login.files if login else (),
             gpus=gpus,
@@ -132,18 +131,14 @@ def provider_plan(
     )
 
 
-def _of_the_plan(
-    provider: Provider, environment: Mapping[str, str], secrets: Mapping[str, object]
-) -> Mapping[str, str]:
-    """The variables that the plan gives.
-
+def _refuse_given_twice(provider: Provider, of_the_plan: Collection[str]) -> None:
+    """
     Raises:
-        OptionsError: the inventory gives one of them too.
+        OptionsError: the inventory gives a variable that the plan gives too.
     """
     for name in provider.environment:
-        if name in environment or name in secrets:
+        if name in of_the_plan:
             raise OptionsError(f"{provider}: `environment`: `{name}` is given by the plan itself; remove it")
-    return environment
 
 
 def _login(provider: Provider, context: HostContext, dialect: Dialect, unit: str) -> Login | None:
