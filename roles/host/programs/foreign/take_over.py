@@ -91,12 +91,16 @@ def _is_back(request: Activation, name: str) -> bool:
     if name.startswith("/"):
         return os.path.lexists(name) and not Path(name).is_symlink()
     user, _, unit = name.rpartition(":")
-    manager, units_folder = Manager("user" if user else request.scope, user or None), Path(request.units_folder)
-    if not user and unit_files(unit, search_path(manager), units_folder, Path(request.config)):
+    manager = _manager(request, user or None)
+    if not user and _files(request, unit, search_path(manager)):
         return True
-    if not user and any((folder / each).is_dir() for folder in search_path(manager) for each in drop_in_folders(unit)):
-        return True
-    return not is_ours(units_folder / unit, Path(request.config)) and _is_running(manager, unit)
+    return not is_ours(Path(request.units_folder, unit), Path(request.config)) and _is_running(manager, unit)
+
+
+def _files(request: Activation, unit: str, folders: Sequence[Path]) -> list[Path]:
+    """What others have under the name of a unit of ours: its files, and the folders of its drop-ins."""
+    files = unit_files(unit, folders, Path(request.units_folder), Path(request.config))
+    return [*files, *(path for folder in folders for each in drop_in_folders(unit) if (path := folder / each).is_dir())]
 
 
 def _found(request: GoForward, name: str, folder: Path, *, is_name_of_ours: bool) -> TakenOver:
@@ -112,9 +116,8 @@ def _found(request: GoForward, name: str, folder: Path, *, is_name_of_ours: bool
     if is_path:
         return replace(record, moves=(Move(path=name, kept=f"{folder}/files/0"),))
     user, _, unit = name.rpartition(":")
-    manager = Manager("user" if user else request.scope, user or None)
-    units_folder, config = Path(request.units_folder), Path(request.config)
-    ours = not user and is_ours(units_folder / unit, config)
+    manager = _manager(request, user or None)
+    ours = not user and is_ours(Path(request.units_folder, unit), Path(request.config))
     triggers = manager.properties(unit, "TriggeredBy").get("TriggeredBy", "").split()
     units = () if ours else tuple(each for each in (*triggers, unit) if _is_running(manager, each))
     paths: list[Path] = []
@@ -123,8 +126,7 @@ def _found(request: GoForward, name: str, folder: Path, *, is_name_of_ours: bool
         if not ours:
             paths += [link for each in (*triggers, unit) for link in enablement_links(each, folders)]
         if is_name_of_ours:
-            paths += unit_files(unit, folders, units_folder, config)
-            paths += [folder / each for folder in folders for each in drop_in_folders(unit) if (folder / each).is_dir()]
+            paths += _files(request, unit, folders)
     movable = [path for path in dict.fromkeys(paths) if can_be_moved(path) or path.name.endswith(".d")]
     return replace(
         record,
@@ -145,7 +147,7 @@ def _is_enabled(manager: Manager, unit: str) -> bool:
 
 
 def _move_aside(request: Activation, record: TakenOver) -> None:
-    manager = _manager(request, record)
+    manager = _manager(request, record.manager)
     if record.units:
         say(f"{record.name}: stopping it")
         manager.call("stop", *record.units)
@@ -168,7 +170,7 @@ def _give_back(request: Activation, record: TakenOver) -> str | None:
     if occupied:
         return f"{record.name} was not given back, as there is something else at {', '.join(occupied)}: move that away"
     try:
-        manager = _manager(request, record)
+        manager = _manager(request, record.manager)
         for each in reversed(record.moves):
             move(Path(each.kept), Path(each.path))
         if record.moves:
@@ -202,5 +204,6 @@ def _await_answers(manager: Manager, record: TakenOver) -> str | None:
             time.sleep(_POLL_SECONDS)
 
 
-def _manager(request: Activation, record: TakenOver) -> Manager:
-    return Manager("user" if record.manager else request.scope, record.manager)
+def _manager(request: Activation, user: str | None) -> Manager:
+    """That of another user; none = the one that runs our units."""
+    return Manager("user" if user else request.scope, user)
