@@ -112,6 +112,10 @@ def test_each_value_has_an_example_that_works_and_readers_that_exist(value: Valu
     assert f"--data {value.example}" in listing()
 
 
+def test_every_deploy_is_known() -> None:
+    assert {*SSH_SILENCE.deploys} == DEPLOYS
+
+
 def test_a_deploy_reads_its_own_values_and_a_foreign_one_all() -> None:
     assert of_deploys(["rollback"]) == {"generation", "ssh_silence"}
     assert of_deploys(["rollback", "verify"]) == {"generation", "ssh_silence", "report", "verify"}
