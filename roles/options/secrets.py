@@ -94,7 +94,6 @@ class FileSecret(GivenSecret):
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             message = f"missing secret: {self.source()} cannot be read: {reason}"
             raise OptionsError(without_secrets(message, self.path)) from None
-
         return self._checked(lines[0].strip() if lines else "")
 
 

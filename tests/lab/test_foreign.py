@@ -238,9 +238,7 @@ def test_going_back_to_before_it_gives_the_vendors_ollama_back(host: LabHost, la
     assert failures(verdict(host)) == []
 
 
-def test_before_the_first_generation_the_host_is_as_it_was(
-    host: LabHost, lab: Lab, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_before_the_first_generation_the_host_is_as_it_was(host: LabHost, lab: Lab, tmp_path: Path) -> None:
     file = inventory(tmp_path, lab, ollama=False)
     run = deploy(host, "rollback.py", inventory=file, data={"generation": "none"}).must_pass()
     print(run.output)
