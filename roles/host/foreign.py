@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from roles.contract.foreign import ForeignFile, ForeignFolder, ForeignUnit, FoundUser, Listener
 from roles.contract.state import HostState
-from roles.host.programs.foreign.units import drop_in_folders
+from roles.host.programs.foreign.units import drop_in_folders, is_packaged
 from roles.host.state import BUILD_USER
 from roles.options.base import nearest
 from roles.plan import HostPlan
-
-_PACKAGED = ("/usr/", "/lib/")
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _unit(plan: HostPlan, state: HostState, unit: ForeignUnit) -> Iterator[Forei
     own = drop_in_folders(unit.name)
     drop_ins = [each for each in unit.drop_ins if any(f"/{folder}/" in each.path for folder in own)]
     shared = [each for each in unit.drop_ins if each not in drop_ins]
-    if any(not each.path.startswith(_PACKAGED) for each in unit.files) or unit.active or unit.enabled or drop_ins:
+    if not all(is_packaged(Path(each.path)) for each in unit.files) or unit.active or unit.enabled or drop_ins:
         text = _unit_text(state, unit, drop_ins)
         if _is_the_administrators(plan, unit):
             yield Foreign("", f"{text}. It lies outside of the home: have an administrator remove it")

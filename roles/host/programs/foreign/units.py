@@ -80,13 +80,14 @@ def _links(folder: Path) -> Iterator[Path]:
         return
 
 
+def is_packaged(path: Path) -> bool:
+    """Whether it lies where packages put their unit files, which only lie below ours."""
+    return path.is_relative_to("/usr") or path.is_relative_to("/lib")
+
+
 def can_be_moved(path: Path) -> bool:
-    """Whether moving it lasts: packages' unit files only lie below ours, and programs write theirs anew."""
-    return not path.is_relative_to("/usr") and not path.is_relative_to("/lib") and not is_passing(path)
-
-
-def is_passing(path: Path) -> bool:
-    return any(part in str(path.parent) for part in _PASSING)
+    """Whether moving it lasts, and is needed: programs write theirs anew."""
+    return not is_packaged(path) and not any(part in str(path.parent) for part in _PASSING)
 
 
 def foreign_units(
