@@ -97,7 +97,7 @@ def _unit(plan: HostPlan, state: HostState, unit: ForeignUnit) -> Iterator[Forei
     shared = [each for each in unit.drop_ins if each not in drop_ins]
     if not all(is_packaged(Path(each.path)) for each in unit.files) or unit.active or unit.enabled or drop_ins:
         text = _unit_text(state, unit, drop_ins)
-        if _is_the_administrators(plan, unit):
+        if _is_the_administrators(plan, state, unit):
             yield Foreign("", f"{text}. It lies outside of the home: have an administrator remove it")
         else:
             yield Foreign(unit.name, f"{text}. Choose: {_choice(unit, drop_ins)}")
@@ -160,10 +160,9 @@ def _models(unit: ForeignUnit) -> str:
     return "; its models stay where they are" if unit.program.endswith("/ollama") else ""
 
 
-def _is_the_administrators(plan: HostPlan, unit: ForeignUnit) -> bool:
-    home = plan.layout.units.removesuffix("/.config/systemd/user")
+def _is_the_administrators(plan: HostPlan, state: HostState, unit: ForeignUnit) -> bool:
     files = [each.path for each in (*unit.files, *unit.drop_ins)]
-    return plan.layout.scope == "user" and any(not path.startswith((f"{home}/", "/run/user/")) for path in files)
+    return plan.layout.scope == "user" and any(not path.startswith((f"{state.home}/", "/run/user/")) for path in files)
 
 
 def _file(file: ForeignFile) -> str:
