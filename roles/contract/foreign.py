@@ -49,6 +49,22 @@ class ForeignUnit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Container:
+    """A container in which, or for which, a process listens.
+
+    Attributes:
+        engine: `docker`, `podman`, or what its cgroup says.
+        name, image: empty = the engine does not say it.
+        id: the beginning of its number; empty = unknown.
+    """
+
+    engine: str
+    name: str = ""
+    image: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Listener:
     """A process that listens on a port of ours.
 
@@ -57,7 +73,7 @@ class Listener:
         user: the user that it runs as; empty = unknown.
         unit: the unit of it, or of its container's proxy; none = it has none.
         manager: whose systemd manager runs that unit; none = the one that runs ours.
-        container: name, program and image of the container; none = it is in none.
+        container: none = it is in none, and listens for none.
     """
 
     process: str = ""
@@ -65,7 +81,7 @@ class Listener:
     user: str = ""
     unit: str | None = None
     manager: str | None = None
-    container: str | None = None
+    container: Container | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roles.contract.foreign import ForeignFile, ForeignFolder, ForeignUnit, FoundUser, Listener
+from roles.contract.foreign import Container, ForeignFile, ForeignFolder, ForeignUnit, FoundUser, Listener
 from roles.contract.state import HostState
 from roles.host.programs.foreign.units import drop_in_folders, is_packaged
 from roles.host.state import BUILD_USER
@@ -192,11 +192,7 @@ def _taken(plan: HostPlan, each: Listener) -> tuple[str, str, str]:
         f"process {each.pid} ({each.process}) of user {each.user}" if each.pid else "a process that cannot be seen"
     )
     if each.container:
-        engine = next((engine for engine in ("docker", "podman") if f"({engine}" in each.container), "")
-        quoted = each.container.split('"')
-        name = quoted[1] if len(quoted) > 2 else "NAME"
-        stop = f"`{engine} stop {name}`, and see that nothing starts it again" if engine else "stop it"
-        return f"the container {each.container}", stop, ""
+        return f"the container {_container(each.container)}", _stop(each.container), ""
     if each.unit and each.manager:
         name = f"{each.manager}:{each.unit}"
         how = f"`systemctl --user disable --now {each.unit}` as {each.manager}"
@@ -207,6 +203,19 @@ def _taken(plan: HostPlan, each: Listener) -> tuple[str, str, str]:
         how = f"`systemctl {flags}disable --now {each.unit}`"
         return f"{each.unit}, {process}", _or_take_over(plan, how, each.unit), each.unit
     return process, "stop that" if not each.pid else f"stop that (`kill {each.pid}`, and what starts it)", ""
+
+
+def _container(container: Container) -> str:
+    if container.name:
+        return f'"{container.name}" ({container.engine}, image {container.image})'
+    return f"{container.id or 'whose name cannot be read'} ({container.engine})"
+
+
+def _stop(container: Container) -> str:
+    if container.engine not in ("docker", "podman"):
+        return "stop it"
+    name = container.name or container.id or "NAME"
+    return f"`{container.engine} stop {name}`, and see that nothing starts it again"
 
 
 def _or_take_over(plan: HostPlan, how: str, name: str) -> str:

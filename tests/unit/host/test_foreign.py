@@ -168,13 +168,18 @@ MASK = {"path": f"/etc/systemd/system/{NATIVE}", "owner": "root", "target": "/de
                             "pid": 7,
                             "user": "root",
                             "unit": "docker.service",
-                            "container": '"web" (docker, image ollama/ollama)',
+                            "container": {"engine": "docker", "name": "web", "image": "ollama/ollama"},
                         }
                     ]
                 }
             },
             'taken by the container "web" (docker, image ollama/ollama): `docker stop web`, and see that nothing',
             id="a container",
+        ),
+        pytest.param(
+            {"ports": {"8080": [{"process": "x", "pid": 7, "container": {"engine": "podman", "id": "0123456789ab"}}]}},
+            "taken by the container 0123456789ab (podman): `podman stop 0123456789ab`, and see that nothing",
+            id="a container whose engine does not answer",
         ),
         pytest.param(
             {"ports": {"8080": [{}]}}, "is taken by a process that cannot be seen: stop that", id="nobody knows what"

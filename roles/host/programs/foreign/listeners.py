@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from roles.contract.foreign import Listener
+from roles.contract.foreign import Container, Listener
 from roles.host.programs.foreign.names import decoded, printable, user_name
 
 _ASK_SECONDS = 5
@@ -102,28 +102,26 @@ def unit_of(process: Path) -> tuple[str, str | None] | None:
     return None
 
 
-def _container(process: Path, name: str, port: int) -> str | None:
+def _container(process: Path, name: str, port: int) -> Container | None:
     match = _CONTAINER.search(_read(process / "cgroup"))
     if match:
-        engine = _ENGINES.get(match[1])
-        known = _asked(engine, f"id={match[2]}") if engine else None
-        return known or f"{match[2][:12]} ({engine or match[1]})"
+        known = _asked(_ENGINES[match[1]], f"id={match[2]}") if match[1] in _ENGINES else None
+        return known or Container(engine=_ENGINES.get(match[1], match[1]), id=match[2][:12])
     if name in _PROXIES:
         engine = "docker" if name.startswith("docker") else "podman"
-        return _asked(engine, f"publish={port}") or f"whose name cannot be read ({engine}, through {name})"
+        return _asked(engine, f"publish={port}") or Container(engine=engine)
     return None
 
 
-def _asked(engine: str, which: str) -> str | None:
-    """The container's name and image; none = the engine does not answer."""
+def _asked(engine: str, which: str) -> Container | None:
+    """The container that the engine names; none = it does not answer."""
     command = [engine, "ps", "--no-trunc", "--filter", which, "--format", "{{.Names}}\t{{.Image}}"]
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=_ASK_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    lines = [printable(line.replace("\t", " ", 1)) for line in decoded(done.stdout).splitlines()]
-    name, _, image = lines[0].partition(" ") if lines else ("", "", "")
-    return f'"{name}" ({engine}, image {image})' if name else None
+    name, _, image = decoded(done.stdout).partition("\n")[0].partition("\t")
+    return Container(engine=engine, name=printable(name), image=printable(image)) if name else None
 
 
 def _socket_unit(port: int) -> str | None:
