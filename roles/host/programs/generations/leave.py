@@ -31,11 +31,11 @@ def leave(request: Activation, *, why: str) -> list[str]:
     """Stop and unlink all units, and give back what was taken over; returns what could not be, each with its reason."""
     manager = Manager(request.scope)
     config, units_folder = Path(request.config), Path(request.units_folder)
-    left = config.readlink().name if config.is_symlink() else None
+    left = config.readlink() if leads_to_a_generation(config, Path(request.generations)) else None
     with contextlib.suppress(FileNotFoundError):
         Path(request.state, "activated").unlink()
     # Before the units stop: the firewall removes its rules once nobody declares them.
-    if leads_to_a_generation(config, Path(request.generations)):
+    if left:
         config.unlink()
     names = linked_units(units_folder, config)
     remove_units(manager, names, units_folder, units_folder / f"{request.wanted_by}.wants", why=why)
@@ -44,5 +44,5 @@ def leave(request: Activation, *, why: str) -> list[str]:
         with contextlib.suppress(HostError):
             manager.call("reset-failed", name)
     say("no generation is active; installs, models and earlier generations stay")
-    note(request.state, "rolled back", NO_GENERATION, request.who, **{"from": left}, reason=why)
+    note(request.state, "rolled back", NO_GENERATION, request.who, **{"from": left.name if left else None}, reason=why)
     return give_back(request)
