@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import SplitResult, urlsplit
 
 from roles.lint.document import Document, Path, mapping
@@ -95,9 +95,14 @@ class Model:
         return parts if parts.scheme in ("http", "https") else None
 
 
+def is_reference(value: object) -> TypeGuard[str]:
+    """Whether a value is `os.environ/NAME`."""
+    return isinstance(value, str) and value.startswith(REFERENCE)
+
+
 def resolved(value: Any, environment: Mapping[str, str] | None) -> Any:
     """A value with `os.environ/NAME` replaced, if the environment is known and has it."""
-    if environment and isinstance(value, str) and value.startswith(REFERENCE):
+    if environment and is_reference(value):
         return environment.get(value.removeprefix(REFERENCE), value)
     return value
 

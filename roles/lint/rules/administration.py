@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from roles.lint.config import REFERENCE, Config
+from roles.lint.config import REFERENCE, Config, is_reference
 from roles.lint.document import Path, mapping
 from roles.lint.rule import Found, rule
-from roles.lint.rules.shapes import kind
+from roles.lint.rules.shapes import kind, reads_as_number
 from roles.lint.section_facts import choose, facts_of, meant
 
 _STOPS = "LiteLLM does not start"
@@ -28,18 +28,6 @@ _METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
 
 
-def _is_reference(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(REFERENCE)
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
 def _is_pattern(value: object) -> bool:
     try:
         re.compile(str(value))
@@ -49,7 +37,7 @@ def _is_pattern(value: object) -> bool:
 
 
 _Check = Callable[[Any], bool]
-_NUMBER: tuple[_Check, str] = (_is_number, "a number")
+_NUMBER: tuple[_Check, str] = (reads_as_number, "a number")
 _MAPPING: tuple[_Check, str] = (lambda value: isinstance(value, dict), "a mapping")
 _LIST: tuple[_Check, str] = (lambda value: isinstance(value, list), "a list")
 
@@ -95,7 +83,7 @@ def setting_stops_start(config: Config) -> Iterator[Found]:
     for path, (fits, wanted) in _STARTS_WITH.items():
         home = config.known.top if len(path) == 1 else getattr(config.known, path[0])
         value = config.document.value.get(path[0]) if len(path) == 1 else config.setting(path[0], path[1])
-        if value is None or path[-1] not in home or _is_reference(value) or fits(value):
+        if value is None or path[-1] not in home or is_reference(value) or fits(value):
             continue
         if path[-1] == "max_budget" and "budget_reset_time" not in config.known.litellm_settings:
             continue  # an older release takes any
@@ -114,7 +102,7 @@ def _parts_that_stop(config: Config) -> Iterator[Found]:
         yield Found(teams, f"`default_team_settings` must be a list, not nothing: {_STOPS}", "remove it")
     hooks = mapping(config.setting(_GENERAL, "alert_to_webhook_url")) if config.setting(_GENERAL, "alerting") else {}
     for alert, url in hooks.items():
-        name = url.removeprefix(REFERENCE) if isinstance(url, str) and url.startswith(REFERENCE) else ""
+        name = url.removeprefix(REFERENCE) if is_reference(url) else ""
         if name and config.environment is not None and name not in config.environment:
             path: Path = (_GENERAL, "alert_to_webhook_url", alert)
             yield Found(path, f"the environment has no {name}: {_STOPS}", "set it where LiteLLM runs")
@@ -140,7 +128,7 @@ def key_management(config: Config) -> Iterator[Found]:
     """`key_management_system` is none that LiteLLM has, or its settings have a wrong shape."""
     facts = facts_of(config.version_text)
     system, manager = config.setting(*_SYSTEM), config.setting(*_MANAGER)
-    if isinstance(system, str) and system not in facts.key_management_systems and not _is_reference(system):
+    if isinstance(system, str) and system not in facts.key_management_systems and not is_reference(system):
         message = f'LiteLLM has no secret manager "{system}": {_STOPS}'
         yield Found(_SYSTEM, message, choose(system, facts.key_management_systems))
     elif system is not None and not isinstance(system, str):
@@ -149,9 +137,9 @@ def key_management(config: Config) -> Iterator[Found]:
         message = f"`key_management_settings` must be a mapping, not {kind(manager)}: {_STOPS}"
         yield Found(_MANAGER, message, "write keys below it")
     mode, hosted = mapping(manager).get("access_mode"), mapping(manager).get("hosted_keys")
-    if mode is not None and mode not in _ACCESS and not _is_reference(mode):
+    if mode is not None and mode not in _ACCESS and not is_reference(mode):
         yield Found((*_MANAGER, "access_mode"), f"this is no `access_mode`: {_STOPS}", choose(mode, _ACCESS))
-    if hosted is not None and not isinstance(hosted, list) and not _is_reference(hosted):
+    if hosted is not None and not isinstance(hosted, list) and not is_reference(hosted):
         message = f"`hosted_keys` must be a list, not {kind(hosted)}: {_STOPS}"
         yield Found((*_MANAGER, "hosted_keys"), message, "write `hosted_keys: [NAME]`")
     if system == "custom" and not mapping(manager).get("custom_secret_manager"):
@@ -195,7 +183,7 @@ def alerting(config: Config) -> Iterator[Found]:
         outcome = _STOPS if not isinstance(value, dict) else "LiteLLM notifies nobody"
         yield Found(path, f"`alerting` must be a list, not {kind(value)}: {outcome}", "write `alerting: [slack]`")
     for index, word in enumerate(value if isinstance(value, list) else ()):
-        if word not in known and not _is_reference(word):
+        if word not in known and not is_reference(word):
             shown = f'"{word}"' if isinstance(word, str) else kind(word)
             yield Found((*path, index), f"`alerting` knows no {shown}: LiteLLM notifies nobody", choose(word, _ALERTS))
     if not value:
@@ -235,7 +223,7 @@ def pass_through(config: Config) -> Iterator[Found]:
                 message = "this is no method that LiteLLM passes through: requests get 405"
                 yield Found((*path, "methods", number), message, choose(method, _METHODS))
         timeout = mapping(entry).get("timeout")
-        if timeout is not None and not _is_number(timeout) and not _is_reference(timeout):
+        if timeout is not None and not reads_as_number(timeout) and not is_reference(timeout):
             message = f"`timeout` must be a number, not {kind(timeout)}: every request for it fails"
             yield Found((*path, "timeout"), message, "write seconds")
 
@@ -259,7 +247,7 @@ def health_check_interval(config: Config) -> Iterator[Found]:
     """Background health checks whose interval is no whole number above 0: they never run."""
     general = config.section(_GENERAL)
     interval = general.get("health_check_interval")
-    if not general.get("background_health_checks") or interval is None or _is_reference(interval):
+    if not general.get("background_health_checks") or interval is None or is_reference(interval):
         return
     if not isinstance(interval, int) or interval <= 0:
         message = "`health_check_interval` must be a whole number above 0: the health checks never run"

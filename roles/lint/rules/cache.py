@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from roles.lint.config import REFERENCE, Config
+from roles.lint.config import REFERENCE, Config, is_reference
 from roles.lint.document import mapping
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind
@@ -48,7 +48,7 @@ _PACKAGES: Mapping[str, tuple[str, str]] = {
 def _is_on(config: Config) -> bool:
     """Whether a cache is made: `true`, or a variable that is known to say so."""
     value = config.setting(*_CACHE)
-    if isinstance(value, str) and value.startswith(REFERENCE):
+    if is_reference(value):
         given = (config.environment or {}).get(value.removeprefix(REFERENCE), "")
         return given.strip() in ("true", "True")
     return value is True
@@ -61,7 +61,7 @@ def _params(config: Config) -> Mapping[Any, Any]:
 def _is_given(config: Config, key: str) -> bool:
     """Whether a parameter has a value: not one of a variable that is known not to be set."""
     value = _params(config).get(key)
-    if isinstance(value, str) and value.startswith(REFERENCE) and config.environment is not None:
+    if is_reference(value) and config.environment is not None:
         return _may_be_set(config, value.removeprefix(REFERENCE))
     return value is not None
 
@@ -82,7 +82,7 @@ def cache_value(config: Config) -> Iterator[Found]:
     value = config.setting(*_CACHE)
     if value is None or isinstance(value, bool):
         return
-    if isinstance(value, str) and value.startswith(REFERENCE):
+    if is_reference(value):
         if config.environment is not None:
             given = config.environment.get(value.removeprefix(REFERENCE), "false").strip()
             if given in ("true", "True", "false", "False"):
@@ -112,7 +112,7 @@ def cache_type_unknown(config: Config) -> Iterator[Found]:
     if not _is_on(config):
         return
     given, known = _type(config), facts_of(config.version_text).cache_types
-    if given in known or (isinstance(given, str) and given.startswith(REFERENCE)):
+    if given in known or is_reference(given):
         return
     shown = f'"{given}"' if isinstance(given, str) else kind(given)
     name = _NAMES.get(given.lower(), "") if isinstance(given, str) else ""
@@ -230,11 +230,11 @@ def cache_mode(config: Config) -> Iterator[Found]:
     if not _is_on(config):
         return
     mode, scope = params.get("mode"), params.get("semantic_cache_scope")
-    if mode is not None and mode not in _MODES and not str(mode).startswith(REFERENCE):
+    if mode is not None and mode not in _MODES and not is_reference(mode):
         message = "this is no mode of the cache: LiteLLM caches only what asks for it"
         yield Found((*_PARAMS, "mode"), message, choose(mode, _MODES))
     known = "semantic_cache_scope" in facts_of(config.version_text).cache_arguments
-    if known and scope is not None and scope not in _SCOPES and not str(scope).startswith(REFERENCE):
+    if known and scope is not None and scope not in _SCOPES and not is_reference(scope):
         yield Found((*_PARAMS, "semantic_cache_scope"), f"this is no scope: {_STOPS}", choose(scope, _SCOPES))
 
 

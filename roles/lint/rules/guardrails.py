@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from roles.lint.config import REFERENCE, Config
+from roles.lint.config import REFERENCE, Config, is_reference
 from roles.lint.document import Path, mapping
 from roles.lint.rule import Found, rule
-from roles.lint.rules.shapes import kind
+from roles.lint.rules.shapes import kind, reads_as_number
 from roles.lint.section_facts import CLOSE_KEY, SectionFacts, choose, facts_of, meant
 
 _STOPS = "LiteLLM does not start"
@@ -180,13 +180,13 @@ def guardrail_value(config: Config) -> Iterator[Found]:
     for guardrail in _guardrails(config):
         for key, value in guardrail.params.items():
             wanted = ""
-            if value is None or (isinstance(value, str) and value.startswith(REFERENCE)):
+            if value is None or is_reference(value):
                 continue
             if key in _TEXTS and not isinstance(value, str):
                 wanted = "a word"
             elif key == "default_on" and not isinstance(value, bool) and str(value).lower() not in _WORDS_FOR_YES:
                 wanted = "yes or no"
-            elif key == "timeout" and key in facts.guardrail_params and not _is_number(value):
+            elif key == "timeout" and key in facts.guardrail_params and not (value == "" or reads_as_number(value)):
                 wanted = "a number of seconds"
             if wanted:
                 message = f"{guardrail.title}: `{key}` must be {wanted}, not {kind(value)}: {_outcome(config)}"
@@ -196,14 +196,6 @@ def guardrail_value(config: Config) -> Iterator[Found]:
                 message = f"{guardrail.title}: an entity is either masked or blocked: {_outcome(config)}"
                 path = (*guardrail.param("pii_entities_config"), entity)
                 yield Found(path, message, "write MASK or BLOCK")
-
-
-def _is_number(value: object) -> bool:
-    try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return value == ""
-    return True
 
 
 @rule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from roles.lint.config import REFERENCE, Config
+from roles.lint.config import REFERENCE, Config, is_reference
 from roles.lint.document import Path
 from roles.lint.rule import Found, rule
 from roles.lint.section_facts import facts_of
@@ -40,7 +40,7 @@ def _key(config: Config) -> tuple[Path, object]:
     key = config.setting(*_KEY)
     if "master_key" not in config.section("general_settings"):
         return ("general_settings",), _variable(config, _VARIABLE)
-    if isinstance(key, str) and key.startswith(REFERENCE):
+    if is_reference(key):
         return _KEY, _variable(config, key.removeprefix(REFERENCE).strip())
     return _KEY, key
 

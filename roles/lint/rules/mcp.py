@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from roles.lint.config import REFERENCE, Config
+from roles.lint.config import Config, is_reference
 from roles.lint.document import Path, mapping
 from roles.lint.rule import Found, rule
-from roles.lint.rules.shapes import kind
+from roles.lint.rules.shapes import kind, reads_as_number
 from roles.lint.section_facts import CLOSE_KEY, choose, facts_of, meant
 
 _STOPS = "LiteLLM does not start"
@@ -43,10 +43,6 @@ def _servers(config: Config) -> Iterator[_Server]:
     for name, params in config.section("mcp_servers").items():
         if isinstance(params, dict):
             yield _Server(str(name), params, ("mcp_servers", name))
-
-
-def _is_reference(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(REFERENCE)
 
 
 @rule("error", fix="write `NAME: {url: …, transport: http}`", source="tried with 1.84.0 and 1.106.2")
@@ -83,7 +79,7 @@ def mcp_server_value(config: Config) -> Iterator[Found]:
     for server in _servers(config):
         for key, words in (("transport", facts.mcp_transports), ("auth_type", facts.mcp_auth_types)):
             value = server.params.get(key)
-            if key in server.params and value not in words and not _is_reference(value):
+            if key in server.params and value not in words and not is_reference(value):
                 if value is None and key == "auth_type":
                     continue
                 shown = f'"{value}"' if isinstance(value, str) else kind(value)
@@ -92,10 +88,10 @@ def mcp_server_value(config: Config) -> Iterator[Found]:
                 )
         for key, value in server.params.items():
             wanted = _KINDS.get(facts.mcp_keys.get(str(key), ""))
-            if key in ("transport", "auth_type") or wanted is None or value is None or _is_reference(value):
+            if key in ("transport", "auth_type") or wanted is None or value is None or is_reference(value):
                 continue
             if isinstance(value, bool) or not isinstance(value, wanted[0]):
-                if wanted[1] == "a number" and _reads_as_number(value):
+                if wanted[1] == "a number" and reads_as_number(value):
                     continue
                 message = f"{server.title}: `{key}` must be {wanted[1]}, not {kind(value)}: {_STOPS}"
                 yield Found((*server.path, key), message)
@@ -109,14 +105,6 @@ def _no_words(server: _Server, key: str, value: Any) -> Iterator[Found]:
         if not isinstance(inner, str):
             message = f"{server.title}: each value of `{key}` must be a word, not {kind(inner)}: {_STOPS}"
             yield Found((*server.path, key, part), message, "put it in quotes")
-
-
-def _reads_as_number(value: object) -> bool:
-    try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _word(value: object, words: Sequence[str]) -> str:
@@ -138,7 +126,7 @@ def mcp_oauth(config: Config) -> Iterator[Found]:
         return  # a release that does not look
     for server in _servers(config):
         flow, auth = server.params.get("oauth2_flow"), server.params.get("auth_type")
-        if auth == "oauth2" and flow not in _FLOWS and not _is_reference(flow):
+        if auth == "oauth2" and flow not in _FLOWS and not is_reference(flow):
             where = (*server.path, "oauth2_flow" if "oauth2_flow" in server.params else "auth_type")
             yield Found(where, f"{server.title}: `auth_type: oauth2` needs an `oauth2_flow`: {_STOPS}")
         if server.params.get("dcr_bridge") and auth not in ("true_passthrough", "oauth_delegate"):
@@ -155,7 +143,7 @@ def mcp_server_id(config: Config) -> Iterator[Found]:
     for server in _servers(config):
         given = server.params.get("server_id")
         path = (*server.path, "server_id")
-        if given is None or _is_reference(given):
+        if given is None or is_reference(given):
             continue
         if not isinstance(given, str) or not given.strip():
             yield Found(path, f"{server.title}: `server_id` must be a word: {_STOPS}", "put it in quotes")
@@ -178,7 +166,7 @@ def mcp_server_unreachable(config: Config) -> Iterator[Found]:
                 yield Found(server.path, f"{server.title} has no `command`: its tools are not there", "write `command`")
             continue
         url = server.params.get("url")
-        if server.params.get("spec_path") or _is_reference(url) or (url is not None and not isinstance(url, str)):
+        if server.params.get("spec_path") or is_reference(url) or (url is not None and not isinstance(url, str)):
             continue
         if not url:
             fix = "write `transport: stdio` beside `command`" if server.params.get("command") else ""

@@ -31,6 +31,15 @@ def kind(value: object) -> str:
     return "nothing" if value is None else _KINDS.get(type(value), f"a {type(value).__name__}")
 
 
+def reads_as_number(value: object) -> bool:
+    """Whether it is a number, or a word that Python reads as one."""
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 @rule("error", fix="give it the shape that it must have", source="tried with 1.106.2 (load_config)")
 def section_shape(config: Config) -> Iterator[Found]:
     """A section of the file is a list, a mapping or a word where it must be something else."""

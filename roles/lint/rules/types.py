@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from roles.lint.config import REFERENCE, Config
+from roles.lint.config import Config, is_reference
 from roles.lint.document import Path, mapping
 from roles.lint.known import kind_name
 from roles.lint.nearest import nearest
 from roles.lint.rule import Found, rule
-from roles.lint.rules.shapes import kind
+from roles.lint.rules.shapes import kind, reads_as_number
 
 _STOPS = "LiteLLM does not start"
 _KINDS = {"list": "a list", "dict": "a mapping", "str": "a word", "bool": "yes or no", "number": "a number"}
@@ -35,18 +35,6 @@ _ELSEWHERE = (
 """What the rules about lists of other things and about administration look at."""
 
 
-def _reads_as_number(value: object) -> bool:
-    try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _is_reference(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(REFERENCE)
-
-
 def _types(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
     return ((pattern, model) for pattern, model in config.known.validated.items() if not pattern.startswith(_ELSEWHERE))
 
@@ -56,8 +44,8 @@ def setting_refused(config: Config) -> Iterator[Found]:
     """A setting that the start reads has a value of another kind than that code takes."""
     for path, wanted in _WANTED.items():
         value = config.resolved_at(path)
-        fits = _reads_as_number(value) if wanted == "number" else kind_name(value) == wanted
-        if value is None or _is_reference(value) or fits:
+        fits = reads_as_number(value) if wanted == "number" else kind_name(value) == wanted
+        if value is None or is_reference(value) or fits:
             continue
         if path[-1] == "routing_strategy_args" and config.setting("router_settings", "routing_strategy") != _LATENCY:
             continue
@@ -90,7 +78,7 @@ def entry_value_refused(config: Config) -> Iterator[Found]:
         for path, entry in _matching(config, pattern):
             for key, value in mapping(entry).items():
                 field = model["fields"].get(key)
-                if not field or value is None or _is_reference(value):
+                if not field or value is None or is_reference(value):
                     continue
                 words = field["words"]
                 if words and isinstance(value, str) and value not in words:
@@ -106,7 +94,7 @@ def _takes(kinds: list[str], value: object) -> bool:
     """Whether a type of these kinds takes a value, as pydantic does: it reads words as numbers, and as yes or no."""
     if kind_name(value) in kinds:
         return True
-    if "number" in kinds and (isinstance(value, bool) or (isinstance(value, str) and _reads_as_number(value))):
+    if "number" in kinds and (isinstance(value, bool) or (isinstance(value, str) and reads_as_number(value))):
         return True
     return "bool" in kinds and str(value).lower() in _YES_OR_NO
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from roles.lint.config import REFERENCE, Config, resolved
+from roles.lint.config import Config, is_reference, resolved
 from roles.lint.document import Path, mapping
 from roles.lint.nearest import nearest
 from roles.lint.rule import Found, rule
-from roles.lint.rules.shapes import kind
+from roles.lint.rules.shapes import kind, reads_as_number
 
 _WHOLE = re.compile(r"\s*[+-]?\d+(?:\.0*)?\s*")
 
@@ -34,24 +34,12 @@ _SETTINGS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _is_reference(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(REFERENCE)
-
-
 def _is_list_of_words(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _reads_as_number(value: object) -> bool:
-    try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _reads_as_whole(value: object) -> bool:
@@ -71,11 +59,11 @@ def value_drops_deployment(config: Config) -> Iterator[Found]:
         for key, value in model.params.items():
             wanted = ""
             value = resolved(value, config.environment)
-            if value is None or _is_reference(value):
+            if value is None or is_reference(value):
                 continue
             if key in _WHOLE_NUMBERS and not _reads_as_whole(value):
                 wanted = "a whole number"
-            elif key in _NUMBERS and not _reads_as_number(value):
+            elif key in _NUMBERS and not reads_as_number(value):
                 wanted = "a number"
             elif key in _WORDS and not isinstance(value, str):
                 wanted = "a word"
@@ -116,7 +104,7 @@ def value_breaks_requests(config: Config) -> Iterator[Found]:
                 yield Found((*model.path, "litellm_params", key), message, "write `NAME: VALUE` below it")
         for key in _TIMES:
             value = model.params.get(key)
-            if isinstance(value, str) and not _is_reference(value) and not _reads_as_number(value):
+            if isinstance(value, str) and not is_reference(value) and not reads_as_number(value):
                 message = f"{model.title}: `{key}` must be a number of seconds: each request fails"
                 yield Found((*model.path, "litellm_params", key), message)
 
@@ -131,7 +119,7 @@ def setting_no_number(config: Config) -> Iterator[Found]:
     for section, keys in _SETTINGS.items():
         for key in keys:
             value = config.setting(section, key)
-            if value is not None and not _is_number(value) and not _is_reference(value):
+            if value is not None and not _is_number(value) and not is_reference(value):
                 yield Found((section, key), f"`{key}` must be a number, not {kind(value)}")
 
 
@@ -147,7 +135,7 @@ def unknown_routing_strategy(config: Config) -> Iterator[Found]:
 
 def _strategy(strategy: object, path: Path, config: Config) -> Iterator[Found]:
     known = config.known.routing_strategies
-    if strategy is None or _is_reference(strategy) or (isinstance(strategy, str) and strategy in known):
+    if strategy is None or is_reference(strategy) or (isinstance(strategy, str) and strategy in known):
         return
     shown = f'"{strategy}"' if isinstance(strategy, str) else kind(strategy)
     close = nearest(strategy, known, part=True) if isinstance(strategy, str) else ""
