@@ -24,7 +24,10 @@ def _limited(config: Config) -> Iterator[tuple[Model, str, int | None]]:
 def _at_once(key: str, value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if key == "rpm" else max(1, int(value / 1000 * _REQUESTS_PER_1000_TOKENS))
+    try:
+        return int(value) if key == "rpm" else max(1, int(value / 1000 * _REQUESTS_PER_1000_TOKENS))
+    except (OverflowError, ValueError):  # `.inf`, `.nan`, or too large
+        return None
 
 
 def _is_enforced(config: Config) -> bool:

@@ -32,10 +32,10 @@ def kind(value: object) -> str:
 
 
 def reads_as_number(value: object) -> bool:
-    """Whether it is a number, or a word that Python reads as one."""
+    """Whether it is a number, or a word that Python reads as one; not a number too large for it."""
     try:
         float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
 

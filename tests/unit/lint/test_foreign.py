@@ -158,6 +158,11 @@ def test_a_limit_is_also_the_number_of_requests_at_the_same_time(limit: str, at_
     assert "at the same time" not in finding.message
 
 
+@pytest.mark.parametrize("parameter", ["rpm: .inf", "tpm: .nan", f"max_budget: {10**400}"], ids=["inf", "nan", "large"])
+def test_a_number_that_is_none_is_reported(parameter: str) -> None:
+    assert "value-drops-deployment" in _rules(_model("openai/gpt-4o", f", {parameter}"))
+
+
 @pytest.mark.parametrize(
     ("entry", "home"),
     [
