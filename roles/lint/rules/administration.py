@@ -64,8 +64,6 @@ _STARTS_WITH: Mapping[tuple[str, ...], tuple[_Check, str]] = {
     ),
     ("default_vertex_config",): _MAPPING,
     ("assistant_settings",): _MAPPING,
-    ("finetune_settings",): _LIST,
-    ("files_settings",): _LIST,
 }
 """Setting → a value that the start takes, in code and in words."""
 
@@ -89,8 +87,6 @@ def setting_stops_start(config: Config) -> Iterator[Found]:
             continue  # an older release takes any
         if path[-1] in _WITH_ALERTS and not config.setting(_GENERAL, "alerting"):
             continue
-        if path[-1] in ("finetune_settings", "files_settings"):
-            continue  # `entry-shape` looks at them
         yield Found(path, f"`{path[-1]}` must be {wanted}, not {_shown(value)}: {_STOPS}")
     yield from _parts_that_stop(config)
 

@@ -9,11 +9,10 @@ from typing import Any
 from roles.lint.config import REFERENCE, Config
 from roles.lint.document import Path, mapping
 from roles.lint.rule import Found, rule
-from roles.lint.rules.shapes import kind
+from roles.lint.rules.shapes import KINDS, kind
 from roles.lint.section_facts import choose, facts_of
 
 _STOPS = "LiteLLM does not start"
-_KINDS: Mapping[type, str] = {str: "a word", dict: "a mapping", list: "a list"}
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def _lacking(listing: _Listing, entry: Mapping[Any, Any], path: Path) -> Iterato
             what = f"an entry of {_name(listing)} has no `{name}`: {_STOPS}"
             yield Found(path, what, "write `credential_info: {}`" if name == "credential_info" else f"write `{name}`")
         else:
-            what = f"`{name}` must be {_KINDS.get(wanted, 'given')}, not {kind(given)}: {_STOPS}"
+            what = f"`{name}` must be {KINDS[wanted]}, not {kind(given)}: {_STOPS}"
             yield Found((*path, *needed), what, "put it in quotes" if wanted is str else "write a mapping")
 
 

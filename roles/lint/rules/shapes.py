@@ -19,7 +19,7 @@ _SECTIONS: Mapping[str, type] = {
     "guardrails": list,
     "mcp_servers": dict,
 }
-_KINDS: Mapping[type, str] = {list: "a list", dict: "a mapping", str: "a word", bool: "yes or no", int: "a number"}
+KINDS: Mapping[type, str] = {list: "a list", dict: "a mapping", str: "a word", bool: "yes or no", int: "a number"}
 
 _CALLBACKS = ("success_callback", "failure_callback", "audit_log_callbacks")
 
@@ -28,7 +28,7 @@ _ALIAS_LIST_IS_DROPPED = (1, 97, 0)
 
 def kind(value: object) -> str:
     """For messages: never the value itself."""
-    return "nothing" if value is None else _KINDS.get(type(value), f"a {type(value).__name__}")
+    return "nothing" if value is None else KINDS.get(type(value), f"a {type(value).__name__}")
 
 
 def reads_as_number(value: object) -> bool:
@@ -48,12 +48,12 @@ def section_shape(config: Config) -> Iterator[Found]:
         if value is None or isinstance(value, wanted):
             continue
         outcome = "LiteLLM ignores it in silence" if section == "router_settings" else _STOPS
-        yield Found((section,), f"`{section}` must be {_KINDS[wanted]}, not {kind(value)}: {outcome}")
+        yield Found((section,), f"`{section}` must be {KINDS[wanted]}, not {kind(value)}: {outcome}")
     for path in (("general_settings", "pass_through_endpoints"), ("router_settings", "retry_policy")):
         wanted = list if path[1] == "pass_through_endpoints" else dict
         value = config.value_at(path)
         if value is not None and not isinstance(value, wanted):
-            yield Found(path, f"`{path[1]}` must be {_KINDS[wanted]}, not {kind(value)}: LiteLLM ignores it in silence")
+            yield Found(path, f"`{path[1]}` must be {KINDS[wanted]}, not {kind(value)}: LiteLLM ignores it in silence")
     includes = config.document.value.get("include", [])
     if not isinstance(includes, list) or not all(isinstance(entry, str) for entry in includes):
         yield Found(("include",), f"`include` must be a list of file names: {_STOPS}")
