@@ -1,4 +1,4 @@
-"""Makes `roles/lint/keys/<version>.json`: what an installed LiteLLM knows: keys, kinds, defaults, providers, models.
+"""Makes `roles/lint/keys/<version>.json`: what an installed LiteLLM knows: keys, kinds, providers, models.
 
 Run it with the Python of an environment that holds that LiteLLM, from the project's folder:
 
@@ -85,7 +85,6 @@ _TYPES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "vector_store_registry[]": ("litellm.types.vector_stores", "LiteLLM_VectorStoreConfig", ()),
 }
 """Path (`[]`: each item, `{}`: each value) → the type that the start reads it through, and the fields if not all."""
-_DEFAULTS = ("allowed_fails", "request_timeout", "num_retries", "max_fallbacks", "cooldown_time")
 
 _DATABASE_ROWS = {"force_reload", "interval_hours"}
 
@@ -143,14 +142,10 @@ def known_keys() -> dict[str, Any]:
         "allowed_fails_policy": _names(router_types.AllowedFailsPolicy.model_fields),
         "routing_strategies": _names(_strategies(router_types)),
         "pre_call_checks": _names(_literals(router_types.OptionalPreCallChecks)),
-        "callbacks": _names(set(litellm._known_custom_logger_compatible_callbacks)),
         "providers": _names(_providers(litellm)),
         "model_names": _names(_unprefixed_models(litellm)),
         "endpoints": _names(litellm.openai_compatible_endpoints),
         "model_patterns": sorted(_model_patterns(litellm)),
-        "modes": _names(
-            {entry["mode"] for entry in litellm.model_cost.values() if entry.get("mode", "").isidentifier()}
-        ),
         "import_variables": _names(_import_variables(package)),
         "kinds": {
             "router_settings": _kinds(inspect.get_annotations(litellm.Router.__init__, eval_str=True), router),
@@ -158,7 +153,6 @@ def known_keys() -> dict[str, Any]:
             "litellm_settings": _kinds(_evaluated(litellm), set(vars(litellm))),
         },
         "validated": dict(_validated()),
-        "defaults": {name: getattr(litellm, name) for name in _DEFAULTS if hasattr(litellm, name)},
     }
 
 

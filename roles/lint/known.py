@@ -31,12 +31,10 @@ class Known:
         litellm_params: the declared ones; `litellm_params_read` are further words that some provider's code reads.
         model_names: those that need no provider prefix; `model_patterns` match newer ones.
         endpoints: addresses of hosted providers: an `api_base` there identifies the provider.
-        modes: words of `model_info.mode`.
         import_variables: variables that are read when LiteLLM is imported: before it reads a configuration.
         kinds: section → setting → the kinds of value that it takes (`kind_name`); settings of other types are left out.
         validated: path (`[]`: each item, `{}`: each value) → `fields` with their `kinds` and `words`, and `required`
             ones: what the start refuses.
-        defaults: the values of some settings that a file does not set.
     """
 
     version: str
@@ -53,16 +51,13 @@ class Known:
     allowed_fails_policy: frozenset[str]
     routing_strategies: frozenset[str]
     pre_call_checks: frozenset[str]
-    callbacks: frozenset[str]
     providers: frozenset[str]
     model_names: frozenset[str]
     endpoints: frozenset[str]
     model_patterns: frozenset[str]
-    modes: frozenset[str]
     import_variables: frozenset[str]
     kinds: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     validated: Mapping[str, Any] = field(default_factory=dict)
-    defaults: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def parse_version(text: str) -> Version:
@@ -91,7 +86,7 @@ def known_to(version: str) -> Known:
     older = [release for release in releases if parse_version(release) <= parse_version(version)]
     data = json.loads((_FILES / f"{older[-1] if older else releases[0]}.json").read_text())
     words: dict[str, Any] = {name: frozenset(value) for name, value in data.items() if isinstance(value, list)}
-    tables = {name: data[name] for name in ("kinds", "validated", "defaults")}
+    tables = {name: data[name] for name in ("kinds", "validated")}
     return Known(version=data["version"], **tables, **words)
 
 

@@ -10,8 +10,8 @@ from roles.lint.rules.coverage import NOT_LOOKED_AT, READ_BY
 _NEW_RELEASE = (
     "## A new release of LiteLLM",
     "",
-    "What the lint knows of a release is made from the release: its keys, the kinds of their values, its defaults,",
-    "providers, models, modes, the variables that it reads when it is imported, and what its start refuses.",
+    "What the lint knows of a release is made from the release: its keys, the kinds of their values, its",
+    "providers, models, the variables that it reads when it is imported, and what its start refuses.",
     "",
     "1. Make the new lock `roles/litellm/locks/litellm-VERSION.txt`, and an environment of it.",
     "2. `ENVIRONMENT/bin/python -m tests.litellm_keys > roles/lint/keys/VERSION.json` (a minute). Read the difference",
