@@ -124,6 +124,11 @@ def nearest_name(word: str, names: Collection[str]) -> str:
     return next((name for name in close if re.findall(r"\d+", name) == numbers), "")
 
 
+def did_you_mean(close: str) -> str:
+    """The fix that offers a word; `` if there is none."""
+    return f'did you mean "{close}"?' if close else ""
+
+
 @cache
 def _parts(word: str) -> _Parts:
     return tuple(part.lower() for part in _PART.findall(word))

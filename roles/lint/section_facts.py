@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from roles.lint.known import parse_version
+from roles.lint.nearest import did_you_mean
 
 _FILES = files("roles.lint") / "keys" / "sections"
 _CLOSE = 0.6
@@ -74,8 +75,7 @@ def facts_of(version: str) -> SectionFacts:
 
 def choose(word: object, words: Collection[str]) -> str:
     """The end of a fix: the word that was meant, or all words if none is close."""
-    close = meant(word, words)
-    return f'did you mean "{close}"?' if close else f"write one of {', '.join(sorted(words))}"
+    return did_you_mean(meant(word, words)) or f"write one of {', '.join(sorted(words))}"
 
 
 def meant(word: object, words: Collection[str], cutoff: float = _CLOSE) -> str:

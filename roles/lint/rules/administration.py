@@ -8,6 +8,7 @@ from typing import Any
 
 from roles.lint.config import REFERENCE, Config, is_reference
 from roles.lint.document import Path, mapping
+from roles.lint.nearest import did_you_mean
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind, reads_as_number
 from roles.lint.section_facts import choose, facts_of, meant
@@ -159,8 +160,7 @@ def key_management_unknown_key(config: Config) -> Iterator[Found]:
     known = facts_of(config.version_text).key_management_settings
     for key in mapping(config.setting(*_MANAGER)):
         if key not in known:
-            close = meant(key, known)
-            fix = f'did you mean "{close}"?' if close else ""
+            fix = did_you_mean(meant(key, known))
             yield Found((*_MANAGER, key), f'LiteLLM reads no such key as "{key}"', fix)
 
 
@@ -188,7 +188,7 @@ def alerting(config: Config) -> Iterator[Found]:
         if isinstance(word, str) and word not in facts.alert_types:
             close = meant(word, facts.alert_types)
             message = f'there is no alert "{word}": LiteLLM passes it over'
-            yield Found((_GENERAL, "alert_types", index), message, f'did you mean "{close}"?' if close else "")
+            yield Found((_GENERAL, "alert_types", index), message, did_you_mean(close))
 
 
 @rule(

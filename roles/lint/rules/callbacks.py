@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from roles.lint.config import REFERENCE, Config
 from roles.lint.document import Path, mapping
+from roles.lint.nearest import did_you_mean
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind
 from roles.lint.section_facts import SectionFacts, facts_of, meant
@@ -136,7 +137,7 @@ def callback_unknown(config: Config) -> Iterator[Found]:
             yield Found(callback.path, message, fix)
         else:
             close = meant(callback.word, known)
-            yield Found(callback.path, message, f'did you mean "{close}"?' if close else "")
+            yield Found(callback.path, message, did_you_mean(close))
 
 
 def _known(key: str, facts: SectionFacts) -> frozenset[str]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from roles.lint.config import REFERENCE, Config, is_reference
 from roles.lint.document import Path, mapping
+from roles.lint.nearest import did_you_mean
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind, reads_as_number
 from roles.lint.section_facts import CLOSE_KEY, SectionFacts, choose, facts_of, meant
@@ -110,8 +111,7 @@ def guardrail_unknown(config: Config) -> Iterator[Found]:
             message = f"{guardrail.title}: `guardrail` must be a word, not {kind(name)}: {_outcome(config)}"
             yield Found((*guardrail.path, "litellm_params"), message, "write `guardrail: TYPE`, e.g. presidio")
         elif name not in known and not _is_python(name) and not name.startswith(REFERENCE):
-            close = meant(name, known)
-            fix = f'did you mean "{close}"?' if close else ""
+            fix = did_you_mean(meant(name, known))
             message = f'{guardrail.title}: LiteLLM has no guardrail "{name}": {_outcome(config)}'
             yield Found(guardrail.param("guardrail"), message, fix)
 
@@ -276,6 +276,5 @@ def guardrail_unknown_key(config: Config) -> Iterator[Found]:
     for guardrail in _guardrails(config):
         for key in guardrail.entry:
             if key not in facts.guardrail_keys and key not in facts.guardrail_params:
-                close = meant(key, facts.guardrail_keys, CLOSE_KEY)
-                fix = f'did you mean "{close}"?' if close else ""
+                fix = did_you_mean(meant(key, facts.guardrail_keys, CLOSE_KEY))
                 yield Found((*guardrail.path, key), f'{guardrail.title}: LiteLLM reads no such key as "{key}"', fix)

@@ -8,7 +8,7 @@ from typing import Any
 from roles.lint.config import Config
 from roles.lint.document import Path, mapping
 from roles.lint.known import Known, kind_name
-from roles.lint.nearest import nearest
+from roles.lint.nearest import did_you_mean, nearest
 from roles.lint.rule import Found, rule
 from roles.lint.rules.guardrails import misplaced_in_guardrails
 
@@ -91,13 +91,13 @@ def misspelled_key(config: Config) -> Iterator[Found]:
     for path, key, known in _unknown(config):
         close = nearest(key, known)
         if close and not _home(path, key, config):
-            yield Found(path, f'{_UNREAD} as "{key}"', f'did you mean "{close}"?')
+            yield Found(path, f'{_UNREAD} as "{key}"', did_you_mean(close))
     for model in config.models:
         for key in model.info:
             close = "" if key in config.known.model_info else nearest(str(key), config.known.model_info)
             if close:
                 path = (*model.path, "model_info", key)
-                yield Found(path, f'{_UNREAD} as "{key}" in `model_info`', f'did you mean "{close}"?')
+                yield Found(path, f'{_UNREAD} as "{key}" in `model_info`', did_you_mean(close))
 
 
 @rule(
@@ -179,7 +179,7 @@ def misspelled_parameter(config: Config) -> Iterator[Found]:
     for path, key, home in _strange_parameters(config):
         close = nearest(key, config.known.litellm_params)
         if close and not home:
-            yield Found(path, f'no parameter "{key}" is known', f'did you mean "{close}"?')
+            yield Found(path, f'no parameter "{key}" is known', did_you_mean(close))
 
 
 @rule(
@@ -193,7 +193,7 @@ def unknown_parameter(config: Config) -> Iterator[Found]:
     for path, key, home in _strange_parameters(config):
         if not home and not nearest(key, config.known.litellm_params):
             close = nearest(key, config.known.litellm_params_read)
-            fix = f'did you mean "{close}"?' if close else ""
+            fix = did_you_mean(close)
             yield Found(path, f'no parameter "{key}" is known: LiteLLM sends it to the provider as it is', fix)
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from roles.lint.config import Config, is_reference
 from roles.lint.document import Path, mapping
+from roles.lint.nearest import did_you_mean
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind, reads_as_number
 from roles.lint.section_facts import CLOSE_KEY, choose, facts_of, meant
@@ -229,8 +230,7 @@ def mcp_unknown_key(config: Config) -> Iterator[Found]:
     for server in _servers(config):
         for key in server.params:
             if str(key) not in known and str(key) not in _DESCRIPTIVE:
-                close = "static_headers" if key == "headers" else meant(key, known, CLOSE_KEY)
-                fix = f'did you mean "{close}"?' if close else ""
+                fix = did_you_mean("static_headers" if key == "headers" else meant(key, known, CLOSE_KEY))
                 yield Found((*server.path, key), f'{server.title}: LiteLLM reads no such key as "{key}"', fix)
 
 
@@ -250,6 +250,6 @@ def mcp_aliases(config: Config) -> Iterator[Found]:
         names = [str(name) for name in servers]
         for alias, target in mapping(aliases).items():
             if str(target) not in names:
-                fix = f'did you mean "{close}"?' if (close := meant(target, names)) else ""
+                fix = did_you_mean(meant(target, names))
                 message = f'the alias "{alias}" is for a server that is not in `mcp_servers`: LiteLLM ignores it'
                 yield Found((*path, alias), message, fix)

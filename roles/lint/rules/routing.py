@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from roles.lint.config import Chain, Config
 from roles.lint.document import Path
-from roles.lint.nearest import nearest_name
+from roles.lint.nearest import did_you_mean, nearest_name
 from roles.lint.rule import Found, rule
 
 _ALIASES: Path = ("router_settings", "model_group_alias")
@@ -23,7 +23,7 @@ def _did_you_mean(name: str, config: Config) -> Callable[[], str]:
 
     def look() -> str:
         close = nearest_name(name, config.public_names)
-        return f'did you mean "{close}"?' if close else ""
+        return did_you_mean(close)
 
     return look
 

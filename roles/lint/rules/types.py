@@ -9,7 +9,7 @@ from typing import Any
 from roles.lint.config import Config, is_reference
 from roles.lint.document import Path, mapping
 from roles.lint.known import kind_name
-from roles.lint.nearest import nearest
+from roles.lint.nearest import did_you_mean, nearest
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind, reads_as_number
 
@@ -83,7 +83,7 @@ def entry_value_refused(config: Config) -> Iterator[Found]:
                 words = field["words"]
                 if words and isinstance(value, str) and value not in words:
                     close = nearest(value, words, part=True)
-                    fix = f'did you mean "{close}"?' if close else f"write one of {', '.join(words)}"
+                    fix = did_you_mean(close) or f"write one of {', '.join(words)}"
                     yield Found((*path, key), f'"{value}" is no `{key}`: {_STOPS}', fix)
                 elif not words and field["kinds"] and not _takes(field["kinds"], value):
                     wanted = " or ".join(_KINDS[name] for name in field["kinds"])

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from roles.lint.config import Config, is_reference, resolved
 from roles.lint.document import Path, mapping
-from roles.lint.nearest import nearest
+from roles.lint.nearest import did_you_mean, nearest
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind, reads_as_number
 
@@ -139,7 +139,7 @@ def _strategy(strategy: object, path: Path, config: Config) -> Iterator[Found]:
         return
     shown = f'"{strategy}"' if isinstance(strategy, str) else kind(strategy)
     close = nearest(strategy, known, part=True) if isinstance(strategy, str) else ""
-    fix = f'did you mean "{close}"?' if close else f"write one of {', '.join(sorted(known))}"
+    fix = did_you_mean(close) or f"write one of {', '.join(sorted(known))}"
     yield Found(path, f"{shown} is no routing strategy: LiteLLM does not start", fix)
 
 
@@ -159,5 +159,5 @@ def unknown_pre_call_check(config: Config) -> Iterator[Found]:
             yield Found(
                 path,
                 f'"{check}" is no check: LiteLLM ignores it in silence',
-                f'did you mean "{close}"?' if close else "",
+                did_you_mean(close),
             )
