@@ -45,6 +45,10 @@ class Model:
         """For messages."""
         return f'model "{self.name}"'
 
+    def parameter(self, key: str) -> Path:
+        """The path of one of its `litellm_params`."""
+        return (*self.path, "litellm_params", key)
+
     @property
     def mode(self) -> str:
         mode = self.info.get("mode")
@@ -174,10 +178,14 @@ class Config:
         return [(path, word) for path, word in _words(self.document.value, ()) if _ABOUT_VARIABLES.search(word)]
 
     @property
+    def is_in_database(self) -> bool:
+        """Whether the database may hold more models, credentials and MCP servers."""
+        return self.setting("general_settings", "store_model_in_db") is True
+
+    @property
     def is_complete(self) -> bool:
         """Whether the file lists all models: none in a file that was not read, none in the database."""
-        in_database = self.setting("general_settings", "store_model_in_db") is True
-        return bool(self.models) and not self.document.unread and not in_database
+        return bool(self.models) and not self.document.unread and not self.is_in_database
 
     @cached_property
     def models(self) -> Sequence[Model]:

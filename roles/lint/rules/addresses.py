@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Mapping
 
 from roles.lint.config import Config, Model
-from roles.lint.document import Path
 from roles.lint.rule import Found, rule
 
 _OLLAMA = ("ollama", "ollama_chat")
@@ -44,12 +43,8 @@ _RERANK_ADDS: Mapping[str, str] = {"cohere": "/v2/rerank", "litellm_proxy": "/v1
 _V1 = re.compile(r"/v\d+/?$")
 
 
-def _parameter(model: Model, key: str) -> Path:
-    return (*model.path, "litellm_params", key)
-
-
 def _on_base(model: Model, message: str, fix: str = "") -> Found:
-    return Found(_parameter(model, model.base_key), f"{model.title}: `{model.base_key}` {message}", fix)
+    return Found(model.parameter(model.base_key), f"{model.title}: `{model.base_key}` {message}", fix)
 
 
 def _without_base(config: Config) -> Iterator[tuple[Model, str]]:

@@ -63,7 +63,7 @@ def _is_given(config: Config, key: str) -> bool:
     """Whether a parameter has a value: not one of a variable that is known not to be set."""
     value = _params(config).get(key)
     if is_reference(value) and config.environment is not None:
-        return _may_be_set(config, value.removeprefix(REFERENCE))
+        return config.variable_is_given(value.removeprefix(REFERENCE))
     return value is not None
 
 
@@ -148,7 +148,7 @@ def cache_incomplete(config: Config) -> Iterator[Found]:
     given, params = _type(config), _params(config)
     where = _PARAMS if params else _CACHE
     if given == "redis" and not any(_is_given(config, key) for key in _TARGETS):
-        if any(_may_be_set(config, name) for name in _TARGET_VARIABLES):
+        if any(config.variable_is_given(name) for name in _TARGET_VARIABLES):
             return
         unless = " unless REDIS_HOST or REDIS_URL is set" if config.environment is None else ""
         fix = "" if params else "write `cache_params: {type: local}` for a cache in memory, or its `host`"
@@ -162,15 +162,11 @@ def cache_incomplete(config: Config) -> Iterator[Found]:
 
 
 def _has_qdrant(config: Config) -> bool:
-    return any(_may_be_set(config, name) for name in ("QDRANT_URL", "QDRANT_API_BASE"))
+    return any(config.variable_is_given(name) for name in ("QDRANT_URL", "QDRANT_API_BASE"))
 
 
 def _is_mapping(config: Config) -> bool:
     return isinstance(config.setting(*_PARAMS), dict)
-
-
-def _may_be_set(config: Config, name: str) -> bool:
-    return name in config.section("environment_variables") or config.variable_is_set(name)
 
 
 @rule(

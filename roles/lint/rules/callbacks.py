@@ -191,12 +191,12 @@ def callback_variable(config: Config) -> Iterator[Found]:
     """None of the variables that a callback needs is set (where the environment is given)."""
     if config.environment is None:
         return
-    facts, own = facts_of(config.version_text), config.section("environment_variables")
+    facts = facts_of(config.version_text)
     settings = config.section("litellm_settings")
     for callback in _callbacks(config):
         need = facts.callback_needs.get(callback.word, {})
         variables = need.get("variables", ())
-        given = [name for name in variables if config.variable_is_set(name) or name in own]
+        given = any(config.variable_is_given(name) for name in variables)
         elsewhere = f"{callback.word}_params" in settings or callback.word in config.section("callback_settings")
         if variables and not given and not elsewhere and _is_made(callback, facts):
             message = f"the callback {callback.word} needs {' and '.join(variables[:2])}: {_without(callback, need)}"

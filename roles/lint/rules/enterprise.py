@@ -45,11 +45,7 @@ _OFF = (None, False)
 
 def _has_licence(config: Config) -> bool:
     """Whether a licence is given: then all of them are settings like any other."""
-    return bool(
-        config.variable_is_set(_LICENCE)
-        or config.setting("general_settings", "litellm_license")
-        or _LICENCE in config.section("environment_variables")
-    )
+    return config.variable_is_given(_LICENCE) or bool(config.setting("general_settings", "litellm_license"))
 
 
 def _used(config: Config) -> Iterator[tuple[Path, str, str]]:

@@ -171,9 +171,7 @@ def entry_word(config: Config) -> Iterator[Found]:
 @rule("error", fix="add it to `credential_list`, or correct the name", source="tried with 1.106.2: it starts")
 def credential_missing(config: Config) -> Iterator[Found]:
     """`litellm_credential_name` of a model names no entry of `credential_list`."""
-    if "credential_list" not in config.document.value or config.document.unread:
-        return
-    if config.setting("general_settings", "store_model_in_db") is True:
+    if "credential_list" not in config.document.value or config.document.unread or config.is_in_database:
         return
     credentials = config.document.value["credential_list"]
     names = {
@@ -182,7 +180,7 @@ def credential_missing(config: Config) -> Iterator[Found]:
     for model in config.models:
         name = model.params.get("litellm_credential_name")
         if isinstance(name, str) and name not in names and not name.startswith(REFERENCE):
-            path = (*model.path, "litellm_params", "litellm_credential_name")
+            path = model.parameter("litellm_credential_name")
             message = f'{model.title}: "{name}" is not in `credential_list`: it is asked without a key'
             yield Found(path, message, choose(name, names) if names else "")
 

@@ -230,10 +230,9 @@ def _may_be_given(
     variables = known.get("variables", ())
     if not variables:
         return False
-    own_variables = config.section("environment_variables")
     if config.environment is None:
         return True
-    return any(config.variable_is_set(name) or name in own_variables for name in variables)
+    return any(config.variable_is_given(name) for name in variables)
 
 
 @rule(

@@ -201,7 +201,7 @@ def _strange_parameters(config: Config) -> Sequence[tuple[Path, str, str]]:
     """The parameters that nothing reads, each with the section that it belongs into (or ``)."""
     if "strange parameters" not in config.memory:
         config.memory["strange parameters"] = [
-            ((*model.path, "litellm_params", key), str(key), _parameter_home(key, value, config.known))
+            (model.parameter(key), str(key), _parameter_home(key, value, config.known))
             for model in config.models
             for key, value in model.params.items()
             if _is_strange(key, config.known)

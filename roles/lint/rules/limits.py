@@ -52,7 +52,7 @@ def rate_limit_not_enforced(config: Config) -> Iterator[Found]:
             message += (
                 f"; it is also the number of requests at the same time ({at_once}): a further one gets 429 at once"
             )
-        yield Found((*model.path, "litellm_params", key), message)
+        yield Found(model.parameter(key), message)
 
 
 @rule(
@@ -67,4 +67,4 @@ def rate_limit_in_parallel(config: Config) -> Iterator[Found]:
     for model, key, at_once in _limited(config):
         if at_once is not None and at_once <= _FEW_AT_ONCE:
             message = f"{model.title}: `{key}` is also the number of requests at the same time ({at_once})"
-            yield Found((*model.path, "litellm_params", key), f"{message}: a further one gets 429 at once")
+            yield Found(model.parameter(key), f"{message}: a further one gets 429 at once")

@@ -246,7 +246,7 @@ def mcp_aliases(config: Config) -> Iterator[Found]:
     if aliases and not isinstance(aliases, dict):
         outcome = f": {_STOPS}" if servers else ""
         yield Found(path, f"`mcp_aliases` must be a mapping, not {kind(aliases)}{outcome}")
-    elif servers and not config.document.unread and config.setting("general_settings", "store_model_in_db") is not True:
+    elif servers and not config.document.unread and not config.is_in_database:
         names = [str(name) for name in servers]
         for alias, target in mapping(aliases).items():
             if str(target) not in names:

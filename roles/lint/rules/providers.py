@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from roles.lint.config import REFERENCE, Config, Model
-from roles.lint.document import Path
+from roles.lint.config import REFERENCE, Config
 from roles.lint.nearest import nearest
 from roles.lint.rule import Found, rule
 
@@ -67,10 +66,6 @@ _CANNOT: Mapping[str, tuple[tuple[str, ...], str]] = {
 """Provider → the modes for which LiteLLM sends nothing to it, and what to do."""
 
 
-def _parameter(model: Model, key: str) -> Path:
-    return (*model.path, "litellm_params", key)
-
-
 @rule(
     "error",
     fix="write `PROVIDER/MODEL` with a provider that LiteLLM knows",
@@ -83,7 +78,7 @@ def unknown_provider(config: Config) -> Iterator[Found]:
         if model.model.startswith(REFERENCE):
             if config.provider(model) is None:
                 message = f"{model.title}: the value of `{model.model}` begins with no provider: {_DROPPED}"
-                yield Found(_parameter(model, "model"), message)
+                yield Found(model.parameter("model"), message)
             continue
         prefix, slash, rest = model.model.partition("/")
         given = model.params.get("custom_llm_provider")
@@ -95,7 +90,7 @@ def unknown_provider(config: Config) -> Iterator[Found]:
         fix = f'write "{right}/{rest}"' if right else ""
         if not right and model.base is not None:
             fix = f'for an OpenAI-compatible server write "openai/{model.model}"'
-        yield Found(_parameter(model, "model"), f'{model.title}: "{prefix}" is no provider: {_DROPPED}', fix)
+        yield Found(model.parameter("model"), f'{model.title}: "{prefix}" is no provider: {_DROPPED}', fix)
 
 
 @rule("error", fix="write `PROVIDER/MODEL`", source="tried with 1.106.2", versions="by release")
@@ -107,7 +102,7 @@ def missing_provider(config: Config) -> Iterator[Found]:
         unless = "" if model.base is not None else " unless its online list of prices knows the name"
         message = f'{model.title}: "{model.model}" names no provider: {_DROPPED}{unless}'
         fix = "" if model.base is None else f'for an OpenAI-compatible server write "openai/{model.model}"'
-        yield Found(_parameter(model, "model"), message, fix)
+        yield Found(model.parameter("model"), message, fix)
 
 
 @rule(
@@ -120,7 +115,7 @@ def ollama_generate(config: Config) -> Iterator[Found]:
     for model in config.models:
         if config.provider(model) == "ollama" and model.mode in ("", "chat") and not model.embeds:
             message = f"{model.title}: `ollama/` asks /api/generate: the model's chat template and its tools are lost"
-            yield Found(_parameter(model, "model"), message)
+            yield Found(model.parameter("model"), message)
 
 
 @rule(
@@ -143,7 +138,7 @@ def vllm_in_process(config: Config) -> Iterator[Found]:
     for model in config.models:
         if config.provider(model) == "vllm":
             message = f"{model.title}: `vllm/` imports vLLM into LiteLLM instead of asking a server"
-            yield Found(_parameter(model, "model"), message, f'write "hosted_vllm/{model.model.partition("/")[2]}"')
+            yield Found(model.parameter("model"), message, f'write "hosted_vllm/{model.model.partition("/")[2]}"')
 
 
 @rule(
@@ -154,12 +149,7 @@ def vllm_in_process(config: Config) -> Iterator[Found]:
 def api_key_missing(config: Config) -> Iterator[Found]:
     """An OpenAI-compatible server without a key: requests fail, or get the key that is meant for OpenAI."""
     settings = config.section("litellm_settings")
-    variables = config.section("environment_variables")
-    if (
-        config.variable_is_set("OPENAI_API_KEY")
-        or "OPENAI_API_KEY" in variables
-        or {"api_key", "openai_key"} & set(settings)
-    ):
+    if config.variable_is_given("OPENAI_API_KEY") or {"api_key", "openai_key"} & set(settings):
         return
     for model in config.models:
         if config.provider(model) not in _OPENAI_CLIENTS or model.has_credential or model.params.get("api_key"):

@@ -119,8 +119,7 @@ def database_needed(config: Config) -> Iterator[Found]:
     """A setting that needs a database (stored models, budgets, rules for virtual keys), and no `database_url`."""
     if config.setting("general_settings", "database_url"):
         return
-    variables = config.section("environment_variables")
-    if any(config.variable_is_set(name) or name in variables for name in _DATABASE_VARIABLES):
+    if any(config.variable_is_given(name) for name in _DATABASE_VARIABLES):
         return
     unless = " (unless DATABASE_URL is set)" if config.environment is None else ""
     for section, keys in _DATABASE_SETTINGS.items():

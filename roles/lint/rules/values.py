@@ -73,7 +73,7 @@ def value_drops_deployment(config: Config) -> Iterator[Found]:
                 wanted = "a list of words"
             if wanted:
                 message = f"{model.title}: `{key}` must be {wanted}, not {_shown(value)}"
-                path = (*model.path, "litellm_params", key)
+                path = model.parameter(key)
                 yield Found(path, f"{message}: LiteLLM drops the deployment in silence")
 
 
@@ -96,17 +96,17 @@ def value_breaks_requests(config: Config) -> Iterator[Found]:
                 message = (
                     f"{model.title}: `{key}` must be a number, not {kind(value)}: each request ends in a TypeError"
                 )
-                yield Found((*model.path, "litellm_params", key), message)
+                yield Found(model.parameter(key), message)
         for key in ("extra_headers", "headers", "extra_body"):
             value = model.params.get(key)
             if value is not None and not isinstance(value, dict):
                 message = f"{model.title}: `{key}` must be a mapping, not {kind(value)}: each request fails"
-                yield Found((*model.path, "litellm_params", key), message, "write `NAME: VALUE` below it")
+                yield Found(model.parameter(key), message, "write `NAME: VALUE` below it")
         for key in _TIMES:
             value = model.params.get(key)
             if isinstance(value, str) and not is_reference(value) and not reads_as_number(value):
                 message = f"{model.title}: `{key}` must be a number of seconds: each request fails"
-                yield Found((*model.path, "litellm_params", key), message)
+                yield Found(model.parameter(key), message)
 
 
 @rule(
