@@ -82,7 +82,6 @@ _TYPES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "router_settings.provider_budget_config{}": ("litellm.types.utils", "BudgetConfig", ()),
     "router_settings.retry_policy": ("litellm.types.router", "RetryPolicy", ()),
     "router_settings.routing_groups[]": ("litellm.types.router", "RoutingGroup", ()),
-    "vector_store_registry[]": ("litellm.types.vector_stores", "LiteLLM_VectorStoreConfig", ()),
 }
 """Path (`[]`: each item, `{}`: each value) → the type that the start reads it through, and the fields if not all."""
 
