@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, TypeAlias
 
 Version: TypeAlias = tuple[int, ...]
@@ -72,19 +73,29 @@ def parse_version(text: str) -> Version:
     return tuple(int(part) for part in match[0].split("."))
 
 
+def releases_in(folder: Traversable) -> tuple[str, ...]:
+    """The releases that a folder has a file of, oldest first."""
+    names = (file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
+    return tuple(sorted(names, key=parse_version))
+
+
+def data_for(version: str, folder: Traversable, releases: Sequence[str]) -> dict[str, Any]:
+    """The data of the newest of these releases that is not newer than `version`, else of the oldest one."""
+    older = [release for release in releases if parse_version(release) <= parse_version(version)]
+    data: dict[str, Any] = json.loads((folder / f"{older[-1] if older else releases[0]}.json").read_text())
+    return data
+
+
 @cache
 def known_releases() -> tuple[str, ...]:
     """The releases with data, oldest first."""
-    names = (file.name.removesuffix(".json") for file in _FILES.iterdir() if file.name.endswith(".json"))
-    return tuple(sorted(names, key=parse_version))
+    return releases_in(_FILES)
 
 
 @cache
 def known_to(version: str) -> Known:
     """The data of the newest known release that is not newer than `version`, else of the oldest one."""
-    releases = known_releases()
-    older = [release for release in releases if parse_version(release) <= parse_version(version)]
-    data = json.loads((_FILES / f"{older[-1] if older else releases[0]}.json").read_text())
+    data = data_for(version, _FILES, known_releases())
     words: dict[str, Any] = {name: frozenset(value) for name, value in data.items() if isinstance(value, list)}
     tables = {name: data[name] for name in ("kinds", "validated")}
     return Known(version=data["version"], **tables, **words)

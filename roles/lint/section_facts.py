@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from roles.lint.known import parse_version
+from roles.lint.known import data_for, releases_in
 from roles.lint.nearest import did_you_mean
 
 _FILES = files("roles.lint") / "keys" / "sections"
@@ -60,15 +59,13 @@ class SectionFacts:
 @cache
 def releases() -> tuple[str, ...]:
     """The releases with data, oldest first."""
-    names = (file.name.removesuffix(".json") for file in _FILES.iterdir() if file.name.endswith(".json"))
-    return tuple(sorted(names, key=parse_version))
+    return releases_in(_FILES)
 
 
 @cache
 def facts_of(version: str) -> SectionFacts:
     """The facts of the newest release with data that is not newer than `version`, else of the oldest one."""
-    older = [release for release in releases() if parse_version(release) <= parse_version(version)]
-    data = json.loads((_FILES / f"{older[-1] if older else releases()[0]}.json").read_text())
+    data = data_for(version, _FILES, releases())
     data.pop("source")
     return SectionFacts(**data)
 
