@@ -49,11 +49,10 @@ def section_shape(config: Config) -> Iterator[Found]:
             continue
         outcome = "LiteLLM ignores it in silence" if section == "router_settings" else _STOPS
         yield Found((section,), f"`{section}` must be {KINDS[wanted]}, not {kind(value)}: {outcome}")
-    for path in (("general_settings", "pass_through_endpoints"), ("router_settings", "retry_policy")):
-        wanted = list if path[1] == "pass_through_endpoints" else dict
-        value = config.value_at(path)
-        if value is not None and not isinstance(value, wanted):
-            yield Found(path, f"`{path[1]}` must be {KINDS[wanted]}, not {kind(value)}: LiteLLM ignores it in silence")
+    policy = config.setting("router_settings", "retry_policy")
+    if policy is not None and not isinstance(policy, dict):
+        message = f"`retry_policy` must be a mapping, not {kind(policy)}: LiteLLM ignores it in silence"
+        yield Found(("router_settings", "retry_policy"), message)
     includes = config.document.value.get("include", [])
     if not isinstance(includes, list) or not all(isinstance(entry, str) for entry in includes):
         yield Found(("include",), f"`include` must be a list of file names: {_STOPS}")
