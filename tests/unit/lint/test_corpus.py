@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.lint_corpus.entries import all_entries
 from tests.lint_corpus.verdict import findings, right_verdict, table, verdict
 
-_FEW = 0.03
+MISSES = {"routing/provider-budget-word", "sections/workers", "settings/mcp-versions"}
+"""Entries that LiteLLM does not start with, and of which the lint says nothing."""
 
 
 def test_the_table_is_of_these_entries() -> None:
@@ -15,15 +16,14 @@ def test_the_table_is_of_these_entries() -> None:
     )
 
 
-def test_misses_and_false_alarms_are_few() -> None:
-    wrong = []
+def test_the_lint_judges_all_but_the_known_misses_as_litellm_does() -> None:
+    wrong = {}
     for name, row in table().items():
         entry = all_entries()[name]
         right, given = right_verdict(entry, row["outcome"]), verdict(entry)
         if right != given:
-            wrong.append(f"{name}: LiteLLM {right} ({row['said']}), the lint: {[str(one) for one in findings(entry)]}")
-    assert len(all_entries()) >= 150
-    assert len(wrong) < _FEW * len(all_entries()), "\n".join(wrong)
+            wrong[name] = f"LiteLLM {right} ({row['said']}), the lint: {[str(one) for one in findings(entry)]}"
+    assert wrong.keys() == MISSES, "\n".join(f"{name}: {words}" for name, words in wrong.items())
 
 
 def test_each_outcome_is_there_often() -> None:
