@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from roles.host.programs.foreign.folders import foreign_folders
 from roles.host.programs.foreign.moves import move
 from roles.host.programs.foreign.records import records
 from roles.host.programs.foreign.units import foreign_units
+from roles.host.programs.generations import forward
 from roles.host.programs.generations.activate import activate
 from roles.host.programs.generations.kept import events
 from roles.host.programs.generations.leave import leave
@@ -255,6 +256,19 @@ def test_what_the_active_generation_uses_stays_aside_and_the_rest_comes_back(hos
     take_over.give_back(host.request(), to=old)
     assert [record.name for _, record in records(host.request().taken_over)] == [config]
     assert host.running() == {"ollama.service", OTHER}
+
+
+def test_a_rollback_after_which_not_all_is_given_back_is_in_the_history(host: Host) -> None:
+    state, config = str(host.root / "state"), str(host.root / "etc/ai-backend")
+    taken_over(host, config)
+    host.generation("old")
+    note(state, "activated", "old", "alice@desk")
+    taken_over(host, "ollama.service", folder="new")
+    note(state, "activated", "new", "alice@desk")
+    (host.units / "ollama.service").write_text("newer")
+    with pytest.raises(HostError, match="generation old is active, and not all is as before it"):
+        forward.main(replace(host.request(folder="old"), by_hand=True))
+    assert [event["event"] for event in events(state)] == ["activated", "activated", "rolled back"]
 
 
 def test_leaving_takes_our_links_away_before_it_gives_back(host: Host) -> None:
