@@ -8,8 +8,8 @@ from dataclasses import replace
 from roles.fit.facts import ModelFacts
 from roles.fit.llama_cpp import Parts, Settings, needs
 
-_CONTEXT_OF_CUDA = 543 << 20
-"""Bytes of a card that one process takes before it computes, measured on an H100."""
+_CONTEXT_OF_CUDA = 518 << 20
+"""Bytes of a card that one process takes before it computes, measured on an H100 (`docs/providers.md`)."""
 _UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
 _LEAST_CONTEXT = 256
 
