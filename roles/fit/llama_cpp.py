@@ -3,7 +3,7 @@
 Sources, in the tree that llama-cpp-python 0.3.36 carries: the cells of the cache are those of `src/llama-context.cpp`
 and `src/llama-kv-cache-iswa.cpp`, the sizes of its types those of `ggml/src/ggml-common.h`. The compute buffer is the
 most that is alive at one place of the graph; which tensors are was found with `llama-server` itself, whose log
-`tests/unit/fit/test_llama_cpp.py` holds these formulas against.
+`tests/lab/test_fit.py` holds these formulas against.
 """
 
 from __future__ import annotations
