@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import subprocess
 import time
 import urllib.request
@@ -18,6 +17,7 @@ from tests.clients.endpoint import Endpoint
 from tests.clients.installed import installed, node_bin
 from tests.labhost.errors import LabError
 from tests.labhost.paths import REPOSITORY, LabFolders
+from tests.ollama_stand_in.process import free_port
 
 DOCS = REPOSITORY / "docs/clients.md"
 _ADDRESS, _MODEL, _PAGE = "gpu-box:4000", "qwen-coder-vllm", "127.0.0.1 --port 3000"
@@ -182,8 +182,7 @@ def serving(folders: LabFolders, name: str, endpoint: Endpoint, home: Path, star
     """
     files, language, text = documented(name)
     assert not files, name
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     text = text.replace(_PAGE, f"127.0.0.1 --port {port}")
     home.mkdir()
     script, environment = _prepared(folders, name, language, _meant(text, endpoint, _MODEL), endpoint, home, {})

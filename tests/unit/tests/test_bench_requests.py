@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TypeVar
@@ -17,15 +16,11 @@ from tests.bench.requests.gateway import Gateway
 from tests.bench.requests.sources import tree_of
 from tests.bench.requests.stand_in import serve
 from tests.labhost.paths import REPOSITORY
+from tests.ollama_stand_in.process import free_port
 
 T = TypeVar("T")
 
 _LOAD = Load("plain", answers=2, at_once=1)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _while_served(port: int, asking: Coroutine[None, None, T]) -> T:
@@ -48,14 +43,14 @@ def _while_served(port: int, asking: Coroutine[None, None, T]) -> T:
     ],
 )
 def test_the_stand_in_answers_its_clients(load: Load) -> None:
-    port = _free_port()
+    port = free_port()
     answers = _while_served(port, ask(port, "sk-any", load))
     assert len(answers) == load.answers
     assert all(0 < answer.first <= answer.whole for answer in answers)
 
 
 def test_a_stream_lasts_as_long_as_its_prompt_says() -> None:
-    port = _free_port()
+    port = free_port()
     load = Load("stream", answers=1, at_once=1, streamed=True, tokens=20, pause=10)
     (answer,) = _while_served(port, ask(port, "sk-any", load))
     assert answer.first < 0.2 <= answer.whole
@@ -73,7 +68,7 @@ def test_a_refused_request_ends_the_run() -> None:
         async with await asyncio.start_server(refuse, "127.0.0.1", port):
             await ask(port, "sk-any", _LOAD)
 
-    port = _free_port()
+    port = free_port()
     with pytest.raises(BenchError, match=r"plain: a request was refused.*wrong key"):
         asyncio.run(asked())
 
