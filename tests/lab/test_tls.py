@@ -28,7 +28,8 @@ CHAT = "/v1/chat/completions"
 
 
 def stack(folder: Path, https: Https) -> Path:
-    gateway = f"{{'bind': '0.0.0.0', 'port': {https.port}, 'tls': {https.tls}, 'cors': Cors(origins=['https://chat.example'])}}"
+    cors = "Cors(origins=['https://chat.example'])"
+    gateway = f"{{'bind': '0.0.0.0', 'port': {https.port}, 'tls': {https.tls}, 'cors': {cors}}}"
     imports = "from roles.litellm import Cors, Tls\n"
     return inventory_file(folder, f"{imports}hosts = [lab_host(lab_stack(gateway={gateway}))]")
 
@@ -107,7 +108,7 @@ def test_a_second_run_changes_nothing(host: LabHost, https: Https, folder: Path)
 def test_a_renewal_under_load_loses_no_request(host: LabHost, https: Https, folder: Path, soak: bool) -> None:
     renewed = [issue(folder, f"renewed-{number}", NAME) for number in range(3)]
     pid = main_pids(host, [FRONT])
-    gateway = Gateway(host, port=443, scheme="https")
+    gateway = Gateway(host, port=https.port, scheme="https")
     with steady_load(gateway, {"tiny-native": says("native.gguf")}, RATE[soak]) as load:
         for pair in renewed:
             time.sleep(5)
