@@ -9,13 +9,12 @@ from roles.contract.budgets import Budget
 from roles.contract.clients import Clients, Limits
 from roles.contract.wire import written
 from roles.litellm.options import LiteLLM
+from roles.litellm.requests.names import INSTANCE_KEY_VARIABLE
 from roles.options import Cache, Deployment, OptionsError, Price, Route
 from roles.plan import ClientPlan, DeploymentPlan, GatewayContext, Json, RoutePlan, ServicePlan
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
 """Contains the gateway's own key, for administration and the verifier. Only the front has it."""
-INSTANCE_KEY_VARIABLE = "INSTANCE_KEY"
-"""Contains the key that LiteLLM's processes require: the front replaces the client's key by it."""
 
 _ADMIT = "roles.litellm.requests.auth.admit"
 """Our function that says whose request it is, and what that client may do: LiteLLM's own keys need a database. Also

@@ -17,9 +17,9 @@ from importlib import resources
 from roles.contract.holders import CLIENTS_VARIABLE, digest_variable
 from roles.contract.manifest import Front
 from roles.contract.modes import MODES
-from roles.litellm.config import INSTANCE_KEY_VARIABLE, MASTER_KEY_VARIABLE
+from roles.litellm.config import MASTER_KEY_VARIABLE
 from roles.litellm.options import LiteLLM
-from roles.litellm.requests.names import CLIENT_HEADER
+from roles.litellm.requests.names import CLIENT_HEADER, INSTANCE_KEY_VARIABLE
 from roles.litellm.tls import JOIN, PACKAGES, join_command, join_program, joined_file, renewal_units
 from roles.options import GivenSecret
 from roles.plan import (

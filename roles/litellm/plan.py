@@ -15,7 +15,6 @@ from roles.litellm.config import (
     CACHE_COOLDOWN_VARIABLE,
     CACHE_NAMESPACE_VARIABLE,
     CANARY,
-    INSTANCE_KEY_VARIABLE,
     MASTER_KEY_VARIABLE,
     canary_target,
     clients_file,
@@ -24,7 +23,7 @@ from roles.litellm.config import (
 )
 from roles.litellm.front import SERVERS, drain_of, front_of, front_plan
 from roles.litellm.options import LiteLLM
-from roles.litellm.requests.names import LIMITS_VARIABLE, MODELS_VARIABLE, USAGE_VARIABLE
+from roles.litellm.requests.names import INSTANCE_KEY_VARIABLE, LIMITS_VARIABLE, MODELS_VARIABLE, USAGE_VARIABLE
 from roles.litellm.tls import tls_of
 from roles.options import GeneratedSecret
 from roles.plan import (

@@ -22,10 +22,10 @@ from roles.contract.clients import Limits
 from roles.contract.holders import MASTER
 from roles.litellm.requests.clients import DeclaredClients
 from roles.litellm.requests.counter import usage
-from roles.litellm.requests.names import CLIENT_HEADER, LIMITS_VARIABLE
+from roles.litellm.requests.names import CLIENT_HEADER, INSTANCE_KEY_VARIABLE, LIMITS_VARIABLE
 from roles.litellm.requests.refusal import Refusal
 
-_KEY = os.environ.get("INSTANCE_KEY", "")
+_KEY = os.environ.get(INSTANCE_KEY_VARIABLE, "")
 """What the front sends."""
 _clients = DeclaredClients(Path(os.environ[LIMITS_VARIABLE]))
 

@@ -3,6 +3,8 @@
 CLIENT_HEADER = "X-AI-Backend-Client"
 """By it the front says whose key a request had."""
 
+INSTANCE_KEY_VARIABLE = "INSTANCE_KEY"
+"""Has the key that LiteLLM's processes require: the front replaces the client's key by it."""
 MODELS_VARIABLE = "MODEL_MAPPINGS"
 """Has the path of the manifest's file of what the routes can do."""
 LIMITS_VARIABLE = "AI_BACKEND_CLIENTS"
