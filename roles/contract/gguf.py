@@ -24,27 +24,32 @@ _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: 
 _TEXT, _LIST = 8, 9
 _ALIGNMENT = 32
 _MOST_DIMENSIONS = 4
+_LAYER = re.compile(r"blk\.(\d{1,9})\.")
 
 Value = int | float | str | tuple[int | float, ...]
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """`shape`: its dimensions, the innermost first. `size`: bytes in the file, with the padding behind it."""
+    """`size`: bytes in the file, with the padding behind it."""
 
     name: str
-    shape: tuple[int, ...]
     size: int
+
+    @property
+    def layer(self) -> int | None:
+        """The number of the layer that it belongs to; None = it is outside of all."""
+        found = _LAYER.match(self.name)
+        return int(found[1]) if found else None
 
 
 @dataclass(frozen=True)
 class Header:
     """`values`: the metadata. Of a list of texts, and of a long list of numbers, only its length is kept.
-    `tensors`: in their order in the file. `size`: bytes of the whole file, as its header has it."""
+    `tensors`: in their order in the file."""
 
     values: Mapping[str, Value]
     tensors: tuple[Tensor, ...]
-    size: int
 
     def number(self, key: str, otherwise: int = 0) -> int:
         value = self.values.get(key)
@@ -72,24 +77,25 @@ def read_header(file: BinaryIO, size: int) -> Header:
     for _ in range(value_count):
         key = reader.text()
         values[key] = reader.value(reader.number("I"))
-    found = sorted((_tensor(reader) for _ in range(tensor_count)), key=lambda tensor: tensor[2])
+    found = sorted((_tensor(reader) for _ in range(tensor_count)), key=lambda tensor: tensor[1])
     alignment = values.get("general.alignment")
     step = alignment if isinstance(alignment, int) and alignment > 0 else _ALIGNMENT
     data = size + -reader.place // step * step
-    ends = [*(start for _, _, start in found[1:]), data]
-    if found and data < found[-1][2]:
+    ends = [*(start for _, start in found[1:]), data]
+    if found and data < found[-1][1]:
         raise ValueError("the GGUF file is cut off")
-    tensors = tuple(Tensor(name, shape, end - start) for (name, shape, start), end in zip(found, ends, strict=False))
-    return Header(values, tensors, size)
+    tensors = tuple(Tensor(name, end - start) for (name, start), end in zip(found, ends, strict=False))
+    return Header(values, tensors)
 
 
-def _tensor(reader: _Reader) -> tuple[str, tuple[int, ...], int]:
+def _tensor(reader: _Reader) -> tuple[str, int]:
+    """Its name, and where it begins."""
     name, dimensions = reader.text(), reader.number("I")
     if dimensions > _MOST_DIMENSIONS:
         raise ValueError(f"a tensor of {dimensions} dimensions in the GGUF file's header")
-    shape = tuple(reader.number("Q") for _ in range(dimensions))
+    reader.take(8 * dimensions)
     reader.number("I")
-    return name, shape, reader.number("Q")
+    return name, reader.number("Q")
 
 
 class _Reader:

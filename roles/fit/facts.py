@@ -70,7 +70,6 @@ class ModelFacts:
         return self.embeddings + self.output + sum(layer.weights for layer in self.layers)
 
 
-_LAYER = re.compile(r"blk\.(\d{1,9})\.")
 _EXPERTS = re.compile(r"_(ch)?exps\.")
 
 
@@ -163,8 +162,8 @@ class _Said:
 
 
 def _layer(tensor: Tensor, layers: int) -> int | None:
-    found = _LAYER.match(tensor.name)
-    return int(found[1]) if found and int(found[1]) < layers else None
+    """The number of its layer; None = it is outside of them, or of one that the model does not count."""
+    return tensor.layer if tensor.layer is not None and tensor.layer < layers else None
 
 
 def _sizes(tensors: Sequence[Tensor], layers: int) -> list[tuple[int, int]]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from roles.contract.gguf import read_header
-
-_LAYER = re.compile(r"blk\.(\d{1,9})\.")
 
 
 def layers_size(file: Path, last: int | None) -> int:
@@ -31,5 +28,5 @@ def layers_size(file: Path, last: int | None) -> int:
     return sum(
         tensor.size
         for tensor in header.tensors
-        if (layer := _LAYER.match(tensor.name)) and first <= int(layer[1]) < layers - drafting
+        if tensor.layer is not None and first <= tensor.layer < layers - drafting
     )
