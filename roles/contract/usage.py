@@ -36,3 +36,6 @@ COSTS_TABLE = (
 )
 """What answers cost, likewise, in billionths of a US dollar. A table of its own: instances of a generation before add
 whole rows to the other one."""
+
+HAS_COSTS = "SELECT 1 FROM sqlite_master WHERE name = 'costs'"
+"""A row if there is that table: a gateway of a version before made none."""

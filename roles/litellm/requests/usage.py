@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from roles.contract.budgets import NANO
-from roles.contract.usage import COST_NAMES, COSTS_TABLE, EARLIER, KEPT_DAYS, NAMES, NO_NAME, NUMBERS, TABLE
+from roles.contract.usage import COST_NAMES, COSTS_TABLE, EARLIER, HAS_COSTS, KEPT_DAYS, NAMES, NO_NAME, NUMBERS, TABLE
 from roles.litellm.requests.names import CLIENT_HEADER
 from roles.litellm.requests.routes import Routes
 
@@ -282,7 +282,7 @@ def _spent_by(file: Path, client: str, since: str) -> int:
     if not file.exists():
         return 0
     with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=_PATIENCE)) as base:
-        if not base.execute("SELECT 1 FROM sqlite_master WHERE name = 'costs'").fetchone():
+        if not base.execute(HAS_COSTS).fetchone():
             return 0
         query = "SELECT sum(nanodollars) FROM costs WHERE day >= ? AND client = ?"
         (found,) = base.execute(query, (since, client)).fetchone()

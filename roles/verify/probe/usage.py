@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from roles.contract.budgets import NANO, first_day
 from roles.contract.clients import CLIENTS_FILE, Clients
-from roles.contract.usage import NUMBERS, USAGE_FILE
+from roles.contract.usage import HAS_COSTS, NUMBERS, USAGE_FILE
 from roles.contract.verdict import BudgetUse, Fallbacks, RouteUsage, Usage
 from roles.contract.wire import read
 
@@ -87,7 +87,7 @@ def _routes(base: sqlite3.Connection, where: str = "", *values: str) -> Iterator
 
 def _costs(base: sqlite3.Connection, where: str = "", *values: str) -> dict[tuple[str, str], float]:
     """Client and route → US dollars; empty if a gateway of a version before has written the file."""
-    if not base.execute("SELECT 1 FROM sqlite_master WHERE name = 'costs'").fetchone():
+    if not base.execute(HAS_COSTS).fetchone():
         return {}
     query = f"SELECT client, route, sum(nanodollars) FROM costs {where} GROUP BY client, route LIMIT ?"
     found = base.execute(query, (*values, _MOST))
