@@ -23,10 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the table and returns the exit status."""
     given = _parser().parse_args(arguments)
     settings = Settings(
-        context=given.context,
+        context=given.ctx_size,
         parallel=given.parallel,
         batch=given.ubatch_size,
-        flash_attention=given.flash_attention == "on",
+        flash_attention=given.flash_attn == "on",
         key_type=given.cache_type_k,
         value_type=given.cache_type_v,
         gpu_layers=given.gpu_layers,
@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"{given.model} cannot be read: {error.strerror}; name a file that this user can read")
     except ValueError as error:
         return _refuse(f"{given.model} cannot be planned: {error}; name the GGUF file of a language model")
-    if not (given.context or model.trained):
-        return _refuse(f"{given.model} does not say for what context it was trained; give --context")
+    if not (given.ctx_size or model.trained):
+        return _refuse(f"{given.model} does not say for what context it was trained; give --ctx-size")
     print(table(model, settings, with_card=not given.cpu, memory=given.memory))
     return _TOO_LARGE if given.memory and not fits(model, settings, given.memory, with_card=not given.cpu) else 0
 
@@ -53,17 +53,17 @@ def _facts(file: str) -> ModelFacts:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ai-backend-fit",
-        description="Computes what llama.cpp takes of a card and of main memory for a model. Options have the names of "
-        "llama-server's.",
+        description="Computes what llama.cpp takes of a card and of main memory for a model. Options that "
+        "llama-server has, too, have its names.",
         epilog="Exit status: 0 it fits, or no --memory was given; 1 it does not fit; 2 the file cannot be read.",
     )
-    parser.add_argument("model", metavar="MODEL.gguf", help="the GGUF file; its first bytes are enough to be read")
-    parser.add_argument("--context", type=_count, default=0, metavar="TOKENS", help="over all slots; default: trained")
+    parser.add_argument("model", metavar="MODEL.gguf", help="the whole GGUF file; only its header is read")
+    parser.add_argument("--ctx-size", type=_count, default=0, metavar="TOKENS", help="over all slots; default: trained")
     parser.add_argument("--parallel", type=_positive, default=1, metavar="SLOTS", help="default: 1")
     parser.add_argument("--ubatch-size", type=_positive, default=512, metavar="TOKENS", help="default: 512")
     parser.add_argument("--cache-type-k", choices=list(TYPES), default="f16", help="default: f16")
     parser.add_argument("--cache-type-v", choices=list(TYPES), default="f16", help="default: f16")
-    parser.add_argument("--flash-attention", choices=["on", "off"], default="on", help="default: on")
+    parser.add_argument("--flash-attn", choices=["on", "off"], default="on", help="default: on")
     parser.add_argument("--gpu-layers", type=_count, metavar="LAYERS", help="default: all")
     parser.add_argument("--n-cpu-moe", type=_count, default=0, metavar="LAYERS", help="default: 0")
     parser.add_argument("--embeddings", action="store_true", help="it serves embeddings")

@@ -25,7 +25,7 @@ def row(text: str, name: str) -> list[int]:
 
 
 def test_the_parts_add_up(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([file, "--context", "8192", "--cpu"]) == 0
+    assert main([file, "--ctx-size", "8192", "--cpu"]) == 0
     text = capsys.readouterr().out
     assert row(text, "KV cache")[-1] == 32
     weights, cache, buffers, together = (row(text, name)[-1] for name in ("weights", "KV", "buffers", "together"))
@@ -33,14 +33,14 @@ def test_the_parts_add_up(file: str, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_quantized_cache_takes_less(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    main([file, "--context", "8192", "--cpu", "--cache-type-k", "q8_0", "--cache-type-v", "q8_0"])
+    main([file, "--ctx-size", "8192", "--cpu", "--cache-type-k", "q8_0", "--cache-type-v", "q8_0"])
     assert row(capsys.readouterr().out, "KV cache")[-1] == 17
 
 
 def test_layers_that_stay_in_main_memory_leave_the_card(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    main([file, "--context", "8192", "--gpu-layers", "3"])
+    main([file, "--ctx-size", "8192", "--gpu-layers", "3"])
     assert row(capsys.readouterr().out, "KV cache") == [16, 16]
-    main([file, "--context", "8192", "--gpu-layers", "0"])
+    main([file, "--ctx-size", "8192", "--gpu-layers", "0"])
     text = capsys.readouterr().out
     assert row(text, "KV cache") == [0, 32]
     assert row(text, "CUDA context") == [0, 0]
@@ -49,16 +49,16 @@ def test_layers_that_stay_in_main_memory_leave_the_card(file: str, capsys: pytes
 def test_what_does_not_fit_is_refused_with_the_largest_context_that_does(
     file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([file, "--context", "32768", "--memory", "760M"]) == 1
+    assert main([file, "--ctx-size", "32768", "--memory", "760M"]) == 1
     answer = capsys.readouterr().out.splitlines()[-1]
     assert "does not fit into 760 MiB" in answer
     largest = int(answer.split(" tokens")[0].split()[-1])
-    assert main([file, "--context", str(largest), "--memory", "760M"]) == 0
-    assert main([file, "--context", str(largest + 256), "--memory", "760M"]) == 1
+    assert main([file, "--ctx-size", str(largest), "--memory", "760M"]) == 0
+    assert main([file, "--ctx-size", str(largest + 256), "--memory", "760M"]) == 1
 
 
 def test_where_no_context_fits_it_is_said(file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([file, "--context", "8192", "--memory", "64M"]) == 1
+    assert main([file, "--ctx-size", "8192", "--memory", "64M"]) == 1
     assert "No context fits" in capsys.readouterr().out
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_cannot_be_planned_is_one_message(
         pytest.param(["--memory", "24"], id="a size without a unit"),
         pytest.param(["--memory", "24g"], id="a size in lower case"),
         pytest.param(["--parallel", "0"], id="no slot"),
-        pytest.param(["--context", "many"], id="a word"),
+        pytest.param(["--ctx-size", "many"], id="a word"),
     ],
 )
 def test_a_wrong_number_is_said_in_words(file: str, option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
