@@ -11,12 +11,14 @@ from pyinfra.api.exceptions import DeployError
 from pyinfra.api.state import BaseStateCallback
 
 from roles.contract.clients import KeysState
-from roles.data import AT_ONCE, GENERATION, REPORT, ROTATE, TAKE_OVER, VERIFY
+from roles.contract.trace import FoundRequest
+from roles.data import AT_ONCE, GENERATION, REPORT, REQUEST, ROTATE, TAKE_OVER, VERIFY
 from roles.host import (
     ClientKeys,
     History,
     HostHistory,
     KeptGeneration,
+    LoggedRequest,
     NoteStep,
     StandardInput,
     Target,
@@ -35,13 +37,16 @@ from roles.host import (
     make_installs,
     make_keys,
     notes,
+    nothing_of,
     prepare_system,
     reboot_host,
     release_command,
     release_lock,
     remove_unused_installs,
     stage_gateway,
+    trace_request,
     verify_routes,
+    way_of,
     write_generation,
 )
 from roles.lint import lint
@@ -164,6 +169,26 @@ def history() -> None:
             host.log(line.replace("\n", " "))
     if not found.generations:
         host.log("no generation is kept here")
+
+
+def trace() -> None:
+    """Show the way of one request through the host, from `--data request=ID`. Changes nothing.
+
+    The id is in `x-request-id` of each answer, and in the body of each error. What is shown are the lines that the
+    front, LiteLLM and vLLM logged under it; the other servers log no ids.
+    """
+    target = _target()
+    name = given(host, REQUEST)
+    if name is None:
+        raise DeployError(f"give the id that the client got in x-request-id: --data {REQUEST.example}")
+    asked = StandardInput(trace_request(target.plan, name))
+    found: FoundRequest | None = host.get_fact(LoggedRequest, _stdin=asked)
+    if found is None:
+        raise DeployError(f"{host.name}: its journal cannot be read, see above")
+    for line in way_of(found, target.plan):
+        host.log(line)
+    if not found.lines:
+        host.log(nothing_of(found, name))
 
 
 def clients() -> None:

@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 _YES = frozenset({"yes", "true", "on", "1"})
 _NO = frozenset({"no", "false", "off", "0"})
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 
 
@@ -39,6 +40,18 @@ def word(words: str) -> Form[str]:
         if not isinstance(text, str) or not text.strip() or not text.isprintable():
             raise ValueError
         return text
+
+    return Form(words, read)
+
+
+def identifier(words: str) -> Form[str]:
+    """Letters, digits, `-` and `_`, as ids have them."""
+
+    def read(given: object) -> str:
+        text = str(given) if isinstance(given, int) and not isinstance(given, bool) and abs(given) < 10**20 else given
+        if not isinstance(text, str) or not _IDENTIFIER.fullmatch(text.strip()):
+            raise ValueError
+        return text.strip()
 
     return Form(words, read)
 

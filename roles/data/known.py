@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
-from roles.data.forms import Form, names, one_of, seconds, word, yes_or_no
+from roles.data.forms import Form, identifier, names, one_of, seconds, word, yes_or_no
 from roles.options import OptionsError
 
 T = TypeVar("T")
@@ -14,7 +14,7 @@ More: TypeAlias = Literal["apis", "faults"]
 """What a verification does besides its usual checks: asks as client programs ask; really stops backends."""
 
 _DEPLOYS = (
-    "clients", "full", "history", "preflight", "prepare", "prune", "reboot", "rollback", "unlock", "verify"
+    "clients", "full", "history", "preflight", "prepare", "prune", "reboot", "rollback", "trace", "unlock", "verify"
 )  # fmt: skip
 """Names of the files in `deploys/`."""
 _LARGEST_SHOWN = 10**20
@@ -123,6 +123,14 @@ TAKE_OVER = Value(
     example="take_over=ollama.service",
     deploys=("full", "preflight", "prepare"),
 )
+REQUEST = Value(
+    name="request",
+    form=identifier("the id of a request, which its answer has in `x-request-id`"),
+    otherwise="the run ends with a message",
+    meaning="The request whose way through the host is shown. Errors have its id in their body too, as `request_id`.",
+    example="request=0b0c7f5e-8f1f-4a53-9d53-3d1fb7d3a2f1",
+    deploys=("trace",),
+)
 SSH_SILENCE = Value(
     name="ssh_silence",
     form=seconds(1, 86400),
@@ -133,7 +141,7 @@ SSH_SILENCE = Value(
 )
 
 VALUES: Mapping[str, Value[str] | Value[More] | Value[bool] | Value[float] | Value[tuple[str, ...]]] = {
-    value.name: value for value in (GENERATION, ROTATE, REPORT, TAKE_OVER, VERIFY, AT_ONCE, SSH_SILENCE)
+    value.name: value for value in (GENERATION, ROTATE, REPORT, REQUEST, TAKE_OVER, VERIFY, AT_ONCE, SSH_SILENCE)
 }
 
 

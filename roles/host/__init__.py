@@ -24,6 +24,7 @@ from roles.host.output import guard_terminal
 from roles.host.program import StandardInput
 from roles.host.rebooting import reboot_host
 from roles.host.target import Target
+from roles.host.trace import LoggedRequest, nothing_of, trace_request, way_of
 from roles.host.verification import verify_routes
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "History",
     "HostHistory",
     "KeptGeneration",
+    "LoggedRequest",
     "NoteStep",
     "StandardInput",
     "Target",
@@ -49,12 +51,15 @@ __all__ = [
     "make_installs",
     "make_keys",
     "notes",
+    "nothing_of",
     "prepare_system",
     "reboot_host",
     "release_command",
     "release_lock",
     "remove_unused_installs",
     "stage_gateway",
+    "trace_request",
     "verify_routes",
+    "way_of",
     "write_generation",
 ]

@@ -23,6 +23,7 @@ from roles.litellm.requests.names import CLIENT_HEADER, INSTANCE_KEY_VARIABLE
 from roles.litellm.tls import JOIN, PACKAGES, join_command, join_program, joined_file, renewal_units
 from roles.options import GivenSecret
 from roles.plan import (
+    FRONT_UNIT,
     FRONT_USER,
     GATEWAY_INSTANCES,
     ClientPlan,
@@ -40,7 +41,6 @@ from roles.plan import (
     unit_file,
 )
 
-FRONT_UNIT = "ai-backend-front.service"
 READY_PATH = "/ai-backend-front"
 """HAProxy answers it by itself."""
 SERVERS = {name.removeprefix("litellm@").removesuffix(".service"): name for name in GATEWAY_INSTANCES}

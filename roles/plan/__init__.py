@@ -55,7 +55,7 @@ from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.rooms import Room, planners, register, rooms
 from roles.plan.sources import sources_of
 from roles.plan.templates import render
-from roles.plan.unit_file import GATEWAY_INSTANCES, unit_file, unit_prefix
+from roles.plan.unit_file import FRONT_UNIT, GATEWAY_INSTANCES, unit_file, unit_prefix
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
 from roles.plan.verifier import ENVIRONMENT as VERIFIER_ENVIRONMENT
 from roles.plan.verifier import SOURCES as VERIFIER
@@ -65,6 +65,7 @@ __all__ = [
     "ACTIVATION",
     "DIGEST_VARIABLE",
     "FIREWALL_UNIT",
+    "FRONT_UNIT",
     "FRONT_USER",
     "GATEWAY_INSTANCES",
     "GATEWAY_USER",

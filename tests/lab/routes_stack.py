@@ -77,7 +77,7 @@ def routes_stack(served: Served, *, hasty: bool = False, limits: bool = True, **
             server("ranker", reranking=True),
         ],
         routes=[
-            _chat("one", [frail], fallbacks=["three"], context_window_fallbacks=["wide"], context_size=NARROW),
+            _chat("one", [frail], fallbacks=["three", "wide"], context_window_fallbacks=["wide"], context_size=NARROW),
             _chat("three", [Deployment(provider="three")]),
             _chat("wide", [Deployment(provider="wide")], context_size=WIDE, structured_outputs=True, vision=False),
             _chat("pair", [frail.model_copy(update={"weight": WEIGHT}), Deployment(provider="two")]),

@@ -207,6 +207,54 @@ def test_who_stands_in_and_why_is_in_the_answer_and_in_both_logs(deployed: Deplo
     assert {"route": "three", "deployment": "three@three", "fallbacks": "1"}.items() <= request.items()
 
 
+def test_a_request_is_found_by_the_id_that_its_client_got(deployed: Deployed) -> None:
+    deployed.deploy().must_pass()
+    deployed.rested()
+    fix = stop(deployed)
+    deployed.host.run("systemctl stop llama-server@three")
+    try:
+        (twice,) = deployed.ask("one")
+    finally:
+        deployed.host.run("systemctl start llama-server@three")
+        fix()
+    way = _way(deployed, twice.headers["x-request-id"])
+    assert "its fallback three did not answer either" in way
+    assert "one failed: InternalServerError" in way
+    assert "its fallback wide answered" in way
+    assert "status 200" in way
+    assert "answered by wide@wide of route wide; after 2 fallbacks; through instance a" in way
+    (look,) = re.findall("journalctl -u llama-server@wide.service --since .*UTC'", way)
+    assert "slot" in deployed.host.run(look).stdout
+
+    way = _way(deployed, asyncio.run(_cut(deployed.host)))
+    assert "status 200" in way
+    assert "the client hung up in the middle of the answer" in way
+
+    with httpx.Client(base_url=f"http://{deployed.host.address}:4000", trust_env=False) as client:
+        refused = client.get("/v1/models", headers={"Authorization": "Bearer sk-nobody"})
+    assert refused.status_code == 401
+    way = _way(deployed, refused.json()["error"]["request_id"])
+    assert "GET /v1/models by a client without a name" in way
+    assert "status 401" in way
+
+    assert re.search("no request 12345: its journal goes back to 20[0-9-]+T", _way(deployed, "12345"))
+
+
+def _way(deployed: Deployed, name: str) -> str:
+    return deployed.deploy("trace.py", {"request": name}).must_pass().output
+
+
+async def _cut(host: LabHost) -> str:
+    """Hang up after the first bytes of a streamed answer; its id."""
+    gateway = Gateway(host)
+    words = [{"role": "user", "content": "Who are you?"}]
+    body = {"model": "wide", "messages": words, "max_tokens": 1900, "ignore_eos": True, "stream": True, **FRESH}
+    async with gateway.client() as client:
+        async with gateway.stream(client, "/v1/chat/completions", json.dumps(body).encode()) as reply:
+            await anext(reply.aiter_raw())
+        return str(reply.headers["x-request-id"])
+
+
 def test_a_primary_that_restarts_again_and_again_costs_nobody_an_answer(deployed: Deployed) -> None:
     deploy_hasty(deployed)
     deployed.rested()

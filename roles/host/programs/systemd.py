@@ -7,7 +7,7 @@ import os
 import pwd
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from roles.host.programs.console import HostError
@@ -127,6 +127,28 @@ class Manager:
         """
         lines = self._log(unit, *(["--since", since] if since else []))
         return _indented([line for line in dict.fromkeys(lines) if _FAILURE.search(line)][-_CAUSES:])
+
+    def journal(self, units: Sequence[str], *more: str) -> Iterator[str]:
+        """The units' entries, each as JSON, as long as the caller takes any: the oldest first, if `more` says no other.
+
+        A user whom the journal is kept from has none.
+
+        Args:
+            more: further arguments of journalctl.
+        """
+        which = [*(f"--unit={unit}" for unit in units), "--output=json", "--no-pager", "--quiet", *more]
+        with subprocess.Popen(
+            [*self._as, "journalctl", *self._flags, *which],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="backslashreplace",
+            env=self._environment,
+        ) as process:
+            try:
+                yield from process.stdout or ()
+            finally:
+                process.kill()
 
     def _log(self, unit: str, *more: str) -> list[str]:
         """Its last lines, oldest first."""

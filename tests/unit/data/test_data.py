@@ -7,7 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from roles.data import AT_ONCE, GENERATION, REPORT, ROTATE, SSH_SILENCE, TAKE_OVER, VALUES, VERIFY, Value, of_deploys
+from roles.data import (
+    AT_ONCE,
+    GENERATION,
+    REPORT,
+    REQUEST,
+    ROTATE,
+    SSH_SILENCE,
+    TAKE_OVER,
+    VALUES,
+    VERIFY,
+    Value,
+    of_deploys,
+)
 from roles.data.__main__ import listing
 from roles.options import OptionsError
 from tests.inventories import INVENTORY
@@ -110,6 +122,18 @@ def test_each_value_has_an_example_that_works_and_readers_that_exist(value: Valu
     assert value.deploys
     assert set(value.deploys) <= DEPLOYS
     assert f"--data {value.example}" in listing()
+
+
+def test_an_id_of_a_request_is_refused_in_any_other_form() -> None:
+    words = "`request` is to be the id of a request, which its answer has in `x-request-id`"
+    for given in ("a b", "", "x" * 129, "--flag=1", "a;b", "é", 1.5, True, None, ["a"]):
+        with pytest.raises(OptionsError, match=words):
+            REQUEST.read(given)
+
+
+def test_an_id_of_a_request_is_taken_as_it_was_written() -> None:
+    for given in ("970236", 970236, "12e456", "000123", "0b0c7f5e-8f1f-4a53-9d53-3d1fb7d3a2f1", " a_B-1 ", "-a"):
+        assert REQUEST.read(given) == str(given).strip()
 
 
 def test_every_deploy_is_known() -> None:
