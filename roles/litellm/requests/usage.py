@@ -8,7 +8,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -162,8 +162,10 @@ class Usage:
     """What is counted in this process and not yet in the file. Neither a locked file nor a full disk fails a request,
     or delays one but that of a client with a budget, for a second: the numbers wait in memory."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, today: Callable[[], date] = lambda: datetime.now(UTC).date()) -> None:
+        """Args: today: in UTC: the day that is counted for, and from which on days are kept apart."""
         self._file = file
+        self._today = today
         self._lock = threading.Lock()
         self._counted = _Counted()
         self._spent: dict[tuple[str, str], tuple[float, int]] = {}
@@ -187,7 +189,7 @@ class Usage:
         """Args: day: UTC; none = today."""
         counts = [getattr(numbers, name) for name in NUMBERS]
         with self._lock:
-            self._counted.add((day or datetime.now(UTC).date()).isoformat(), names, counts, numbers.nanodollars)
+            self._counted.add((day or self._today()).isoformat(), names, counts, numbers.nanodollars)
 
     def spent(self, client: str, since: date) -> int:
         """What a client has spent from a day on, in billionths of a US dollar: all that this process has counted, and
@@ -212,7 +214,7 @@ class Usage:
             if not taken.numbers:
                 return
             try:
-                _add(self._file, taken)
+                _add(self._file, taken, self._today())
             except (sqlite3.Error, OSError) as error:
                 with self._lock:
                     self._counted.add_all(taken)
@@ -244,7 +246,7 @@ _ADD, *_GO = _statements("usage", NAMES, NUMBERS)
 _ADD_COST, *_COSTS_GO = _statements("costs", COST_NAMES, ["nanodollars"])
 
 
-def _add(file: Path, counted: _Counted) -> None:
+def _add(file: Path, counted: _Counted, today: date) -> None:
     """Adds to the file, all or nothing. A damaged one is put aside, and a new one begun.
 
     Raises:
@@ -252,18 +254,18 @@ def _add(file: Path, counted: _Counted) -> None:
     """
     file.parent.mkdir(mode=0o700, exist_ok=True)
     try:
-        _add_to(file, counted)
+        _add_to(file, counted, today)
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:
         _LOGGER.error("usage in %s is damaged, and begins anew: %s", file, error)
         file.replace(file.with_name(f"{file.name}.damaged"))
         file.with_name(f"{file.name}-journal").unlink(missing_ok=True)
-        _add_to(file, counted)
+        _add_to(file, counted, today)
 
 
-def _add_to(file: Path, counted: _Counted) -> None:
-    oldest = (datetime.now(UTC).date() - timedelta(days=KEPT_DAYS)).isoformat()
+def _add_to(file: Path, counted: _Counted, today: date) -> None:
+    oldest = (today - timedelta(days=KEPT_DAYS)).isoformat()
     # No write-ahead log: whoever may only read could not read it.
     with closing(sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None)) as base:
         base.execute("BEGIN IMMEDIATE")

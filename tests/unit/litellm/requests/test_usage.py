@@ -8,7 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from roles.litellm.requests.usage import Names, Numbers, Usage, of_answer, of_fa
 from roles.rooms import plan_of
 from tests.stacks import small_stack
 
-TODAY = datetime.now(UTC).date()
+TODAY = date(2028, 2, 29)
+"""No test may hold on some days only, or break when it runs over midnight."""
 
 
 @pytest.fixture
@@ -35,6 +36,10 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Routes:
     path = tmp_path_factory.mktemp("routes") / "model-mappings.yaml"
     path.write_text(plan_of(small_stack()).files["model-mappings.yaml"])
     return Routes(path)
+
+
+def counter(file: Path, today: date = TODAY) -> Usage:
+    return Usage(file, lambda: today)
 
 
 def rows(file: Path) -> list[tuple[Any, ...]]:
@@ -149,7 +154,7 @@ def test_a_made_up_model_is_not_kept_by_its_name(routes: Routes) -> None:
 
 
 def test_counts_are_added_to_what_is_there(file: Path, tmp_path: Path) -> None:
-    usage = Usage(file)
+    usage = counter(file)
     for _ in range(3):
         usage.count(Names("ada", "n", "n@native"), Numbers(tokens_in=2, tokens_out=5), TODAY)
     usage.count(Names("ada", "n"), Numbers(refused=1), TODAY)
@@ -167,7 +172,7 @@ def test_counts_are_added_to_what_is_there(file: Path, tmp_path: Path) -> None:
 
 def test_it_is_written_every_few_seconds(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PERIOD", 0.05)
-    usage = Usage(file)
+    usage = counter(file)
     usage.start()
     usage.count(Names("ada", "n"), Numbers())
     deadline = time.monotonic() + 10
@@ -179,7 +184,7 @@ def test_it_is_written_every_few_seconds(file: Path, monkeypatch: pytest.MonkeyP
 
 
 def _count(file: Path, times: int) -> None:
-    usage = Usage(file)
+    usage = counter(file)
     for _ in range(times):
         usage.count(Names("ada", "n"), Numbers(tokens_in=1), TODAY)
         usage.flush()
@@ -209,7 +214,7 @@ def test_a_locked_file_delays_no_request_and_loses_none(
     file: Path, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 0.3)
-    usage = Usage(file)
+    usage = counter(file)
     usage.count(Names("ada", "n"), Numbers(), TODAY)
     writing = threading.Thread(target=usage.flush)
     writing.start()
@@ -227,7 +232,7 @@ def test_a_locked_file_delays_no_request_and_loses_none(
 
 def test_a_folder_that_cannot_be_written_loses_nothing(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     file.parent.write_text("no folder")
-    usage = Usage(file)
+    usage = counter(file)
     usage.count(Names("ada", "n"), Numbers(), TODAY)
     usage.flush()
     assert str(file) in caplog.text
@@ -239,16 +244,28 @@ def test_a_folder_that_cannot_be_written_loses_nothing(file: Path, caplog: pytes
 def test_a_damaged_file_is_put_aside(file: Path) -> None:
     file.parent.mkdir()
     file.write_text("no database at all, " * 100)
-    usage = Usage(file)
+    usage = counter(file)
     usage.count(Names("ada", "n"), Numbers(), TODAY)
     usage.close()
     assert [row[5] for row in rows(file)] == [1]
     assert file.with_name("usage.sqlite.damaged").read_text().startswith("no database")
 
 
-def test_days_go_after_a_year_and_more_but_stay_in_the_sums(file: Path) -> None:
-    usage = Usage(file)
-    days = [TODAY - timedelta(days=days) for days in (KEPT_DAYS + 300, KEPT_DAYS + 1, KEPT_DAYS, 0)]
+def test_what_is_counted_after_midnight_is_the_next_days(file: Path) -> None:
+    days = [date(2027, 12, 31), date(2028, 1, 1)]
+    usage = Usage(file, lambda: days[0])
+    for _ in range(2):
+        cost(usage, 5, None)
+        usage.flush()
+        days.sort(reverse=True)
+    assert [row[0] for row in rows(file)] == ["2027-12-31", "2028-01-01"]
+    assert (usage.spent("ada", date(2028, 1, 1)), usage.spent("ada", date(2027, 12, 1))) == (5, 10)
+
+
+@pytest.mark.parametrize("today", [date(2027, 12, 31), date(2028, 1, 1), date(2028, 2, 29), date(2028, 3, 1)], ids=str)
+def test_days_go_after_a_year_and_more_but_stay_in_the_sums(file: Path, today: date) -> None:
+    usage = counter(file, today)
+    days = [today - timedelta(days=days) for days in (KEPT_DAYS + 300, KEPT_DAYS + 1, KEPT_DAYS, 0)]
     for day in days:
         usage.count(Names("ada", "n"), Numbers(tokens_in=10), day)
         usage.flush()
@@ -262,12 +279,12 @@ def test_days_go_after_a_year_and_more_but_stay_in_the_sums(file: Path) -> None:
 # --- What is spent
 
 
-def cost(usage: Usage, nanodollars: int, day: date = TODAY, client: str = "ada") -> None:
+def cost(usage: Usage, nanodollars: int, day: date | None = TODAY, client: str = "ada") -> None:
     usage.count(Names(client, "n", "n@native"), Numbers(nanodollars=nanodollars), day)
 
 
 def test_what_a_client_has_spent_counts_at_once_and_only_once(file: Path) -> None:
-    usage = Usage(file)
+    usage = counter(file)
     assert usage.spent("ada", TODAY) == 0
     cost(usage, 5)
     cost(usage, 7, client="bob")
@@ -281,12 +298,12 @@ def test_what_a_client_has_spent_counts_at_once_and_only_once(file: Path) -> Non
 
 
 def test_it_is_kept_over_a_restart_and_seen_by_the_other_instance(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = Usage(file), Usage(file)
+    first, second = counter(file), counter(file)
     cost(first, 5)
     first.close()
     assert second.spent("ada", TODAY) == 5
     monkeypatch.setattr(module, "_FRESH", 0.0)
-    cost(third := Usage(file), 6)
+    cost(third := counter(file), 6)
     third.close()
     assert second.spent("ada", TODAY) == 11
 
@@ -296,7 +313,7 @@ def test_what_was_read_before_counts_while_the_file_is_locked(
 ) -> None:
     monkeypatch.setattr(module, "_FRESH", 0.0)
     monkeypatch.setattr(module, "_PATIENCE", 0.1)
-    usage = Usage(file)
+    usage = counter(file)
     cost(usage, 5)
     usage.flush()
     assert usage.spent("ada", TODAY) == 5
@@ -314,7 +331,7 @@ def test_costs_are_added_to_a_file_of_a_version_that_counted_none(file: Path) ->
     base = sqlite3.connect(file, isolation_level=None)
     base.execute(TABLE)
     base.execute("INSERT INTO usage VALUES (?, 'ada', 'n', 'n@native', '', 1, 0, 0, 2, 3)", (TODAY.isoformat(),))
-    usage = Usage(file)
+    usage = counter(file)
     assert usage.spent("ada", TODAY) == 0
     cost(usage, 5)
     usage.flush()
@@ -325,7 +342,7 @@ def test_costs_are_added_to_a_file_of_a_version_that_counted_none(file: Path) ->
 
 
 def test_costs_stay_in_the_sums(file: Path) -> None:
-    usage = Usage(file)
+    usage = counter(file)
     for days in (KEPT_DAYS + 300, KEPT_DAYS + 1, 0):
         cost(usage, 10, TODAY - timedelta(days=days))
         usage.flush()

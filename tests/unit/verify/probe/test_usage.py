@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,58 +19,82 @@ from roles.litellm.requests.usage import Names, Numbers, Usage
 from roles.verify.probe import usage as module
 from roles.verify.probe.usage import read_usage
 
-TODAY = datetime.now(UTC).date()
+TODAY = date(2028, 2, 29)
+"""No test may hold on some days only, or break when it runs over midnight."""
 
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
+    """The state folder of TODAY."""
+    return counted(tmp_path, TODAY)
+
+
+def counted(folder: Path, today: date) -> Path:
     """A state folder in which ada was counted today, a week ago and two years ago."""
-    usage = Usage(tmp_path / USAGE_FILE)
+    usage = Usage(folder / USAGE_FILE, lambda: today)
     for days in (0, 6, 7, 700):
-        usage.count(Names("ada", "n", "n@native"), Numbers(tokens_in=3, tokens_out=4), TODAY - timedelta(days=days))
-    usage.count(Names("ada", "n", "p@python", "timeout"), Numbers(), TODAY)
-    usage.count(Names("bob", "p"), Numbers(refused=1), TODAY)
+        usage.count(Names("ada", "n", "n@native"), Numbers(tokens_in=3, tokens_out=4), today - timedelta(days=days))
+    usage.count(Names("ada", "n", "p@python", "timeout"), Numbers(), today)
+    usage.count(Names("bob", "p"), Numbers(refused=1), today)
     usage.close()
-    return tmp_path
+    return folder
 
 
-def test_usage_is_read_by_client_and_route(state: Path) -> None:
-    found = read_usage(state, state)
+@pytest.mark.parametrize("today", [TODAY, date(2027, 12, 31), date(2028, 1, 1), date(2028, 3, 8)], ids=str)
+def test_usage_is_read_by_client_and_route(tmp_path: Path, today: date) -> None:
+    state = counted(tmp_path, today)
+    found = read_usage(state, state, today)
     assert found is not None
     assert found.last_days == (RouteUsage("ada", "n", 3, 0, 0, 6, 8), RouteUsage("bob", "p", 1, 1, 0, 0, 0))
     assert found.total == (RouteUsage("ada", "n", 5, 0, 0, 12, 16), RouteUsage("bob", "p", 1, 1, 0, 0, 0))
     assert found.fallbacks == (Fallbacks("n", "p@python", "timeout", 1),)
 
 
-def test_costs_are_told_in_dollars_and_budgets_with_what_is_spent_of_them(state: Path) -> None:
+@pytest.mark.parametrize(
+    ("today", "of_the_day", "of_the_month", "of_last_days"),
+    [
+        pytest.param(date(2028, 2, 29), 0.4, 1.4, 0.4, id="29 February"),
+        pytest.param(date(2027, 12, 31), 0.4, 1.4, 0.4, id="31 December"),
+        pytest.param(date(2028, 3, 1), 1.4, 1.4, 6.4, id="the first of a month"),
+        pytest.param(date(2028, 3, 7), 0.4, 1.4, 1.4, id="a week into a month"),
+        pytest.param(date(2028, 3, 8), 0.4, 1.4, 0.4, id="a day more"),
+    ],
+)
+def test_costs_are_told_in_dollars_and_budgets_with_what_is_spent_of_them(
+    tmp_path: Path, today: date, of_the_day: float, of_the_month: float, of_last_days: float
+) -> None:
+    """0.4 dollars today, 1 on the first of the month, and 5 on the day before that."""
+    state = counted(tmp_path, today)
     limits = (
         Limits(name="ada", budget=Budget(per="day", usd=0.5)),
-        Limits(name="eve", budget=Budget(per="month", usd=2)),
+        Limits(name="eve", budget=Budget(per="month", usd=20)),
         Limits(name="bob"),
     )
     (state / CLIENTS_FILE).write_text(json.dumps(written(Clients(clients=limits))))
-    usage = Usage(state / USAGE_FILE)
-    today = TODAY.replace(day=15)
-    for day, cost in ((today, 400_000_000), (today.replace(day=1), 1_000_000_000), (today.replace(day=14), 7)):
+    usage = Usage(state / USAGE_FILE, lambda: today)
+    first = today.replace(day=1)
+    for day, cost in ((today, 400_000_000), (first, 1_000_000_000), (first - timedelta(days=1), 5_000_000_000)):
         for client in ("ada", "eve"):
             usage.count(Names(client, "n", "n@native"), Numbers(nanodollars=cost), day)
     usage.close()
     found = read_usage(state, state, today)
     assert found is not None
-    assert {row.client: row.usd for row in found.total} == {"ada": 1.400000007, "eve": 1.400000007, "bob": 0.0}
-    assert {row.client: row.usd for row in found.last_days} == {"ada": 0.400000007, "eve": 0.400000007, "bob": 0.0}
-    assert found.budgets == (BudgetUse("ada", "day", 0.5, 0.4), BudgetUse("eve", "month", 2, 1.400000007))
-    assert [each.warning for each in found.budgets] == [
-        "client ada has spent 80% of the 0.5 US dollars for today",
-        "",
-    ]
+    assert {row.client: row.usd for row in found.total} == {"ada": 6.4, "eve": 6.4, "bob": 0.0}
+    assert {row.client: row.usd for row in found.last_days if row.client != "bob"} == {
+        "ada": of_last_days,
+        "eve": of_last_days,
+    }
+    assert found.budgets == (BudgetUse("ada", "day", 0.5, of_the_day), BudgetUse("eve", "month", 20, of_the_month))
+    of_ada, of_eve = (each.warning for each in found.budgets)
+    assert of_ada.startswith(f"client ada has spent {200 * of_the_day:.0f}% of the 0.5 US dollars for today")
+    assert of_eve == ""
 
 
 def test_a_file_of_a_gateway_that_counted_no_costs_is_read(state: Path) -> None:
     base = sqlite3.connect(state / USAGE_FILE)
     base.execute("DROP TABLE costs")
     base.close()
-    found = read_usage(state, state)
+    found = read_usage(state, state, TODAY)
     assert found is not None
     assert {row.usd for row in found.total} == {0.0}
 
