@@ -17,7 +17,7 @@ from tests.clients.endpoint import Endpoint
 from tests.clients.installed import installed, node_bin
 from tests.labhost.errors import LabError
 from tests.labhost.paths import REPOSITORY, LabFolders
-from tests.ollama_stand_in.process import free_port
+from tests.ports import free_port
 
 DOCS = REPOSITORY / "docs/clients.md"
 _ADDRESS, _MODEL, _PAGE = "gpu-box:4000", "qwen-coder-vllm", "127.0.0.1 --port 3000"

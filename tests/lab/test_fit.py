@@ -22,7 +22,7 @@ from tests.hollow_models import Hollow, write_hollow
 from tests.lab.inventory import LLAMA_CPP
 from tests.lab.llama_cpp import llama_cpp_bin
 from tests.labhost import Lab
-from tests.ollama_stand_in.process import free_port
+from tests.ports import free_port
 
 MIB = 1 << 20
 _LATENT = {

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.ports import free_port
+
 _START_TIMEOUT = 20.0
 
 
@@ -57,12 +59,6 @@ def serve(tree: Path, folder: Path, **environment: str) -> subprocess.Popen[byte
     }
     with (folder / "serve.log").open("ab") as log:
         return subprocess.Popen([tree / "bin" / "ollama", "serve"], env=given, stdout=log, stderr=log)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

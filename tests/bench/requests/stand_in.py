@@ -93,10 +93,14 @@ def _usage(tokens: int) -> dict[str, int]:
     return {"prompt_tokens": 16, "completion_tokens": tokens, "total_tokens": 16 + tokens}
 
 
-async def serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", port, backlog=1024)
-    await server.serve_forever()
+async def listen(port: int) -> asyncio.Server:
+    """It listens when this returns. Args: port: 0 = any."""
+    return await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", port, backlog=1024)
+
+
+async def _serve(port: int) -> None:
+    await (await listen(port)).serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1])))
+    asyncio.run(_serve(int(sys.argv[1])))

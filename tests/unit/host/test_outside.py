@@ -16,6 +16,7 @@ from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaServer
 from roles.options import Deployment, PythonSdist, Route, Stack, UrlFile
 from roles.rooms import plan_of
+from tests.ports import refusing_port
 from tests.requests import run_program
 
 
@@ -25,9 +26,7 @@ def test_open_closed_and_silent_ports_are_told_apart() -> None:
         # One whose queue is full: the kernel drops what comes, as a firewall does.
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         stack.enter_context(socket.create_connection(full.getsockname()))
-        closed = socket.create_server(("127.0.0.1", 0))
-        addresses = [each.getsockname() for each in (server, full, closed)]
-        closed.close()
+        addresses = [server.getsockname(), full.getsockname(), ("127.0.0.1", stack.enter_context(refusing_port()))]
         assert reach.reach(addresses) == ["open", "silent", "refused"]
         # The same as a program, as another host runs it.
         done = run_program(Reach(addresses=tuple(addresses)))

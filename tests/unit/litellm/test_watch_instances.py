@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from roles.litellm import watch_instances
 from roles.litellm.watch_instances import Front, Watch, is_frozen
+from tests.ports import free_port
 
 _SERVER = """
 import asyncio, sys, time
@@ -32,19 +32,12 @@ asyncio.run(main())
 """
 
 
-def spare_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def instances() -> Iterator[dict[str, tuple[int, subprocess.Popen[str]]]]:
     """Two processes that listen; the second works without a pause."""
     started = {}
     for name, busy in (("a", []), ("b", ["busy"])):
-        port = spare_port()
+        port = free_port()
         command = [sys.executable, "-c", _SERVER, str(port), *busy]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout
@@ -137,4 +130,4 @@ def test_one_that_goes_on_and_one_that_is_not_there_are_not_frozen(
     os.kill(process.pid, signal.SIGCONT)
     assert not asyncio.run(is_frozen(port))
     with pytest.raises(ConnectionRefusedError):
-        asyncio.run(is_frozen(spare_port()))
+        asyncio.run(is_frozen(free_port()))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from roles.ollama import pruner
-from tests.ollama_stand_in.process import StandIn, free_port
+from tests.ollama_stand_in.process import StandIn
+from tests.ports import refusing_port
 from tests.unit.ollama.test_loader import loads, made_from, tags
 
 
@@ -88,5 +89,6 @@ def test_no_link_is_followed_out_of_the_folder(stand_in: StandIn, gguf: Path, tm
 
 
 def test_a_server_that_does_not_answer_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert prune(free_port(), tmp_path, tmp_path) == 1
+    with refusing_port() as port:
+        assert prune(port, tmp_path, tmp_path) == 1
     assert "GET /api/tags: " in capsys.readouterr().err

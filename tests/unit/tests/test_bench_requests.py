@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,25 +14,27 @@ from tests.bench.requests.clients import Answer, Load, ask, percentile
 from tests.bench.requests.compare import Compared, Comparison, Round, Written, broken_promises
 from tests.bench.requests.gateway import Gateway
 from tests.bench.requests.sources import tree_of
-from tests.bench.requests.stand_in import serve
+from tests.bench.requests.stand_in import listen
 from tests.labhost.paths import REPOSITORY
-from tests.ollama_stand_in.process import free_port
 
 T = TypeVar("T")
 
 _LOAD = Load("plain", answers=2, at_once=1)
 
 
-def _while_served(port: int, asking: Coroutine[None, None, T]) -> T:
+def _while_served(asking: Callable[[int], Coroutine[None, None, T]]) -> T:
+    """What a client gets that is told the stand-in's port."""
+
     async def both() -> T:
-        server = asyncio.create_task(serve(port))
-        await asyncio.sleep(0.1)
-        try:
-            return await asking
-        finally:
-            server.cancel()
+        async with await listen(0) as server:
+            return await asking(_port_of(server))
 
     return asyncio.run(both())
+
+
+def _port_of(server: asyncio.Server) -> int:
+    port: int = server.sockets[0].getsockname()[1]
+    return port
 
 
 @pytest.mark.parametrize(
@@ -43,16 +45,14 @@ def _while_served(port: int, asking: Coroutine[None, None, T]) -> T:
     ],
 )
 def test_the_stand_in_answers_its_clients(load: Load) -> None:
-    port = free_port()
-    answers = _while_served(port, ask(port, "sk-any", load))
+    answers = _while_served(lambda port: ask(port, "sk-any", load))
     assert len(answers) == load.answers
     assert all(0 < answer.first <= answer.whole for answer in answers)
 
 
 def test_a_stream_lasts_as_long_as_its_prompt_says() -> None:
-    port = free_port()
     load = Load("stream", answers=1, at_once=1, streamed=True, tokens=20, pause=10)
-    (answer,) = _while_served(port, ask(port, "sk-any", load))
+    (answer,) = _while_served(lambda port: ask(port, "sk-any", load))
     assert answer.first < 0.2 <= answer.whole
     assert len(answer.between) == 20
     assert percentile(answer.between, 50) >= 0.01
@@ -65,10 +65,9 @@ def test_a_refused_request_ends_the_run() -> None:
         await writer.drain()
 
     async def asked() -> None:
-        async with await asyncio.start_server(refuse, "127.0.0.1", port):
-            await ask(port, "sk-any", _LOAD)
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            await ask(_port_of(server), "sk-any", _LOAD)
 
-    port = free_port()
     with pytest.raises(BenchError, match=r"plain: a request was refused.*wrong key"):
         asyncio.run(asked())
 

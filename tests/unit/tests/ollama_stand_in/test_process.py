@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.ollama_stand_in.process import StandIn, free_port, running, serve
+from tests.ollama_stand_in.process import StandIn, running, serve
 from tests.ollama_stand_in.replay import ask
 from tests.ollama_stand_in.server.environment import listen_address, settings
 from tests.ollama_stand_in.server.go_formats import FOREVER, SECOND
+from tests.ports import free_port, refusing_port
 
 
 def upload(stand_in: StandIn, gguf: Path) -> str:
@@ -46,7 +47,8 @@ def command(tree: Path, *arguments: str, **environment: str) -> subprocess.Compl
 def test_the_program_tells_its_version(tree: Path, stand_in: StandIn) -> None:
     running_server = command(tree, "--version", OLLAMA_HOST=f"127.0.0.1:{stand_in.port}")
     assert running_server.stdout == "ollama version is 0.32.15\n"
-    no_server = command(tree, "--version", OLLAMA_HOST=f"127.0.0.1:{free_port()}")
+    with refusing_port() as port:
+        no_server = command(tree, "--version", OLLAMA_HOST=f"127.0.0.1:{port}")
     assert no_server.stdout.splitlines()[-1] == "Warning: client version is 0.32.15"
 
 
@@ -59,7 +61,8 @@ def test_the_program_lists_models(tree: Path, stand_in: StandIn, ggufs: dict[str
 
 
 def test_the_program_says_that_no_server_runs(tree: Path) -> None:
-    done = command(tree, "list", OLLAMA_HOST=f"127.0.0.1:{free_port()}")
+    with refusing_port() as port:
+        done = command(tree, "list", OLLAMA_HOST=f"127.0.0.1:{port}")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "Error: could not connect to ollama server, run 'ollama serve' to start it\n"
 

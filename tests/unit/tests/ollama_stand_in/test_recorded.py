@@ -7,9 +7,10 @@ from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tests.ollama_stand_in.process import StandIn, free_port, running
+from tests.ollama_stand_in.process import StandIn, running
 from tests.ollama_stand_in.registry import ModelRegistry, RegistryFaults, publish
 from tests.ollama_stand_in.replay import RECORDED, Replay, recorded
+from tests.ports import refusing_port
 
 CHATML = "{{- range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
 
@@ -116,8 +117,6 @@ def test_models_are_pulled_as_recorded(stand_in: StandIn, ggufs: dict[str, Path]
     publish_model("missingblob", "latest", missing)
     (registry.folder / "blobs" / f"sha256:{sha256(missing.read_bytes())}").unlink()
 
-    nobody = f"127.0.0.1:{free_port()}"
-    asked = replay(stand_in, ggufs, **{"127.0.0.1:27500": registry.host, "127.0.0.1:27599": nobody})
     faults = {
         "015": RegistryFaults(refuse_manifest_with=500, refusal="boom"),
         "016": RegistryFaults(refuse_manifest_with=429, refusal='{"errors":[{"code":"TOOMANYREQUESTS"}]}'),
@@ -125,13 +124,16 @@ def test_models_are_pulled_as_recorded(stand_in: StandIn, ggufs: dict[str, Path]
         "018": RegistryFaults(manifest_text=b"not json"),
     }
     needs_llama_server = {"020", "021", "023"}  # in tests/lab
-    for exchange in recorded("08-pull"):
-        number = exchange.name.rpartition("/")[2][:3]
-        registry.faults = faults.get(number, RegistryFaults())
-        if number == "024":
-            publish_model("small", "latest", ggufs["say2.gguf"])
-        if number not in needs_llama_server:
-            assert asked.differences_of(exchange) == []
+    with refusing_port() as port:
+        nobody = f"127.0.0.1:{port}"
+        asked = replay(stand_in, ggufs, **{"127.0.0.1:27500": registry.host, "127.0.0.1:27599": nobody})
+        for exchange in recorded("08-pull"):
+            number = exchange.name.rpartition("/")[2][:3]
+            registry.faults = faults.get(number, RegistryFaults())
+            if number == "024":
+                publish_model("small", "latest", ggufs["say2.gguf"])
+            if number not in needs_llama_server:
+                assert asked.differences_of(exchange) == []
 
 
 def test_damaged_models_and_strange_requests_are_answered_as_recorded(
