@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SYSTEM = ":system"
+"""The host's own systemd manager, where a user's runs our units. No user has that name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignFile:
@@ -72,7 +75,7 @@ class Listener:
         process: its name; empty = it cannot be seen.
         user: the user that it runs as; empty = unknown.
         unit: the unit of it, or of its container's proxy; none = it has none.
-        manager: whose systemd manager runs that unit; none = the one that runs ours.
+        manager: whose systemd manager runs that unit, a user's name or `SYSTEM`; none = the one that runs ours.
         container: none = it is in none, and listens for none.
     """
 
@@ -128,6 +131,8 @@ class TakenOver:
         manager: the user whose manager runs the units; none = the one that runs ours.
         enabled: units of another user's manager that started with it.
         ports: TCP ports on which they listened.
+        earlier: the generations from before that: going back to one gives it back. None = the record is of a version
+            that did not write them.
         finished: everything is moved.
     """
 
@@ -141,6 +146,7 @@ class TakenOver:
     manager: str | None = None
     enabled: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
+    earlier: tuple[str, ...] | None = None
     finished: bool = False
 
 

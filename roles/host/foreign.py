@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roles.contract.foreign import Container, ForeignFile, ForeignFolder, ForeignUnit, FoundUser, Listener
+from roles.contract.foreign import SYSTEM, Container, ForeignFile, ForeignFolder, ForeignUnit, FoundUser, Listener
 from roles.contract.state import HostState
 from roles.host.programs.foreign.units import drop_in_folders, is_packaged
 from roles.host.state import BUILD_USER
@@ -192,7 +192,17 @@ def _taken(plan: HostPlan, each: Listener) -> tuple[str, str, str]:
         f"process {each.pid} ({each.process}) of user {each.user}" if each.pid else "a process that cannot be seen"
     )
     if each.container:
-        return f"the container {_container(each.container)}", _stop(each.container), ""
+        return f"the container {_container(each.container)}", _stop(each.container, each.user), ""
+    if each.manager == SYSTEM:
+        what = f"{each.unit or 'a socket unit'} of the host's own systemd manager, {process}"
+        stop = f"run `systemctl disable --now {each.unit}`" if each.unit else "stop that"
+        return what, f"have an administrator {stop}", ""
+    if each.manager and not each.unit:
+        return (
+            f"a socket unit of {each.manager}'s own systemd manager, {process}",
+            f"stop that (`systemctl --user list-sockets` as {each.manager} shows which)",
+            "",
+        )
     if each.unit and each.manager:
         name = f"{each.manager}:{each.unit}"
         how = f"`systemctl --user disable --now {each.unit}` as {each.manager}"
@@ -211,11 +221,12 @@ def _container(container: Container) -> str:
     return f"{container.id or 'whose name cannot be read'} ({container.engine})"
 
 
-def _stop(container: Container) -> str:
+def _stop(container: Container, user: str) -> str:
     if container.engine not in ("docker", "podman"):
         return "stop it"
     name = container.name or container.id or "NAME"
-    return f"`{container.engine} stop {name}`, and see that nothing starts it again"
+    as_whom = f" as {user}" if user and user != "root" else ""
+    return f"`{container.engine} stop {name}`{as_whom}, and see that nothing starts it again"
 
 
 def _or_take_over(plan: HostPlan, how: str, name: str) -> str:

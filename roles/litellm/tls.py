@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from roles.contract.manifest import Tls as ManifestTls
-from roles.options import Many, Options, OptionsError, Port, spelled
+from roles.options import Many, Options, OptionsError, Port, quoted, spelled
 from roles.plan import FRONT_USER, Layout, TimerUnit, TriggeredUnit, Unit, render
 
 RENEWAL_UNIT = "ai-backend-certificate.service"
@@ -27,7 +27,7 @@ _START_SECONDS = 60
 
 def _no_parent(path: str) -> str:
     if "/." in path:
-        raise ValueError(f'"{path}" has a part that begins with a dot; give the whole path without such parts')
+        raise ValueError(f"{quoted(path)} has a part that begins with a dot; give the whole path without such parts")
     return path
 
 
@@ -35,7 +35,7 @@ def _origin(text: str) -> str:
     scheme, _, rest = text.partition("://")
     if text != "*" and (scheme not in ("http", "https") or not rest or set(rest) & set("/?#\"'\\ ,%*")):
         raise ValueError(
-            f'"{text}" is no web origin; give scheme, host and port as a browser sends them, or "*" for all'
+            f'{quoted(text)} is no web origin; give scheme, host and port as a browser sends them, or "*" for all'
         )
     return text
 

@@ -27,7 +27,7 @@ from roles.options.sources import (
     UrlArchive,
     UrlFile,
 )
-from roles.options.spelling import spelled
+from roles.options.spelling import quoted, spelled
 from roles.options.stack import Stack, SystemScope, UserScope
 from roles.options.values import BindAddress, MemorySize, ModelName, Name, Network, Port, Seconds, Sha256, Url
 from roles.options.verification import Verification
@@ -82,6 +82,7 @@ __all__ = [
     "Verification",
     "check_arguments",
     "date",
+    "quoted",
     "spelled",
 ]
 

@@ -177,6 +177,23 @@ MASK = {"path": f"/etc/systemd/system/{NATIVE}", "owner": "root", "target": "/de
             id="a container",
         ),
         pytest.param(
+            {"ports": {"8080": [{"process": "pasta", "pid": 7, "user": "bob", "container": {"engine": "podman"}}]}},
+            "whose name cannot be read (podman): `podman stop NAME` as bob, and see that nothing starts it again",
+            id="a container of a user",
+        ),
+        pytest.param(
+            {"ports": {"8080": [{"process": "p", "pid": 7, "user": "bob", "unit": "x.service", "manager": ":system"}]}},
+            "is taken by x.service of the host's own systemd manager, process 7 (p) of user bob: have an administrator "
+            "run `systemctl disable --now x.service`, or give the service another `port`",
+            id="a service of the host, for a user's stack",
+        ),
+        pytest.param(
+            {"ports": {"8080": [{"process": "systemd", "pid": 7, "user": "bob", "manager": "bob"}]}},
+            "is taken by a socket unit of bob's own systemd manager, process 7 (systemd) of user bob: stop that "
+            "(`systemctl --user list-sockets` as bob shows which), or give",
+            id="a socket of a user's manager",
+        ),
+        pytest.param(
             {"ports": {"8080": [{"process": "x", "pid": 7, "container": {"engine": "podman", "id": "0123456789ab"}}]}},
             "taken by the container 0123456789ab (podman): `podman stop 0123456789ab`, and see that nothing",
             id="a container whose engine does not answer",

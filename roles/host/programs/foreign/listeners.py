@@ -9,16 +9,28 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from roles.contract.foreign import Container, Listener
+from roles.contract.foreign import SYSTEM, Container, Listener
 from roles.host.programs.foreign.names import decoded, printable, user_name
 
 _ASK_SECONDS = 5
 _LISTEN = "0A"
-_PROXIES = ("docker-proxy", "dockerd", "conmon", "rootlessport")
-"""Processes that listen in place of a container."""
+_PROXIES = {
+    "docker-proxy": "docker",
+    "dockerd": "docker",
+    "rootlesskit": "docker",
+    "conmon": "podman",
+    "rootlessport": "podman",
+    "pasta": "podman",
+    "pasta.avx2": "podman",
+}
+"""Processes that listen in place of a container, and whose they are."""
 _UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.\\@-]*\.service")
 """What may be the name of a unit in a user's manager: people copy it from a message into a shell."""
-_CONTAINER = re.compile(r"(?:^|/)(?:(docker|libpod|crio|cri-containerd)[-/])([0-9a-f]{64})(?:\.scope)?(?:/|$)")
+_CONTAINER = re.compile(r"(?:^|/)(docker|libpod|crio|cri-containerd)(?:-conmon)?[-/]([0-9a-f]{64})(?:\.scope)?(?:/|$)")
+_MANAGER = re.compile(r"/user@([0-9]+)\.service/init\.scope$", re.MULTILINE)
+"""The cgroup of a user's systemd manager itself."""
+_PUBLISHED = re.compile(r":([0-9]+)(?:-([0-9]+))?->\S+/tcp")
+"""Of the ports of a container: `0.0.0.0:8000-8010->80-90/tcp`."""
 _ENGINES = {"docker": "docker", "libpod": "podman"}
 
 
@@ -76,7 +88,10 @@ def _listener(process: Path, port: int) -> Listener:
     name = printable(_read(process / "comm").strip("\n"))
     unit, manager = unit_of(process) or (None, None)
     if process.name == "1":
-        unit = _socket_unit(port)
+        unit, manager = _socket_unit(port, "--system"), _system()
+    elif user := _MANAGER.search(_read(process / "cgroup")):
+        is_own = int(user[1]) == os.getuid()
+        unit, manager = (_socket_unit(port, "--user"), None) if is_own else (None, user_name(int(user[1])))
     return Listener(
         process=name or "a process without a name",
         pid=int(process.name),
@@ -88,8 +103,8 @@ def _listener(process: Path, port: int) -> Listener:
 
 
 def unit_of(process: Path) -> tuple[str, str | None] | None:
-    """The service of a process, and the user whose manager runs it; none = ours does. Below a delegated unit, such as
-    each user's manager, its user names the cgroups: so a unit there never counts as one of ours."""
+    """The service of a process, and the user whose manager runs it, or `SYSTEM`; none = ours does. Below a delegated
+    unit, such as each user's manager, its user names the cgroups: so a unit there never counts as one of ours."""
     for line in _read(process / "cgroup").split("\n"):
         units = [part for part in line.split("/") if part.endswith((".service", ".scope"))]
         user = re.fullmatch(r"user@([0-9]+)\.service", units[0]) if units else None
@@ -98,38 +113,56 @@ def unit_of(process: Path) -> tuple[str, str | None] | None:
         if within and user and int(user[1]) != os.getuid() and _UNIT.fullmatch(within):
             return within, user_name(int(user[1]))
         if own and own.endswith(".service"):
-            return own, None
+            return own, None if own == within else _system()
     return None
+
+
+def _system() -> str | None:
+    """The host's manager: none = ours is that one."""
+    return SYSTEM if os.getuid() else None
 
 
 def _container(process: Path, name: str, port: int) -> Container | None:
     match = _CONTAINER.search(_read(process / "cgroup"))
     if match:
-        known = _asked(_ENGINES[match[1]], f"id={match[2]}") if match[1] in _ENGINES else None
+        known = _asked(_ENGINES[match[1]], number=match[2]) if match[1] in _ENGINES else None
         return known or Container(engine=_ENGINES.get(match[1], match[1]), id=match[2][:12])
     if name in _PROXIES:
-        engine = "docker" if name.startswith("docker") else "podman"
-        return _asked(engine, f"publish={port}") or Container(engine=engine)
+        return _asked(_PROXIES[name], port=port) or Container(engine=_PROXIES[name])
     return None
 
 
-def _asked(engine: str, which: str) -> Container | None:
-    """The container that the engine names; none = it does not answer."""
-    command = [engine, "ps", "--no-trunc", "--filter", which, "--format", "{{.Names}}\t{{.Image}}"]
+def _asked(engine: str, number: str | None = None, port: int = 0) -> Container | None:
+    """The container that the engine names; none = it does not answer.
+
+    Args:
+        number: the container's; none = the one that publishes the port. Podman cannot look for that, and Docker before
+            20.10 looks for the port within the container.
+    """
+    command = [engine, "ps", "--no-trunc", "--format", "{{.ID}}\t{{.Names}}\t{{.Image}}\t{{.Ports}}"]
     try:
         done = subprocess.run(command, capture_output=True, check=False, timeout=_ASK_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    name, _, image = decoded(done.stdout).partition("\n")[0].partition("\t")
-    return Container(engine=engine, name=printable(name), image=printable(image)) if name else None
+    for line in decoded(done.stdout).split("\n"):
+        found, name, image, ports = (*line.split("\t"), "", "", "", "")[:4]
+        if name and (found == number if number else _is_published(port, ports)):
+            return Container(engine=engine, name=printable(name), image=printable(image))
+    return None
 
 
-def _socket_unit(port: int) -> str | None:
-    """The socket unit by which systemd itself listens."""
-    with contextlib.suppress(OSError):
-        done = subprocess.run(["systemctl", "list-sockets", "--no-legend", "--all"], capture_output=True, check=False)
+def _is_published(port: int, ports: str) -> bool:
+    return any(int(first) <= port <= int(last or first) for first, last in _PUBLISHED.findall(ports))
+
+
+def _socket_unit(port: int, manager: str) -> str | None:
+    """The socket unit by which a systemd manager itself listens."""
+    command = ["systemctl", manager, "list-sockets", "--no-legend", "--all"]
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_ASK_SECONDS)
         for fields in map(str.split, decoded(done.stdout).splitlines()):
-            if len(fields) > 1 and fields[0].endswith(f":{port}"):
+            # Sockets of virtual machines end in a port too: "vsock:2:22".
+            if len(fields) > 1 and fields[0].endswith(f":{port}") and not fields[0].startswith("vsock:"):
                 return printable(fields[1])
     return None
 

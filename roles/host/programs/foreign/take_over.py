@@ -29,7 +29,7 @@ from roles.host.programs.foreign.units import (
     search_path,
     unit_files,
 )
-from roles.host.programs.generations.kept import activated_units, deploy_order, events
+from roles.host.programs.generations.kept import activated_units, deploy_order, events, generations
 from roles.host.programs.systemd import Manager
 
 _ANSWER_SECONDS = 60
@@ -75,6 +75,14 @@ def give_back(request: Activation, to: Path | None = None) -> list[str]:
     return problems
 
 
+def stay_aside(request: Activation, generation: str) -> None:
+    """A generation that is deployed again is no longer one from before the take-overs."""
+    for folder, record in records(request.taken_over):
+        if generation in (record.earlier or ()):
+            left = tuple(name for name in record.earlier or () if name != generation)
+            write_record(folder, replace(record, earlier=left))
+
+
 def kept_names(request: Activation) -> list[str]:
     return [record.name for _, record in records(request.taken_over)]
 
@@ -82,6 +90,8 @@ def kept_names(request: Activation) -> list[str]:
 def _is_in_the_way(request: Activation, record: TakenOver, generation: Path) -> bool:
     if record.same_name:
         return record.name in (request.config, *(unit.name for unit in activated_units(generation)))
+    if record.earlier is not None:
+        return generation.name not in record.earlier
     order = deploy_order(events(request.state))
     return order(generation.name) >= order(record.generation)
 
@@ -112,6 +122,7 @@ def _found(request: GoForward, name: str, folder: Path, *, is_name_of_ours: bool
         who=request.who,
         generation=Path(request.folder).name,
         same_name=is_path or is_name_of_ours,
+        earlier=tuple(each.name for each in generations(request.generations) if each != Path(request.folder)),
     )
     if is_path:
         return replace(record, moves=(Move(path=name, kept=f"{folder}/files/0"),))

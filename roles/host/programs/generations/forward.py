@@ -7,7 +7,7 @@ from pathlib import Path
 
 from roles.contract.requests import GoForward
 from roles.host.programs.console import HostError, described
-from roles.host.programs.foreign.take_over import give_back, take_over
+from roles.host.programs.foreign.take_over import give_back, stay_aside, take_over
 from roles.host.programs.generations.activate import activate
 from roles.host.programs.generations.kept import activated_units
 from roles.host.programs.generations.record import first_line, note
@@ -36,4 +36,5 @@ def main(request: GoForward) -> None:
         if problems := give_back(request, to=folder):
             raise HostError("\n".join([f"generation {folder.name} is active, and not all is as before it:", *problems]))
     else:
+        stay_aside(request, folder.name)
         note(state, "activated", folder.name, who, seconds=took)

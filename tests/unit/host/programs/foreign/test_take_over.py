@@ -18,13 +18,13 @@ from roles.host.programs.console import HostError
 from roles.host.programs.foreign import take_over
 from roles.host.programs.foreign.folders import foreign_folders
 from roles.host.programs.foreign.moves import move
-from roles.host.programs.foreign.records import records
+from roles.host.programs.foreign.records import records, write_record
 from roles.host.programs.foreign.units import foreign_units
 from roles.host.programs.generations import forward
 from roles.host.programs.generations.activate import activate
 from roles.host.programs.generations.kept import events
 from roles.host.programs.generations.leave import leave
-from roles.host.programs.generations.record import note
+from roles.host.programs.generations.record import KEPT_EVENTS, note
 from roles.host.programs.systemd import Manager
 
 OTHER = "page.service"
@@ -256,6 +256,49 @@ def test_what_the_active_generation_uses_stays_aside_and_the_rest_comes_back(hos
     take_over.give_back(host.request(), to=old)
     assert [record.name for _, record in records(host.request().taken_over)] == [config]
     assert host.running() == {"ollama.service", OTHER}
+
+
+def test_what_was_in_the_way_stays_aside_when_the_history_no_longer_knows_its_deploy(host: Host) -> None:
+    """A history keeps 200 events: a few days of a host that is deployed to often."""
+    state = str(host.root / "state")
+    host.generation("old")
+    note(state, "activated", "old", "alice@desk")
+    taken_over(host, OTHER)
+    note(state, "activated", "new", "alice@desk")
+    between, old = host.generation("between"), host.root / "etc/generations/old"
+    for _ in range(KEPT_EVENTS):
+        note(state, "activated", "between", "alice@desk")
+    take_over.give_back(host.request(), to=between)
+    assert [record.name for _, record in records(host.request().taken_over)] == [OTHER]
+    assert OTHER not in host.running()
+    take_over.give_back(host.request(), to=old)
+    assert records(host.request().taken_over) == []
+    assert OTHER in host.running()
+
+
+def test_what_was_in_the_way_stays_aside_for_an_older_generation_that_is_deployed_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward, "activate", lambda request, folder: None)
+    old = host.generation("old")
+    taken_over(host, OTHER)
+    forward.main(host.request(folder="old"))
+    take_over.give_back(host.request(), to=old)
+    assert [record.name for _, record in records(host.request().taken_over)] == [OTHER]
+
+
+def test_a_record_of_a_version_that_did_not_say_what_was_before_is_judged_by_the_history(host: Host) -> None:
+    state = str(host.root / "state")
+    old = host.generation("old")
+    note(state, "activated", "old", "alice@desk")
+    taken_over(host, OTHER)
+    note(state, "activated", "new", "alice@desk")
+    ((folder, record),) = records(host.request().taken_over)
+    write_record(folder, replace(record, earlier=None))
+    take_over.give_back(host.request(), to=host.root / "etc/generations/new")
+    assert len(records(host.request().taken_over)) == 1
+    take_over.give_back(host.request(), to=old)
+    assert records(host.request().taken_over) == []
 
 
 def test_a_rollback_after_which_not_all_is_given_back_is_in_the_history(host: Host) -> None:
