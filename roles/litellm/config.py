@@ -146,7 +146,14 @@ _CANARY_ENTRY: Json = {
     "model_name": CANARY,
     # It has no cooldown, so that it fails again each time.
     "litellm_params": {"model": "openai/none", "api_base": _DEAD, "api_key": "none", "timeout": 5, "cooldown_time": 0},
-    "model_info": {"id": CANARY, "mode": "chat", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
+    "model_info": {
+        "id": CANARY,
+        "mode": "chat",
+        # Only the master key sees it in the list of models.
+        "discoverable": False,
+        "input_cost_per_token": 0.0,
+        "output_cost_per_token": 0.0,
+    },
 }
 
 

@@ -67,8 +67,8 @@ class LiteLLM(Gateway):
     """Seconds that it may take from start to its first answer (6-18 on an idle machine, more under load)."""
     canary: bool = Field(True, examples=["canary=False"])
     """Offer a model `ai-backend-canary` whose only deployment is dead: a request for it shows at any time that
-    fallbacks work, without touching a real one. Clients see it in the list of models; off = fallbacks are not verified
-    that way."""
+    fallbacks work, without touching a real one. Only the master key sees it in the list of models; off = fallbacks are
+    not verified that way."""
     instances: Annotated[int, Field(ge=1, le=MOST_INSTANCES)] = Field(2, examples=["instances=4"])
     """Processes of LiteLLM behind HAProxy; each uses one core. Two or more are replaced one after the other: a change
     loses no request. Each takes some 330 MB of memory; with only one, requests are refused while it is replaced."""

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from roles.litellm.config import CANARY
 from tests.chromium import chromium
 from tests.clients.programs import serving
 from tests.lab.client_programs import SAY, deploy_for_programs
@@ -16,7 +15,7 @@ from tests.labhost import Lab, LabHost
 
 pytestmark = pytest.mark.soak_only
 
-NAMES = {"gpt-4o", "claude-opus-4-8", CANARY, *SAY}
+NAMES = {"gpt-4o", "claude-opus-4-8", *SAY}
 ANSWERED = 60_000
 """Milliseconds for an answer: a model is asked for the chat's title, too, and one request is served at a time."""
 

@@ -144,6 +144,7 @@ def test_the_canary_is_dead_never_rests_and_falls_back_to_the_first_chat() -> No
     (canary,) = [entry for entry in rendered["model_list"] if entry["model_name"] == CANARY]
     assert canary["litellm_params"]["api_base"] == "http://127.0.0.1:9/v1"
     assert canary["litellm_params"]["cooldown_time"] == 0
+    assert canary["model_info"]["discoverable"] is False
     assert rendered["router_settings"]["fallbacks"][-1] == {CANARY: ["n"]}
     # A list of them for another kind of failure would leave the others without.
     assert "content_policy_fallbacks" not in rendered["router_settings"]
