@@ -5,9 +5,10 @@ The tests follow one another on one host: each begins with what the one before h
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from tests.lab.conftest import NewHost
+from tests.lab.counted import wait_until_counted
 from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, main_pids, verdict
 from tests.lab.inventory import says
 from tests.lab.steady_load import RATE, steady_load
@@ -33,41 +35,50 @@ ZOE_IS = 'Client(name="zoe", key=EnvSecret("LAB_ZOE"), budget=Budget(per="month"
 ALL = [ADA_IS, BOB_IS, OLD_IS, ZOE_IS]
 
 
-def stack(folder: Path, *clients: str) -> Path:
+def stack(folder: Path, *clients: str, cache: str = "None") -> Path:
     """The small stack with two instances and these clients. A token of tiny-native costs a tenth of a cent."""
     text = f"""
 from roles.options import Budget, Client, EnvSecret, Price, date
+from roles.redis import Redis
 
 small = lab_stack(native={{"parallel": 8, "context_size": 8192}}, gateway={{"instances": 2}})
 native, python = small.routes
 priced = Deployment(provider="native", price=Price(input=1000, output=1000))
 routes = [native.model_copy(update={{"deployments": (priced,)}}), python]
-hosts = [lab_host(Stack(**{{**dict(small), "routes": routes, "clients": [{", ".join(clients)}]}}))]
+hosts = [lab_host(Stack(**{{**dict(small), "routes": routes, "clients": [{", ".join(clients)}], "cache": {cache}}}))]
 """
     return inventory_file(folder, text)
 
 
+@contextlib.contextmanager
+def keys_in_the_environment() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in KEYS.items():
+            environment.setenv(name, value)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def given_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
+def given_keys() -> Iterator[None]:
+    with keys_in_the_environment():
+        yield
 
 
 @pytest.fixture(scope="module")
 def host(new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> LabHost:
     host = new_module_host("keys", prepared=True)
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in KEYS.items():
-            environment.setenv(name, value)
+    with keys_in_the_environment():
         run = deploy(host, inventory=stack(tmp_path_factory.mktemp("first"), *ALL)).must_pass()
     assert "no key yet: bob" in run.output
     return host
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[str, str]:
-    """The keys that were made on the host, in the order of the tests."""
-    return {}
+def made(host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The keys that were made on the host and shown; tests that make others add them."""
+    with keys_in_the_environment():
+        run = deploy(host, "clients.py", inventory=stack(tmp_path_factory.mktemp("clients"), *ALL)).must_pass()
+    return shown(run.output)
 
 
 def request(host: LabHost, key: str | None, path: str = "/v1/models", body: Any = None) -> httpx.Response:
@@ -88,8 +99,6 @@ def shown(output: str) -> dict[str, str]:
 
 
 def test_a_missing_key_is_made_and_shown_once(host: LabHost, tmp_path: Path, made: dict[str, str]) -> None:
-    run = deploy(host, "clients.py", inventory=stack(tmp_path, *ALL)).must_pass()
-    made |= shown(run.output)
     assert made.keys() == {"bob"}
     assert request(host, made["bob"]).status_code == 200
     run = deploy(host, "clients.py", inventory=stack(tmp_path, *ALL)).must_pass()
@@ -124,6 +133,8 @@ def test_a_client_uses_its_routes_and_sees_no_others(host: LabHost, made: dict[s
         assert answer.json()["error"]["code"] == "model_not_found"
         assert "does not exist or you do not have access to it" in answer.json()["error"]["message"]
     assert chat(host, ADA, "gpt-4o").status_code == 200
+    # All routes, but not the canary, which is the verifier's.
+    assert {model["id"] for model in request(host, ADA).json()["data"]} == {"tiny-native", "gpt-4o", "tiny-python"}
 
 
 def test_a_client_that_has_spent_its_budget_is_refused_also_after_a_restart(host: LabHost) -> None:
@@ -136,7 +147,7 @@ def test_a_client_that_has_spent_its_budget_is_refused_also_after_a_restart(host
     assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
     assert 0 < int(late.headers["Retry-After"]) <= 31 * 24 * 3600 + 1
     assert late.headers["x-should-retry"] == "false"
-    time.sleep(6)  # each instance writes every 5 seconds, and then the other knows of it
+    wait_until_counted(host, "zoe", 20)
     live = "; ".join(
         f"until curl -sf http://127.0.0.1:{port}/health/liveliness; do sleep 0.2; done" for port in (4001, 4002)
     )
@@ -145,7 +156,7 @@ def test_a_client_that_has_spent_its_budget_is_refused_also_after_a_restart(host
         assert {chat(host, ZOE, model).status_code for model in ("tiny-native", "gpt-4o", "tiny-python")} == {429}
         assert request(host, ZOE).status_code == 200, "the list of models costs nothing"
         assert chat(host, ADA, "tiny-native").status_code == 200
-    time.sleep(6)
+    wait_until_counted(host, "zoe", 26)
     found = verdict(host)
     assert failures(found) == []
     (budget,) = found["usage"]["budgets"]
@@ -212,6 +223,13 @@ def test_a_clients_requests_within_a_minute_are_limited(host: LabHost) -> None:
     late = next(answer for answer in answers if answer.status_code == 429)
     assert int(late.headers["Retry-After"]) <= 60
     assert chat(host, ADA, "tiny-native").status_code == 401
+
+
+@pytest.mark.soak_only
+def test_with_a_cache_both_instances_count_a_clients_requests_together(host: LabHost, tmp_path: Path) -> None:
+    deploy(host, inventory=stack(tmp_path, BOB_IS, OLD_IS, EVE_IS, cache="Redis()")).must_pass()
+    # New instances, and a Redis that is new: nothing was counted yet.
+    assert [chat(host, EVE, "tiny-native").status_code for _ in range(10)] == [200] * 2 + [429] * 8
 
 
 def test_a_key_that_somebody_adds_by_hand_is_found_by_the_verifier(host: LabHost) -> None:

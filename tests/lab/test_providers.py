@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
+from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.clients.programs import rounds, run
 from tests.lab import client_programs, hang_ups, hardening, mistakes
 from tests.lab.client_programs import EXCEPTIONS, deploy_for_programs, surprises
 from tests.lab.conftest import NewHost
+from tests.lab.counted import counted, wait_until_counted
 from tests.lab.deploys import OPERATIONS, ask, deploy, failures, files_changed_by, main_pids, verdict
 from tests.lab.openai_client import answers_by_the_report
 from tests.lab.traffic import Gateway, send
@@ -37,6 +39,10 @@ SAY = {
     "tiny-python": "This is the Python llama server",
     "tiny-native": "This is the native llama server",
 }
+
+FRONT_AND_INSTANCES = "pgrep -x haproxy; pgrep -f [s]tart-litellm"
+MORE_MIB = 100
+"""That a process of the front or of the instances may take while 500 clients ask at once."""
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +96,14 @@ def test_vllm_gives_logprobs_and_lives(host: LabHost) -> None:
     assert main_pids(host, ["vllm@tiny.service"]) == before
 
 
+@pytest.mark.soak
 def test_what_one_client_gets_wrong_changes_nothing_for_another(host: LabHost, soak: bool) -> None:
     before = main_pids(host, SERVERS)
     assert asyncio.run(mistakes.wrongs(Gateway(host), all_streamed=soak)) == []
     assert main_pids(host, SERVERS) == before
 
 
+@pytest.mark.soak
 def test_a_client_that_hangs_up_frees_its_servers_slot(host: LabHost, soak: bool) -> None:
     gateway = Gateway(host)
     # In `make test` other hosts use the same processors.
@@ -139,13 +147,24 @@ def test_one_request_is_found_in_all_logs_and_its_content_in_none(host: LabHost)
     assert host.run(f'journalctl -b --no-pager | grep -cF -e {said} -e "{key}"', check=False).stdout == "0\n"
 
 
+def resident(host: LabHost, kind: Literal["VmRSS", "VmHWM"]) -> dict[int, float]:
+    """Process of the front and of the instances → MiB of its memory, now or at most since `clear_refs` was written."""
+    lines = host.run(f"for process in $({FRONT_AND_INSTANCES}); do grep -H {kind} /proc/$process/status; done").stdout
+    return {int(line.split("/")[2]): int(line.split()[1]) / 1024 for line in lines.splitlines()}
+
+
 @pytest.mark.soak_only
 def test_of_500_clients_at_once_each_is_answered_or_told_when_to_come_again(host: LabHost, tmp_path: Path) -> None:
     options = "{'max_in_flight': 4, 'max_waiting': 50, 'max_wait': 10, 'connections_per_source': 1000}"
     gateway = f"stack = stack.model_copy(update={{'gateway': stack.gateway.model_copy(update={options})}})"
     deploy(host, inventory=changed_stack(tmp_path, gateway)).must_pass()
+    send(host, "tiny-native", 20, 4)  # each process has what it needs for its first requests
+    before = resident(host, "VmRSS")
+    host.run(f"for process in $({FRONT_AND_INSTANCES}); do echo 5 >/proc/$process/clear_refs; done")
     answers = send(host, "tiny-native", 500, 500)
+    most = resident(host, "VmHWM")
     deploy(host, inventory=WHOLE).must_pass()
+    print(Counter(answer.status for answer in answers), before, most)
     assert {answer.status for answer in answers} <= {200, 429, 503}
     assert all(answer.words == SAY["tiny-native"] for answer in answers if answer.status == 200)
     refused = [answer for answer in answers if answer.status != 200]
@@ -154,6 +173,8 @@ def test_of_500_clients_at_once_each_is_answered_or_told_when_to_come_again(host
     assert all(answer.headers["content-type"] == "application/json" for answer in refused)
     # Those that wait as long as they may, and the time of one answer.
     assert max(answer.seconds for answer in answers) < 30
+    assert most.keys() == before.keys()
+    assert max(most[process] - before[process] for process in most) < MORE_MIB, (before, most)
 
 
 def test_what_litellm_itself_does_otherwise_is_as_documented(host: LabHost) -> None:
@@ -174,8 +195,9 @@ def test_what_litellm_itself_does_otherwise_is_as_documented(host: LabHost) -> N
 
 
 def test_requests_are_counted_by_route_where_only_root_and_the_gateway_may_read(host: LabHost) -> None:
+    before = counted(host, "master")
     ask(host, "gpt-4o")
-    time.sleep(6)  # the gateway writes every 5 seconds
+    wait_until_counted(host, "master", before + 1)
     total = verdict(host)["usage"]["total"]
     assert {row["route"] for row in total if row["requests"] and row["tokens_out"]} >= SAY.keys() - {"gpt-4o"}
     assert host.run("cd /var/lib/ai-backend/usage && stat -c '%a %U' . usage.sqlite").stdout.splitlines() == [

@@ -105,6 +105,7 @@ def test_a_second_run_changes_nothing(host: LabHost, https: Https, folder: Path)
     assert deploy(host, inventory=stack(folder, https)).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
 
 
+@pytest.mark.soak
 def test_a_renewal_under_load_loses_no_request(host: LabHost, https: Https, folder: Path, soak: bool) -> None:
     renewed = [issue(folder, f"renewed-{number}", NAME) for number in range(3)]
     pid = main_pids(host, [FRONT])
