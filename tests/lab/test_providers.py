@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+import httpx
 import pytest
 
 from tests.clients.programs import rounds, run
@@ -117,13 +119,22 @@ def test_a_client_that_hangs_up_frees_its_servers_slot(host: LabHost, soak: bool
     assert max(max(each) for each in seconds.values()) < limit, seconds
 
 
+async def post(gateway: Gateway, body: Mapping[str, object]) -> httpx.Response:
+    async with gateway.client() as client:
+        return await gateway.post(client, "/v1/chat/completions", json.dumps(body).encode())
+
+
 def test_one_request_is_found_in_all_logs_and_its_content_in_none(host: LabHost) -> None:
     said = "a-secret-of-the-client"
     schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "title": said}}}
     (good,) = send(host, "tiny-native", messages=[{"role": "user", "content": said}])
-    (failed,) = send(host, "tiny-native", messages=[{"role": "user", "content": said}], temperature=said)
-    assert (good.status, failed.status) == (200, 400)
+    wrong = {"model": "tiny-native", "messages": [{"role": "user", "content": said}], "temperature": said}
+    failed, denied = (asyncio.run(post(gateway, wrong)) for gateway in (Gateway(host), Gateway(host, key="sk-wrong")))
+    assert (good.status, failed.status_code, denied.status_code) == (200, 400, 401)
     ids = [answer.headers["x-request-id"] for answer in (good, failed)]
+    # By LiteLLM and by the front.
+    assert failed.json()["error"]["litellm_call_id"] == ids[1]
+    assert denied.json()["error"]["request_id"] == denied.headers["x-request-id"]
     journal = "journalctl -b --no-pager -o cat -u ai-backend-front"
     lines = [json.loads(host.run(f"{journal} | grep -F {name}").stdout) for name in ids]
     expected = {"method": "POST", "path": "/v1/chat/completions", "route": "tiny-native"}
