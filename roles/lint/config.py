@@ -20,25 +20,29 @@ _ABOUT_VARIABLES = re.compile(r"[$%{]|env", re.IGNORECASE)
 _REPLICATE_ID = 64
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Model:
-    """A well-shaped entry of `model_list`: one deployment."""
+    """A well-shaped entry of `model_list`: one deployment. What many rules ask for is found once.
+
+    Attributes:
+        model: as it is written.
+        mode: what it declares; `` if nothing.
+        base_key: `api_base`, or its other name.
+        base: the address, if it is known: it stands in the file, or in the environment that is given.
+        address: parts of the address; None if it has no scheme or is not in the file.
+        provider: the one that LiteLLM finds; `` = it finds one by the model's name; None = none.
+    """
 
     name: str
     params: Mapping[str, Any]
     info: Mapping[str, Any]
     path: Path
-    environment: Mapping[str, str] | None = None
-
-    @property
-    def model(self) -> str:
-        """As it is written."""
-        return str(self.params["model"])
-
-    @property
-    def real_model(self) -> str:
-        """As LiteLLM takes it: a reference is resolved where the environment is known. Not for messages."""
-        return str(resolved(self.params["model"], self.environment))
+    model: str
+    mode: str
+    base_key: str
+    base: str | None
+    address: SplitResult | None
+    provider: str | None = None
 
     @property
     def title(self) -> str:
@@ -50,11 +54,6 @@ class Model:
         return (*self.path, "litellm_params", key)
 
     @property
-    def mode(self) -> str:
-        mode = self.info.get("mode")
-        return mode if isinstance(mode, str) else ""
-
-    @property
     def embeds(self) -> bool:
         """Whether it makes embeddings: it says so, or is named so and says nothing."""
         name = f"{self.name} {self.model}".lower()
@@ -62,7 +61,7 @@ class Model:
             not self.mode and ("embed" in name or ("bge-" in name and "rank" not in name))
         )
 
-    @cached_property
+    @property
     def reranks(self) -> bool:
         """The same for reranking."""
         return self.mode == "rerank" or (not self.mode and "rerank" in f"{self.name} {self.model}".lower())
@@ -78,25 +77,13 @@ class Model:
         """Whether key and address come from `credential_list` or the database."""
         return "litellm_credential_name" in self.params
 
-    @cached_property
-    def base_key(self) -> str:
-        """`api_base`, or its other name."""
-        return "base_url" if "base_url" in self.params and "api_base" not in self.params else "api_base"
 
-    @cached_property
-    def base(self) -> str | None:
-        """The address, if it is known: it stands in the file, or in the environment that is given."""
-        base = resolved(self.params.get(self.base_key), self.environment)
-        return base if isinstance(base, str) and not base.startswith(REFERENCE) else None
-
-    @cached_property
-    def address(self) -> SplitResult | None:
-        """Parts of the address; None if it has no scheme or is not in the file."""
-        try:
-            parts = urlsplit(self.base or "")
-        except ValueError:
-            return None
-        return parts if parts.scheme in ("http", "https") else None
+def _parts_of(address: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") else None
 
 
 def is_reference(value: object) -> TypeGuard[str]:
@@ -139,7 +126,6 @@ class Config:
     environment: Mapping[str, str] | None
     memory: dict[str, Any] = field(default_factory=dict)
     peers: list[Config] = field(default_factory=list)
-    _found: dict[Path, str | None] = field(default_factory=dict)
 
     def section(self, name: str) -> Mapping[Any, Any]:
         """A section of the file; empty if it is missing or has a wrong shape."""
@@ -175,7 +161,7 @@ class Config:
     @cached_property
     def words(self) -> Sequence[tuple[Path, str]]:
         """Every string of the document that may be about a variable, with its path."""
-        return [(path, word) for path, word in _words(self.document.value, ()) if _ABOUT_VARIABLES.search(word)]
+        return list(_words_about_variables(self.document.value))
 
     @property
     def is_in_database(self) -> bool:
@@ -194,9 +180,21 @@ class Config:
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             name, params = mapping(entry).get("model_name"), mapping(mapping(entry).get("litellm_params"))
             if isinstance(name, str) and isinstance(params.get("model"), str):
-                path: Path = ("model_list", index)
-                found.append(Model(name, params, mapping(entry.get("model_info")), path, self.environment))
+                model = self._model(name, params, mapping(entry.get("model_info")), ("model_list", index))
+                model.provider = self._find_provider(model)
+                found.append(model)
         return found
+
+    def _model(self, name: str, params: Mapping[str, Any], info: Mapping[str, Any], path: Path) -> Model:
+        mode = info.get("mode")
+        base_key = "base_url" if "base_url" in params and "api_base" not in params else "api_base"
+        base = resolved(params.get(base_key), self.environment)
+        if not isinstance(base, str) or base.startswith(REFERENCE):
+            base = None
+        address = _parts_of(base) if base else None
+        return Model(
+            name, params, info, path, params["model"], mode if isinstance(mode, str) else "", base_key, base, address
+        )
 
     @cached_property
     def groups(self) -> Mapping[str, Sequence[Model]]:
@@ -283,18 +281,10 @@ class Config:
             found += _targets(targets if isinstance(targets, list) else [], (section, "default_fallbacks"))
         return found
 
-    def provider(self, model: Model) -> str | None:
-        """The provider that LiteLLM finds for a deployment; `` = it finds one by the model's name; None = none.
-
-        Source: litellm_core_utils/get_llm_provider_logic.py.
-        """
-        if model.path not in self._found:
-            self._found[model.path] = self._find_provider(model)
-        return self._found[model.path]
-
     def _find_provider(self, model: Model) -> str | None:
+        """Source: litellm_core_utils/get_llm_provider_logic.py."""
         given = model.params.get("custom_llm_provider")
-        name = model.real_model
+        name = str(resolved(model.model, self.environment))
         prefix, slash, _ = name.partition("/")
         if isinstance(given, str):
             return given if given in self._providers else None
@@ -329,16 +319,20 @@ class Config:
         return any(f"{where}/".startswith(f"{endpoint.rstrip('/')}/") for endpoint in endpoints)
 
 
-def _words(value: object, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            if isinstance(inner, str | dict | list):
-                yield from _words(inner, (*path, key))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _words(inner, (*path, index))
+def _words_about_variables(document: object) -> Iterator[tuple[Path, str]]:
+    """Each word is looked at once: large files repeat most of theirs."""
+    others: set[str] = set()
+    pending: list[tuple[Path, Any]] = [((), document)]
+    while pending:
+        path, value = pending.pop()
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(inner, dict | list):
+                pending.append(((*path, key), inner))
+            elif isinstance(inner, str) and inner not in others:
+                if _ABOUT_VARIABLES.search(inner):
+                    yield (*path, key), inner
+                else:
+                    others.add(inner)
 
 
 def _matches(name: str, pattern: Sequence[str]) -> bool:

@@ -11,15 +11,14 @@ _FastLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Ten times faster. Wheels have it; some builds from source do not."""
 
 _DEEPEST = 100
-"""The C composer crashes on a document with some 10,000 levels of nesting."""
+"""A configuration has ten levels; each takes a part of Python's stack."""
 _MOST_VALUES = 1_000_000
 """Anchors can make a small file expand without limit."""
 MOST_CHARACTERS = 16 * 2**20
 """Of a file and all that it includes. The largest configurations that were seen have 1 MB."""
 
-_MAP, _SEQUENCE, _STRING, _MERGE, _VALUE = (
-    f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "merge", "value")
-)
+_MAP, _SEQUENCE, _STRING, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "merge"))
+_STOPS = "LiteLLM does not start"
 
 
 class Lines(NamedTuple):
@@ -76,12 +75,13 @@ def read_yaml(text: str) -> list[Content]:
     # LiteLLM uses the Python loader, which is stricter about tabs.
     base: Any = yaml.SafeLoader if "\t" in text else _FastLoader
     try:
-        loader = _bounded(base)(text)
+        loader = base(text)
         contents = []
-        while loader.check_node():
-            builder = _Builder(loader)
-            lines, _, _ = builder.build(root := loader.get_node())
-            contents.append(Content(builder.value(root), lines, builder.duplicates))
+        while (event := loader.get_event()) is not None:
+            if isinstance(event, yaml.DocumentStartEvent):
+                builder = _Builder(loader)
+                built = builder.build(loader.get_event())
+                contents.append(Content(built.value, built.lines, builder.duplicates))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "not YAML"
@@ -106,169 +106,183 @@ def _hint(text: str, line: int) -> str:
     return " (this looks like a template: render it first, and check what it renders)" if is_template else ""
 
 
-def _bounded(base: Any) -> Any:
-    """The loader that refuses what is nested too deep, and looks once at a word. Both composers call these."""
-
-    tags: dict[str, str] = {}
-
-    class Bounded(base):  # type: ignore[misc]
-        depth = 0
-
-        def descend_resolver(self, current_node: Any, current_index: Any) -> None:
-            self.depth += 1
-            if self.depth > _DEEPEST + 1:
-                raise UnreadableError("yaml-syntax", current_node.start_mark.line + 1, _TOO_DEEP)
-
-        def ascend_resolver(self) -> None:
-            self.depth -= 1
-
-        def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-            if kind is not yaml.ScalarNode or not implicit[0]:
-                return super().resolve(kind, value, implicit)
-            if value not in tags:
-                tags[value] = super().resolve(kind, value, implicit)
-            return tags[value]
-
-    return Bounded
-
-
 _TOO_DEEP = f"this is no configuration: nested more than {_DEEPEST} levels deep"
 
-_Built: TypeAlias = tuple[Where, int, int]
-"""Lines of a node, how many values it expands to, and how deep it is."""
+
+class _Built(NamedTuple):
+    """A value, its lines, how many values it expands to, and how deep it is."""
+
+    value: Any
+    lines: Where
+    size: int
+    depth: int
 
 
 class _Builder:
-    """Builds each node once: an anchor that is used twice is the same value."""
+    """Builds the values of one document from a loader's events: a tree of nodes would take 30 times the text's memory.
+
+    An anchor that is used twice is the same value.
+    """
 
     def __init__(self, loader: Any) -> None:
         self.duplicates: list[Duplicate] = []
         self._loader = loader
-        self._built: dict[int, _Built | None] = {}
-        self._values: dict[int, Any] = {}
-        self._plain: dict[tuple[str, str], Any] = {}
+        self._next: Callable[[], Any] = loader.get_event
+        self._anchors: dict[str, _Built | int] = {}  # an int is the line of one that is being built
+        self._plain: dict[str, Any] = {}
+        self._written = 0
 
-    def value(self, node: Any) -> Any:
-        """The value of a node that was built."""
-        if node.tag == _STRING and isinstance(node, yaml.ScalarNode):
-            return node.value
-        return self._values[id(node)] if id(node) in self._values else self._scalar(node)
+    def build(self, event: Any, level: int = 1) -> _Built:
+        """The value that begins with an event; `level` is the number of values around it and itself."""
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            return self._known(str(event.anchor), line)
+        if event.anchor is not None:
+            if event.anchor in self._anchors:
+                raise UnreadableError("yaml-syntax", line, f"the anchor {event.anchor} stands twice: {_STOPS}")
+            self._anchors[event.anchor] = line
+        built = self._new(event, line, level)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = built
+        return built
 
-    def build(self, node: Any) -> _Built:
-        line = node.start_mark.line + 1
-        if isinstance(node, yaml.ScalarNode):
-            return line, 1, 1
-        if isinstance(node, yaml.MappingNode) and node.tag == _MAP:
-            build: Callable[[Any], _Built] = self._mapping
-        elif isinstance(node, yaml.SequenceNode) and node.tag == _SEQUENCE:
-            build = self._list
-        else:
-            return line, 1, 1
-        if id(node) in self._built:
-            known = self._built[id(node)]
-            if known is None:
-                raise UnreadableError("yaml-syntax", line, "an anchor contains itself: LiteLLM does not start")
-            return known
-        self._built[id(node)] = None
-        lines, size, depth = build(node)
-        if size > _MOST_VALUES:
-            raise UnreadableError("too-large", line, self._too_many(size))
-        if depth > _DEEPEST:
+    def _new(self, event: Any, line: int, level: int) -> _Built:
+        if isinstance(event, yaml.ScalarEvent):
+            return _Built(self._scalar(event), line, 1, 1)
+        if level > _DEEPEST:
             raise UnreadableError("yaml-syntax", line, _TOO_DEEP)
-        self._built[id(node)] = lines, size, depth
-        return lines, size, depth
+        is_mapping = isinstance(event, yaml.MappingStartEvent)
+        built = self._mapping(line, level) if is_mapping else self._list(line, level)
+        if built.size > _MOST_VALUES:
+            raise UnreadableError("too-large", line, self._too_many(built.size))
+        if built.depth > _DEEPEST:
+            raise UnreadableError("yaml-syntax", line, _TOO_DEEP)
+        if event.tag in (None, "!", _MAP if is_mapping else _SEQUENCE):
+            return built
+        return _Built(self._tagged(event, built.value), line, 1, 1)
+
+    def _known(self, anchor: str, line: int) -> _Built:
+        if anchor not in self._anchors:
+            raise UnreadableError("yaml-syntax", line, f"this is no YAML: there is no anchor {anchor}: {_STOPS}")
+        known = self._anchors[anchor]
+        if isinstance(known, int):
+            raise UnreadableError("yaml-syntax", known, f"an anchor contains itself: {_STOPS}")
+        return known
 
     def _too_many(self, size: int) -> str:
-        written = sum(len(value) for value in self._values.values())
-        by = "its anchors expand to" if size > 2 * written else "it has"
+        by = "its anchors expand to" if size > 2 * self._written else "it has"
         return f"{by} more than {_MOST_VALUES:,} values: the lint reads no more"
 
-    def _list(self, node: Any) -> _Built:
+    def _list(self, line: int, level: int) -> _Built:
+        values: list[Any] = []
         lines: list[Where] = []
-        values = self._values[id(node)] = []
         size = depth = 0
-        for item in node.value:
-            where, inner, deep = self.build(item)
-            values.append(self.value(item))
-            lines.append(where)
-            size += inner
-            depth = max(depth, deep)
-        return Lines(node.start_mark.line + 1, lines), size + 1, depth + 1
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            built = self.build(event, level + 1)
+            values.append(built.value)
+            lines.append(built.lines)
+            size += built.size
+            depth = max(depth, built.depth)
+        self._written += len(values)
+        return _Built(values, Lines(line, lines), size + 1, depth + 1)
 
-    def _mapping(self, node: Any) -> _Built:
+    def _mapping(self, line: int, level: int) -> _Built:
+        values: dict[Any, Any] = {}
         lines: dict[Any, Where] = {}
-        values = self._values[id(node)] = {}
-        size = depth = 0
-        for other in self._merged(node):
-            where, inner, deep = self.build(other)
-            values.update(self._values[id(other)])
-            lines.update(where.inner)  # type: ignore[union-attr,arg-type]
-            size, depth = size + inner, max(depth, deep - 1)
-        seen = {} if lines else lines
-        for key_node, value_node in node.value:
-            if key_node.tag == _MERGE:
+        merged: list[_Built] = []
+        size, depth, plain = 1, 1, self._plain
+        while not isinstance(key_event := self._next(), yaml.MappingEndEvent):
+            key_line = key_event.start_mark.line + 1
+            key = self._key(key_event, key_line, level)
+            event = self._next()
+            if key is _MERGED:
+                merged += self._sources(self.build(event, level + 1), key_line)
                 continue
-            key = key_node.value if key_node.tag == _STRING else self._key(key_node)
-            line = key_node.start_mark.line + 1
-            if key in seen:
-                self.duplicates.append(Duplicate(str(key), line, line_of(seen[key])))
+            if key in lines:
+                self.duplicates.append(Duplicate(str(key), key_line, line_of(lines[key])))
             # A key's line, not that of its value, which may begin below it. As in LiteLLM the last of two keys wins.
-            seen[key] = lines[key] = line
-            if value_node.__class__ is yaml.ScalarNode:
-                values[key] = value_node.value if value_node.tag == _STRING else self._scalar(value_node)
+            if event.__class__ is yaml.ScalarEvent and event.anchor is None:
+                is_known = event.tag is None and event.implicit[0] and event.value in plain
+                values[key] = plain[event.value] if is_known else self._scalar(event)
+                lines[key] = key_line
                 size += 1
                 continue
-            where, inner, deep = self.build(value_node)
-            values[key] = self.value(value_node)
-            if not isinstance(where, int):
-                lines[key] = where._replace(line=line)
-            size += inner
-            depth = max(depth, deep)
-        return Lines(node.start_mark.line + 1, lines), size + 1, max(depth, 1) + 1
+            built = self.build(event, level + 1)
+            values[key] = built.value
+            lines[key] = key_line if isinstance(built.lines, int) else built.lines._replace(line=key_line)
+            size += built.size
+            depth = max(depth, built.depth)
+        self._written += len(values)
+        for other in reversed(merged):
+            # Its own keys win, and of two that are merged the one that is merged last.
+            values = {**other.value, **values}
+            lines = {**other.lines.inner, **lines}
+            size, depth = size + other.size, max(depth, other.depth - 1)
+        return _Built(values, Lines(line, lines), size, depth + 1)
 
-    def _merged(self, mapping: Any) -> list[Any]:
-        """The mappings of each `<<`, the one that wins last."""
-        merged: list[Any] = []
-        for key, node in mapping.value:
-            if key.tag != _MERGE:
-                continue
-            items = [*reversed(node.value)] if isinstance(node, yaml.SequenceNode) else [node]
-            if not all(isinstance(item, yaml.MappingNode) and item.tag == _MAP for item in items):
-                message = "this is no YAML: `<<` takes a mapping or a list of them: LiteLLM does not start"
-                raise UnreadableError("yaml-syntax", key.start_mark.line + 1, message)
-            merged += items
-        return merged
+    def _key(self, event: Any, line: int, level: int) -> Any:
+        """The key that begins with an event; `_MERGED` for `<<`."""
+        if event.__class__ is yaml.ScalarEvent and event.anchor is None:
+            if event.tag is None and event.implicit[0]:
+                if event.value in _SPECIAL:
+                    return _SPECIAL[event.value]
+            elif event.tag == _MERGE:
+                return _MERGED
+            return self._scalar(event)
+        built = self.build(event, level + 1)
+        if isinstance(event, yaml.ScalarEvent | yaml.AliasEvent) and isinstance(built.lines, int):
+            return built.value
+        raise UnreadableError("yaml-syntax", line, f"a key that is a list or a mapping: {_STOPS}")
 
-    def _key(self, node: Any) -> Any:
-        if node.tag == _VALUE:
-            return node.value
-        if isinstance(node, yaml.ScalarNode):
-            return self._scalar(node)
-        key = self._scalar(node)
-        try:
-            hash(key)
-        except TypeError:
-            line = node.start_mark.line + 1
-            raise UnreadableError(
-                "yaml-syntax", line, "a key that is a list or a mapping: LiteLLM does not start"
-            ) from None
-        return key
+    def _sources(self, built: _Built, line: int) -> list[_Built]:
+        """The mappings that a `<<` names, the one that wins last."""
+        if isinstance(built.value, dict):
+            return [built]
+        items = built.value if isinstance(built.value, list) and not isinstance(built.lines, int) else [None]
+        if not all(isinstance(item, dict) for item in items):
+            message = f"this is no YAML: `<<` takes a mapping or a list of them: {_STOPS}"
+            raise UnreadableError("yaml-syntax", line, message)
+        inner: Any = built.lines.inner  # type: ignore[union-attr]
+        size = built.size // max(1, len(items))
+        pairs = reversed([*zip(items, inner, strict=True)])
+        return [_Built(value, where, size, built.depth - 1) for value, where in pairs]
 
-    def _scalar(self, node: Any) -> Any:
-        if isinstance(node, yaml.ScalarNode):
-            word = (node.tag, node.value)
-            if word not in self._plain:
-                self._plain[word] = self._constructed(node)
+    def _scalar(self, event: Any) -> Any:
+        """The value of a word: in quotes it is itself; without, it may be a number, yes or no, a date, nothing."""
+        word, plain = event.value, event.tag is None and event.implicit[0]
+        if plain and word in self._plain:
             return self._plain[word]
-        # A set, pairs, or another mapping or list with a tag.
-        self._values[id(node)] = self._constructed(node)
-        return self._values[id(node)]
+        tag = event.tag
+        if tag is None or tag == "!":
+            tag = self._loader.resolve(yaml.ScalarNode, word, event.implicit)
+        value = word
+        if tag != _STRING:
+            value = self._constructed(yaml.ScalarNode(tag, word, event.start_mark, event.end_mark))
+        if plain:
+            self._plain[word] = value
+        return value
+
+    def _tagged(self, event: Any, value: Any) -> Any:
+        """A set, pairs, or another mapping or list with a tag."""
+        node = yaml.MappingNode if isinstance(value, dict) else yaml.SequenceNode
+        made = self._constructed(node(event.tag, [], event.start_mark, event.end_mark))
+        if isinstance(made, set):
+            return set(value)
+        if isinstance(made, list) and all(isinstance(item, dict) and len(item) == 1 for item in value):
+            return [pair for item in value for pair in item.items()]
+        line = event.start_mark.line + 1
+        raise UnreadableError("yaml-syntax", line, f"this cannot be read: {event.tag} takes one-key mappings: {_STOPS}")
 
     def _constructed(self, node: Any) -> Any:
         try:
             return self._loader.construct_object(node, deep=True)
         except yaml.MarkedYAMLError as error:
-            message = f"this cannot be read: {error.problem}: LiteLLM does not start"
+            message = f"this cannot be read: {error.problem}: {_STOPS}"
         except (ValueError, TypeError, OverflowError, AttributeError, KeyError, RecursionError):
-            message = "a value does not fit the type that YAML gives to it: LiteLLM does not start"
+            message = f"a value does not fit the type that YAML gives to it: {_STOPS}"
         raise UnreadableError("yaml-syntax", node.start_mark.line + 1, message)
+
+
+_MERGED = object()
+_SPECIAL = {"<<": _MERGED, "=": "="}
+"""Words that are no words where they are keys."""

@@ -55,7 +55,7 @@ def _without_base(config: Config) -> Iterator[tuple[Model, str]]:
             and model.params.get(model.base_key) is None
             and "mock_response" not in model.params
         ):
-            yield model, config.provider(model) or ""
+            yield model, model.provider or ""
 
 
 @rule(
@@ -96,7 +96,7 @@ def api_base_by_default(config: Config) -> Iterator[Found]:
 def api_base_without_scheme(config: Config) -> Iterator[Found]:
     """An address that does not begin with `http://` or `https://`."""
     for model in config.models:
-        if model.base is not None and model.address is None and config.provider(model) in _OF_ONES_OWN:
+        if model.base is not None and model.address is None and model.provider in _OF_ONES_OWN:
             yield _on_base(model, "does not begin with http:// or https://: no request gets through")
 
 
@@ -108,7 +108,7 @@ def api_base_without_scheme(config: Config) -> Iterator[Found]:
 def vllm_api_base_without_v1(config: Config) -> Iterator[Found]:
     """The address of a vLLM server has no path: vLLM answers below `/v1` only, but for reranking and responses."""
     for model in config.models:
-        if config.provider(model) != "hosted_vllm" or model.reranks or model.mode == "responses":
+        if model.provider != "hosted_vllm" or model.reranks or model.mode == "responses":
             continue
         if model.address and model.address.path in ("", "/"):
             yield _on_base(model, "lacks /v1: vLLM answers 404")
@@ -122,7 +122,7 @@ def vllm_api_base_without_v1(config: Config) -> Iterator[Found]:
 def server_api_base_without_v1(config: Config) -> Iterator[Found]:
     """The address of an LM Studio or Xinference server has no path: they answer below `/v1` only."""
     for model in config.models:
-        if config.provider(model) in ("lm_studio", "xinference") and model.address and model.address.path in ("", "/"):
+        if model.provider in ("lm_studio", "xinference") and model.address and model.address.path in ("", "/"):
             yield _on_base(model, "lacks /v1: the server has no such endpoint")
 
 
@@ -134,7 +134,7 @@ def server_api_base_without_v1(config: Config) -> Iterator[Found]:
 def openai_api_base_without_v1(config: Config) -> Iterator[Found]:
     """The address of an OpenAI-compatible server has no path: most answer below `/v1` only."""
     for model in config.models:
-        if config.provider(model) in _OPENAI_CLIENTS and model.address and model.address.path in ("", "/"):
+        if model.provider in _OPENAI_CLIENTS and model.address and model.address.path in ("", "/"):
             yield _on_base(model, "has no path: LiteLLM asks /chat/completions and its like, without /v1")
 
 
@@ -142,7 +142,7 @@ def openai_api_base_without_v1(config: Config) -> Iterator[Found]:
 def api_base_with_endpoint(config: Config) -> Iterator[Found]:
     """The address of an OpenAI-compatible server has the endpoint too: LiteLLM adds it again."""
     for model in config.models:
-        if config.provider(model) in _ADD_ENDPOINT and model.address and _ENDPOINT.search(model.address.path):
+        if model.provider in _ADD_ENDPOINT and model.address and _ENDPOINT.search(model.address.path):
             yield _on_base(model, "ends with an endpoint, and LiteLLM adds it once more")
 
 
@@ -154,7 +154,7 @@ def api_base_with_endpoint(config: Config) -> Iterator[Found]:
 def api_base_with_version(config: Config) -> Iterator[Found]:
     """The address ends with `/v1` where LiteLLM adds the version itself (Anthropic, rerankers of Cohere's kind)."""
     for model in config.models:
-        provider = config.provider(model) or ""
+        provider = model.provider or ""
         adds = _RERANK_ADDS.get(provider) if model.reranks else _NO_VERSION.get(provider)
         if adds and model.address and _V1.search(model.address.path):
             path = model.address.path.rstrip("/")
@@ -173,7 +173,7 @@ def api_base_with_version(config: Config) -> Iterator[Found]:
 def ollama_api_base_with_path(config: Config) -> Iterator[Found]:
     """The address of an Ollama server ends with `/v1`, `/api` or a slash: Ollama answers 404."""
     for model in config.models:
-        if config.provider(model) not in _OLLAMA or model.address is None:
+        if model.provider not in _OLLAMA or model.address is None:
             continue
         path = model.address.path
         last = path.rstrip("/").rpartition("/")[2]
@@ -192,7 +192,7 @@ def openrouter_api_base(config: Config) -> Iterator[Found]:
     """The address of OpenRouter is not that of its API."""
     for model in config.models:
         address = model.address
-        if config.provider(model) != "openrouter" or address is None or not address.netloc.endswith("openrouter.ai"):
+        if model.provider != "openrouter" or address is None or not address.netloc.endswith("openrouter.ai"):
             continue
         if address.path.rstrip("/") not in ("/api/v1", "/api/v1/chat/completions"):
             yield _on_base(model, "is not the address of OpenRouter's API: it answers with a web page")
@@ -206,7 +206,7 @@ def openrouter_api_base(config: Config) -> Iterator[Found]:
 def azure_api_base_with_path(config: Config) -> Iterator[Found]:
     """The address of Azure OpenAI ends with `/openai` or `/openai/v1`: LiteLLM adds them again."""
     for model in config.models:
-        if config.provider(model) == "azure" and model.address:
+        if model.provider == "azure" and model.address:
             path = model.address.path.rstrip("/")
             if path.endswith(("/openai", "/openai/v1")):
                 yield _on_base(model, f"ends with {path[path.rindex('/openai') :]}, and LiteLLM adds it once more")

@@ -76,7 +76,7 @@ def unknown_provider(config: Config) -> Iterator[Found]:
     """The word before the slash (or `custom_llm_provider`) is no provider: the deployment is dropped in silence."""
     for model in config.models:
         if model.model.startswith(REFERENCE):
-            if config.provider(model) is None:
+            if model.provider is None:
                 message = f"{model.title}: the value of `{model.model}` begins with no provider: {_DROPPED}"
                 yield Found(model.parameter("model"), message)
             continue
@@ -84,7 +84,7 @@ def unknown_provider(config: Config) -> Iterator[Found]:
         given = model.params.get("custom_llm_provider")
         if isinstance(given, str) and not given.startswith(REFERENCE):
             prefix, slash, rest = given, "/", model.model
-        if not slash or config.provider(model) is not None:
+        if not slash or model.provider is not None:
             continue
         right = _MISTAKEN.get(prefix.lower()) or nearest(prefix, config.known.providers)
         fix = f'write "{right}/{rest}"' if right else ""
@@ -97,7 +97,7 @@ def unknown_provider(config: Config) -> Iterator[Found]:
 def missing_provider(config: Config) -> Iterator[Found]:
     """A model without a provider before it that is in none of LiteLLM's lists: the deployment is dropped in silence."""
     for model in config.models:
-        if "/" in model.model or "custom_llm_provider" in model.params or config.provider(model) is not None:
+        if "/" in model.model or "custom_llm_provider" in model.params or model.provider is not None:
             continue
         unless = "" if model.base is not None else " unless its online list of prices knows the name"
         message = f'{model.title}: "{model.model}" names no provider: {_DROPPED}{unless}'
@@ -113,7 +113,7 @@ def missing_provider(config: Config) -> Iterator[Found]:
 def ollama_generate(config: Config) -> Iterator[Found]:
     """`ollama/` for a chat model: LiteLLM makes one prompt of the messages, without the model's template and tools."""
     for model in config.models:
-        if config.provider(model) == "ollama" and model.mode in ("", "chat") and not model.embeds:
+        if model.provider == "ollama" and model.mode in ("", "chat") and not model.embeds:
             message = f"{model.title}: `ollama/` asks /api/generate: the model's chat template and its tools are lost"
             yield Found(model.parameter("model"), message)
 
@@ -126,9 +126,9 @@ def ollama_generate(config: Config) -> Iterator[Found]:
 def provider_without_mode(config: Config) -> Iterator[Found]:
     """A model whose `mode` LiteLLM has no request for at this provider (rerank at `openai/`)."""
     for model in config.models:
-        modes, fix = _CANNOT.get(config.provider(model) or "", ((), ""))
+        modes, fix = _CANNOT.get(model.provider or "", ((), ""))
         if model.mode in modes:
-            message = f"{model.title}: LiteLLM sends no {model.mode} to `{config.provider(model)}/`: each request fails"
+            message = f"{model.title}: LiteLLM sends no {model.mode} to `{model.provider}/`: each request fails"
             yield Found((*model.path, "model_info", "mode"), message, fix)
 
 
@@ -136,7 +136,7 @@ def provider_without_mode(config: Config) -> Iterator[Found]:
 def vllm_in_process(config: Config) -> Iterator[Found]:
     """`vllm/` loads the model in LiteLLM's own process; a vLLM server is `hosted_vllm/`."""
     for model in config.models:
-        if config.provider(model) == "vllm":
+        if model.provider == "vllm":
             message = f"{model.title}: `vllm/` imports vLLM into LiteLLM instead of asking a server"
             yield Found(model.parameter("model"), message, f'write "hosted_vllm/{model.model.partition("/")[2]}"')
 
@@ -152,7 +152,7 @@ def api_key_missing(config: Config) -> Iterator[Found]:
     if config.variable_is_given("OPENAI_API_KEY") or {"api_key", "openai_key"} & set(settings):
         return
     for model in config.models:
-        if config.provider(model) not in _OPENAI_CLIENTS or model.has_credential or model.params.get("api_key"):
+        if model.provider not in _OPENAI_CLIENTS or model.has_credential or model.params.get("api_key"):
             continue
         address = model.address
         if address is None or _is_openai(address.netloc) or "mock_response" in model.params:

@@ -196,9 +196,7 @@ def ollama_health_checks(config: Config) -> Iterator[Found]:
     if config.setting("general_settings", "background_health_checks") is not True:
         return
     for model in config.models:
-        if config.provider(model) in ("ollama", "ollama_chat") and not model.info.get(
-            "disable_background_health_check"
-        ):
+        if model.provider in ("ollama", "ollama_chat") and not model.info.get("disable_background_health_check"):
             yield Found(
                 (*model.path, "model_name"), f"{model.title}: each background health check makes Ollama load it"
             )
