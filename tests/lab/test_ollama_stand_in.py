@@ -23,7 +23,7 @@ import pytest
 
 from tests.lab.ollama import ollama_tree
 from tests.labhost import Lab
-from tests.labhost.models import write_tiny_gguf
+from tests.labhost.models import tool_call_sentence, write_tiny_gguf
 from tests.ollama_stand_in.process import StandIn, running
 from tests.ollama_stand_in.registry import ModelRegistry, publish
 from tests.ollama_stand_in.replay import Exchange, Replay, Response, ask, pieces_of, recorded, send
@@ -215,6 +215,56 @@ def test_models_are_loaded_and_unloaded(tree: Path, tmp_path: Path, ggufs: dict[
         assert stand_in.children() != first
         native(stand_in, "/api/generate", {"model": "say2", "keep_alive": 0})
         assert (loaded(stand_in), stand_in.children()) == ([], [])
+
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "report_weather",
+        "description": "Reports it",
+        "parameters": {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}},
+    },
+}
+
+
+def test_a_model_calls_a_tool_and_takes_its_result(stand_in: StandIn, tmp_path: Path) -> None:
+    """By the chat template of its file: the prompt grows by what the tool is and by what it said."""
+    write_tiny_gguf(
+        tmp_path / "caller.gguf", says=tool_call_sentence("report_weather", city="Paris"), name="c", template="tools"
+    )
+    upload(stand_in, "caller", (tmp_path / "caller.gguf").read_bytes())
+    asks = {"role": "user", "content": "What is the weather?"}
+    request = {"model": "caller", "messages": [asks], "tools": [TOOL], "stream": False}
+    answer = json.loads(native(stand_in, "/api/chat", request).pieces[0])
+    (call,) = answer["message"]["tool_calls"]
+    assert call["id"]
+    assert call["function"] == {"index": 0, "name": "report_weather", "arguments": {"city": "Paris"}}
+    (line,) = native(stand_in, "/api/chat", {**request, "stream": True}).pieces
+    (streamed,) = json.loads(line)["message"]["tool_calls"]
+    assert streamed["function"] == call["function"]
+    plain = json.loads(native(stand_in, "/api/chat", {**request, "tools": []}).pieces[0])
+    assert plain["prompt_eval_count"] < answer["prompt_eval_count"]
+    assert plain["message"]["content"].startswith("<tool_call>")
+    result = {"role": "tool", "content": "It rains", "tool_call_id": call["id"], "tool_name": "report_weather"}
+    further = [asks, answer["message"], result]
+    told = json.loads(native(stand_in, "/api/chat", {**request, "messages": further}).pieces[0])
+    assert told["prompt_eval_count"] > answer["prompt_eval_count"]
+
+
+def test_a_model_thinks_and_says(stand_in: StandIn, tmp_path: Path) -> None:
+    says = "<think>\nLet me see.\n</think>\n\nParis it is"
+    write_tiny_gguf(tmp_path / "thinker.gguf", says=says, name="t", template="thinking")
+    upload(stand_in, "thinker", (tmp_path / "thinker.gguf").read_bytes())
+    messages = [{"role": "user", "content": "Where?"}]
+    request = {"model": "thinker", "messages": messages, "think": True}
+    answer = json.loads(native(stand_in, "/api/chat", {**request, "stream": False}).pieces[0])
+    assert answer["message"]["thinking"].strip() == "Let me see."
+    assert answer["message"]["content"] == "Paris it is"
+    lines = [json.loads(piece)["message"] for piece in native(stand_in, "/api/chat", request).pieces]
+    assert "".join(line.get("thinking", "") for line in lines).strip() == "Let me see."
+    assert "".join(line["content"] for line in lines) == "Paris it is"
+    asked = {"model": "thinker", "prompt": "Where?", "stream": False}
+    assert json.loads(native(stand_in, "/api/generate", asked).pieces[0])["response"] == says
 
 
 def test_the_queue_has_an_end(tree: Path, tmp_path: Path, ggufs: dict[str, bytes]) -> None:

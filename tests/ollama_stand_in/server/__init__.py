@@ -6,10 +6,12 @@ It differs from the real server (0.32.15) in what follows; everything else that 
 
 - Endpoints: no `/api/push`, `/api/me`, `/v1/responses`, `/v1/messages`, no cloud models (404, as for an unknown path).
   Nothing ever calls home, with or without `OLLAMA_NO_CLOUD`; `/api/status` tells what was set.
-- Chats: no tools, thinking, images, audio or log probabilities. Models that would need them are refused as the real
-  server refuses models that cannot do it; `images` and `logprobs` are ignored.
-- Templates: it renders one template, ChatML, and fills `{{ .System }}` and `{{ .Prompt }}` into any other. Any chat
-  template in a GGUF counts as ChatML when a model is created.
+- Chats: no images, audio or log probabilities: `images` and `logprobs` are ignored. Tools and thinking go through the
+  chat template of the GGUF, which llama-server renders, as in the real server. Templates of Go's that have them, and
+  the parsers that are built in for some models, count as unable to. Tools are passed on as they were sent.
+- Templates of Go's: it renders one, ChatML, and fills `{{ .System }}` and `{{ .Prompt }}` into any other. When a model
+  is created, a chat template of the GGUF that is like ChatML's is known, those of other names are not.
+  `OLLAMA_GO_TEMPLATE` is not read.
 - Created models: the real server rewrites a GGUF by way of `llama-quantize`; this one copies it and adds 32 bytes at
   its end. Either way the stored layer has another digest than the upload, the same one for the same upload.
   So `/api/show` tells tensors in the file's own order, and no `general.quantization_version`.

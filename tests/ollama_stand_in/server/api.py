@@ -187,10 +187,12 @@ class Api:
 
     def _chat(self, request: Request) -> Answer | Stream:
         asked = decode_request(request.body.read(), "ChatRequest", _CHAT)
+        _check_think(asked)
         return _inferred(self._inference.chat(asked, request.gone))
 
     def _generate(self, request: Request) -> Answer | Stream:
         asked = decode_request(request.body.read(), "GenerateRequest", _GENERATE)
+        _check_think(asked)
         return _inferred(self._inference.generate(asked, request.gone))
 
     def _embed(self, request: Request) -> Answer:
@@ -216,7 +218,11 @@ class Api:
         asked = _openai_request(request, "ChatCompletionRequest", _OPENAI_CHAT)
         if not asked.get("messages"):
             raise _Refused(400, "[] is too short - 'messages'")
-        found = self._inference.chat(openai_api.chat_request(asked), request.gone)
+        try:
+            chat = openai_api.chat_request(asked)
+        except ApiError as error:
+            raise _Refused(error.status, error.message) from error
+        found = self._inference.chat(chat, request.gone)
         if isinstance(found, dict):
             return _openai_json(openai_api.chat_completion(found))
         return Stream(_begun(openai_api.chat_chunks(found, usage=_wants_usage(asked))), _EVENTS)
@@ -232,6 +238,15 @@ class Api:
         asked = _openai_request(request, "EmbedRequest", _EMBED)
         answer = self._inference.embed(asked, request.gone)
         return _openai_json(openai_api.embedding_list(answer, asked.get("encoding_format", "float")))
+
+
+def _check_think(asked: Line) -> None:
+    think = asked.get("think", False)
+    words = '"high", "medium", "low", "max", true, or false'
+    if isinstance(think, str) and think not in ("high", "medium", "low", "max"):
+        raise ApiError(400, f"invalid think value: {encode(think)} (must be {words})")
+    if not isinstance(think, bool | str):
+        raise ApiError(400, f"think must be a boolean or string ({words})")
 
 
 def _reading(route: Route) -> dict[str, Route]:

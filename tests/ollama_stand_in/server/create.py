@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from .chat_templates import is_chatml
 from .errors import ApiError
 from .gguf import Gguf, NotGguf, read_gguf
 from .go_formats import encode
@@ -120,7 +121,7 @@ def _layers_of_files(
         yield {"status": "verifying conversion"}
         layers.append(store.add_layer("model", _rewritten(path)))
     for _, gguf in sources:
-        if gguf.metadata.get("tokenizer.chat_template"):
+        if is_chatml(str(gguf.metadata.get("tokenizer.chat_template", ""))):
             layer = store.add_layer("template", [CHATML.encode()])
             layers.append(Layer("template", layer.digest, layer.size, status="using autodetected template chatml"))
             stops = (encode({"stop": CHATML_STOPS}) + "\n").encode()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .child_chat import End, Line, Piece, chat_request, pieces_of
 from .environment import Settings
 from .errors import ApiError
 from .go_formats import FOREVER, SECOND, Float32, duration, timestamp
@@ -42,7 +43,6 @@ _LLAMA_NAMES = {"num_predict": "n_predict", "num_keep": "n_keep"}
 _FIELD = re.compile(r"\{\{-?\s*\.(\w+)\s*-?\}\}")
 _REASONS = {"limit": "length"}
 
-Line = dict[str, Any]
 Gone = Callable[[], bool]
 Lines = Generator[Line, None, None]
 
@@ -73,16 +73,21 @@ class Inference:
             raise ApiError(400, "model is required")
         asked = self._asked(name, request, gone)
 
-        def line(content: str, **more: Any) -> Line:
-            message = {"role": "assistant", "content": content}
-            return {"model": name, "created_at": timestamp(time.time_ns()), "message": message, **more}
+        def line(piece: Piece, **more: Any) -> Line:
+            return {"model": name, "created_at": timestamp(time.time_ns()), "message": piece.message(), **more}
 
         if not messages:
-            return line("", done=True, done_reason=self._load_or_unload(asked, "chat"))
+            return line(Piece(), done=True, done_reason=self._load_or_unload(asked, "chat"))
         self._check(asked, "chat")
         if asked.model.system and messages[0].get("role") != "system":
             messages = [{"role": "system", "content": asked.model.system}, *messages]
-        return self._answer(asked, line, lambda runner: _fitting(runner, asked.model.template, messages))
+
+        def chatted(runner: Runner) -> Iterator[Piece]:
+            if asked.model.chats_natively:
+                return pieces_of(runner.chat(_fitting_chat(runner, asked, messages), gone))
+            return _completed(runner, asked, _fitting(runner, asked.model.template, messages))
+
+        return self._answer(asked, line, chatted)
 
     def generate(self, request: Line, gone: Gone) -> Line | Lines:
         """The same for a prompt."""
@@ -91,17 +96,26 @@ class Inference:
             raise ApiError(404, f"model '{name}' not found")
         asked = self._asked(name, request, gone)
 
-        def line(content: str, **more: Any) -> Line:
-            return {"model": name, "created_at": timestamp(time.time_ns()), "response": content, **more}
+        def line(piece: Piece, **more: Any) -> Line:
+            return {"model": name, "created_at": timestamp(time.time_ns()), "response": piece.content, **more}
 
         if not prompt:
-            return line("", done=True, done_reason=self._load_or_unload(asked, "generate"))
+            return line(Piece(), done=True, done_reason=self._load_or_unload(asked, "generate"))
         self._check(asked, "generate")
         system = request.get("system") or asked.model.system
         messages = [{"role": "system", "content": system}] if system else []
         messages.append({"role": "user", "content": prompt})
-        text = prompt if request.get("raw") else _rendered(request.get("template") or asked.model.template, messages)
-        return self._answer(asked, line, lambda runner: text)
+
+        def completed(runner: Runner) -> Iterator[Piece]:
+            if request.get("raw"):
+                text = prompt
+            elif asked.model.chats_natively and not request.get("template"):
+                text = runner.prompt_of(_chat_of(asked, messages))
+            else:
+                text = _rendered(request.get("template") or asked.model.template, messages)
+            return _completed(runner, asked, text)
+
+        return self._answer(asked, line, completed)
 
     def embed(self, request: Line, gone: Gone) -> Line:
         start = time.time_ns()
@@ -169,14 +183,16 @@ class Inference:
             return "load"
 
     def _check(self, asked: _Asked, what: str) -> None:
-        """Refuse what the model cannot do."""
+        """Refuse what the model cannot do. One that can think does so, unless it is told not to."""
         if not asked.model.file.exists():
             raise _try_pulling(asked.name)
-        if asked.request.get("think"):
+        if "thinking" in asked.model.capabilities:
+            asked.request.setdefault("think", True)
+        elif asked.request.get("think"):
             raise ApiError(400, f'"{asked.name}" does not support thinking')
         if "completion" not in asked.model.capabilities:
             raise ApiError(400, f'"{asked.name}" does not support {what}')
-        if asked.request.get("tools"):
+        if asked.request.get("tools") and "tools" not in asked.model.capabilities:
             raise ApiError(400, f"{asked.model.name.full} does not support tools")
 
     @contextlib.contextmanager
@@ -189,70 +205,89 @@ class Inference:
         with self.scheduler.use(asked.model, context, asked.keep_alive, asked.gone) as runner:
             yield runner
 
-    def _answer(self, asked: _Asked, line: Callable[..., Line], prompt_of: Callable[[Runner], str]) -> Line | Lines:
+    def _answer(
+        self, asked: _Asked, line: Callable[..., Line], speak: Callable[[Runner], Iterator[Piece]]
+    ) -> Line | Lines:
         start = time.time_ns()
         with contextlib.ExitStack() as stack:
             runner = stack.enter_context(self._used(asked))
             loaded = time.time_ns()
-            prompt = prompt_of(runner)
-            if asked.request.get("truncate", True):
-                prompt = _shortened(runner, prompt, asked.options)
-            lines = _lines(stack.pop_all(), runner, asked, prompt, line, (start, loaded))
+            pieces = speak(runner)
+            lines = _lines(stack.pop_all(), pieces, line, (start, loaded))
         return lines if asked.request.get("stream", True) else _joined(lines)
 
 
 def _lines(
-    held: contextlib.ExitStack,
-    runner: Runner,
-    asked: _Asked,
-    prompt: str,
-    line: Callable[..., Line],
-    times: tuple[int, int],
+    held: contextlib.ExitStack, pieces: Iterator[Piece], line: Callable[..., Line], times: tuple[int, int]
 ) -> Lines:
-    """A line for each piece of the answer, then one with the reason for its end and the figures."""
+    """A line for each piece of the answer, the last one with the reason for its end and the figures."""
     start, loaded = times
-    said = ""
     with held:
-        for event in runner.complete(_completion(asked, prompt), asked.gone):
-            content = event["content"]
-            said += content
-            if content:
-                yield line(content, done=False)
-        timings = event["timings"]
-        reason = event.get("stop_type", "")
-        final = {"done": True, "done_reason": _REASONS.get(reason, "stop")}
-        if "prompt" in asked.request and not asked.request.get("raw"):
-            final["context"] = runner.tokens(prompt + said)
-        yield line(
-            "",
-            **final,
-            total_duration=time.time_ns() - start,
-            load_duration=loaded - start,
-            prompt_eval_count=event["tokens_evaluated"],
-            prompt_eval_duration=int(timings["prompt_ms"] * 1000) * 1000,
-            eval_count=event["tokens_predicted"],
-            eval_duration=int(timings["predicted_ms"] * 1000) * 1000,
-        )
+        for piece in pieces:
+            if piece.end is None:
+                yield line(piece, done=False)
+                continue
+            context = {} if piece.end.context is None else {"context": piece.end.context}
+            yield line(
+                piece,
+                done=True,
+                done_reason=piece.end.reason,
+                **context,
+                total_duration=time.time_ns() - start,
+                load_duration=loaded - start,
+                **piece.end.figures,
+            )
+
+
+def _completed(runner: Runner, asked: _Asked, prompt: str) -> Iterator[Piece]:
+    """What the model says after a prompt."""
+    if asked.request.get("truncate", True):
+        prompt = _shortened(runner, prompt, asked.options)
+    shape = asked.request.get("format")
+    schema = {"json_schema": shape if isinstance(shape, dict) else {}} if shape else {}
+    asks = {"prompt": prompt, "cache_prompt": True, **_child_options(asked), **schema}
+    with_context = "prompt" in asked.request and not asked.request.get("raw")
+    return _said(runner, runner.complete(asks, asked.gone), prompt if with_context else None)
+
+
+def _said(runner: Runner, events: Iterator[Line], prompt: str | None) -> Iterator[Piece]:
+    """`prompt`: where the end tells the tokens of the prompt and the answer."""
+    said = ""
+    for event in events:
+        said += event["content"]
+        if event["content"]:
+            yield Piece(event["content"])
+    figures = {
+        "prompt_eval_count": event["tokens_evaluated"],
+        "prompt_eval_duration": int(event["timings"]["prompt_ms"] * 1000) * 1000,
+        "eval_count": event["tokens_predicted"],
+        "eval_duration": int(event["timings"]["predicted_ms"] * 1000) * 1000,
+    }
+    reason = _REASONS.get(event.get("stop_type", ""), "stop")
+    yield Piece(end=End(reason, figures, None if prompt is None else runner.tokens(prompt + said)))
 
 
 def _joined(lines: Lines) -> Line:
     """The last line, with the text of all."""
-    text = ""
+    text = thinking = ""
     for line in lines:
-        text += line["message"]["content"] if "message" in line else line["response"]
+        message = line.get("message", {})
+        text += message.get("content", "") or line.get("response", "")
+        thinking += message.get("thinking", "")
     if "message" in line:
-        line["message"]["content"] = text
+        line["message"] = Piece(text, thinking, message.get("tool_calls", [])).message()
     else:
         line["response"] = text
     return line
 
 
-def _completion(asked: _Asked, prompt: str) -> Line:
-    """The request to llama-server."""
-    options = {_LLAMA_NAMES.get(name, name): value for name, value in asked.options.items() if name != "num_ctx"}
-    shape = asked.request.get("format")
-    schema = {"json_schema": shape if isinstance(shape, dict) else {}} if shape else {}
-    return {"prompt": prompt, "cache_prompt": True, **options, **schema}
+def _child_options(asked: _Asked) -> Line:
+    """By llama-server's names."""
+    return {_LLAMA_NAMES.get(name, name): value for name, value in asked.options.items() if name != "num_ctx"}
+
+
+def _chat_of(asked: _Asked, messages: list[Line]) -> Line:
+    return chat_request(messages, asked.request, _child_options(asked))
 
 
 def _options(model: Model, request: Line) -> Line:
@@ -292,12 +327,27 @@ def _rendered(template: str, messages: list[Line]) -> str:
 
 def _fitting(runner: Runner, template: str, messages: list[Line]) -> str:
     """The prompt without the oldest messages that the context has no room for; system messages stay."""
-    for first in range(len(messages)):
-        systems = [message for message in messages[:first] if message.get("role") == "system"]
-        prompt = _rendered(template, [*systems, *messages[first:]])
+    for shorter in _ever_shorter(messages):
+        prompt = _rendered(template, shorter)
         if len(runner.tokens(prompt)) <= runner.context:
             break
     return prompt
+
+
+def _fitting_chat(runner: Runner, asked: _Asked, messages: list[Line]) -> Line:
+    """The same for a chat that the child renders, unless it is not to be cut: the child refuses what is too long."""
+    for shorter in _ever_shorter(messages):
+        chat = _chat_of(asked, shorter)
+        last = len(shorter) == 1 or not asked.request.get("truncate", True)
+        if last or len(runner.tokens(runner.prompt_of(chat))) <= runner.context:
+            break
+    return chat
+
+
+def _ever_shorter(messages: list[Line]) -> Iterator[list[Line]]:
+    for first in range(len(messages)):
+        systems = [message for message in messages[:first] if message.get("role") == "system"]
+        yield [*systems, *messages[first:]]
 
 
 def _shortened(runner: Runner, prompt: str, options: Line) -> str:

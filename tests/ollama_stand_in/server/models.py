@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .chat_templates import capabilities_of
 from .gguf import Gguf, NotGguf, read_gguf
 from .go_formats import timestamp
 from .names import Name
@@ -25,7 +26,7 @@ class Model:
     manifest: Manifest
     config: dict[str, Any]
     file: Path
-    template: str
+    template_layer: str | None
     system: str
     license: list[str]
     options: dict[str, Any]
@@ -40,8 +41,29 @@ class Model:
         return read_gguf(self.file)
 
     @property
+    def template(self) -> str:
+        """Of Go's."""
+        return _NO_TEMPLATE if self.template_layer is None else self.template_layer
+
+    @property
+    def _chat_template(self) -> str:
+        return str(self.gguf.metadata.get("tokenizer.chat_template", ""))
+
+    @property
+    def chats_natively(self) -> bool:
+        """Whether the child renders the chat template of the file: where there is no template of Go's, or where the
+        file's can do more."""
+        chat_template = self._chat_template
+        return bool(chat_template) and (self.template_layer is None or bool(capabilities_of(chat_template)))
+
+    @property
     def capabilities(self) -> list[str]:
-        return ["embedding"] if self.gguf.embeds else ["completion"]
+        by_template = capabilities_of(self._chat_template) if self.chats_natively else []
+        return [*by_template, "embedding" if self.gguf.embeds else "completion"]
+
+    @property
+    def shown_template(self) -> str:
+        return self._chat_template if self.chats_natively else self.template
 
     @property
     def trained_context(self) -> int:
@@ -75,7 +97,7 @@ def load_model(store: Store, name: Name) -> Model:
         manifest,
         read_json(store.blob(manifest.config.digest)) if manifest.config.digest else {},
         store.blob(weights.digest) if weights else Path("/nonexistent"),
-        next(iter(texts("template")), _NO_TEMPLATE),
+        next(iter(texts("template")), None),
         next(iter(texts("system")), ""),
         texts("license"),
         read_json(store.blob(params.digest)) if params else {},
@@ -125,7 +147,7 @@ def shown(model: Model, *, verbose: bool) -> dict[str, Any]:
         **({"license": "\n".join(model.license)} if model.license else {}),
         "modelfile": _modelfile(model),
         **({"parameters": "\n".join(parameters)} if parameters else {}),
-        "template": model.template,
+        "template": model.shown_template,
         **({"system": model.system} if model.system else {}),
         "details": model.details(),
         "model_info": dict(sorted(info.items())),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 import struct
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from .errors import ApiError
 from .go_formats import encode
@@ -17,6 +17,17 @@ from .store import Manifest
 
 _ERROR_TYPES = {400: "invalid_request_error", 404: "not_found_error"}
 _FINGERPRINT = "fp_ollama"
+_EFFORTS: dict[str, bool | str] = {
+    "none": False,
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "max": "max",
+    "xhigh": "max",
+    "ultra": "max",
+}
+"""How much to reason → `think`."""
 _SAMPLING = ("seed", "frequency_penalty", "presence_penalty")
 
 
@@ -28,14 +39,13 @@ def error_body(error: ApiError) -> Line:
 def chat_request(request: Line) -> Line:
     shape = request.get("response_format") or {}
     schema = shape.get("json_schema", {}).get("schema") if shape.get("type") == "json_schema" else None
-    effort = request.get("reasoning_effort")
     return {
         "model": request.get("model", ""),
-        "messages": [{**message, "content": _text(message.get("content"))} for message in request["messages"]],
+        "messages": [message for given in request["messages"] for message in _messages(given, request["messages"])],
         "stream": request.get("stream", False),
         "options": _sampling(request),
         "tools": request.get("tools", []),
-        "think": bool(effort) and effort != "none",
+        **_think(request),
         "format": "json" if shape.get("type") == "json_object" else schema,
     }
 
@@ -61,14 +71,55 @@ def _sampling(request: Line) -> Line:
     }
 
 
-def _text(content: Any) -> str:
-    if isinstance(content, list):
-        return "".join(part.get("text", "") for part in content if part.get("type") == "text")
-    return content or ""
+def _think(request: Line) -> Line:
+    effort = (request.get("reasoning") or {}).get("effort") or request.get("reasoning_effort") or ""
+    if effort not in ("", *_EFFORTS):
+        known = '"minimal", "low", "medium", "high", "xhigh", "ultra", "max", or "none"'
+        raise ApiError(400, f"invalid reasoning value: {encode(effort)} (must be {known})")
+    return {"think": _EFFORTS[effort]} if effort else {}
+
+
+def _messages(message: Line, all_messages: list[Line]) -> list[Line]:
+    """One, or one for each part of its content."""
+    role, content = message.get("role", ""), message.get("content")
+    called = [_call(call) for call in message.get("tool_calls") or []]
+    of_tool = {"tool_calls": called} if called else {}
+    if message.get("tool_call_id"):
+        of_tool["tool_call_id"] = message["tool_call_id"]
+    name = message.get("name") or _called_name(all_messages, message.get("tool_call_id"))
+    if role.lower() == "tool" and name:
+        of_tool["tool_name"] = name
+    if isinstance(content, str) or (content is None and message.get("tool_calls") is not None):
+        return [{"role": role, "content": content or "", **of_tool}]
+    if not isinstance(content, list):
+        raise ApiError(400, f"invalid message content type: {'<nil>' if content is None else type(content).__name__}")
+    texts = [part for part in content if part.get("type") == "text"]
+    parts: list[Line] = [{"role": role, "content": part.get("text", "")} for part in texts]
+    if parts and called:
+        parts[-1].update(of_tool)
+    return parts
+
+
+def _call(call: Line) -> Line:
+    function = call.get("function", {})
+    try:
+        arguments = json.loads(function.get("arguments", ""))
+    except ValueError as error:
+        raise ApiError(400, "invalid tool call arguments") from error
+    return {"id": call.get("id", ""), "function": {"name": function.get("name", ""), "arguments": arguments}}
+
+
+def _called_name(messages: list[Line], identity: str | None) -> str:
+    """The tool of the last call with this identity."""
+    calls = [call for message in messages for call in message.get("tool_calls") or []]
+    return next((call["function"].get("name", "") for call in reversed(calls) if call.get("id") == identity), "")
 
 
 def chat_completion(line: Line) -> Line:
-    choice = {"index": 0, "message": line["message"], "finish_reason": line["done_reason"]}
+    message, reason = line["message"], line["done_reason"]
+    called = reason == "stop" and message.get("tool_calls")
+    said = {"role": message["role"], "content": message["content"], **_beside_words(message)}
+    choice = {"index": 0, "message": said, "finish_reason": "tool_calls" if called else reason}
     return {**_head("chatcmpl", "chat.completion", line), "choices": [choice], "usage": _usage(line)}
 
 
@@ -83,13 +134,15 @@ def chat_chunks(lines: Lines, *, usage: bool) -> Iterator[str]:
     try:
         for line in lines:
             first, head = not head, head or _head("chatcmpl", "chat.completion.chunk", line)
-            events = []
-            if first or not line["done"]:
-                role = {"role": "assistant"} if first else {}
-                delta = {**role, "content": line["message"]["content"]}
-                events.append({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+            message, events = line["message"], []
+            said = message["content"] or _beside_words(message)
+            if first or not line["done"] or said:
+                for delta in _deltas(message, {"role": "assistant"} if first else {}):
+                    events.append({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
             if line["done"]:
-                ended = {"index": 0, "delta": {}, "finish_reason": line["done_reason"]}
+                # All calls come with the last line.
+                called = line["done_reason"] == "stop" and message.get("tool_calls")
+                ended = {"index": 0, "delta": {}, "finish_reason": "tool_calls" if called else line["done_reason"]}
                 events.append({**head, "choices": [ended]})
                 if usage:
                     events.append({**head, "choices": [], "usage": _usage(line)})
@@ -99,6 +152,31 @@ def chat_chunks(lines: Lines, *, usage: bool) -> Iterator[str]:
             raise
         choice = {"index": 0, "delta": {"content": ""}, "finish_reason": None}
         yield _events([{**head, "model": "", "choices": [choice]}], last=False)
+
+
+def _deltas(message: Line, role: Line) -> list[Line]:
+    """Thinking comes in a chunk of its own."""
+    beside = _beside_words(message)
+    content = {"content": message["content"]}
+    calls = {name: value for name, value in beside.items() if name == "tool_calls"}
+    if "reasoning" in beside and (message["content"] or calls):
+        return [{**role, "reasoning": beside["reasoning"]}, {**content, **calls}]
+    return [{**role, **content, **beside}]
+
+
+def _beside_words(message: Line) -> Line:
+    """What a message thinks and calls, in OpenAI's shape."""
+    calls = [
+        {
+            "id": call.get("id", ""),
+            "index": call["function"]["index"],
+            "type": "function",
+            "function": {"name": call["function"]["name"], "arguments": encode(call["function"]["arguments"])},
+        }
+        for call in message.get("tool_calls", [])
+    ]
+    thinking = message.get("thinking")
+    return {**({"reasoning": thinking} if thinking else {}), **({"tool_calls": calls} if calls else {})}
 
 
 def completion_chunks(lines: Lines, *, usage: bool) -> Iterator[str]:

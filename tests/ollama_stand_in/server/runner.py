@@ -43,6 +43,8 @@ class Runner:
         self._last_error = ""
         # A text is embedded in one batch, or not at all.
         embedding = ["--embeddings", "--batch-size", str(context), "--ubatch-size", str(context)]
+        # A template that is not used may be one that it cannot read.
+        rendered = [] if model.chats_natively else ["--no-jinja", "--chat-template", "chatml"]
         command = [
             str(program),
             "--host", "127.0.0.1",
@@ -52,6 +54,7 @@ class Runner:
             "--parallel", str(parallel),
             "--no-webui",
             *(embedding if model.gguf.embeds else []),
+            *rendered,
         ]  # fmt: skip
         # No death signal: the real server's children outlive a SIGKILL of it too.
         self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=subprocess.PIPE)
@@ -105,11 +108,29 @@ class Runner:
         counted = self._post("/tokenize", {"content": text, "add_special": True})["tokens"]
         return vector[0] if isinstance(vector[0], list) else vector, len(counted)
 
+    def prompt_of(self, request: dict[str, Any]) -> str:
+        """A chat by the chat template of the model's file."""
+        return str(self._post("/apply-template", request)["prompt"])
+
     def complete(self, request: dict[str, Any], gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
         """The events of a streamed completion. Raises `ApiError` when the child refuses or dies."""
+        for event in self._events("/completion", request, gone):
+            yield event
+            if event.get("stop"):
+                return
+
+    def chat(self, request: dict[str, Any], gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """The events of a streamed chat, in OpenAI's shape. Raises like `complete`."""
+        for event in self._events("/v1/chat/completions", request, gone):
+            yield event
+            if any(choice.get("finish_reason") for choice in event.get("choices", [])):
+                return
+
+    def _events(self, path: str, request: dict[str, Any], gone: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Of a stream that is read until its last one is known."""
         with self._connected() as connection:
             try:
-                connection.request("POST", "/completion", json.dumps({**request, "stream": True}))
+                connection.request("POST", path, json.dumps({**request, "stream": True}))
                 response = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
                 raise ApiError(500, CRASHED) from error
@@ -125,10 +146,7 @@ class Runner:
                 if not line:
                     raise ApiError(500, CRASHED)
                 if line.startswith(b"data: "):
-                    event = json.loads(line.removeprefix(b"data: "))
-                    yield event
-                    if event.get("stop"):
-                        return
+                    yield json.loads(line.removeprefix(b"data: "))
 
     def _post(self, path: str, content: dict[str, Any]) -> Any:
         with self._connected() as connection:
