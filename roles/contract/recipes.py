@@ -194,7 +194,30 @@ class HubModelRecipe(_Documented):
     sha256: str | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class HostModelRecipe(_Documented):
+    """A model that is on the host already. Its install is no more than a record of its files.
+
+    Attributes:
+        path: of its file, or its folder.
+        files: whole paths of its files; empty = all in the folder.
+        sha256: digest of the file if it is a single one; none = as it is when it is first seen.
+    """
+
+    kind: Literal["host-model"] = "host-model"
+    path: str
+    files: tuple[str, ...]
+    sha256: str | None
+
+
 Recipe: TypeAlias = (
-    PythonEnvRecipe | SourceBuildRecipe | ReleaseRecipe | FilesRecipe | ModelRecipe | SentModelRecipe | HubModelRecipe
+    PythonEnvRecipe
+    | SourceBuildRecipe
+    | ReleaseRecipe
+    | FilesRecipe
+    | ModelRecipe
+    | SentModelRecipe
+    | HubModelRecipe
+    | HostModelRecipe
 )
 """The kind says which it is, and which installer makes it."""

@@ -322,3 +322,36 @@ class Reached:
     """For each of the addresses `open`, `refused`, `silent`, or why it cannot be tried."""
 
     results: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostModel:
+    """A model that must be on the host already.
+
+    Attributes:
+        path: of its folder, or of one of its files.
+        folder: which of both it is.
+        user: the user that must be able to read it; empty = one without any rights of its own.
+        sees: what its unit sees of the homes of users: a path there, or nothing if it is empty; none = all.
+    """
+
+    path: str
+    folder: bool
+    user: str = ""
+    sees: str | None = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookAtModels(Request):
+    """Print, as JSON, why models cannot be used that must be on the host already: `FoundModels`."""
+
+    program = "installers.host_models"
+
+    models: tuple[HostModel, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundModels:
+    """Each problem with its fix."""
+
+    problems: tuple[str, ...]

@@ -8,10 +8,11 @@ from pathlib import Path
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
-from roles.contract.requests import UvTool
+from roles.contract.requests import LookAtModels, UvTool
 from roles.contract.state import HostState
 from roles.host.connection import tend
 from roles.host.host_files import MissingFiles
+from roles.host.host_models import ModelProblems
 from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
 from roles.host.program import StandardInput, held_lock, hold_lock
 from roles.host.state import StackState, state_request
@@ -100,6 +101,10 @@ class Target:
         if self.plan.host_files and self.pending.anything:
             missing = self.host.get_fact(MissingFiles, self.plan.host_files)
             problems += [f"it has no file {path} that can be read: put it there first" for path in missing or ()]
+        if self.plan.host_models:
+            wanted = LookAtModels(models=self.plan.host_models)
+            found = self.host.get_fact(ModelProblems, _stdin=StandardInput(wanted))
+            problems += found.problems if found else ()
         if problems:
             raise DeployError(f"{self.host.name} cannot be deployed to:\n" + "\n".join(f"    - {p}" for p in problems))
 

@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping
 
 from roles.llama_cpp.options import LlamaCppPython, LlamaServer, PythonServerModel
-from roles.options import GgufSource
-from roles.plan import Json, Layout, model_install
+from roles.plan import Json, Layout, model_path
 
 CACHE_TYPES = {
     "f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30,
@@ -114,8 +113,3 @@ def shown(value: Json) -> object:
 
 def _figure(value: float | None) -> str | None:
     return None if value is None else f"{value:.9g}"
-
-
-def model_path(source: GgufSource, layout: Layout) -> str:
-    """Path of a model's file on the host."""
-    return f"{layout.install(model_install(source).name)}/{source.filename}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 
 from roles.contract.abilities import Abilities
 from roles.contract.manifest import CardWeights
-from roles.llama_cpp.arguments import arguments, model_path, model_settings, shown, switches, valued_options
+from roles.llama_cpp.arguments import arguments, model_settings, shown, switches, valued_options
 from roles.llama_cpp.builds import DEVICES, Backend, LlamaCppBuild
 from roles.llama_cpp.installs import native_install, packages, programs_folder, python_install
 from roles.llama_cpp.options import LlamaCppPython, LlamaServer, PythonServerModel
@@ -16,11 +15,10 @@ from roles.options import Gpus
 from roles.plan import (
     Dialect,
     HostContext,
-    Install,
     Json,
     Layout,
     ServicePlan,
-    model_install,
+    model_path,
     openai_prefixes,
     provider_plan,
 )
@@ -80,7 +78,7 @@ def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
         "--no-webui",
         *server.extra_arguments,
     ]  # fmt: skip
-    models = [server.model, server.mmproj, server.draft_model, *server.lora]
+    models = [model for model in (server.model, server.mmproj, server.draft_model, *server.lora) if model]
     return provider_plan(
         server,
         context,
@@ -89,7 +87,8 @@ def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
         template="llama_cpp/llama-server.service.j2",
         command=command,
         environment=_card_order(server.cards),
-        installs=_once([native_install(server.build), *(model_install(model) for model in models if model)]),
+        installs=(native_install(server.build),),
+        models=models,
         packages=packages(server.build, server.cards),
         stop_seconds=_STOP_SECONDS,
         weights=_server_weights(server, layout),
@@ -166,7 +165,8 @@ def plan_python(server: LlamaCppPython, context: HostContext) -> ServicePlan:
             *command,
         ],
         environment=variables,
-        installs=_once([*installs, *(model_install(file) for file in files)]),
+        installs=installs,
+        models=files,
         packages=packages(server.build, server.cards),
         weights=_python_weights(server, layout),
         reads=reads,
@@ -194,10 +194,6 @@ def _python_weights(server: LlamaCppPython, layout: Layout) -> list[CardWeights]
         CardWeights(model_path(model.model, layout), None if model.gpu_layers == -1 else model.gpu_layers)
         for model in models
     ]
-
-
-def _once(installs: Sequence[Install]) -> list[Install]:
-    return list({install.name: install for install in installs}.values())
 
 
 def _card_order(cards: Gpus | None) -> dict[str, str]:

@@ -292,6 +292,8 @@ class Loader:
         name, file = model["name"], Path(model["gguf"])
         # The file lies in a folder named by its digest, so its real path stands for its content.
         recipe = {**model, "gguf": str(file.resolve()), "preload": None}
+        if model.get("kept_by_others"):
+            recipe["look"] = _look_of(file, name)
         wanted = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
         made = self._made()
         if made.get(name, {}).get("recipe") == wanted and made[name]["digest"] == self._digest_of(name):
@@ -364,6 +366,15 @@ def adopt(old: Path, memory: Path, names: list[str]) -> None:
         _write(old, json.dumps(noted))
     else:
         old.unlink(missing_ok=True)
+
+
+def _look_of(file: Path, name: str) -> list[int]:
+    """Of a file that its keeper may replace: another size or time stands for another content."""
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise LoadError(f"{name}: {file} cannot be read: {error.strerror}") from None
+    return [found.st_size, found.st_mtime_ns]
 
 
 def _read_made(path: Path) -> dict[str, Any]:

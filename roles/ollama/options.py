@@ -11,6 +11,7 @@ from roles.ollama.parameters import check_parameters
 from roles.options import (
     OURS,
     GgufSource,
+    HostFile,
     HubFile,
     Many,
     ModelName,
@@ -125,7 +126,7 @@ class OllamaModel(Options):
         made = [option for option in ("template", "system", "parameters") if getattr(self, option)]
         if made and self.gguf is None:
             raise ValueError(f"`{made[0]}` is for a model that is made from a file; give `gguf` too, or remove it")
-        if isinstance(self.gguf, HubFile) and len(self.gguf.files) > 1:
+        if isinstance(self.gguf, HubFile | HostFile) and len(self.gguf.files) > 1:
             raise ValueError(
                 f"`gguf` is split into {len(self.gguf.files)} files, and Ollama makes a model of one; make one of them "
                 "with `llama-gguf-split --merge`, or serve them with a LlamaServer"

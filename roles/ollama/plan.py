@@ -10,6 +10,7 @@ from importlib.resources import files
 from roles.contract.abilities import Abilities
 from roles.contract.manifest import KeptModel, ModelList, Traits
 from roles.ollama.options import Ollama, OllamaModel, OllamaRelease
+from roles.options import HostFile
 from roles.plan import (
     GATEWAY_USER,
     LOADER_USER,
@@ -22,7 +23,9 @@ from roles.plan import (
     ReleaseRecipe,
     ServicePlan,
     TaskUnit,
+    host_models,
     model_install,
+    model_path,
     provider_plan,
     runtime_folder,
     unit_file,
@@ -98,6 +101,7 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
             environment={},
             loopback_only=ollama.is_local,
             user=LOADER_USER,
+            models=list(files_of.values()),
             server_unit=server.units[0].name,
             runtime_folder=runtime_folder(name),
         ),
@@ -107,10 +111,11 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
         user=LOADER_USER,
     )
     address = f"http://{ollama.reachable_at}:{ollama.port}"
-    paths = {name: f"{layout.install(made[name].name)}/{file.filename}" for name, file in files_of.items()}
+    paths = {name: model_path(file, layout) for name, file in files_of.items()}
     wanted: list[Json] = [_wanted(model, paths) for model in ollama.declared]
     return replace(
         server,
+        host_models=host_models(files_of.values(), layout, LOADER_USER),
         prune_commands=(tuple(prune),),
         # It has no login: anyone who reaches it can also remove its models.
         units=(*(replace(unit, callers=(GATEWAY_USER, LOADER_USER)) for unit in server.servers), loader),
@@ -194,6 +199,7 @@ def _wanted(model: OllamaModel, paths: Mapping[str, str]) -> Json:
         }
         source = {
             "gguf": paths[model.name],
+            **({"kept_by_others": True} if isinstance(model.gguf, HostFile) else {}),
             "template": model.template.text() if model.template else None,
             "system": model.system,
             "parameters": parameters,  # type: ignore[dict-item]

@@ -17,9 +17,12 @@ from roles.options.service import Cache, Gateway, KeyedProvider, Provider, Servi
 from roles.options.sources import (
     FileUrl,
     GgufSource,
+    HostFile,
+    HostFolder,
     HubFile,
     HubModel,
     LocalFile,
+    ModelSource,
     PythonSdist,
     RelativePath,
     SourceTree,
@@ -29,7 +32,7 @@ from roles.options.sources import (
 )
 from roles.options.spelling import quoted, spelled
 from roles.options.stack import Stack, SystemScope, UserScope
-from roles.options.values import BindAddress, MemorySize, ModelName, Name, Network, Port, Seconds, Sha256, Url
+from roles.options.values import BindAddress, HostPath, MemorySize, ModelName, Name, Network, Port, Seconds, Sha256, Url
 from roles.options.verification import Verification
 
 __all__ = [
@@ -48,6 +51,9 @@ __all__ = [
     "GivenSecret",
     "GpuUuid",
     "Gpus",
+    "HostFile",
+    "HostFolder",
+    "HostPath",
     "HubFile",
     "HubModel",
     "KeyedProvider",
@@ -56,6 +62,7 @@ __all__ = [
     "MemorySize",
     "Mode",
     "ModelName",
+    "ModelSource",
     "Name",
     "Network",
     "Options",

@@ -12,7 +12,7 @@ from roles.options.base import Many, Options
 from roles.options.errors import OptionsError
 from roles.options.secrets import GivenSecret
 from roles.options.spelling import is_address, quoted, spelled
-from roles.options.values import LocalPath, Revision, Sha256, Url
+from roles.options.values import HostPath, LocalPath, Revision, Sha256, Url
 
 
 def _stays_below(path: str) -> str:
@@ -210,5 +210,50 @@ class HubModel(_OnHub):
     """The wanted files, as shell patterns over their paths."""
 
 
-GgufSource = UrlFile | HubFile | LocalFile
+class HostFile(Options):
+    """A GGUF file that is on the host already, or on a share that is mounted there. It is used where it is: it is never
+    copied, changed or removed. The service's user must be able to read it; the deploy checks that first.
+    """
+
+    path: Annotated[HostPath, AfterValidator(_names_a_file)] = Field(
+        examples=['path="/srv/models/qwen2.5-1.5b-instruct-q4_k_m.gguf"']
+    )
+    """Its whole path on the host; of a split model (`…-00001-of-00003.gguf`) the first, beside which the others are."""
+    sha256: Sha256 | None = Field(
+        None, examples=['sha256="6a1a2eb6d15622bf3c96857206351ba97e1af16c30d7a74ee38970e434e9407e"']
+    )
+    """Digest of its bytes; none = recorded when it is first seen. Not for a split model."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Whole paths of all files of the model."""
+        folder, _, name = self.path.rpartition("/")
+        return tuple(f"{folder}/{part}" for part in parts_of_gguf(name))
+
+    @model_validator(mode="after")
+    def _parts_are_known(self) -> HostFile:
+        if len(self.files) > 1 and self.sha256:
+            raise ValueError(
+                f"`sha256` is the digest of one file, and the model has {len(self.files)}; leave it out: their digests "
+                "are recorded when they are first seen"
+            )
+        return self
+
+
+class HostFolder(Options):
+    """A model's folder that is on the host already, or on a share that is mounted there, as `hf download` makes it. It
+    is used where it is: it is never copied, changed or removed. The service's user must be able to read it; the deploy
+    checks that first. The digests of its files are recorded when it is first seen.
+    """
+
+    path: HostPath = Field(examples=['path="/srv/models/Qwen2.5-Coder-7B-Instruct-AWQ"'])
+    """Its whole path on the host."""
+
+    @property
+    def filename(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+
+GgufSource = UrlFile | HubFile | LocalFile | HostFile
+ModelSource = GgufSource | HubModel | HostFolder
 SourceTree = UrlArchive | PythonSdist

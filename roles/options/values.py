@@ -68,6 +68,29 @@ def _bytes(size: str) -> int:
     return int(size[:-1]) << 10 * (1 + _UNITS.index(size[-1]))
 
 
+_HIDDEN = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys")
+"""Folders that a service has of its own."""
+
+
+def _host_path(text: str) -> str:
+    if is_address(text):
+        raise ValueError(f"{quoted(text)} is an address, and this is a path on the host")
+    if text[:1] == "~":
+        raise ValueError(f"{quoted(text)} is in somebody's home folder: write the whole path on the host")
+    if not re.fullmatch(r"(/[^/\s:%\"'\\$]+)+/?", text) or not text.isprintable() or len(text) > _LONGEST_PATH:
+        raise ValueError(
+            f"{quoted(text)} is no whole path on the host without spaces and any of :%\"'$\\, such as "
+            '"/srv/models/qwen"'
+        )
+    if {".", ".."} & {*text.split("/")}:
+        raise ValueError(f"{quoted(text)} has `.` or `..` in it: write the path without")
+    text = text.rstrip("/")
+    for hidden in _HIDDEN:
+        if text == hidden or text.startswith(f"{hidden}/"):
+            raise ValueError(f"{quoted(text)} is in {hidden}, of which each service has its own: move it elsewhere")
+    return text
+
+
 def _local_path(text: str) -> str:
     if is_address(text):
         raise ValueError(f"{quoted(text)} is an address, and this is the path of a file of this machine")
@@ -111,5 +134,7 @@ Revision = Annotated[
 Url = Annotated[str, AfterValidator(_web_address)]
 LocalPath = Annotated[str, AfterValidator(_local_path)]
 """Path of a file of the control machine."""
+HostPath = Annotated[str, AfterValidator(_host_path)]
+"""Whole path on the host, without a slash at its end."""
 MemorySize = Annotated[str, AfterValidator(_memory_size)]
 """A size as systemd writes it: `512M`, `16G`."""

@@ -49,7 +49,7 @@ from roles.plan.model import (
     Unit,
     runtime_folder,
 )
-from roles.plan.models import model_install
+from roles.plan.models import host_models, model_install, model_path
 from roles.plan.provider_unit import Dialect, openai_prefixes, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.rooms import Room, planners, register, rooms
@@ -123,8 +123,10 @@ __all__ = [
     "TriggeredUnit",
     "Unit",
     "compile_stack",
+    "host_models",
     "layout_of",
     "model_install",
+    "model_path",
     "openai_prefixes",
     "planners",
     "provider_plan",

@@ -104,7 +104,8 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
         parts.insert(0, ready)
     if (firewall := firewall_plan(layout, [server for part in parts for server in part.servers])) is not None:
         parts.append(firewall)
-    parts.append(watch_plan(stack.verification, layout, cards))
+    models = tuple(dict.fromkeys(model for part in parts for model in part.host_models))
+    parts.append(watch_plan(stack.verification, layout, cards, [model.path for model in models]))
     units = tuple(unit for part in parts for unit in part.units)
     packages = tuple(sorted({package for part in parts for package in part.packages}))
     assert gateway.gateway, f"{stack.gateway} does not say what it is for the verifier"
@@ -129,6 +130,7 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
             PACKAGES_FILE: "".join(["packages:\n", *(f"- {package}\n" for package in packages)]),
         },
         host_files=tuple(file for part in parts for file in part.host_files),
+        host_models=models,
         units=units,
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
         gpus=tuple(cards),

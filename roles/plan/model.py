@@ -14,6 +14,7 @@ from roles.contract.abilities import Abilities
 from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKey
 from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Tls, Traits
 from roles.contract.recipes import Recipe
+from roles.contract.requests import HostModel
 from roles.options import Client, Deployment, GivenSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
 
@@ -372,6 +373,8 @@ class ServicePlan:
     """Path below the generation → text."""
     host_files: tuple[str, ...] = ()
     """Files that must lie on the host already: others keep them."""
+    host_models: tuple[HostModel, ...] = ()
+    """Models that must be there already, and readable."""
     generated_secrets: tuple[GeneratedVariable, ...] = ()
     backend: Backend | None = None
     """How the gateway reaches a provider."""
@@ -454,6 +457,8 @@ class HostPlan:
     files: Mapping[str, str]
     host_files: tuple[str, ...]
     """Files that must lie on the host already."""
+    host_models: tuple[HostModel, ...]
+    """Models that must be there already, and readable."""
     units: tuple[Unit, ...]
     generated_secrets: tuple[GeneratedVariable, ...]
     gpus: tuple[Gpus, ...]

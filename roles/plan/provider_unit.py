@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from roles.contract.abilities import Abilities
 from roles.contract.manifest import PLAIN, CardWeights, KeptModel, Traits
 from roles.contract.modes import MODES
-from roles.options import Gpus, KeyedProvider, Mode, OptionsError, Provider
+from roles.options import Gpus, KeyedProvider, Mode, ModelSource, OptionsError, Provider
 from roles.plan.compile import HostContext
 from roles.plan.model import STOP_SECONDS, Backend, Endpoint, Install, Login, ServerUnit, ServicePlan
+from roles.plan.models import host_models, model_install
 from roles.plan.unit_file import unit_file
 
 
@@ -50,6 +51,7 @@ def provider_plan(
     command: Sequence[str],
     environment: Mapping[str, str],
     installs: Sequence[Install],
+    models: Sequence[ModelSource] = (),
     packages: Sequence[str] = (),
     reads: Mapping[str, str] | None = None,
     stop_seconds: int = STOP_SECONDS,
@@ -67,7 +69,8 @@ def provider_plan(
         template: the unit's template, below `templates`.
         command: the program and its arguments.
         environment: variables that are not secret.
-        installs: what it runs from.
+        installs: what it runs from, besides its models.
+        models: the models that it reads.
         packages: Debian packages that making or running it needs.
         stop_seconds: how long a stop may take before systemd kills it.
         reaches_out: it fetches something from other hosts while it runs.
@@ -78,6 +81,7 @@ def provider_plan(
     login = _login(provider, context, dialect, unit)
     secrets = login.given(login.server_variable) if login else {}
     gpus = provider.cards
+    needed = tuple({each.name: each for each in (*installs, *map(model_install, models))}.values())
     variables = {**environment, **_visible_cards(gpus)}
     _refuse_given_twice(provider, {*variables, *secrets})
     planned = ServerUnit(
@@ -97,17 +101,19 @@ def provider_plan(
             before_gateway=True,
             stop_seconds=stop_seconds,
             loopback_only=provider.is_local and not reaches_out,
+            models=models,
         ),
         environment=secrets,
         reads=tuple(reads or ()),
-        installs=tuple(install.name for install in installs),
+        installs=tuple(install.name for install in needed),
         start_timeout=provider.start_timeout + (gpus.wait if gpus else 0),
         endpoint=Endpoint(provider.bind, provider.port, address + dialect.ready_path),
         stop_timeout=stop_seconds,
     )
     return ServicePlan(
         units=(planned,),
-        installs=tuple(installs),
+        installs=needed,
+        host_models=host_models(models, context.layout),
         packages=(*packages, *_card_packages(gpus)),
         files=reads or {},
         generated_secrets=login.generated if login else (),

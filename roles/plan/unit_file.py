@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from roles.contract.generation import DIGEST_VARIABLE
-from roles.options import Gpus, Service
+from roles.options import Gpus, HostFile, HostFolder, ModelSource, Service
 from roles.plan.layout import Layout
 from roles.plan.model import STOP_SECONDS, EnvValue
+from roles.plan.models import shown_paths
 from roles.plan.templates import render
 
 DIGEST_PLACEHOLDER = "@digest@"
@@ -45,6 +46,7 @@ def unit_file(
     stop_seconds: int = STOP_SECONDS,
     loopback_only: bool = False,
     user: str | None = None,
+    models: Sequence[ModelSource] = (),
     **more: object,
 ) -> str:
     """The text of a unit from `templates/<template>`, which extends `_unit.j2`.
@@ -63,8 +65,10 @@ def unit_file(
         stop_seconds: how long a stop may take before systemd kills it.
         loopback_only: it neither accepts connections from other hosts nor opens any to them.
         user: the system user that it runs as in system scope; none = a dynamic one, which exists only while it runs.
+        models: those that it reads.
         more: further values for the template itself.
     """
+    on_host = [model.path for model in models if isinstance(model, HostFile | HostFolder)]
     return render(
         template,
         layout=layout,
@@ -82,6 +86,8 @@ def unit_file(
         stop_seconds=stop_seconds,
         loopback_only=loopback_only,
         user=user,
+        needed_paths=on_host,
+        shown_paths=shown_paths(on_host),
         dynamic_user=_dynamic_user(unit),
         # The most that there may be: then another number of instances does not change the providers' units.
         gateway_units=GATEWAY_INSTANCES if before_gateway else (),

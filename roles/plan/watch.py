@@ -8,6 +8,7 @@ from roles.contract.generation import DIGEST_VARIABLE
 from roles.options import Gpus, Verification
 from roles.plan.layout import Layout
 from roles.plan.model import EnvValue, ServicePlan, TimerUnit, TriggeredUnit
+from roles.plan.models import shown_paths
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
 from roles.plan.verifier import COMMAND, PATH, verifier_arguments, verifier_command, verifier_installs
@@ -23,8 +24,14 @@ def metrics_file(verification: Verification, layout: Layout) -> str:
     return verification.textfile or f"{layout.state}/verdicts/ai_backend.prom"
 
 
-def watch_plan(verification: Verification, layout: Layout, gpus: Sequence[Gpus]) -> ServicePlan:
-    """The verifier and its two units. They belong to the host and not to a service."""
+def watch_plan(
+    verification: Verification, layout: Layout, gpus: Sequence[Gpus], models: Sequence[str] = ()
+) -> ServicePlan:
+    """The verifier and its two units. They belong to the host and not to a service.
+
+    Args:
+        models: paths of the models that are on the host already.
+    """
     secrets: Mapping[str, EnvValue] = {WEBHOOK_VARIABLE: verification.webhook} if verification.webhook else {}
     textfile = metrics_file(verification, layout)
     service = TriggeredUnit(
@@ -38,6 +45,7 @@ def watch_plan(verification: Verification, layout: Layout, gpus: Sequence[Gpus])
             path=PATH,
             vendors=sorted({each.vendor for each in gpus}),
             secrets=secrets,
+            shown_paths=shown_paths(models),
             textfile_folder=textfile.rpartition("/")[0] if verification.textfile else None,
             longest_run=_LONGEST_RUN,
             digest_variable=DIGEST_VARIABLE,

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from roles.options import (
     OURS,
     Gpus,
+    HostFolder,
     HubModel,
     KeyedProvider,
     Many,
@@ -70,13 +71,13 @@ class Vllm(KeyedProvider):
 
     held_variables: ClassVar[Mapping[str, str]] = {"VLLM_API_KEY": "api_key", "VLLM_PORT": OURS}
 
-    model: HubModel = Field(
+    model: HubModel | HostFolder = Field(
         examples=[
             'model=HubModel(repository="Qwen/Qwen2.5-Coder-7B-Instruct-AWQ", '
             'revision="8e8ed243bbe6f9a5aff549a0924562fc719b2b8a")'
         ]
     )
-    """The model repository to serve."""
+    """The model repository to serve, or a folder of the host that has one."""
     package: VllmPackage = Field(
         VllmPackage(),
         examples=[
@@ -88,7 +89,7 @@ class Vllm(KeyedProvider):
     gpus: Gpus | None = Field(Gpus(), examples=['gpus=Gpus(uuids=["GPU-5b3c1f0e-8a57-4d2e-9c41-0f6f2f9f7d10"])'])
     """The graphics cards that it runs on; none = the processor, which needs a `package` built for it."""
     served_model_name: ModelName | None = Field(None, examples=['served_model_name="qwen-coder-vllm"'])
-    """The model's name in requests to this server; none = the repository's name."""
+    """The model's name in requests to this server; none = the repository's name, or the folder's."""
     runner: Literal["auto", "generate", "pooling"] = Field("auto", examples=['runner="pooling"'])
     """The use of the model; `pooling` for embedding models."""
     quantization: str | None = Field(None, examples=['quantization="awq_marlin"'])
@@ -172,7 +173,9 @@ class Vllm(KeyedProvider):
 
     @property
     def model_name(self) -> str:
-        return self.served_model_name or self.model.repository
+        if self.served_model_name:
+            return self.served_model_name
+        return self.model.repository if isinstance(self.model, HubModel) else self.model.filename
 
     def served(self) -> tuple[ModelName, ...]:
         return (self.model_name,)

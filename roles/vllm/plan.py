@@ -17,7 +17,7 @@ from roles.plan import (
     Indexes,
     Install,
     ServicePlan,
-    model_install,
+    model_path,
     provider_plan,
     python_env,
     read_lock,
@@ -77,7 +77,7 @@ _LOG_CONFIG = {
 def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
     """`vllm@<name>.service`."""
     layout = context.layout
-    package, model = _environment(vllm.package), model_install(vllm.model)
+    package = _environment(vllm.package)
     unit = f"vllm@{vllm.name}.service"
     template = f"chat-templates/{unit}.jinja"
     log_config = f"logging/{unit}.json"
@@ -85,7 +85,7 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
     command = [
         f"{layout.install(package.name)}/bin/vllm",
         "serve",
-        layout.install(model.name),
+        model_path(vllm.model, layout),
         "--host", vllm.bind,
         "--port", str(vllm.port),
         "--served-model-name", vllm.model_name,
@@ -123,7 +123,8 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
             # It looks for compilers beside its Python.
             "PATH": f"{layout.install(package.name)}/bin:{_PATH}",
         },
-        installs=(package, model),
+        installs=(package,),
+        models=(vllm.model,),
         packages=("python3-venv", *(_GPU_PACKAGES if vllm.gpus else _CPU_PACKAGES)),
         stop_seconds=_SHUTDOWN_SECONDS + 10,
         reads={

@@ -23,6 +23,8 @@ from roles.options import (
     Gateway,
     GeneratedSecret,
     Gpus,
+    HostFile,
+    HostFolder,
     HubFile,
     HubModel,
     LocalFile,
@@ -53,7 +55,17 @@ _SECTIONS: dict[str, Sequence[type[Options]] | type[Service]] = {
     "Providers": Provider,
     "Further services": Service,
     "Graphics cards": (Gpus,),
-    "Where files come from": (UrlFile, HubFile, HubModel, LocalFile, UrlArchive, PythonSdist, TextFile),
+    "Where files come from": (
+        UrlFile,
+        HubFile,
+        HubModel,
+        LocalFile,
+        HostFile,
+        HostFolder,
+        UrlArchive,
+        PythonSdist,
+        TextFile,
+    ),
     "Secrets": (EnvSecret, FileSecret, GeneratedSecret),
 }
 """Title → groups of options, or the kind of service of which the rooms have some."""

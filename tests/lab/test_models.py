@@ -12,6 +12,7 @@ import pytest
 
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import Run, ask, deploy, failures, inventory_file, verdict
+from tests.lab.inventory import says
 from tests.labhost import LabHost
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.hub import publish
@@ -48,6 +49,13 @@ def native_with(folder: Path, model: str) -> Path:
         f"from roles.options import *\nhosts = [lab_host(lab_stack(native={{'model': {model}}}, native_says={SAYS!r}))]"
     )
     return inventory_file(folder, text)
+
+
+def native_where(folder: Path, model: str) -> Path:
+    """The same, for one that answers as the lab's own."""
+    return inventory_file(
+        folder, f"from roles.options import *\nhosts = [lab_host(lab_stack(native={{'model': {model}}}))]"
+    )
 
 
 def hub_file(mirror: FaultyMirror, **options: object) -> str:
@@ -156,3 +164,45 @@ def test_a_file_of_the_control_machine_is_sent_once_and_resumed(host: LabHost, t
         deploy(host, inventory=native_with(tmp_path, f"LocalFile(path='/nowhere.gguf', sha256='{'0' * 64}')")),
         "/nowhere.gguf is not there: fix `path`",
     )
+
+
+def test_a_model_on_another_disk_is_served_from_where_it_is_and_every_trouble_with_it_is_named(
+    host: LabHost, tmp_path: Path
+) -> None:
+    mount = "[Mount]\nWhat=tmpfs\nType=tmpfs\nWhere=/data"
+    host.run(f"mkdir -p /data && printf '{mount}' > /etc/systemd/system/data.mount && systemctl daemon-reload")
+    host.run(
+        "systemctl start data.mount && install -m 644 /etc/ai-backend/install/model-native.gguf-*/native.gguf /data"
+    )
+    inventory = native_where(tmp_path, "HostFile(path='/data/native.gguf')")
+    deploy(host, inventory=inventory).must_pass()
+    assert ask(host, "tiny-native") == says("native.gguf")
+    assert "/data/native.gguf" in host.run("systemctl show -p ExecStart llama-server@native").stdout
+    host.run("chmod 600 /data/native.gguf")
+    fails(
+        deploy(host, "preflight.py", inventory=inventory),
+        "cannot read /data/native.gguf: run `chmod o+r /data/native.gguf`",
+    )
+    host.run("chmod 644 /data/native.gguf && printf x >> /data/native.gguf")
+    fails(deploy(host, inventory=inventory), "/data/native.gguf changed since it was first seen")
+    (failure,) = failures(verdict(host))
+    assert "/data/native.gguf has" in failure
+    # What needs the mount is stopped with it.
+    host.run("systemctl stop data.mount")
+    assert host.run("systemctl is-active llama-server@native", check=False).stdout.strip() != "active"
+    fails(
+        deploy(host, "preflight.py", inventory=inventory),
+        "/data, on which tmpfs belongs, is not mounted: run `mount /data`",
+    )
+
+
+def test_of_a_home_the_server_sees_its_model_alone(host: LabHost, tmp_path: Path) -> None:
+    host.run(
+        "install -d -m 700 /home/ada && echo secret > /home/ada/diary"
+        " && install -m 644 /var/lib/ai-backend/models/*/native.gguf /home/ada/native.gguf"
+    )
+    inventory = native_where(tmp_path, "HostFile(path='/home/ada/native.gguf')")
+    deploy(host, inventory=inventory).must_pass()
+    assert ask(host, "tiny-native") == says("native.gguf")
+    pid = host.run("systemctl show -p MainPID --value llama-server@native").stdout.strip()
+    assert host.run(f"ls -A /proc/{pid}/root/home/ada").stdout.split() == ["native.gguf"]

@@ -54,7 +54,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     ),
     "something else than a group": (
         lambda: native(model=None),
-        ['"model": give UrlFile(…) or HubFile(…) or LocalFile(…), not None; for example model=HubFile('],
+        ['"model": give UrlFile(…) or HubFile(…) or LocalFile(…) or HostFile(…), not None; for example model=HubFile('],
     ),
     "a secret that nobody has yet": (
         lambda: Verification(**_any(webhook=GeneratedSecret())),

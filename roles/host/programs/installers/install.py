@@ -13,6 +13,7 @@ from typing import Any, assert_never
 from roles.contract.generation import INSTALL_FILES, INSTALL_MARK
 from roles.contract.recipes import (
     FilesRecipe,
+    HostModelRecipe,
     HubModelRecipe,
     ModelRecipe,
     PythonEnvRecipe,
@@ -25,6 +26,7 @@ from roles.host.programs.below import Folder, Listing, parts_of
 from roles.host.programs.console import HostError, described, say, seconds
 from roles.host.programs.files import make_folder, remove_tree, write_atomic
 from roles.host.programs.installers.download import Digest, download
+from roles.host.programs.installers.host_models import record_host_model
 from roles.host.programs.installers.hub import fetch_from_hub
 from roles.host.programs.installers.install_files import is_damaged, take
 from roles.host.programs.installers.python_env import make_python_env
@@ -72,7 +74,8 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _record(folder: Path, digests: Mapping[str, Digest]) -> dict[str, Any]:
-    """What the verifier compares a model's files with: their digests, and what shows that they are unchanged."""
+    """What the verifier compares a model's files with: their digests, and what shows that they are unchanged. Those
+    that others keep have whole paths."""
     record = {}
     for path, digest in digests.items():
         found = (folder / path).stat()
@@ -89,6 +92,9 @@ def _make(request: MakeInstall, folder: Path) -> Mapping[str, Digest]:
     """Returns the digests of a model's files, by their paths; empty for other installs."""
     recipe = request.recipe
     make_folder(folder.parent)
+    if isinstance(recipe, HostModelRecipe):
+        make_folder(folder)
+        return record_host_model(recipe, Path(request.folder), request.title)
     if isinstance(recipe, ModelRecipe | SentModelRecipe | HubModelRecipe):
         # Not removed first: it contains what was downloaded before a cut.
         make_folder(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,24 @@ def take(folder: Path) -> tuple[str, dict[str, list[Any]]]:
 
 
 def is_damaged(folder: Path) -> bool:
-    """Whether an install looks changed. Installs of versions that kept no list of files count as unchanged."""
+    """Whether an install looks changed, or what others keep and it records. Installs of versions that kept no list of
+    files count as unchanged."""
     try:
-        wanted = json.loads((folder / INSTALL_MARK).read_bytes()).get("tree")
+        mark = json.loads((folder / INSTALL_MARK).read_bytes())
+        wanted, files = mark.get("tree"), mark.get("files") or {}
     except (OSError, ValueError, AttributeError):
         return False  # not an install, or an incomplete one, which its missing mark shows
     try:
-        return wanted is not None and wanted != digest_of(look_of(folder))
+        if wanted is not None:
+            return bool(wanted != digest_of(look_of(folder)))
+        return any(_looks_changed(Path(path), seen) for path, seen in files.items() if path.startswith("/"))
     except OSError:
         return True
+
+
+def _looks_changed(file: Path, recorded: Mapping[str, Any]) -> bool:
+    found = file.stat()
+    return bool((found.st_size, found.st_mtime_ns) != (recorded["size"], recorded["mtime_ns"]))
 
 
 def _sha256(file: Path) -> str | None:
