@@ -184,6 +184,8 @@ class HubModelRecipe(_Documented):
     Attributes:
         files: shell patterns over their paths.
         sha256: digest of the file if it is a single one; none = as the Hub says.
+        instead: of a whole repository: patterns of files to fetch too if `files` finds no weights; if they find none
+            either, it is refused. None = single files, which need not be weights.
     """
 
     kind: Literal["hub-model"] = "hub-model"
@@ -192,6 +194,8 @@ class HubModelRecipe(_Documented):
     revision: str
     files: tuple[str, ...]
     sha256: str | None
+    # Installs of versions without it stay what they are: they have what `files` names.
+    instead: tuple[str, ...] | None = field(default=None, metadata={_NO_CONTENT: True})
 
 
 @dataclass(frozen=True, kw_only=True)

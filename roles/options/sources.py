@@ -207,7 +207,8 @@ class HubModel(_OnHub):
     files: Annotated[Many[str], Field(min_length=1)] = Field(
         ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"), examples=['files=["*.safetensors", "*.json"]']
     )
-    """The wanted files, as shell patterns over their paths."""
+    """The wanted files, as shell patterns over their paths. Unless it is given, a repository without `*.safetensors`
+    gives its `*.bin` instead. One in which they find no weights is refused."""
 
 
 class HostFile(Options):

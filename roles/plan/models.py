@@ -75,7 +75,8 @@ def model_install(source: ModelSource) -> Install:
         case HubFile():
             return _from_hub(source, list(source.files), source.sha256)
         case HubModel():
-            return _from_hub(source, list(source.files), None)
+            chosen = "files" in source.model_fields_set
+            return _from_hub(source, list(source.files), None, instead=() if chosen else _BIN)
         case HostFile():
             name = source.path.rsplit("/", 1)[-1]
             return Install(
@@ -91,7 +92,13 @@ def model_install(source: ModelSource) -> Install:
             )
 
 
-def _from_hub(source: HubFile | HubModel, files: list[str], sha256: str | None) -> Install:
+_BIN = ("*.bin",)
+"""Weights in PyTorch's older format."""
+
+
+def _from_hub(
+    source: HubFile | HubModel, files: list[str], sha256: str | None, instead: tuple[str, ...] | None = None
+) -> Install:
     shown = f"{source.repository}/{source.file}" if isinstance(source, HubFile) else source.repository
     identity = [source.endpoint, source.repository, source.revision, *files, sha256 or ""]
     return Install(
@@ -103,6 +110,7 @@ def _from_hub(source: HubFile | HubModel, files: list[str], sha256: str | None) 
             revision=source.revision,
             files=tuple(files),
             sha256=sha256,
+            instead=instead,
         ),
         token=source.token,
     )

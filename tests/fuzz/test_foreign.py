@@ -52,7 +52,7 @@ def test_a_hub_is_understood_or_refused_in_one_message(
 ) -> None:
     server.otherwise = lambda: head(status, sent)
     hub = Hub(server.url, REPOSITORY, "hf_never_to_be_seen")
-    for ask in (lambda: hub.commit("main"), lambda: hub.files(COMMIT, patterns)):
+    for ask in (lambda: hub.commit("main"), lambda: hub.files(hub.listed(COMMIT), patterns)):
         message = refusal(ask, HostError)
         assert message.isprintable()
         assert len(message) < 1000

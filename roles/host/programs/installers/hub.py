@@ -22,6 +22,7 @@ from roles.host.programs.below import PART, REVISION_FILE, Folder, Listing, one_
 from roles.host.programs.console import HostError, megabytes, say
 from roles.host.programs.files import write_atomic
 from roles.host.programs.installers.download import Digest, check_space, download, open_url
+from roles.host.programs.installers.weights import has_weights, listed
 
 _TIMEOUT_SECONDS = 30
 _LONGEST_ANSWER = 64 << 20
@@ -58,16 +59,24 @@ class Hub:
             raise self._odd(f"for commit {revision} it gives {commit}")
         return commit
 
-    def files(self, commit: str, patterns: Sequence[str]) -> list[_File]:
-        """The files of a commit whose paths match one of the patterns."""
-        listed = self._ask(f"tree/{commit}?recursive=true", commit)
-        if not isinstance(listed, list) or len(listed) > _MOST_FILES:
+    def listed(self, commit: str) -> list[tuple[str, dict[str, Any]]]:
+        """Path of each file of a commit, and what it says of it."""
+        answer = self._ask(f"tree/{commit}?recursive=true", commit)
+        if not isinstance(answer, list) or len(answer) > _MOST_FILES:
             raise self._odd("its list of files is none, or too long")
-        names, found = Listing(self._name), []
-        for entry in listed:
+        found = []
+        for entry in answer:
             if not isinstance(entry, dict) or not isinstance(path := entry.get("path"), str):
                 raise self._odd(f"its list of files has {shown(entry)}")
-            if entry.get("type") == "file" and any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
+            if entry.get("type") == "file":
+                found.append((path, entry))
+        return found
+
+    def files(self, there: Sequence[tuple[str, dict[str, Any]]], patterns: Sequence[str]) -> list[_File]:
+        """The files whose paths match one of the patterns."""
+        names, found = Listing(self._name), []
+        for path, entry in there:
+            if any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns):
                 names.add(parts := parts_of(path, self._name))
                 if path.endswith(PART):
                     raise self._odd(f"{shown(path)} is a name for what has not come yet")
@@ -137,10 +146,7 @@ def fetch_from_hub(
     """
     hub = Hub(recipe.endpoint, recipe.repository, token)
     commit = hub.commit(recipe.revision)
-    wanted = hub.files(commit, recipe.files)
-    if not wanted:
-        patterns = ", ".join(recipe.files)
-        raise HostError(f"{title}: {recipe.repository} has no file that matches {patterns} at {commit}")
+    wanted = _wanted(hub, recipe, commit, title)
     paths = {file.path for file in wanted}
     if gone := [path for path in recipe.files if len(recipe.files) > 1 and _is_part(path) and path not in paths]:
         raise HostError(f"{title}: {recipe.repository} has no {gone[0]} at {commit}, and all parts are needed")
@@ -160,6 +166,25 @@ def fetch_from_hub(
     record = {"repository": recipe.repository, "revision": recipe.revision, "commit": commit}
     write_atomic(folder / REVISION_FILE, json.dumps(record).encode(), 0o644)
     return {file.path: file.digest for file in wanted}
+
+
+def _wanted(hub: Hub, recipe: HubModelRecipe, commit: str, title: str) -> list[_File]:
+    """The files that match the patterns.
+
+    Raises:
+        HostError: none does, or none of them has weights.
+    """
+    there = hub.listed(commit)
+    wanted = hub.files(there, recipe.files)
+    lacks = recipe.instead is not None and not has_weights(file.path for file in wanted)
+    if lacks:
+        wanted += [file for file in hub.files(there, recipe.instead or ()) if has_weights([file.path])]
+    patterns, where = ", ".join(recipe.files), f"at {commit} (it has {listed([path for path, _ in there])})"
+    if not wanted:
+        raise HostError(f"{title}: {recipe.repository} has no file that matches {patterns} {where}: fix `files`")
+    if lacks and not has_weights(file.path for file in wanted):
+        raise HostError(f"{title}: {patterns} finds no weights in {recipe.repository} {where}: fix `files`")
+    return wanted
 
 
 def _is_part(path: str) -> bool:

@@ -66,6 +66,33 @@ def test_the_wanted_files_come_and_no_others(mirror: FaultyMirror, tmp_path: Pat
     assert content(tmp_path / "m") == {path: FILES[path] for path in wanted}
 
 
+OLD = {"config.json": b"{}", "pytorch_model.bin": WEIGHTS, "training_args.bin": b"pickle", "README.md": b"# hello"}
+
+
+def test_a_repository_without_safetensors_gives_its_bin_and_not_what_training_left(
+    mirror: FaultyMirror, tmp_path: Path
+) -> None:
+    publish(mirror.folder, "org/model", OLD)
+    fetch(mirror, tmp_path / "m", instead=("*.bin",))
+    assert content(tmp_path / "m") == {path: OLD[path] for path in ("config.json", "pytorch_model.bin")}
+
+
+def test_bin_is_not_fetched_beside_safetensors(mirror: FaultyMirror, tmp_path: Path) -> None:
+    fetch(mirror, tmp_path / "m", instead=("*.bin",))
+    assert "pytorch_model.bin" not in content(tmp_path / "m")
+
+
+def test_patterns_that_find_no_weights_are_refused_with_what_is_there(mirror: FaultyMirror, tmp_path: Path) -> None:
+    publish(mirror.folder, "org/model", OLD)
+    with pytest.raises(HostError, match=r"\*.json finds no weights .* \(it has 'pytorch_model.bin', 'README.md'"):
+        fetch(mirror, tmp_path / "m", files=("*.safetensors", "*.json"), instead=())
+    assert content_or_nothing(tmp_path / "m") == {}
+
+
+def content_or_nothing(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_the_commit_that_a_branch_led_to_is_recorded(mirror: FaultyMirror, tmp_path: Path) -> None:
     fetch(mirror, tmp_path / "m")
     commit = publish(mirror.folder, "org/model", FILES)
