@@ -6,6 +6,12 @@ from roles.contract.state import HostState
 from roles.plan import CardNeeds, HostPlan
 
 _VENDORS = {"nvidia": "an NVIDIA", "amd": "an AMD"}
+_OTHER_BUILDS = {
+    "nvidia": 'give the servers builds for CUDA, and `gpus=Gpus(vendor="nvidia")`',
+    "amd": 'give the servers `gpus=Gpus(vendor="amd")` and builds for it: for llama.cpp `backend` "hip" or '
+    '"vulkan", for vLLM a `package` that is locked for ROCm',
+}
+"""What to do on a host whose cards are of that vendor, where another's are wanted."""
 
 
 def card_problems(plan: HostPlan, state: HostState) -> list[str]:
@@ -19,25 +25,35 @@ def card_problems(plan: HostPlan, state: HostState) -> list[str]:
                 f"it has no GPU {uuid} (it has {there}): fix `uuids`" for uuid in sorted(wanted - set(state.gpus.cards))
             )
         else:
-            found = state.gpus.problem or "no such card and driver is found"
-            problems.append(f"the stack needs {_VENDORS[vendor]} GPU: {found}")
+            problems.append(f"the stack needs {_VENDORS[vendor]} GPU: {_why_none(vendor, state)}")
     if state.gpus.problem is None:
         for needs in plan.card_needs:
             if needs.gpus.vendor == state.gpus.vendor:
-                problems.extend(_too_old(needs, state))
+                problems.extend(_lacking(needs, state))
     return list(dict.fromkeys(problems))
 
 
-def _too_old(needs: CardNeeds, state: HostState) -> list[str]:
+def _why_none(vendor: str, state: HostState) -> str:
+    found = state.gpus
+    if found.problem is not None:
+        return found.problem
+    if found.vendor in _OTHER_BUILDS and found.cards:
+        return f"it has {', '.join(sorted({*found.cards.values()}))} instead: {_OTHER_BUILDS[found.vendor]}"
+    return "no such card and driver is found"
+
+
+def _lacking(needs: CardNeeds, state: HostState) -> list[str]:
     found, problems = state.gpus, []
-    if found.driver and _version(found.driver) < _version(needs.driver):
+    if not needs.gpus.uuids and len(found.cards) < needs.count:
+        problems.append(f"{needs.what} needs {needs.count} cards, and it has {len(found.cards)}: {needs.fewer}")
+    if needs.driver and found.driver and _version(found.driver) < _version(needs.driver):
         problems.append(
             f"{needs.what} needs NVIDIA driver {needs.driver} or newer, and it has {found.driver}: install a newer "
-            "driver and reboot, or give `package` a build for an older CUDA"
+            f"driver and reboot, or {needs.older}"
         )
     for uuid in needs.gpus.uuids or found.cards:
         capability = found.capabilities.get(uuid)
-        if capability and _version(capability) < _version(needs.capability):
+        if needs.capability and capability and _version(capability) < _version(needs.capability):
             problems.append(
                 f"{needs.what} needs a card of compute capability {needs.capability} or newer, and {found.cards[uuid]} "
                 f"({uuid}) has {capability}: {needs.instead}"

@@ -68,23 +68,29 @@ class Install:
         return self.recipe.kind
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CardNeeds:
-    """What a build needs of NVIDIA's driver and cards.
+    """What a server needs of its cards and their driver.
 
     Attributes:
-        what: the build, for people.
+        what: what needs it, for people.
         gpus: the cards that it uses.
-        driver: the oldest driver.
-        capability: the lowest compute capability.
+        count: how many of them at least.
+        fewer: what to do with fewer.
+        driver: NVIDIA's oldest driver; none = any.
+        older: what to do with an older one, if no newer one is installed.
+        capability: the lowest compute capability; none = any.
         instead: what to do with a lower one.
     """
 
     what: str
     gpus: Gpus
-    driver: str
-    capability: str
-    instead: str
+    count: int = 1
+    fewer: str = ""
+    driver: str | None = None
+    older: str = ""
+    capability: str | None = None
+    instead: str = ""
 
 
 @dataclass(frozen=True)

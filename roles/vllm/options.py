@@ -156,12 +156,12 @@ class Vllm(KeyedProvider):
 
     @model_validator(mode="after")
     def _has_cards_for_its_parts(self) -> Vllm:
-        parts = self.tensor_parallel_size * self.pipeline_parallel_size
         cards = len(self.gpus.uuids) if self.gpus else 0
-        if cards and parts > cards:
+        if cards and self.parts > cards:
             raise ValueError(
                 f"`tensor_parallel_size` {self.tensor_parallel_size} times `pipeline_parallel_size` "
-                f"{self.pipeline_parallel_size} needs {parts} cards, and `gpus` names {cards}; name more, or lower them"
+                f"{self.pipeline_parallel_size} needs {self.parts} cards, and `gpus` names {cards}; name more, "
+                "or lower them"
             )
         return self
 
@@ -170,6 +170,11 @@ class Vllm(KeyedProvider):
     def _not_what_options_say(cls, arguments: Sequence[str]) -> Sequence[str]:
         check_arguments(arguments, HELD_ARGUMENTS, abbreviates=True)
         return arguments
+
+    @property
+    def parts(self) -> int:
+        """How many cards it is split over."""
+        return self.tensor_parallel_size * self.pipeline_parallel_size
 
     @property
     def model_name(self) -> str:

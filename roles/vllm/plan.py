@@ -137,19 +137,36 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
 
 
 def _card_needs(vllm: Vllm) -> tuple[CardNeeds, ...]:
-    """What the shipped lock needs of driver and cards; of a `package` of somebody else's nothing is known."""
-    if vllm.gpus is None or vllm.gpus.vendor != "nvidia" or vllm.package.requirements is not None:
+    """What it needs of driver and cards. Of a `package` of somebody else's only their number is known."""
+    if vllm.gpus is None:
         return ()
+    parts = CardNeeds(
+        what=f'vLLM "{vllm.name}", split into {vllm.parts} parts,',
+        gpus=vllm.gpus,
+        count=vllm.parts,
+        fewer="lower `tensor_parallel_size` or `pipeline_parallel_size`",
+    )
+    if vllm.gpus.vendor != "nvidia" or vllm.package.requirements is not None:
+        return (parts,)
     cuda = re.search(r"^nvidia-cuda-runtime==(\d+)", _lock(), re.MULTILINE)
     assert cuda, "the lock has no CUDA"
     driver, capability = _CUDA_NEEDS[cuda[1]]
-    what = f"vLLM {vllm.package.version}, which is built for CUDA {cuda[1]},"
-    needs = [CardNeeds(what, vllm.gpus, driver, capability, "take another card, llama.cpp, or a `package` of your own")]
+    shipped = CardNeeds(
+        what=f"vLLM {vllm.package.version}, which is built for CUDA {cuda[1]},",
+        gpus=vllm.gpus,
+        driver=driver,
+        older="give `package` a build for an older CUDA",
+        capability=capability,
+        instead="take another card, llama.cpp, or a `package` of your own",
+    )
+    needs = [parts, shipped]
     if vllm.quantization in _NEED_AMPERE:
         instead = "leave `quantization` out, and vLLM picks a kernel that the card has"
-        needs.append(CardNeeds(f'quantization="{vllm.quantization}"', vllm.gpus, driver, "8.0", instead))
+        what = f'quantization="{vllm.quantization}"'
+        needs.append(CardNeeds(what=what, gpus=vllm.gpus, capability="8.0", instead=instead))
     if vllm.dtype == "bfloat16":
-        needs.append(CardNeeds('dtype="bfloat16"', vllm.gpus, driver, "8.0", 'give `dtype="half"`'))
+        instead = 'give `dtype="half"`'
+        needs.append(CardNeeds(what='dtype="bfloat16"', gpus=vllm.gpus, capability="8.0", instead=instead))
     return tuple(needs)
 
 

@@ -95,6 +95,40 @@ def test_only_the_cards_that_it_uses_count() -> None:
     assert judged(stack, gpus) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        pytest.param({"tensor_parallel_size": 2}, "split into 2 parts, needs 2 cards, and it has 1: lower", id="two"),
+        pytest.param(
+            {"tensor_parallel_size": 2, "pipeline_parallel_size": 2}, "needs 4 cards, and it has 1: lower", id="2 x 2"
+        ),
+        pytest.param({"tensor_parallel_size": 1}, None, id="one"),
+    ],
+)
+def test_more_parts_than_the_host_has_cards_are_refused(options: dict[str, Any], told: str | None) -> None:
+    found = needs("580.159.04", "9.0", **options)
+    assert len(found) == (told is not None)
+    assert told is None or told in found[0]
+
+
+def test_a_package_of_ones_own_needs_a_card_for_each_part_too(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.txt").write_text("vllm==0.32.0\n")
+    monkeypatch.chdir(tmp_path)
+    package = VllmPackage(requirements=TextFile("x.txt"))
+    (found,) = needs("535.1", "7.0", package=package, tensor_parallel_size=2)
+    assert "needs 2 cards, and it has 1" in found
+
+
+def test_an_amd_card_under_a_package_for_cuda_is_named_with_the_fix() -> None:
+    stack = small_stack(providers=[vllm()], routes=[route("v", "vllm")], aliases={})
+    (told,) = judged(stack, {"vendor": "amd", "cards": {"GPU-a1b2": "Radeon RX 7900 XTX"}})
+    assert told == (
+        "the stack needs an NVIDIA GPU: it has Radeon RX 7900 XTX instead: give the servers "
+        '`gpus=Gpus(vendor="amd")` and builds for it: for llama.cpp `backend` "hip" or "vulkan", for vLLM a `package` '
+        "that is locked for ROCm"
+    )
+
+
 def test_llama_cpp_asks_for_no_driver_of_that_age() -> None:
     stack = small_stack(providers=[native()], routes=[route("n", "native")], aliases={})
     assert judged(stack, {"vendor": "nvidia", "cards": {CARD: "Tesla V100"}, "driver": "535.1"}) == []

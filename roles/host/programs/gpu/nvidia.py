@@ -8,7 +8,14 @@ import shutil
 from pathlib import Path
 
 from roles.host.programs.gpu.cards import Card, Driver, Facts, Process, no_cards
-from roles.host.programs.gpu.kernel import has_display_device, read_text
+from roles.host.programs.gpu.kernel import (
+    has_display_device,
+    is_signed,
+    module_files,
+    read_text,
+    running_kernel,
+    secure_boot,
+)
 from roles.host.programs.gpu.nvidia_smi import ask
 
 NVIDIA = "0x10de"
@@ -22,6 +29,7 @@ _FIELDS = (
 """Fields of `nvidia-smi --query-gpu`. The last two are there only because that is where a card asks for a reset."""
 
 _MISMATCH = "Driver/library version mismatch"
+_NOT_LOADED = "couldn't communicate with the NVIDIA driver"
 NOT_PERMITTED = (
     "/dev/nvidia* may not be opened from here. In a unit: its DeviceAllow= counts the drivers that were loaded when it "
     "started, so start it again. By hand: check `ls -l /dev/nvidia*`"
@@ -33,7 +41,7 @@ _FAILURES = (
         "reboot the host",
     ),
     (
-        "couldn't communicate with the NVIDIA driver",
+        _NOT_LOADED,
         "the kernel module `nvidia` is not loaded. `modprobe nvidia` as root says why: usually there is none for the "
         "running kernel (`dkms status`; install its headers), or Secure Boot refuses it (enrol its key)",
     ),
@@ -59,6 +67,10 @@ _LOST = ("[GPU is lost]", "[GPU requires reset]", "[Unknown Error]", "ERR!")
 """Values in place of a figure for a card that no longer works."""
 
 
+_MODULES = ("nvidia", "nvidia-current*", "nvidia-open*")
+"""Files of the driver's modules: the name of NVIDIA and Ubuntu, then those of Debian."""
+
+
 def nvidia_cards(root: Path, end: float) -> Facts:
     """See `facts.READERS`."""
     found = no_cards()
@@ -77,7 +89,7 @@ def nvidia_cards(root: Path, end: float) -> Facts:
     found["cards"] = [_card(row, root) for row in rows if _is_card(row)]
     if found["cards"] or present:
         found["vendor"] = "nvidia"
-        found["problem"] = _problem(said, found)
+        found["problem"] = _problem(said, found, root)
     if found["cards"]:
         _add_processes(found["cards"], root, end)
         _add_versions(found["driver"], ask(end, "--version") or "")
@@ -139,13 +151,15 @@ def _system_memory(root: Path) -> tuple[int | None, int | None]:
     return int(figures["MemTotal"]) * 1024, int(figures["MemAvailable"]) * 1024
 
 
-def _problem(said: str | None, found: Facts) -> str | None:
+def _problem(said: str | None, found: Facts, root: Path) -> str | None:
     """Why the host's cards do not work, in one message."""
     if said is None:
         return (
             "nvidia-smi does not answer: the driver hangs. `journalctl -k -g NVRM` says what happened; power the host "
             "off and on"
         )
+    if _NOT_LOADED in said and (cause := _why_not_loaded(root)):
+        return cause
     for text, meaning in _FAILURES:
         if text in said:
             if text == _MISMATCH:
@@ -158,6 +172,27 @@ def _problem(said: str | None, found: Facts) -> str | None:
     if not found["cards"]:
         last = said.strip().splitlines()[-1:] or ["nothing"]
         return f"nvidia-smi shows no card and says: {last[0]}. `journalctl -k -g NVRM` may say more"
+    return None
+
+
+def _why_not_loaded(root: Path) -> str | None:
+    """Why the kernel has not loaded the driver's module, where its files show it."""
+    kernel, modules = running_kernel(root), module_files(root, *_MODULES)
+    if kernel is None or not (root / "lib/modules" / kernel).is_dir():
+        return None  # a container sees another system's modules
+    if not modules:
+        return (
+            f"there is no kernel module `nvidia` for the running kernel {kernel}: install linux-headers-{kernel}, and "
+            f"`dkms autoinstall -k {kernel}` as root builds it; or reboot, if it was built for a newer kernel"
+        )
+    unsigned = next((module for module in modules if is_signed(module) is False), None)
+    if unsigned and secure_boot(root):
+        return (
+            f"Secure Boot is on and refuses the kernel module `nvidia`: /{unsigned.relative_to(root)} is not signed. "
+            "Sign it with a key that is enrolled (dkms signs with its own: `mokutil --import /var/lib/dkms/mok.pub`, "
+            "then `dkms install --force`, reboot, and confirm the key at the console), or turn Secure Boot off in the "
+            "firmware"
+        )
     return None
 
 

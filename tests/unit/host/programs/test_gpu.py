@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import os
 import re
 import shutil
@@ -219,6 +221,56 @@ def test_a_host_whose_driver_fails_says_why_and_how_to_fix_it(host: Host, case: 
     assert found["vendor"] == "nvidia"
     assert cause in (found["problem"] or "")
     assert fix in (found["problem"] or "")
+
+
+_KERNEL = "6.1.0-40-amd64"
+_SIGNED = b"\x7fELF code~Module signature appended~\n"
+_MODULE = "updates/dkms/nvidia-current.ko"
+
+
+def _with_modules(host: Host, modules: dict[str, bytes], *, secure_boot: bool) -> str:
+    """What is told of a card whose module is not loaded, on a kernel with these modules."""
+    folder = host.root / "lib/modules" / _KERNEL
+    variable = host.root / "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+    files = {host.root / "proc/sys/kernel/osrelease": f"{_KERNEL}\n".encode(), folder / "modules.dep": b""}
+    files |= {folder / name: content for name, content in modules.items()}
+    files[variable] = b"\x06\x00\x00\x00" + (b"\x01" if secure_boot else b"\x00")
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return host.says("no_driver").has_nvidia_card().facts()["problem"] or ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param(_MODULE, b"\x7fELF code", id="plain"),
+        pytest.param(f"{_MODULE}.xz", lzma.compress(b"\x7fELF code"), id="xz, as in Debian 13"),
+        pytest.param(f"{_MODULE}.gz", gzip.compress(b"\x7fELF code"), id="gz"),
+        pytest.param("updates/dkms/nvidia.ko", b"\x7fELF code", id="NVIDIA's own name"),
+    ],
+)
+def test_secure_boot_with_an_unsigned_module_is_named_with_the_fix(host: Host, name: str, content: bytes) -> None:
+    problem = _with_modules(host, {name: content}, secure_boot=True)
+    assert f"/lib/modules/{_KERNEL}/{name} is not signed" in problem
+    assert "mokutil --import /var/lib/dkms/mok.pub" in problem
+
+
+@pytest.mark.parametrize(
+    ("modules", "secure_boot", "told"),
+    [
+        pytest.param({_MODULE: _SIGNED}, True, "`nvidia` is not loaded", id="signed"),
+        pytest.param({_MODULE: b"\x7fELF code"}, False, "`nvidia` is not loaded", id="Secure Boot is off"),
+        pytest.param({f"{_MODULE}.zst": b"(\xb5/\xfd"}, True, "`nvidia` is not loaded", id="not to be read here"),
+        pytest.param({}, True, f"no kernel module `nvidia` for the running kernel {_KERNEL}", id="none was built"),
+    ],
+)
+def test_other_causes_are_not_blamed_on_secure_boot(
+    host: Host, modules: dict[str, bytes], secure_boot: bool, told: str
+) -> None:
+    problem = _with_modules(host, modules, secure_boot=secure_boot)
+    assert told in problem
+    assert "is not signed" not in problem
 
 
 def test_versions_that_differ_do_not_agree(host: Host) -> None:
