@@ -13,7 +13,7 @@ from roles.options import Deployment, EnvSecret, Gpus, HubFile, HubModel, Python
 from roles.vllm import Vllm
 
 # llama.cpp's source as the llama-cpp-python release carries it: one tree for both servers, pinned by digest, compiled
-# for the cards that the host has. It takes the CUDA toolkit, which is the administrator's to install.
+# for the cards that the host has. It brings the CUDA toolkit that compiles it.
 _llama_cpp = LlamaCppBuild(
     source=PythonSdist(
         package="llama-cpp-python",

@@ -56,6 +56,7 @@ class PythonEnvRecipe(_Documented):
         indexes: where packages come from, as uv takes it on its command line.
         environment: variables for the installation.
         check: arguments with which the new Python must run before it counts.
+        toolkit: the toolkit for cards that its packages bring; its folder `cuda` is then as compilers expect it.
     """
 
     kind: Literal["python-env"] = "python-env"
@@ -65,6 +66,7 @@ class PythonEnvRecipe(_Documented):
     environment: Mapping[str, str]
     check: tuple[str, ...]
     backend: BackendCheck | None = None
+    toolkit: Literal["cuda"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,7 @@ class SourceBuildRecipe(_Documented):
         targets: what to build.
         output: folder of the programs, in the build tree and in the install.
         toolkit: the toolkit for cards that it needs.
+        toolkit_folder: its folder, with `bin` and `lib64` inside; none = it is searched for on the host.
     """
 
     kind: Literal["source-build"] = "source-build"
@@ -112,6 +115,7 @@ class SourceBuildRecipe(_Documented):
     targets: tuple[str, ...]
     output: str
     toolkit: str | None = None
+    toolkit_folder: str | None = None
     backend: BackendCheck | None = None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -12,6 +14,13 @@ from roles.options import FileUrl, Gpus, Many, Name, Options, RelativePath, Sour
 Backend = Literal["cpu", "cuda", "vulkan", "hip"]
 CudaArchitecture = Annotated[
     str, spelled("[0-9]+[af]?(-real|-virtual)?", 'compute capability without its dot, such as "86"')
+]
+CudaToolkit = Annotated[
+    str,
+    spelled(
+        r"13\.0|installed|(/[A-Za-z0-9._+-]+)+",
+        'CUDA toolkit: "13.0", "installed", or the folder of one on the host, such as "/usr/local/cuda-12.8"',
+    ),
 ]
 HipTarget = Annotated[str, spelled("gfx[0-9a-f]+(-[a-z]+)*", 'target of HIP, such as "gfx1100"')]
 CmakeOption = Annotated[
@@ -28,11 +37,34 @@ DEVICES: Mapping[Backend, str] = {"cuda": "CUDA", "vulkan": "Vulkan", "hip": "RO
 OTHER_BUILD = 'give the build `backend="cuda"`, "hip" or "vulkan"'
 """The advice when a CPU build gets options that only other builds support."""
 
+
+@dataclass(frozen=True)
+class PackagedToolkit:
+    """A CUDA toolkit that comes as Python packages.
+
+    Attributes:
+        version: of the package `cuda-toolkit`, to which its lock pins it.
+        driver: the oldest driver that runs what it compiles.
+        capability: the lowest compute capability that it compiles for.
+    """
+
+    version: str
+    driver: str
+    capability: str
+
+
+# CUDA's release notes: each 13.x runs what 13.0 has compiled, and cards before Turing ended with 12.9. The packages of
+# 12.x have no nvcc, only what it calls.
+CUDA_TOOLKITS: Mapping[str, PackagedToolkit] = {"13.0": PackagedToolkit("13.0.3.0", driver="580", capability="7.5")}
+"""Those that a build can be compiled with, by the names that `cuda_toolkit` gives them."""
+
 _VENDORS: Mapping[Backend, Literal["nvidia", "amd"]] = {"cuda": "nvidia", "hip": "amd"}
 _OWN_CMAKE_OPTIONS = {
     **dict.fromkeys(CMAKE_SWITCHES.values(), "backend"),
     "GGML_NATIVE": "native",
     "CMAKE_CUDA_ARCHITECTURES": "cuda_architectures",
+    "CMAKE_CUDA_COMPILER": "cuda_toolkit",
+    "CUDAToolkit_ROOT": "cuda_toolkit",
     "GPU_TARGETS": "hip_targets",
 }
 _OTHER_SYSTEMS = {"macos": "macOS", "win": "Windows", "xcframework": "Apple's systems", "android": "Android"}
@@ -59,11 +91,14 @@ class LlamaCppBuild(Options):
     )
     """The source tree."""
     backend: Backend = Field("cpu", examples=['backend="cuda"'])
-    """What it computes on. The administrator installs the CUDA toolkit or ROCm."""
+    """What it computes on. The administrator installs ROCm."""
     native: bool = Field(True, examples=["native=False"])
     """Compile for exactly this host's processor. Off: for any processor of its kind."""
     cuda_architectures: Many[CudaArchitecture] = Field((), examples=['cuda_architectures=["86"]'])
     """Compute capabilities for a CUDA build, e.g. `86`; none = those of the host's cards."""
+    cuda_toolkit: CudaToolkit = Field("13.0", examples=['cuda_toolkit="/usr/local/cuda-12.8"'])
+    """The CUDA toolkit that compiles a CUDA build: `13.0`, installed for it from Python packages, for drivers from 580
+    and cards from compute capability 7.5 on; `installed`, on PATH or in `/usr/local/cuda`; or the folder of one."""
     hip_targets: Many[HipTarget] = Field((), examples=['hip_targets=["gfx1100"]'])
     """Targets for a HIP build, e.g. `gfx1100`; none = those of the host's cards."""
     cmake_options: Mapping[CmakeOption, str] = Field(
@@ -71,10 +106,27 @@ class LlamaCppBuild(Options):
     )
     """Further CMake options, e.g. `{"GGML_CUDA_FORCE_MMQ": "ON"}`."""
 
+    @property
+    def packaged_toolkit(self) -> PackagedToolkit | None:
+        """The toolkit that is installed for it; none = the host has one, or it needs none."""
+        return CUDA_TOOLKITS.get(self.cuda_toolkit) if self.backend == "cuda" else None
+
+    @model_validator(mode="after")
+    def _toolkit_knows_the_cards(self) -> LlamaCppBuild:
+        toolkit = self.packaged_toolkit
+        lowest = int(toolkit.capability.replace(".", "")) if toolkit else 0
+        for architecture in self.cuda_architectures:
+            if int(re.match("[0-9]+", architecture)[0]) < lowest:  # type: ignore[index]
+                raise ValueError(
+                    f'`cuda_architectures` has "{architecture}", and CUDA {self.cuda_toolkit} compiles for {lowest} '
+                    "and later; remove it, or name an older toolkit that the host has as `cuda_toolkit`"
+                )
+        return self
+
     @model_validator(mode="after")
     def _options_fit_the_backend(self) -> LlamaCppBuild:
-        for option, backend in (("cuda_architectures", "cuda"), ("hip_targets", "hip")):
-            if getattr(self, option) and self.backend != backend:
+        for option, backend in (("cuda_architectures", "cuda"), ("cuda_toolkit", "cuda"), ("hip_targets", "hip")):
+            if option in self.model_fields_set and getattr(self, option) and self.backend != backend:
                 raise ValueError(f'`{option}` is for `backend="{backend}"`; remove it, or change `backend`')
         for option in self.cmake_options:
             if option in _OWN_CMAKE_OPTIONS:

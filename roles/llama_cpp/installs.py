@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from roles.llama_cpp.builds import CMAKE_SWITCHES, DEVICES, Backend, LlamaCppBuild, LlamaCppRelease, PythonWheel
 from roles.llama_cpp.options import PYTHON_VERSION
@@ -44,9 +45,31 @@ _TARGETS: Mapping[Backend, str] = {"cuda": "CMAKE_CUDA_ARCHITECTURES", "hip": "G
 _SERVER_MODULE = "import llama_cpp.server.app"
 
 
-def native_install(build: LlamaCppBuild | LlamaCppRelease) -> Install:
-    """The install that a native server runs from."""
-    return _release(build) if isinstance(build, LlamaCppRelease) else _build(build)
+def cuda_toolkit(build: LlamaCppBuild) -> Install | None:
+    """The install with the toolkit that it is compiled with; none = the host has it, or none is needed."""
+    toolkit = build.packaged_toolkit
+    if toolkit is None:
+        return None
+    version = toolkit.version
+    install = python_env(
+        f"cuda-toolkit-{build.cuda_toolkit}",
+        "cuda-toolkit",
+        version,
+        requirements=read_lock("llama_cpp", f"cuda-toolkit-{version}"),
+        disk=1200 * MEGABYTE,
+        work_disk=1200 * MEGABYTE,
+        toolkit="cuda",
+    )
+    # No code of it runs in Python. Another one of the same release is no reason to compile everything anew.
+    return replace(install, title=f"CUDA toolkit {build.cuda_toolkit}", platform=("machine", "os"))
+
+
+def native_installs(build: LlamaCppBuild | LlamaCppRelease) -> tuple[Install, ...]:
+    """What a native server runs from: last its own install, after the toolkit that it needs."""
+    if isinstance(build, LlamaCppRelease):
+        return (_release(build),)
+    toolkit = cuda_toolkit(build)
+    return (*([toolkit] if toolkit else []), _build(build, toolkit))
 
 
 def programs_folder(build: LlamaCppBuild | LlamaCppRelease, layout: Layout) -> str:
@@ -71,7 +94,7 @@ def packages(build: LlamaCppBuild | LlamaCppRelease | PythonWheel, cards: Gpus |
     return tuple(needed)
 
 
-def _build(build: LlamaCppBuild) -> Install:
+def _build(build: LlamaCppBuild, toolkit: Install | None) -> Install:
     options: dict[str, str] = {**_CMAKE_OPTIONS, "GGML_NATIVE": "ON" if build.native else "OFF"}
     platform: list[PlatformKey] = ["machine", "os"]
     if build.native:
@@ -93,13 +116,21 @@ def _build(build: LlamaCppBuild) -> Install:
             targets=("llama-server",),
             output="bin",
             toolkit=build.backend if on_cards else None,
+            toolkit_folder=_toolkit_folder(build, toolkit),
             backend=_wanted(build.backend, "bin"),
         ),
+        needs=(toolkit.name,) if toolkit else (),
         platform=tuple(platform),
         # The sizes of builds for cards were not measured.
         disk=(300 if on_cards else 20) * MEGABYTE,
         work_disk=(1500 if on_cards else 400) * MEGABYTE,
     )
+
+
+def _toolkit_folder(build: LlamaCppBuild, toolkit: Install | None) -> str | None:
+    if toolkit:
+        return f"@{toolkit.name}@/cuda"
+    return build.cuda_toolkit if build.cuda_toolkit.startswith("/") else None
 
 
 def _source(tree: SourceTree) -> ArchiveSource | SdistSource:

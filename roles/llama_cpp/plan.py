@@ -8,11 +8,12 @@ from dataclasses import replace
 from roles.contract.abilities import Abilities
 from roles.contract.manifest import CardWeights
 from roles.llama_cpp.arguments import arguments, model_settings, shown, switches, valued_options
-from roles.llama_cpp.builds import DEVICES, Backend, LlamaCppBuild
-from roles.llama_cpp.installs import native_install, packages, programs_folder, python_install
+from roles.llama_cpp.builds import DEVICES, Backend, LlamaCppBuild, LlamaCppRelease, PythonWheel
+from roles.llama_cpp.installs import native_installs, packages, programs_folder, python_install
 from roles.llama_cpp.options import LlamaCppPython, LlamaServer, PythonServerModel
 from roles.options import Gpus
 from roles.plan import (
+    CardNeeds,
     Dialect,
     HostContext,
     Json,
@@ -79,7 +80,7 @@ def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
         *server.extra_arguments,
     ]  # fmt: skip
     models = [model for model in (server.model, server.mmproj, server.draft_model, *server.lora) if model]
-    return provider_plan(
+    planned = provider_plan(
         server,
         context,
         _NATIVE,
@@ -87,13 +88,33 @@ def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
         template="llama_cpp/llama-server.service.j2",
         command=command,
         environment=_card_order(server.cards),
-        installs=(native_install(server.build),),
+        installs=native_installs(server.build),
         models=models,
         packages=packages(server.build, server.cards),
         stop_seconds=_STOP_SECONDS,
         weights=_server_weights(server, layout),
         reads={template: server.chat_template.text()} if server.chat_template else {},
         abilities={server.served_name: _server_abilities(server)},
+    )
+    return replace(planned, card_needs=_card_needs(server.build, server.cards))
+
+
+def _card_needs(build: LlamaCppBuild | LlamaCppRelease | PythonWheel, cards: Gpus | None) -> tuple[CardNeeds, ...]:
+    """What the toolkit needs that is installed for it; of what others have compiled nothing is known."""
+    toolkit = build.packaged_toolkit if isinstance(build, LlamaCppBuild) else None
+    if toolkit is None or cards is None:
+        return ()
+    assert isinstance(build, LlamaCppBuild)
+    older = "name a toolkit for it that is installed as `cuda_toolkit`, or take a release"
+    return (
+        CardNeeds(
+            what=f"llama.cpp, compiled with CUDA {build.cuda_toolkit},",
+            gpus=cards,
+            driver=toolkit.driver,
+            older=older,
+            capability=toolkit.capability,
+            instead=older,
+        ),
     )
 
 
@@ -142,7 +163,7 @@ def plan_python(server: LlamaCppPython, context: HostContext) -> ServicePlan:
     installs = [environment]
     variables = _card_order(server.cards)
     if isinstance(server.build, LlamaCppBuild):
-        installs.insert(0, native_install(server.build))
+        installs = [*native_installs(server.build), environment]
         variables["LLAMA_CPP_LIB_PATH"] = programs_folder(server.build, layout)
     reads: dict[str, str] = {}
     if len(models) == 1:
@@ -152,7 +173,7 @@ def plan_python(server: LlamaCppPython, context: HostContext) -> ServicePlan:
         reads[file] = json.dumps({**settings, "models": list(models)}, indent=2) + "\n"
         command = ["--config_file", f"{layout.config}/{file}"]
     files = [file for model in server.declared for file in (model.model, model.mmproj) if file]
-    return provider_plan(
+    planned = provider_plan(
         server,
         context,
         _PYTHON if any(model.mmproj for model in server.declared) else _TEXT_ONLY,
@@ -172,6 +193,7 @@ def plan_python(server: LlamaCppPython, context: HostContext) -> ServicePlan:
         reads=reads,
         abilities={model.served_name: _python_abilities(model) for model in server.declared},
     )
+    return replace(planned, card_needs=_card_needs(server.build, server.cards))
 
 
 def _server_weights(server: LlamaServer, layout: Layout) -> list[CardWeights]:

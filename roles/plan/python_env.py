@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Literal
 
 from roles.contract.recipes import BackendCheck, PythonEnvRecipe
 from roles.plan.model import Install
@@ -52,6 +53,7 @@ def python_env(
     needs: tuple[str, ...] = (),
     first_try: str = "pass",
     backend: BackendCheck | None = None,
+    toolkit: Literal["cuda"] | None = None,
 ) -> Install:
     """An environment with exactly what a lock pins.
 
@@ -67,6 +69,7 @@ def python_env(
         needs: see `Install`.
         first_try: Python code that must run in the new environment before it counts.
         backend: the backend of llama.cpp that it must have.
+        toolkit: the toolkit for cards that its packages bring.
     """
     imports = f"from importlib.metadata import version\nassert version('{package}') == '{version}'\n{first_try}"
     return Install(
@@ -79,6 +82,7 @@ def python_env(
             environment=environment or {},
             check=("-c", imports),
             backend=backend,
+            toolkit=toolkit,
         ),
         needs=needs,
         platform=("machine", "os", "python"),

@@ -18,7 +18,8 @@ _PROVIDERS = load_stack("gpu-box.py", "gpu-box").providers
 NATIVE = next(provider for provider in _PROVIDERS if isinstance(provider, LlamaServer))
 PYTHON = next(provider for provider in _PROVIDERS if isinstance(provider, LlamaCppPython))
 assert isinstance(NATIVE.build, LlamaCppBuild)
-BUILD = NATIVE.build
+BUILD = NATIVE.build.model_copy(update={"cuda_toolkit": "installed"})
+"""No network is needed: this machine's own toolkit compiles it."""
 assert isinstance(BUILD.source, PythonSdist)
 SOURCE = BUILD.source
 
@@ -78,7 +79,8 @@ def deployed(home: Path, architectures: str) -> Deployed:
     # Nothing checks the digest: the model is made where it is to lie.
     model = LocalFile(path=f"/{MODEL}", sha256="0" * 64)
     native, python = (
-        provider.model_copy(update={"model": model, "port": _PORTS[provider.name]}) for provider in (NATIVE, PYTHON)
+        provider.model_copy(update={"model": model, "port": _PORTS[provider.name], "build": BUILD})
+        for provider in (NATIVE, PYTHON)
     )
     stack = Stack(
         providers=[native, python],

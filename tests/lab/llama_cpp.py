@@ -16,7 +16,7 @@ from roles.contract.requests import Request, UvTool
 from roles.host.program import _BOOTSTRAP, payload
 from roles.host.requests import install_request, system_request
 from roles.llama_cpp import LlamaCppBuild
-from roles.llama_cpp.installs import native_install, packages
+from roles.llama_cpp.installs import native_installs, packages
 from roles.options import SystemScope
 from roles.plan import Install, ResolvedInstall, layout_of, read_lock
 from tests.lab.inventory import LLAMA_CPP
@@ -31,7 +31,7 @@ RELEASE = "bookworm"
 def llama_cpp_bin(lab: Lab, build: LlamaCppBuild) -> Path:
     """The folder with `llama-server` and its libraries; built when it is not there, which takes a minute or, with an
     empty ccache, six."""
-    install = native_install(build)
+    *_, install = native_installs(build)
     name = hashlib.sha256(json.dumps(install.recipe.document(), sort_keys=True).encode()).hexdigest()[:16]
     folder = lab.folders.llama_cpp / name
     with locked(lab.folders.root / "llama-cpp.lock"):

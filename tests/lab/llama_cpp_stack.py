@@ -119,7 +119,7 @@ def llama_cpp_stack(
         build: LlamaCppBuild | LlamaCppRelease = (
             LlamaCppRelease(name="llama-cpp-cuda", url=url, sha256=sha256, backend="cuda")
             if carded == "release"
-            else LlamaCppBuild(name="llama-cpp-cuda", source=LLAMA_CPP.source, backend="cuda")
+            else LlamaCppBuild(name="llama-cpp-cuda", source=LLAMA_CPP.source, backend="cuda", cuda_toolkit="installed")
         )
         providers.append(_server("carded", 8084, lab_model("native.gguf"), build=build))
     if thinker:

@@ -32,6 +32,9 @@ RECIPES: list[Recipe] = [
     PythonEnvRecipe(
         requirements="a==1", build_requirements="", indexes=("--no-index",), environment={"A": "b"}, check=("-V",)
     ),
+    PythonEnvRecipe(
+        requirements="a==1", build_requirements="", indexes=(), environment={}, check=("-V",), toolkit="cuda"
+    ),
     SourceBuildRecipe(
         source=ArchiveSource(url="http://h/x.tar.gz", sha256="ab", subdirectory=None),
         cmake_options={"A": "ON"},

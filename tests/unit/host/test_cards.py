@@ -13,6 +13,7 @@ from roles.options import Gpus, Stack, TextFile
 from roles.plan import resolve
 from roles.rooms import plan_of
 from roles.vllm import VllmPackage
+from tests.llama_cpp_plans import build_for
 from tests.stacks import PLATFORM, converged_state, native, route, small_stack, vllm
 
 CARD = "GPU-11111111-1111-1111-1111-111111111111"
@@ -129,6 +130,31 @@ def test_an_amd_card_under_a_package_for_cuda_is_named_with_the_fix() -> None:
     )
 
 
-def test_llama_cpp_asks_for_no_driver_of_that_age() -> None:
-    stack = small_stack(providers=[native()], routes=[route("n", "native")], aliases={})
-    assert judged(stack, {"vendor": "nvidia", "cards": {CARD: "Tesla V100"}, "driver": "535.1"}) == []
+_OLD = {"vendor": "nvidia", "cards": {CARD: "Tesla V100"}, "driver": "535.1", "capabilities": {CARD: "7.0"}}
+
+
+def llama_cpp(**options: Any) -> Stack:
+    return small_stack(providers=[native(**options)], routes=[route("n", "native")], aliases={})
+
+
+def test_llama_cpp_on_the_processor_asks_for_no_driver() -> None:
+    assert judged(llama_cpp(), _OLD) == []
+
+
+def test_the_toolkit_that_is_installed_for_a_build_needs_a_newer_driver_and_card() -> None:
+    driver, card = judged(llama_cpp(build=build_for("cuda")), _OLD)
+    assert driver == (
+        "llama.cpp, compiled with CUDA 13.0, needs NVIDIA driver 580 or newer, and it has 535.1: install a newer "
+        "driver and reboot, or name a toolkit for it that is installed as `cuda_toolkit`, or take a release"
+    )
+    assert "needs a card of compute capability 7.5 or newer, and Tesla V100" in card
+
+
+@pytest.mark.parametrize("toolkit", ["installed", "/usr/local/cuda-12.2"])
+def test_of_a_toolkit_of_the_hosts_nothing_is_known(toolkit: str) -> None:
+    assert judged(llama_cpp(build=build_for("cuda", cuda_toolkit=toolkit)), _OLD) == []
+
+
+def test_the_reference_driver_and_card_are_new_enough_for_it() -> None:
+    good = {"vendor": "nvidia", "cards": {CARD: "T4"}, "driver": "580.65.06", "capabilities": {CARD: "7.5"}}
+    assert judged(llama_cpp(build=build_for("cuda")), good) == []

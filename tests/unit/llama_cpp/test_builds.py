@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from roles.contract.recipes import Archive, BackendCheck, PythonEnvRecipe, ReleaseRecipe, SourceBuildRecipe
 from roles.llama_cpp import LlamaCppRelease, PythonWheel
-from roles.options import Gpus, TextFile, UrlFile
+from roles.options import Gpus, OptionsError, TextFile, UrlFile
+from roles.plan import ResolvedInstall
 from tests.llama_cpp_plans import build_for, command_of, generation_of, install_of, plan_of, unit_of
 from tests.stacks import native, python
 
@@ -41,6 +43,76 @@ def test_a_build_for_named_cards_does_not_depend_on_the_hosts() -> None:
     assert isinstance(install.recipe, SourceBuildRecipe)
     assert install.recipe.cmake_options["CMAKE_CUDA_ARCHITECTURES"] == "80;86-real"
     assert "gpu" not in install.platform
+
+
+def _toolkit_of(options: dict[str, Any]) -> ResolvedInstall | None:
+    generation = generation_of(native(build=build_for("cuda", **options)), gpu="86")
+    return next((each for each in generation.installs if each.install.name.startswith("cuda-toolkit")), None)
+
+
+def test_a_cuda_build_brings_its_toolkit_and_is_compiled_with_it() -> None:
+    generation = generation_of(native(build=build_for("cuda")), gpu="86")
+    toolkit, build = [each for each in generation.installs if each.install.name.startswith(("cuda", "llama"))]
+    assert isinstance(toolkit.recipe, PythonEnvRecipe)
+    assert toolkit.recipe.toolkit == "cuda"
+    assert isinstance(build.recipe, SourceBuildRecipe)
+    assert build.recipe.toolkit_folder == f"{toolkit.folder}/cuda"
+    for package in ("nvcc", "nvvm", "crt", "runtime", "cccl", "cublas"):
+        assert re.search(
+            rf"^nvidia-(cuda-)?{package}==13[0-9.]+ ;.*\n    --hash=", toolkit.recipe.requirements, re.MULTILINE
+        )
+
+
+def test_the_python_server_of_a_cuda_build_has_the_same_toolkit() -> None:
+    names = [
+        install.name for install in plan_of(python(build=build_for("cuda"))).installs if "model" not in install.name
+    ]
+    assert names[:3] == ["cuda-toolkit-13.0", "llama-cpp-cuda", "llama-cpp-cuda-python"]
+
+
+def test_another_python_of_the_host_is_no_reason_to_compile_anew() -> None:
+    server = native(build=build_for("cuda"))
+    first, second = (
+        [each.folder for each in generation_of(server, python=version).installs if "llama" in each.install.name]
+        for version in ("3.11.2", "3.11.3")
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [("installed", None), ("/usr/local/cuda-12.8", "/usr/local/cuda-12.8")],
+    ids=["searched for", "a folder"],
+)
+def test_a_toolkit_of_the_hosts_is_used_where_it_lies(given: str, folder: str | None) -> None:
+    assert _toolkit_of({"cuda_toolkit": given}) is None
+    recipe = install_of(native(build=build_for("cuda", cuda_toolkit=given)), "source-build").recipe
+    assert isinstance(recipe, SourceBuildRecipe)
+    assert (recipe.toolkit, recipe.toolkit_folder) == ("cuda", folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(
+            {"cuda_architectures": ["86", "70-real"]}, 'has "70-real", and CUDA 13.0 compiles for 75', id="Volta"
+        ),
+        pytest.param({"cuda_toolkit": "12.8"}, 'is no CUDA toolkit: "13.0", "installed", or the folder', id="no nvcc"),
+        pytest.param({"cmake_options": {"CUDAToolkit_ROOT": "/x"}}, "which is `cuda_toolkit` here", id="by CMake"),
+    ],
+)
+def test_a_toolkit_that_cannot_work_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionsError, match=re.escape(message)):
+        build_for("cuda", **options)
+
+
+def test_old_cards_are_compiled_for_with_a_toolkit_of_the_hosts() -> None:
+    build_for("cuda", cuda_architectures=["70"], cuda_toolkit="installed")
+
+
+def test_a_toolkit_for_another_backend_is_refused() -> None:
+    with pytest.raises(OptionsError, match='`cuda_toolkit` is for `backend="cuda"`'):
+        build_for("hip", cuda_toolkit="installed")
 
 
 def test_further_cmake_options_are_passed_on() -> None:

@@ -14,6 +14,7 @@ from tests.option_groups import GROUPS, public_names
 _GGUF = f'LocalFile(path="model.gguf", sha256="{"0" * 64}")'
 _BESIDE = {
     "LlamaCppBuild.cuda_architectures": 'backend="cuda"',
+    "LlamaCppBuild.cuda_toolkit": 'backend="cuda"',
     "LlamaCppBuild.hip_targets": 'backend="hip"',
     "LlamaCppPython.cache_type_v": "flash_attention=True",
     "LlamaCppPython.mmproj": 'chat_format="mtmd"',

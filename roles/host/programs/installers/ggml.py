@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from roles.contract.recipes import BackendCheck
@@ -37,8 +38,17 @@ Vulkan's only if Vulkan finds a driver."""
 _LIBRARIES = {"CUDA": "libggml-cuda.so", "ROCm": "libggml-hip.so", "Vulkan": "libggml-vulkan.so"}
 
 
-def check_backend(wanted: BackendCheck | None, folder: Path, title: str, user: str | None) -> None:
+def check_backend(
+    wanted: BackendCheck | None,
+    folder: Path,
+    title: str,
+    user: str | None,
+    environment: Mapping[str, str] | None = None,
+) -> None:
     """Check that what was installed into `folder` has the backend that its recipe wants; none = it wants none.
+
+    Args:
+        environment: variables with which its libraries load.
 
     Raises:
         HostError: it lacks the backend; with the cause and the fix.
@@ -55,7 +65,15 @@ def check_backend(wanted: BackendCheck | None, folder: Path, title: str, user: s
     said: list[str] = []
     what = f"{title}: asking which backends it has"
     command = ["/usr/bin/python3", "-I", "-S", "-c", _ASK, str(found[0].parent)]
-    run(command, what=what, user=user, devices=True, on_line=said.append, longest=LONGEST_TRY)
+    run(
+        command,
+        what=what,
+        user=user,
+        devices=True,
+        environment=environment,
+        on_line=said.append,
+        longest=LONGEST_TRY,
+    )
     backends, failures, libraries_that_load = (_after(word, said) for word in ("has ", "fails ", "loads "))
     if name in backends:
         return

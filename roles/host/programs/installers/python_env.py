@@ -8,6 +8,7 @@ from roles.contract.recipes import PythonEnvRecipe
 from roles.contract.requests import MakeInstall
 from roles.host.programs.console import Progress, say
 from roles.host.programs.files import write_atomic
+from roles.host.programs.installers.cuda_toolkit import complete_cuda
 from roles.host.programs.installers.ggml import check_backend
 from roles.host.programs.installers.handover import give, take
 from roles.host.programs.installers.uv_tool import ensure_uv, uv_environment
@@ -61,6 +62,8 @@ def make_python_env(recipe: PythonEnvRecipe, request: MakeInstall, folder: Path)
     # uv keeps every build of a source package, some 200 MB each for llama-cpp-python.
     prune, tidying = [str(uv), "cache", "prune", "--quiet"], f"{title}: tidying uv's cache"
     run(prune, what=tidying, user=builder, writable=[cache], environment=environment)
+    if recipe.toolkit == "cuda":
+        complete_cuda(folder, title, builder)
     take(builder, folder, title)
     with Progress(title, lambda: "a first try"):
         run(

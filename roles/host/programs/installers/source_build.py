@@ -27,7 +27,7 @@ _MEMORY_PER_JOB = 1500 << 20
 def build_from_source(recipe: SourceBuildRecipe, request: MakeInstall, folder: Path) -> None:
     """Build in a tree that outlives a killed run, then copy the wanted part into `folder`."""
     title, builder = request.title, request.build_user
-    toolkit = find_toolkit(recipe.toolkit, title)
+    toolkit = find_toolkit(recipe.toolkit, title, recipe.toolkit_folder)
     builds, ccache = Path(request.cache, "build"), Path(request.cache, "ccache")
     make_own_folder(builds)
     tree, output = builds / folder.name, builds / folder.name / "output"
@@ -78,9 +78,10 @@ def build_from_source(recipe: SourceBuildRecipe, request: MakeInstall, folder: P
             what=f"{title}: a first try of {target}",
             user=builder,
             devices=recipe.backend is not None,
+            environment=toolkit.first_try,
             longest=LONGEST_TRY,
         )
-    check_backend(recipe.backend, folder, title, builder)
+    check_backend(recipe.backend, folder, title, builder, toolkit.first_try)
     remove_tree(tree)
 
 

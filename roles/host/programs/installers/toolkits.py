@@ -1,10 +1,11 @@
-"""Finds the compilers for graphics cards: the host's administrator installs them to match the driver."""
+"""Finds the compilers for graphics cards: an install of ours, or what the host's administrator has installed."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from roles.host.programs.processes import run
 
 CUDA_FOLDER = "/usr/local/cuda/bin"
 """Where NVIDIA's packages install it, which is on no default PATH."""
+DRIVER_LIBRARY = "libcuda.so.1"
+LDCONFIG = "/sbin/ldconfig"
 ROCM_FOLDER = "/opt/rocm/bin"
 VULKAN_HEADERS = Path("/usr/include/vulkan/vulkan_core.h")
 """Where Debian's libvulkan-dev installs them."""
@@ -20,25 +23,33 @@ VULKAN_HEADERS = Path("/usr/include/vulkan/vulkan_core.h")
 
 @dataclass(frozen=True)
 class Toolkit:
-    """environment: variables that lead CMake to it; libraries: folder with the libraries that its programs load."""
+    """What leads CMake to a toolkit.
+
+    Attributes:
+        environment: variables for it.
+        libraries: folder with the libraries that its programs load.
+        first_try: variables with which its programs start on this host. Without a driver they need a stand-in for the
+            driver's library, which says that there is no card.
+    """
 
     environment: dict[str, str] = field(default_factory=dict)
     libraries: Path | None = None
+    first_try: dict[str, str] = field(default_factory=dict)
 
 
-def find_toolkit(name: str | None, title: str) -> Toolkit:
+def find_toolkit(name: str | None, title: str, given: str | None = None) -> Toolkit:
     """The toolkit that a build needs; none = it needs none.
 
     Args:
         name: `cuda`, `hip` or `vulkan`.
+        given: the folder of the one to use, for `cuda`; none = it is searched for.
 
     Raises:
         HostError: the host does not have it, or its version is too old.
     """
     match name:
         case "cuda":
-            nvcc = _find("nvcc", CUDA_FOLDER, title, _CUDA_MISSING)
-            return Toolkit({"CUDACXX": str(nvcc)}, _folder(nvcc.parent.parent / "lib64"))
+            return _cuda(title, given)
         case "hip":
             hipconfig = _find("hipconfig", ROCM_FOLDER, title, _ROCM_MISSING)
             root, clang = (_said(hipconfig, option, title) for option in ("--rocmpath", "--hipclangpath"))
@@ -47,6 +58,32 @@ def find_toolkit(name: str | None, title: str) -> Toolkit:
         case "vulkan":
             _check_vulkan_headers(title)
     return Toolkit()
+
+
+def _cuda(title: str, given: str | None) -> Toolkit:
+    if given is None:
+        nvcc = _find("nvcc", CUDA_FOLDER, title, _CUDA_MISSING)
+    else:
+        # nvcc finds its other parts from where it really lies.
+        nvcc = Path(given, "bin/nvcc").resolve()
+        if not nvcc.exists():
+            raise HostError(f"{title}: there is no bin/nvcc in {given}: fix `cuda_toolkit`, or leave it out")
+    root = nvcc.parent.parent
+    environment = {
+        "CUDACXX": str(nvcc),
+        "CUDAToolkit_ROOT": str(root),
+        # ccache knows a compiler by its time, and the same nvcc is unpacked anew on each host.
+        "CMAKE_CUDA_COMPILER_LAUNCHER": "env;CCACHE_COMPILERCHECK=content;ccache",
+    }
+    return Toolkit(environment, _folder(root / "lib64"), _without_driver(root / "lib64/stubs"))
+
+
+def _without_driver(stubs: Path) -> dict[str, str]:
+    """See `Toolkit.first_try`; empty where the driver's own library is found, or the toolkit has no stand-in for it."""
+    known = subprocess.run([LDCONFIG, "-p"], capture_output=True, text=True, check=False).stdout
+    if DRIVER_LIBRARY in known or not (stubs / DRIVER_LIBRARY).exists():
+        return {}
+    return {"LD_LIBRARY_PATH": str(stubs)}
 
 
 _CUDA_MISSING = (

@@ -59,7 +59,8 @@ def test_nvcc_is_named_and_its_libraries_are_found(program_folder: Path) -> None
     libraries = program_folder.parent / "lib64"
     libraries.mkdir()
     found = find_toolkit("cuda", "llama.cpp")
-    assert found.environment == {"CUDACXX": str(nvcc)}
+    assert found.environment["CUDACXX"] == str(nvcc)
+    assert found.environment["CUDAToolkit_ROOT"] == str(program_folder.parent)
     assert found.libraries == libraries
 
 
@@ -67,7 +68,43 @@ def test_one_that_is_not_on_path_is_found_in_its_usual_folder(program_folder: Pa
     usual = program_folder.parents[1] / "usual"
     usual.mkdir()
     nvcc = has_program(usual, "nvcc")
-    assert find_toolkit("cuda", "llama.cpp").environment == {"CUDACXX": str(nvcc)}
+    assert find_toolkit("cuda", "llama.cpp").environment["CUDACXX"] == str(nvcc)
+
+
+def test_a_given_one_is_taken_instead_of_that_on_path(program_folder: Path, tmp_path: Path) -> None:
+    has_program(program_folder, "nvcc")
+    (tmp_path / "packages/bin").mkdir(parents=True)
+    nvcc = has_program(tmp_path / "packages/bin", "nvcc")
+    (tmp_path / "install").mkdir()
+    (tmp_path / "install/cuda").symlink_to("../packages")
+    found = find_toolkit("cuda", "llama.cpp", str(tmp_path / "install/cuda"))
+    assert found.environment["CUDACXX"] == str(nvcc), "nvcc finds its parts from where it really lies"
+
+
+def test_a_given_one_without_its_compiler_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match=r"^llama\.cpp: there is no bin/nvcc in \S+/nothing: fix `cuda_toolkit`"):
+        find_toolkit("cuda", "llama.cpp", str(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize(
+    ("known", "there", "expected"),
+    [
+        pytest.param("", True, True, id="no driver"),
+        pytest.param("libcuda.so.1 (libc6,x86-64) => /lib/libcuda.so.1", True, False, id="a driver"),
+        pytest.param("", False, False, id="a toolkit without a stand-in"),
+    ],
+)
+def test_the_stand_in_for_the_driver_is_for_hosts_without_one(
+    program_folder: Path, monkeypatch: pytest.MonkeyPatch, known: str, there: bool, expected: bool
+) -> None:
+    has_program(program_folder, "nvcc")
+    stubs = program_folder.parent / "lib64/stubs"
+    stubs.mkdir(parents=True)
+    if there:
+        (stubs / "libcuda.so.1").touch()
+    ldconfig = has_program(program_folder, "ldconfig", f"echo '{known}'")
+    monkeypatch.setattr(toolkits, "LDCONFIG", str(ldconfig))
+    assert find_toolkit("cuda", "llama.cpp").first_try == ({"LD_LIBRARY_PATH": str(stubs)} if expected else {})
 
 
 def test_a_distributions_nvcc_needs_no_folder_of_libraries(program_folder: Path) -> None:
