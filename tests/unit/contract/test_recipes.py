@@ -13,6 +13,7 @@ from roles.contract.recipes import (
     ArchiveSource,
     BackendCheck,
     FilesRecipe,
+    HostModelRecipe,
     HubModelRecipe,
     ModelRecipe,
     PythonEnvRecipe,
@@ -52,6 +53,7 @@ RECIPES: list[Recipe] = [
     ModelRecipe(url="http://h/m.gguf", sha256="ab", filename="m.gguf"),
     SentModelRecipe(sha256="ab", filename="m.gguf"),
     HubModelRecipe(endpoint="http://h", repository="o/m", revision="main", files=("*.json",), sha256=None),
+    HostModelRecipe(path="/data/m.gguf", files=("/data/m.gguf",), sha256=None),
 ]
 _SHAPES = [pytest.param(each, id=each.kind) for each in RECIPES]
 
