@@ -73,25 +73,30 @@ class ModelFacts:
 _EXPERTS = re.compile(r"_(ch)?exps\.")
 
 
-def facts_of(header: Header) -> ModelFacts:
+def facts_of(header: Header, *further: Header) -> ModelFacts:
     """Read them from a GGUF file's header.
+
+    Args:
+        further: the headers of the other files of a model in several, after that of its first one.
 
     Raises:
         ValueError: it is not a whole language model.
     """
-    if header.number("split.count") > 1:
-        raise ValueError("it is one part of a model in several files, and only whole ones can be planned")
+    count = header.number("split.count", 1) or 1
+    if count != 1 + len(further):
+        raise ValueError(f"it is a model in {count} files, and {1 + len(further)} is given; only a whole one has facts")
+    tensors = [tensor for each in (header, *further) for tensor in each.tensors]
     said = _Said(header)
     if not (said.layers and said.width):
         raise ValueError("it is no language model: its header says no layers or no width")
-    sizes = _sizes(header.tensors, said.layers)
+    sizes = _sizes(tensors, said.layers)
     layers = tuple(
         Layer(keys=keys, values=values, window=window, weights=weights, experts=experts)
         for keys, values, window, (weights, experts) in zip(
             said.keys(), said.values(), said.windows(), sizes, strict=True
         )
     )
-    outside = {tensor.name: tensor.size for tensor in header.tensors if _layer(tensor, said.layers) is None}
+    outside = {tensor.name: tensor.size for tensor in tensors if _layer(tensor, said.layers) is None}
     embeddings = outside.pop("token_embd.weight", 0)
     return ModelFacts(
         architecture=said.architecture,

@@ -7,7 +7,7 @@ from pathlib import Path
 import gguf
 import pytest
 
-from roles.contract.gguf import read_header
+from roles.contract.gguf import Header, read_header
 from roles.fit.facts import ModelFacts, facts_of
 from roles.fit.llama_cpp import Settings, needs
 from tests.hollow_models import Hollow, write_hollow
@@ -96,8 +96,17 @@ def test_a_part_of_a_model_is_refused(tmp_path: Path) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    with path.open("rb") as file, pytest.raises(ValueError, match="one part of a model"):
+    with path.open("rb") as file, pytest.raises(ValueError, match="a model in 3 files, and 1 is given"):
         facts_of(read_header(file, path.stat().st_size))
+
+
+def test_a_model_in_two_files_has_the_weights_of_both(tmp_path: Path) -> None:
+    whole = facts(tmp_path, Hollow(layers=4))
+    with (tmp_path / "model.gguf").open("rb") as file:
+        header = read_header(file, (tmp_path / "model.gguf").stat().st_size)
+    half = len(header.tensors) // 2
+    first = Header({**header.values, "split.count": 2}, header.tensors[:half])
+    assert facts_of(first, Header({"split.count": 2}, header.tensors[half:])) == whole
 
 
 def test_a_file_that_is_no_language_model_is_refused(tmp_path: Path) -> None:
