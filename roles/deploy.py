@@ -28,6 +28,7 @@ from roles.host import (
     changes,
     check_names,
     described,
+    facts_of_source,
     given,
     go_back,
     guard_terminal,
@@ -284,7 +285,7 @@ def _plan(each: Host) -> HostPlan:
             f'host "{each.name}" in the inventory {found}; give it one: ("{each.name}", {{"stack": Stack(…)}})'
         )
     try:
-        plan = plan_of(stack)
+        plan = plan_of(stack, known=facts_of_source)
         _lint(plan)
         given = [unit.all_environment for unit in plan.units]
         secrets = [value for variables in given for value in variables.values() if isinstance(value, GivenSecret)]

@@ -8,9 +8,13 @@ import roles.ollama
 import roles.redis
 import roles.vllm
 from roles.options import Stack
-from roles.plan import HostPlan, compile_stack, planners
+from roles.plan import HostPlan, KnownFacts, compile_stack, not_known, planners
 
 
-def plan_of(stack: Stack) -> HostPlan:
-    """The host plan of a stack."""
-    return compile_stack(stack, planners())
+def plan_of(stack: Stack, *, known: KnownFacts = not_known) -> HostPlan:
+    """The host plan of a stack.
+
+    Args:
+        known: the facts of the models that it names, for the memory plan.
+    """
+    return compile_stack(stack, planners(), facts_of=known)

@@ -84,6 +84,8 @@ class CardsState:
         problem: why they cannot be used, and how to fix it.
         driver: version of the driver; none = unknown.
         capabilities: UUID → compute capability, `8.9`, where it is known.
+        memory: UUID → bytes that programs can have, likewise.
+        foreign: UUID → bytes that processes use which are of none of the plan's units, as far as the driver says it.
     """
 
     vendor: str | None = None
@@ -91,6 +93,8 @@ class CardsState:
     problem: str | None = None
     driver: str | None = None
     capabilities: Mapping[str, str] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
+    foreign: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,11 @@ Exit status: 0 = it fits, or nothing was said that it must fit into; 1 = it does
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from roles.contract.gguf import read_header
-from roles.fit.facts import ModelFacts, facts_of
+from roles.fit.file import facts_of_file
 from roles.fit.llama_cpp import TYPES, Settings
 from roles.fit.table import fits, size_of, table
 
@@ -34,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         embeddings=given.embeddings,
     )
     try:
-        model = _facts(given.model)
+        model = facts_of_file(Path(given.model))
     except OSError as error:
         return _refuse(f"{given.model} cannot be read: {error.strerror}; name a file that this user can read")
     except ValueError as error:
@@ -43,11 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"{given.model} does not say for what context it was trained; give --ctx-size")
     print(table(model, settings, with_card=not given.cpu, memory=given.memory))
     return _TOO_LARGE if given.memory and not fits(model, settings, given.memory, with_card=not given.cpu) else 0
-
-
-def _facts(file: str) -> ModelFacts:
-    with Path(file).open("rb") as opened:
-        return facts_of(read_header(opened, os.fstat(opened.fileno()).st_size))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from roles.fit.facts import ModelFacts
 from roles.fit.llama_cpp import Parts, Settings, needs
 
-_CONTEXT_OF_CUDA = 518 << 20
+CONTEXT_OF_CUDA = 518 << 20
 """Bytes of a card that one process takes before it computes, measured on an H100 (`docs/providers.md`)."""
 _UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
 _LEAST_CONTEXT = 256
@@ -61,10 +61,10 @@ def table(model: ModelFacts, settings: Settings, *, with_card: bool, memory: int
         ("buffers", [parts.buffers for _, parts in columns]),
     ]
     if with_card:
-        rows.append(("CUDA context", [_CONTEXT_OF_CUDA if need.card.total else 0, 0]))
+        rows.append(("CUDA context", [CONTEXT_OF_CUDA if need.card.total else 0, 0]))
     rows.append(("together", [sum(sizes[column] for _, sizes in rows) for column in range(len(columns))]))
     lines = ["".join([f"{'MiB':<28}", *(f"{name:>14}" for name, _ in columns)])]
-    lines += ["".join([f"{name:<28}", *(f"{_mebibytes(size):>14}" for size in sizes)]) for name, sizes in rows]
+    lines += ["".join([f"{name:<28}", *(f"{mebibytes(size):>14}" for size in sizes)]) for name, sizes in rows]
     if not model.known:
         lines.append(
             f"Only the weights are sure: the cache of the architecture {model.architecture} is not known here."
@@ -77,8 +77,8 @@ def table(model: ModelFacts, settings: Settings, *, with_card: bool, memory: int
 def _answer(model: ModelFacts, settings: Settings, memory: int, *, with_card: bool) -> str:
     taken = _taken(model, settings, with_card=with_card)
     if taken <= memory:
-        return f"It fits into {_mebibytes(memory)} MiB: {_mebibytes(memory - taken)} MiB are left."
-    lacking = f"It does not fit into {_mebibytes(memory)} MiB: {_mebibytes(taken - memory)} MiB are missing."
+        return f"It fits into {mebibytes(memory)} MiB: {mebibytes(memory - taken)} MiB are left."
+    lacking = f"It does not fit into {mebibytes(memory)} MiB: {mebibytes(taken - memory)} MiB are missing."
     most = largest_context(model, settings, memory, with_card=with_card)
     if most is None:
         return f"{lacking} No context fits: take a smaller model or quantization, or keep layers in main memory."
@@ -89,8 +89,8 @@ def _taken(model: ModelFacts, settings: Settings, *, with_card: bool) -> int:
     need = needs(model, settings, with_card=with_card)
     if not with_card:
         return need.main.total
-    return need.card.total + (_CONTEXT_OF_CUDA if need.card.total else 0)
+    return need.card.total + (CONTEXT_OF_CUDA if need.card.total else 0)
 
 
-def _mebibytes(size: int) -> int:
+def mebibytes(size: int) -> int:
     return -(-size // (1 << 20))

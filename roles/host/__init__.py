@@ -6,6 +6,7 @@ from roles.host.connection import NoteStep
 from roles.host.foreign import notes
 from roles.host.given import check_names, given
 from roles.host.history import History, HostHistory, KeptGeneration, history_request
+from roles.host.model_facts import facts_of_source
 from roles.host.operations import (
     acquire_lock,
     activate_generation,
@@ -42,6 +43,7 @@ __all__ = [
     "changes",
     "check_names",
     "described",
+    "facts_of_source",
     "given",
     "go_back",
     "guard_terminal",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roles.contract.state import HostState
-from roles.plan import CardNeeds, HostPlan
+from roles.plan import CardNeeds, HostPlan, memory_plan
 
 _VENDORS = {"nvidia": "an NVIDIA", "amd": "an AMD"}
 _OTHER_BUILDS = {
@@ -30,7 +30,20 @@ def card_problems(plan: HostPlan, state: HostState) -> list[str]:
         for needs in plan.card_needs:
             if needs.gpus.vendor == state.gpus.vendor:
                 problems.extend(_lacking(needs, state))
-    return list(dict.fromkeys(problems))
+    return [*dict.fromkeys(problems), *_memory_problems(plan, state)]
+
+
+def _memory_problems(plan: HostPlan, state: HostState) -> list[str]:
+    """Why the models do not fit on the cards, each with the arithmetic. On a host with several cards nobody knows where
+    a server without `uuids` puts its model, and nothing is said."""
+    if state.gpus.problem or (len(state.gpus.memory) > 1 and any(use.on_cards and not use.uuids for use in plan.uses)):
+        return []
+    plans = memory_plan(plan.uses, state.gpus.memory or plan.card_sizes, state.gpus.foreign)
+    return [
+        "\n        ".join([f"the models do not fit on {card.name or 'the card'}:", *card.table().split("\n")])
+        for card in plans
+        if card.problems()
+    ]
 
 
 def _why_none(vendor: str, state: HostState) -> str:

@@ -10,6 +10,7 @@ from roles.contract.manifest import CardWeights
 from roles.llama_cpp.arguments import arguments, model_settings, shown, switches, valued_options
 from roles.llama_cpp.builds import DEVICES, Backend, LlamaCppBuild, LlamaCppRelease, PythonWheel
 from roles.llama_cpp.installs import native_installs, packages, programs_folder, python_install
+from roles.llama_cpp.memory import loads_of_python, loads_of_server, places_itself
 from roles.llama_cpp.options import LlamaCppPython, LlamaServer, PythonServerModel
 from roles.options import Gpus
 from roles.plan import (
@@ -48,12 +49,6 @@ _TEXT_ONLY = replace(
 )
 _COUNTED: tuple[Backend, ...] = ("cuda", "hip")
 """Backends whose memory the driver counts for each process. For Vulkan this was not tested."""
-_PLACING = {
-    "-cmoe", "--cpu-moe", "-ot", "--override-tensor", "--rpc", "-fit", "--fit", "-fitt", "--fit-target", "-fitc",
-    "--fit-ctx", "--override-kv", "--sleep-idle-seconds",
-}  # fmt: skip
-"""Arguments that may put weights elsewhere than the options say, or (the last one) unload them."""
-
 
 _STOP_SECONDS = 2
 """On SIGTERM llama-server never answers the requests under way, and does not end while clients wait for them: seen 7 of
@@ -96,7 +91,7 @@ def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
         reads={template: server.chat_template.text()} if server.chat_template else {},
         abilities={server.served_name: _server_abilities(server)},
     )
-    return replace(planned, card_needs=_card_needs(server.build, server.cards))
+    return replace(planned, card_needs=_card_needs(server.build, server.cards), loads=loads_of_server(server))
 
 
 def _card_needs(build: LlamaCppBuild | LlamaCppRelease | PythonWheel, cards: Gpus | None) -> tuple[CardNeeds, ...]:
@@ -193,14 +188,13 @@ def plan_python(server: LlamaCppPython, context: HostContext) -> ServicePlan:
         reads=reads,
         abilities={model.served_name: _python_abilities(model) for model in server.declared},
     )
-    return replace(planned, card_needs=_card_needs(server.build, server.cards))
+    return replace(planned, card_needs=_card_needs(server.build, server.cards), loads=loads_of_python(server))
 
 
 def _server_weights(server: LlamaServer, layout: Layout) -> list[CardWeights]:
     """What must be on the server's cards: the main model's layers. Projectors, adapters and drafts may be elsewhere."""
     backend, layers = server.build.backend, server.gpu_layers
-    placed = any(argument.split("=", 1)[0] in _PLACING for argument in server.extra_arguments)
-    if backend not in _COUNTED or layers == 0 or server.n_cpu_moe or placed:
+    if backend not in _COUNTED or layers == 0 or server.n_cpu_moe or places_itself(server):
         return []
     if not all(device.startswith(DEVICES[backend]) for device in server.device):
         return []

@@ -9,6 +9,7 @@ from importlib.resources import files
 
 from roles.contract.abilities import Abilities
 from roles.contract.manifest import KeptModel, ModelList, Traits
+from roles.ollama.memory import loads_of
 from roles.ollama.options import Ollama, OllamaModel, OllamaRelease
 from roles.options import HostFile
 from roles.plan import (
@@ -116,6 +117,7 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
     return replace(
         server,
         host_models=host_models(files_of.values(), layout, LOADER_USER),
+        loads=loads_of(ollama),
         prune_commands=(tuple(prune),),
         # It has no login: anyone who reaches it can also remove its models.
         units=(*(replace(unit, callers=(GATEWAY_USER, LOADER_USER)) for unit in server.servers), loader),

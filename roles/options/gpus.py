@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from roles.options.base import Many, Options
 from roles.options.spelling import spelled
-from roles.options.values import Seconds
+from roles.options.values import MemorySize, Seconds
 
 GpuUuid = Annotated[
     str,
@@ -27,6 +27,9 @@ class Gpus(Options):
     """The vendor of their driver."""
     uuids: Many[GpuUuid] = Field((), examples=['uuids=["GPU-5b3c1f0e-8a57-4d2e-9c41-0f6f2f9f7d10"]'])
     """The cards, by UUID (`nvidia-smi -L`); none = all of the host."""
+    memory: MemorySize | None = Field(None, examples=['memory="24G"'])
+    """Memory of each card as its maker states it, to plan with before a host is there; none = nothing is planned until
+    the host is read."""
     wait: Annotated[Seconds, Field(le=3600)] = Field(120, examples=["wait=300"])
     """Seconds that a start waits for the driver, the cards, and the memory that it needs on them."""
 

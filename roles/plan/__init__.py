@@ -23,6 +23,7 @@ from roles.plan.compile import BesideContext, GatewayContext, HostContext, Plann
 from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER
 from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
 from roles.plan.layout import Layout, layout_of
+from roles.plan.memory import KnownFacts, Load, LoadSource, memory_plan, not_known
 from roles.plan.model import (
     MEGABYTE,
     STAGED_FOLDER,
@@ -102,8 +103,11 @@ __all__ = [
     "Indexes",
     "Install",
     "Json",
+    "KnownFacts",
     "Layout",
     "Live",
+    "Load",
+    "LoadSource",
     "Login",
     "Planner",
     "PlatformKey",
@@ -125,8 +129,10 @@ __all__ = [
     "compile_stack",
     "host_models",
     "layout_of",
+    "memory_plan",
     "model_install",
     "model_path",
+    "not_known",
     "openai_prefixes",
     "planners",
     "provider_plan",

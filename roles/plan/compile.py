@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from roles.contract.generation import PACKAGES_FILE
@@ -13,6 +13,7 @@ from roles.plan.firewall import firewall_plan
 from roles.plan.gpu_unit import gpu_plan
 from roles.plan.layout import Layout, layout_of
 from roles.plan.manifest import manifest_files
+from roles.plan.memory import KnownFacts, card_sizes, not_known, with_shares
 from roles.plan.model import (
     Backend,
     Beside,
@@ -29,9 +30,14 @@ from roles.plan.watch import WATCH_TIMER, watch_plan
 
 @dataclass(frozen=True)
 class HostContext:
-    """What any service may know of the host when it plans its part. Providers and caches get no more than this."""
+    """What any service may know of the host when it plans its part. Providers and caches get no more than this.
+
+    Attributes:
+        shares: name of a provider → the share of its cards that it is to reserve.
+    """
 
     layout: Layout
+    shares: Mapping[str, float] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,14 @@ Planner = Callable[[Any, Any], ServicePlan]
 service beside the others."""
 
 
-def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> HostPlan:
+def compile_stack(
+    stack: Stack, planners: Mapping[type[Service], Planner], *, facts_of: KnownFacts = not_known
+) -> HostPlan:
     """The plan of the one host that runs the stack.
 
     Args:
         planners: which function plans which type of service.
+        facts_of: the facts of the models that it names.
     """
 
     def planned(service: Service, context: HostContext) -> ServicePlan:
@@ -78,6 +87,12 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
     layout = layout_of(stack.scope)
     host = HostContext(layout)
     providers = [planned(provider, host) for provider in stack.providers]
+    loads = [load for part in providers for load in part.loads]
+    sizes = card_sizes(loads)
+    uses = with_shares([load.use(facts_of) for load in loads], sizes)
+    if shares := {use.provider: use.share for use in uses if use.share}:
+        host = HostContext(layout, shares=shares)
+        providers = [planned(provider, host) for provider in stack.providers]
     backends = tuple(
         replace(part.backend, tasks=tuple(task.name for task in part.tasks)) for part in providers if part.backend
     )
@@ -136,6 +151,8 @@ def compile_stack(stack: Stack, planners: Mapping[type[Service], Planner]) -> Ho
         gpus=tuple(cards),
         card_needs=tuple(needs for part in parts for needs in part.card_needs),
         staging=next((part.staging for part in parts if part.staging), None),
+        uses=uses,
+        card_sizes=sizes,
         prune_commands=tuple(command for part in parts for command in part.prune_commands),
     )
 

@@ -15,8 +15,10 @@ from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKe
 from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Tls, Traits
 from roles.contract.recipes import Recipe
 from roles.contract.requests import HostModel
+from roles.fit.cards import Use
 from roles.options import Client, Deployment, GivenSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
+from roles.plan.memory import Load
 
 
 @dataclass(frozen=True)
@@ -398,6 +400,8 @@ class ServicePlan:
     """What it needs of them."""
     staging: Staging | None = None
     """How the gateway is tried out."""
+    loads: tuple[Load, ...] = ()
+    """The models that it loads."""
     prune_commands: tuple[tuple[str, ...], ...] = ()
     """Commands that free what it keeps but is no longer declared, and report what they freed."""
 
@@ -473,6 +477,10 @@ class HostPlan:
     """What services need of them."""
     staging: Staging | None
     """How the gateway is tried out before the host is switched."""
+    uses: tuple[Use, ...]
+    """The models in its providers' memory."""
+    card_sizes: Mapping[str, int]
+    """UUID → bytes that programs can have of each card, where the inventory declares it; "" = of those not named."""
     prune_commands: tuple[tuple[str, ...], ...]
     """As in the service plans, of all of them."""
 

@@ -104,8 +104,11 @@ class Vllm(KeyedProvider):
     """Longest context in tokens; none = as the model was trained."""
     max_num_seqs: Annotated[int, Field(ge=1)] | None = Field(None, examples=["max_num_seqs=32"])
     """Requests to compute at the same time; none = vLLM's choice."""
-    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = Field(0.9, examples=["gpu_memory_utilization=0.5"])
-    """Share of each card's memory that it reserves at its start, whatever the model needs."""
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, examples=["gpu_memory_utilization=0.5"]
+    )
+    """Share of each card's memory that it reserves at its start; none = what the other servers on the card leave, where
+    the `memory` of `gpus` and all models on it are known, otherwise what other vLLM servers leave of 0.9."""
     tensor_parallel_size: Annotated[int, Field(ge=1)] = Field(1, examples=["tensor_parallel_size=2"])
     """Cards that each layer is split over."""
     pipeline_parallel_size: Annotated[int, Field(ge=1)] = Field(1, examples=["pipeline_parallel_size=2"])

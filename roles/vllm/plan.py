@@ -22,6 +22,7 @@ from roles.plan import (
     python_env,
     read_lock,
 )
+from roles.vllm.memory import loads_of
 from roles.vllm.options import Vllm, VllmPackage
 
 TRAITS = Traits(
@@ -77,6 +78,9 @@ _LOG_CONFIG = {
 def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
     """`vllm@<name>.service`."""
     layout = context.layout
+    if vllm.gpus:
+        share = vllm.gpu_memory_utilization or context.shares.get(vllm.name)
+        vllm = vllm.model_copy(update={"gpu_memory_utilization": share})
     package = _environment(vllm.package)
     unit = f"vllm@{vllm.name}.service"
     template = f"chat-templates/{unit}.jinja"
@@ -133,7 +137,7 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
         },
         abilities={vllm.model_name: _abilities(vllm)},
     )
-    return replace(planned, card_needs=_card_needs(vllm))
+    return replace(planned, card_needs=_card_needs(vllm), loads=loads_of(vllm))
 
 
 def _card_needs(vllm: Vllm) -> tuple[CardNeeds, ...]:
@@ -185,7 +189,7 @@ def _options(vllm: Vllm) -> list[str]:
         "--max-model-len": vllm.max_model_len,
         "--max-num-seqs": vllm.max_num_seqs,
         "--kv-cache-memory-bytes": vllm.kv_cache_memory_bytes,
-        "--gpu-memory-utilization": f"{vllm.gpu_memory_utilization:g}" if vllm.gpus else None,
+        "--gpu-memory-utilization": f"{vllm.gpu_memory_utilization:g}" if vllm.gpu_memory_utilization else None,
         "--tensor-parallel-size": vllm.tensor_parallel_size if vllm.tensor_parallel_size > 1 else None,
         "--pipeline-parallel-size": vllm.pipeline_parallel_size if vllm.pipeline_parallel_size > 1 else None,
         "--tool-call-parser": vllm.tool_call_parser,

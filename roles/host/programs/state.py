@@ -27,7 +27,7 @@ from roles.host.programs.foreign.records import records
 from roles.host.programs.foreign.units import foreign_units, init_system
 from roles.host.programs.generations.kept import events
 from roles.host.programs.generations.running import linked_units, running_digest
-from roles.host.programs.gpu.cards import Facts, cuda_architectures
+from roles.host.programs.gpu.cards import Card, Facts, cuda_architectures
 from roles.host.programs.gpu.facts import facts
 from roles.host.programs.installers.install_files import is_damaged
 from roles.host.programs.systemd import Manager
@@ -46,7 +46,7 @@ def main(request: ReadState) -> None:
     account = pwd.getpwuid(os.getuid())
     state = HostState(
         platform={**_platform(), "gpu": cuda_architectures(cards) if cards else ""},
-        gpus=_cards(cards) if cards else CardsState(cards={}),
+        gpus=_cards(cards, names) if cards else CardsState(cards={}),
         uid=os.getuid(),
         user=account.pw_name,
         home=account.pw_dir,
@@ -92,7 +92,7 @@ def _output(command: Sequence[str]) -> str:
         return ""
 
 
-def _cards(found: Facts) -> CardsState:
+def _cards(found: Facts, ours: Collection[str]) -> CardsState:
     cards = {card["uuid"] or "a card without a UUID": card for card in found["cards"]}
     return CardsState(
         vendor=found["vendor"],
@@ -100,7 +100,15 @@ def _cards(found: Facts) -> CardsState:
         problem=found["problem"],
         driver=found["driver"]["kernel"] or found["driver"]["library"],
         capabilities={uuid: known for uuid, card in cards.items() if (known := card["compute_capability"])},
+        memory={uuid: total for uuid, card in cards.items() if (total := card["memory_total"])},
+        foreign={uuid: used for uuid, card in cards.items() if (used := _used_by_others(card, ours))},
     )
+
+
+def _used_by_others(card: Card, ours: Collection[str]) -> int:
+    """Bytes of a card that processes of no unit of ours use."""
+    found = ((process, unit_of(Path(f"/proc/{process['pid']}"))) for process in card["processes"])
+    return sum(process["memory"] or 0 for process, unit in found if unit is None or unit[1] or unit[0] not in ours)
 
 
 def _system() -> SystemState:

@@ -85,8 +85,10 @@ def test_latent_attention_caches_one_vector() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        {**LLAMA_3_1_8B, "model_type": "mamba2"},
-        {**LLAMA_3_1_8B, "sliding_window": 64, "layer_types": ["linear_attention"] * 32},
+        pytest.param({**LLAMA_3_1_8B, "model_type": "mamba2"}, id="another architecture"),
+        pytest.param(
+            {**LLAMA_3_1_8B, "sliding_window": 64, "layer_types": ["linear_attention"] * 32}, id="another kind of layer"
+        ),
     ],
 )
 def test_a_cache_that_nobody_looked_at_is_not_known(config: Config) -> None:
@@ -96,9 +98,9 @@ def test_a_cache_that_nobody_looked_at_is_not_known(config: Config) -> None:
 @pytest.mark.parametrize(
     ("config", "tensors", "words"),
     [
-        ({"model_type": "clip"}, {}, "no language model"),
-        (LLAMA_3_1_8B, {"a.weight": {"dtype": "F16", "shape": [2]}}, '"a.weight"'),
-        (LLAMA_3_1_8B, {"a.weight": 7}, '"a.weight"'),
+        pytest.param({"model_type": "clip"}, {}, "no language model", id="a model of images"),
+        pytest.param(LLAMA_3_1_8B, {"a": {"dtype": "F16", "shape": [2]}}, 'tensor "a"', id="a tensor without a size"),
+        pytest.param(LLAMA_3_1_8B, {"a": 7}, 'tensor "a"', id="a tensor that is a number"),
     ],
 )
 def test_what_has_no_facts_is_refused(config: Config, tensors: dict[str, Any], words: str) -> None:

@@ -34,11 +34,11 @@ def test_equal_layers_are_stored_once() -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"kind": "table"}, "gguf or checkpoint"),
-        ({"trained": "many"}, "'many'"),
-        ({"known": 1}, "1 where"),
-        ({"windows": [[10**9, None]]}, "1000000000 layers"),
-        ({"windows": 5}, "not what was written"),
+        pytest.param({"kind": "table"}, "gguf or checkpoint", id="another kind"),
+        pytest.param({"trained": "many"}, "'many'", id="a word for a number"),
+        pytest.param({"known": 1}, "1 where", id="a number for a truth"),
+        pytest.param({"windows": [[10**9, None]]}, "1000000000 layers", id="far too many layers"),
+        pytest.param({"windows": 5}, "not what was written", id="a number for a list"),
     ],
 )
 def test_what_was_not_stored_is_refused(changed: dict[str, Any], words: str) -> None:

@@ -9,15 +9,17 @@ import pytest
 from roles.contract.state import HostState
 from roles.contract.wire import read
 from roles.host.pending import unmet_needs
-from roles.options import Gpus, Stack, TextFile
-from roles.plan import resolve
+from roles.options import Gpus, HubFile, Stack, TextFile
+from roles.plan import KnownFacts, not_known, resolve
 from roles.rooms import plan_of
 from roles.vllm import VllmPackage
 from tests.llama_cpp_plans import build_for
-from tests.stacks import PLATFORM, converged_state, native, route, small_stack, vllm
+from tests.planned_models import published
+from tests.stacks import CUDA_BUILD, PLATFORM, converged_state, native, route, small_stack, vllm
 
 CARD = "GPU-11111111-1111-1111-1111-111111111111"
 OTHER = "GPU-22222222-2222-2222-2222-222222222222"
+SMALL_MODEL = HubFile(repository="org/m", revision="0" * 40, file="qwen2.5-1.5b-instruct-q4_k_m.gguf")
 
 
 def needs(driver: str | None, capability: str | None, name: str = "Tesla V100", **options: Any) -> list[str]:
@@ -32,8 +34,8 @@ def needs(driver: str | None, capability: str | None, name: str = "Tesla V100", 
     return judged(stack, gpus)
 
 
-def judged(stack: Stack, gpus: dict[str, Any]) -> list[str]:
-    plan = plan_of(stack)
+def judged(stack: Stack, gpus: dict[str, Any], known: KnownFacts = not_known) -> list[str]:
+    plan = plan_of(stack, known=known)
     generation = resolve(plan, PLATFORM, reveal=lambda _: "x" * 20)
     found = converged_state(plan, generation)
     found["gpus"] = gpus
@@ -158,3 +160,40 @@ def test_of_a_toolkit_of_the_hosts_nothing_is_known(toolkit: str) -> None:
 def test_the_reference_driver_and_card_are_new_enough_for_it() -> None:
     good = {"vendor": "nvidia", "cards": {CARD: "T4"}, "driver": "580.65.06", "capabilities": {CARD: "7.5"}}
     assert judged(llama_cpp(build=build_for("cuda")), good) == []
+
+
+def fitting(memory: int, foreign: int = 0, known: KnownFacts = published, **options: Any) -> list[str]:
+    """What a server of Qwen2.5 1.5B lacks on a card of that many MiB."""
+    server = native(build=CUDA_BUILD, model=SMALL_MODEL, context_size=8192, **options)
+    stack = small_stack(providers=[server], routes=[route("n", "native")], aliases={})
+    gpus = {
+        "vendor": "nvidia", "cards": {CARD: "A card"}, "driver": "580.1", "capabilities": {CARD: "8.9"},
+        "memory": {CARD: memory << 20}, "foreign": {CARD: foreign << 20},
+    }  # fmt: skip
+    return judged(stack, gpus, known)
+
+
+def test_models_that_do_not_fit_the_real_card_are_refused_with_the_arithmetic() -> None:
+    assert fitting(2048) == []
+    (problem,) = fitting(1700)
+    assert "the models do not fit on GPU-11111111" in problem
+    assert 'LlamaServer "native" n' in problem
+    assert "a context of at most " in problem
+
+
+def test_what_others_use_of_the_card_counts() -> None:
+    assert fitting(4096) == []
+    (problem,) = fitting(4096, foreign=3000)
+    assert "processes of others" in problem
+
+
+def test_an_unknown_model_is_no_reason_to_refuse() -> None:
+    assert fitting(16, known=not_known) == []
+
+
+def test_nobody_knows_where_a_server_without_uuids_puts_its_model_on_several_cards() -> None:
+    server = native(build=CUDA_BUILD, model=SMALL_MODEL)
+    stack = small_stack(providers=[server], routes=[route("n", "native")], aliases={})
+    two = {CARD: 1 << 20, OTHER: 1 << 20}
+    gpus = {"vendor": "nvidia", "cards": dict.fromkeys(two, "A card"), "driver": "580.1", "memory": two}
+    assert judged(stack, gpus, published) == []

@@ -131,13 +131,18 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     ),
     "a GPU's memory promised twice": (
         lambda: small_stack(
-            providers=[vllm(), vllm(name="second", port=8002)], routes=[route("v", "vllm")], aliases={}
+            providers=[vllm(gpu_memory_utilization=0.9), vllm(name="second", port=8002, gpu_memory_utilization=0.5)],
+            routes=[route("v", "vllm")],
+            aliases={},
         ),
-        ["more than all memory of the GPU is promised", 'Vllm "vllm" 0.9, Vllm "second" 0.9', "lower"],
+        ["more than all memory of the GPU is promised", 'Vllm "vllm" 0.9, Vllm "second" 0.5', "lower"],
     ),
     "a GPU's memory promised twice, by its UUID": (
         lambda: small_stack(
-            providers=[vllm(), vllm(name="second", port=8002, gpus=Gpus(uuids=["GPU-0a1b2c3d-0000"]))],
+            providers=[
+                vllm(gpu_memory_utilization=0.9),
+                vllm(name="second", port=8002, gpus=Gpus(uuids=["GPU-0a1b2c3d-0000"]), gpu_memory_utilization=0.5),
+            ],
             routes=[route("v", "vllm")],
             aliases={},
         ),

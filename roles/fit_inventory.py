@@ -1,0 +1,86 @@
+"""What `deploys/fit.py` calls: the memory plan of an inventory, made without a host."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyinfra
+from pyinfra.api.exceptions import DeployError
+
+from roles.fit.facts import ModelFacts
+from roles.fit.llama_cpp import Settings, needs
+from roles.fit.table import mebibytes
+from roles.host import facts_of_source
+from roles.host.inventory import InventoryError, hosts_of
+from roles.options import OptionsError, Stack
+from roles.plan import HostPlan, memory_plan
+from roles.rooms import plan_of
+
+_DOES_NOT_FIT, _UNREADABLE = 1, 2
+
+
+def fit() -> None:
+    """Print what the servers of the inventory that the command line names take of cards and main memory.
+
+    Runs with Python alone: pyinfra would connect to the hosts first, and none is needed.
+
+    Raises:
+        DeployError: pyinfra runs it.
+        SystemExit: 0 = what is known fits, or no memory is declared; 1 = it does not fit; 2 = it cannot be planned.
+    """
+    if pyinfra.is_cli:
+        raise DeployError("it needs no host, and pyinfra connects to all: run `python deploys/fit.py INVENTORY`")
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit status."""
+    given = _parser().parse_args(arguments)
+    try:
+        hosts = {name: _plan(name, data.get("stack")) for name, data in hosts_of(Path(given.inventory)).items()}
+    except InventoryError as error:
+        print(error, file=sys.stderr)
+        return _UNREADABLE
+    except OptionsError as error:
+        print(f"inventory error: {error}", file=sys.stderr)
+        return _UNREADABLE
+    fits = True
+    for name, plan in hosts.items():
+        print("\n".join([f"{name}:", *described(plan)]))
+        fits = fits and all(card.fits for card in memory_plan(plan.uses, plan.card_sizes))
+    return 0 if fits else _DOES_NOT_FIT
+
+
+def described(plan: HostPlan) -> Iterator[str]:
+    """The tables of a host's cards, and what is in its main memory."""
+    for card in memory_plan(plan.uses, plan.card_sizes):
+        yield card.table()
+        if card.size is None:
+            yield 'How large the card is, no `Gpus(memory="24G")` says: preflight compares with the real one.'
+    for use in plan.uses:
+        if isinstance(use.facts, ModelFacts) and isinstance(use.settings, Settings):
+            main = needs(use.facts, use.settings, with_card=use.on_cards).main
+            yield f"main memory: {use.server} {use.model}: {mebibytes(main.total)} MiB"
+        elif not use.on_cards:
+            yield f"main memory: {use.server} {use.model}: not known" + (
+                f": {use.facts}" if isinstance(use.facts, str) else ""
+            )
+
+
+def _plan(name: str, stack: object) -> HostPlan:
+    if not isinstance(stack, Stack):
+        raise InventoryError(f'host "{name}" in the inventory has no `stack`; give it one: ("{name}", {{"stack": …}})')
+    return plan_of(stack, known=facts_of_source)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python deploys/fit.py",
+        description="Prints what the servers of an inventory take of cards and main memory. Needs no host.",
+        epilog="Exit status: 0 what is known fits, or no memory is declared; 1 it does not; 2 it cannot be planned.",
+    )
+    parser.add_argument("inventory", metavar="INVENTORY", help="such as inventory/gpu-box.py")
+    return parser
