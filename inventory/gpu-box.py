@@ -1,9 +1,9 @@
-"""The reference stack: one box, one GPU, all providers behind one endpoint on port 4000.
+"""The reference stack: one box, one GPU of 24 GB, all providers behind one endpoint on port 4000.
 
 export LITELLM_MASTER_KEY=sk-$(openssl rand -hex 24)
 pyinfra inventory/gpu-box.py deploys/full.py
 
-Everything that it refers to is pinned, and listed in docs/pins.md.
+Everything that it refers to is pinned, and listed in docs/pins.md. What it takes of the card: docs/cards.md.
 """
 
 from roles.litellm import LiteLLM
@@ -31,13 +31,15 @@ _gguf = HubFile(
     sha256="6a1a2eb6d15622bf3c96857206351ba97e1af16c30d7a74ee38970e434e9407e",
 )
 
+_card = Gpus(memory="24G")
+
 _stack = Stack(
     providers=[
         Ollama(
             release=OllamaRelease(
                 version="0.32.15", sha256="50539c5fe9bf85887733355098dcdb266b433cb8c73fa180713417e9ed6e42bb"
             ),
-            gpus=Gpus(),
+            gpus=_card,
             models=[
                 OllamaModel(
                     name="llama3.1:latest",
@@ -49,6 +51,7 @@ _stack = Stack(
                 ),
             ],
             flash_attention=True,
+            context_length=8192,  # on such a card Ollama itself would take 32768, which is 4 GB for the first model
         ),
         Vllm(
             name="qwen-coder",
@@ -58,7 +61,8 @@ _stack = Stack(
             ),
             served_model_name="qwen-coder-vllm",
             max_model_len=16384,
-            gpu_memory_utilization=0.5,
+            gpus=_card,
+            gpu_memory_utilization=0.36,  # what the others leave, less a reserve
         ),
         LlamaCppPython(
             name="python",
@@ -68,6 +72,7 @@ _stack = Stack(
             served_name="qwen-python",
             context_size=4096,
             flash_attention=True,
+            gpus=_card,
         ),
         LlamaServer(
             name="native",
@@ -78,6 +83,7 @@ _stack = Stack(
             context_size=8192,
             parallel=2,
             flash_attention="on",
+            gpus=_card,
         ),
     ],
     routes=[

@@ -50,8 +50,10 @@ def _references(declared: Options) -> Iterator[Reference]:
                 commit = options.revision if _COMMIT.fullmatch(options.revision) else None
                 yield Reference(options.revision, "", commit)
             case HubFile():
-                commit = options.sha256 if _COMMIT.fullmatch(options.revision) else None
-                yield Reference(options.revision, options.file, commit)
+                # The parts of a split model are pinned by the commit.
+                digest = options.sha256 if len(options.files) == 1 else options.revision
+                commit = digest if _COMMIT.fullmatch(options.revision) else None
+                yield Reference(options.revision, options.file if len(options.files) == 1 else "", commit)
             case UrlFile():  # and archives by address
                 yield Reference(options.url, options.filename, options.sha256)
             case PythonSdist():
