@@ -17,6 +17,8 @@ from roles.fit.vllm import VllmSettings, cached_tokens, least, request_cache
 DRIVERS_SHARE = 0.015
 """Of a card's nominal memory the driver keeps about so much for itself: of the 24564 MiB of an RTX 4090, CUDA sees
 24208 (23.64 GiB), as PyTorch prints it."""
+_SPARE = 0.02
+"""Of a card, what derived shares leave free: not all of the arithmetic was compared with a card."""
 _STEP = 256
 """Tokens between two contexts that are tried."""
 
@@ -149,7 +151,7 @@ class CardPlan:
         lines.append(f"{'together':<{width}}{mebibytes(self.taken):>50}")
         if self.size is not None:
             lines.append(f"{'there is':<{width}}{mebibytes(self.size):>50}")
-        lines += [f"not known: {_label(use)}: {use.facts}" for use in self.unknown]
+        lines += [f"not known: {_label(use)}: {_why(use)}" for use in self.unknown]
         lines += self.problems()
         if self.size is not None and self.fits:
             rest = "" if self.unknown else f": {mebibytes(self.size - self.taken)} MiB are left"
@@ -184,7 +186,7 @@ def card_plans(
 
 def _card_plan(uses: Sequence[Use], name: str, size: int | None, foreign: int) -> CardPlan:
     rows = [_row(use, size) for use in uses if not isinstance(use.facts, str)]
-    unknown = tuple(use for use in uses if isinstance(use.facts, str) or not use.facts.known)
+    unknown = tuple(use for use in uses if not _is_known(use))
     kept: list[Row] = []
     for provider in dict.fromkeys(row.use.provider for row in rows):
         # Of a server that loads some of its models at a time, the largest ones.
@@ -201,14 +203,14 @@ def derived_shares(uses: Sequence[Use], size: int | None) -> dict[str, float]:
         size: bytes that programs can have of each card.
     """
     wanting = [use for use in uses if use.share == 0 and use.on_cards]
-    if size is None or not wanting or any(isinstance(use.facts, str) for use in uses if use.on_cards):
+    if size is None or not wanting or not all(_is_known(use) for use in uses if use.on_cards):
         return {}
     uuids = {use.uuids for use in uses if use.on_cards}
     if len(uuids) > 1:
         return {}
     rows = {use.provider: _row(use, size) for use in wanting}
     others = _card_plan([use for use in uses if use.on_cards and use.share != 0], "", size, 0).taken
-    rest = max(0, size - others - sum(row.total for row in rows.values())) // len(rows)
+    rest = max(0, int(size * (1 - _SPARE)) - others - sum(row.total for row in rows.values())) // len(rows)
     return {name: max(0.01, int(100 * (row.total + rest) / size) / 100) for name, row in rows.items()}
 
 
@@ -224,7 +226,9 @@ def _row(use: Use, size: int | None) -> Row:
         return Row(use, parts, CONTEXT_OF_CUDA)
     assert isinstance(use.facts, ModelFacts)
     whole = needs(use.facts, use.settings, with_card=True).card
-    parts = Parts(-(-whole.weights // cards), -(-whole.cache // cards), whole.buffers)
+    parts = Parts(weights=-(-whole.weights // cards))
+    if use.facts.known:
+        parts = replace(parts, cache=-(-whole.cache // cards), buffers=whole.buffers)
     return Row(use, parts, CONTEXT_OF_CUDA if whole.total else 0)
 
 
@@ -267,6 +271,16 @@ def tokens_of(row: Row, size: int | None) -> int | None:
     if isinstance(settings, VllmSettings) and not isinstance(facts, str | ModelFacts) and facts.known:
         return cached_tokens(facts, settings, row.parts.cache, size)
     return None
+
+
+def _why(use: Use) -> str:
+    if isinstance(use.facts, str):
+        return use.facts
+    return f"the cache of the architecture {use.facts.architecture} is not known here, and only its weights are planned"
+
+
+def _is_known(use: Use) -> bool:
+    return not isinstance(use.facts, str) and use.facts.known
 
 
 def _label(use: Use) -> str:

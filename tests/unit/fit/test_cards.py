@@ -81,6 +81,14 @@ def test_what_is_not_known_is_said_and_refuses_nothing() -> None:
     assert plan(STRANGE, size=GIB).fits
 
 
+def test_of_an_unknown_architecture_only_the_weights_are_planned() -> None:
+    strange = replace(SERVER, facts=replace(QWEN2_5_1_5B_Q4, architecture="mamba", known=False))
+    whole = plan(strange)
+    assert "the cache of the architecture mamba is not known here" in whole.table()
+    assert [(row.parts.cache, row.parts.buffers) for row in whole.rows] == [(0, 0)]
+    assert derived_shares([replace(VLLM, share=0.0), strange], CARD) == {}
+
+
 def test_a_card_of_unknown_size_refuses_nothing() -> None:
     assert plan(OLLAMA, SERVER, size=None).fits
 
@@ -105,7 +113,7 @@ def test_derived_shares_make_ollama_llama_cpp_and_two_vllm_fit_one_card() -> Non
     assert shares["v"] > shares["w"] > 0
     whole = plan(*beside, *(replace(use, share=shares[use.provider]) for use in (first, second)))
     assert whole.fits
-    assert whole.taken > 0.98 * CARD
+    assert 0.95 * CARD < whole.taken <= 0.98 * CARD
 
 
 def test_a_share_that_cannot_be_derived_is_not_guessed() -> None:

@@ -51,14 +51,14 @@ def test_two_vllm_ollama_and_llama_cpp_add_up_on_one_card() -> None:
     (card,) = memory_plan(plan.uses, plan.card_sizes)
     assert card.fits
     assert card.size
-    assert card.taken > 0.97 * card.size
+    assert 0.95 * card.size < card.taken <= 0.98 * card.size
 
 
 def test_a_share_that_is_given_stays() -> None:
     given = vllm(gpus=CARD, gpu_memory_utilization=0.45, max_model_len=4096)
     plan = planned(given, vllm(name="w", port=8002, gpus=CARD, max_model_len=4096))
     assert share_of(plan, "vllm") == 0.45
-    assert share_of(plan, "w") == pytest.approx(0.55, abs=0.011)
+    assert share_of(plan, "w") == pytest.approx(0.53, abs=0.011)
 
 
 @pytest.mark.parametrize(
