@@ -151,6 +151,9 @@ class CardPlan:
         lines.append(f"{'together':<{width}}{mebibytes(self.taken):>50}")
         if self.size is not None:
             lines.append(f"{'there is':<{width}}{mebibytes(self.size):>50}")
+        for row in self.rows:
+            if self.size is not None and (tokens := _cached_tokens(row, self.size)) is not None:
+                lines.append(f"{row.use.server} has room for {tokens} tokens in its KV cache.")
         lines += [f"not known: {_label(use)}: {_why(use)}" for use in self.unknown]
         lines += self.problems()
         if self.size is not None and self.fits:
@@ -169,10 +172,8 @@ def card_plans(
         sizes: UUID → bytes of each card that is known; with the UUID "" for all that the inventory does not name.
         foreign: UUID → bytes that processes of others use.
     """
-    named = sorted({uuid for use in uses if use.on_cards for uuid in use.uuids})
+    named = {uuid for use in uses if use.on_cards for uuid in use.uuids}
     names = sorted({*named, *sizes} - {""}) or [""]
-    if "" in sizes and named == [] and set(sizes) == {""}:
-        names = [""]
     return [
         _card_plan(
             [use for use in uses if use.on_cards and (not use.uuids or not name or name in use.uuids)],
@@ -265,7 +266,7 @@ def _with_small_cache(use: Use) -> Use | None:
     return replace(use, settings=replace(settings, key_type="q8_0", value_type="q8_0"))
 
 
-def tokens_of(row: Row, size: int | None) -> int | None:
+def _cached_tokens(row: Row, size: int | None) -> int | None:
     """Tokens that a vLLM server's KV cache holds; None = it is another server, or its cache is not known."""
     facts, settings = row.use.facts, row.use.settings
     if isinstance(settings, VllmSettings) and not isinstance(facts, str | ModelFacts) and facts.known:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from roles.fit.cards import CardPlan, Use, card_plans, derived_shares, tokens_of
+from roles.fit.cards import CardPlan, Use, card_plans, derived_shares
 from roles.fit.llama_cpp import Settings
 from roles.fit.table import CONTEXT_OF_CUDA
 from roles.fit.vllm import VllmSettings
@@ -126,5 +126,6 @@ def test_a_share_that_cannot_be_derived_is_not_guessed() -> None:
 def test_what_vllm_keeps_of_its_share_is_said_in_tokens() -> None:
     (row,) = plan(VLLM).rows
     cache = int(0.4 * CARD) - row.parts.weights - row.parts.buffers - CONTEXT_OF_CUDA
-    assert tokens_of(row, CARD) == pytest.approx(cache / (56 << 10), rel=0.001)
-    assert tokens_of(plan(SERVER).rows[0], CARD) is None
+    said = plan(VLLM, SERVER).table().split('Vllm "v" has room for ')[1]
+    assert int(said.split(" tokens in its KV cache.")[0]) == pytest.approx(cache / (56 << 10), rel=0.001)
+    assert "has room for" not in plan(SERVER).table()
