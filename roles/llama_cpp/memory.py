@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from roles.fit.llama_cpp import Settings
 from roles.llama_cpp.options import LlamaCppPython, LlamaServer
-from roles.options import GgufSource
+from roles.options import GgufSource, HostFile
 from roles.plan import Load
 
 PLACING = {
@@ -40,12 +40,12 @@ def loads_of_server(server: LlamaServer) -> tuple[Load, ...]:
     found = [Load(server, server.served_name, server.model, settings, server.cards, unplanned=placed)]
     if server.draft_model:
         drafts = Settings(context=server.context_size, parallel=server.parallel, gpu_layers=server.draft_gpu_layers)
-        name = f"draft {server.draft_model.filename}"
+        name = f"draft {_file_name(server.draft_model)}"
         found.append(Load(server, name, server.draft_model, drafts, server.cards, unplanned=placed))
     beside: list[tuple[str, GgufSource]] = [("adapter", adapter) for adapter in server.lora]
     beside += [("projector", server.mmproj)] if server.mmproj else []
     found += [
-        Load(server, f"{kind} {source.filename}", source, settings, server.cards, unplanned=_NO_ARITHMETIC)
+        Load(server, f"{kind} {_file_name(source)}", source, settings, server.cards, unplanned=_NO_ARITHMETIC)
         for kind, source in beside
     ]
     return tuple(found)
@@ -66,6 +66,10 @@ def loads_of_python(server: LlamaCppPython) -> tuple[Load, ...]:
         )
         found.append(Load(server, model.served_name, model.model, settings, server.cards, at_once=1))
         if model.mmproj:
-            name = f"projector {model.mmproj.filename}"
+            name = f"projector {_file_name(model.mmproj)}"
             found.append(Load(server, name, model.mmproj, settings, server.cards, unplanned=_NO_ARITHMETIC))
     return tuple(found)
+
+
+def _file_name(source: GgufSource) -> str:
+    return (source.path if isinstance(source, HostFile) else source.filename).rsplit("/", 1)[-1]

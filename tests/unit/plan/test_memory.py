@@ -9,7 +9,7 @@ import pytest
 from roles.fit.llama_cpp import Settings
 from roles.fit.stored import Facts
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
-from roles.options import Gpus, HubFile, OptionsError, Provider
+from roles.options import Gpus, HostFile, HubFile, OptionsError, Provider
 from roles.plan import HostPlan, LoadSource, memory_plan
 from roles.rooms import plan_of
 from tests.planned_models import QWEN2_5_1_5B_Q4, QWEN2_5_7B_Q4, QWEN2_5_CODER_AWQ
@@ -129,6 +129,11 @@ def test_a_model_that_is_made_has_its_own_context() -> None:
 def test_a_draft_model_is_loaded_too() -> None:
     server = native(context_size=4096, draft_model=DRAFT)
     assert [model for model, _, _ in settings_of(server)] == ["n", "draft draft.gguf"]
+
+
+def test_a_draft_model_of_the_host_has_its_files_name() -> None:
+    server = native(context_size=4096, draft_model=HostFile(path="/srv/models/small.gguf"))
+    assert [model for model, _, _ in settings_of(server)] == ["n", "draft small.gguf"]
 
 
 def test_what_has_no_arithmetic_is_not_known() -> None:
