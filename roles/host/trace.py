@@ -111,7 +111,7 @@ def _said(line: LoggedLine) -> str:
 def _answered(request: Mapping[str, Any], taken: int) -> str:
     """
     Args:
-        taken: fallbacks that the gateway's own lines tell of. Its answer counts less: how deep they are nested, so that
+        taken: fallbacks that the gateway's own lines report. Its answer counts less: how deep they are nested, so that
             several of one route are one.
     """
     get = request.get
@@ -123,7 +123,7 @@ def _answered(request: Mapping[str, Any], taken: int) -> str:
         parts.append(f"first byte of the answer after {get('first_byte_ms')} ms")
     if get("deployment"):
         parts.append(f"answered by {get('deployment')} of route {get('route')}")
-    fallbacks = taken or (int(told) if (told := str(get("fallbacks"))).isdecimal() else 0)
+    fallbacks = taken or (int(counted) if (counted := str(get("fallbacks"))).isdecimal() else 0)
     if fallbacks:
         parts.append("after one fallback" if fallbacks == 1 else f"after {fallbacks} fallbacks")
     if get("instance") not in (None, "", "<NOSRV>"):
