@@ -266,6 +266,7 @@ class _Handler(QuietHandler):
                 yield {"type": "message_stop"}
         elif self.path == "/v1/completions":
             yield from ({"choices": [{"text": text if number == 0 else ""}]} for number in range(manner.chunks))
+            yield from self._usage(manner, body)
         elif "tools" in body:
             yield from self._call_parts(manner, body)
         else:
@@ -274,8 +275,11 @@ class _Handler(QuietHandler):
             for number in range(manner.chunks):
                 piece = text[number :: manner.chunks] if manner.thinking else (text if number == 0 else "")
                 yield {"choices": [{"delta": {part: piece}}]}
-            if self._asks(manner, body, "stream_options"):
-                yield {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 6}}
+            yield from self._usage(manner, body)
+
+    def _usage(self, manner: Manner, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        if self._asks(manner, body, "stream_options"):
+            yield {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 6}}
 
     def _call_parts(self, manner: Manner, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The name at once, the arguments in two pieces."""
@@ -328,9 +332,9 @@ class Verified:
     generation: Generation
     proc: Path
 
-    def verdict(self, *, apis: bool = False, **changes: Any) -> Verdict:
+    def verdict(self, *, apis: bool = False, speed: bool = False, **changes: Any) -> Verdict:
         generation = replace(self.generation, **changes)
-        return asyncio.run(verify(generation, read_states=_running, apis=apis, proc=self.proc))
+        return asyncio.run(verify(generation, read_states=_running, apis=apis, speed=speed, proc=self.proc))
 
     def red(self, *, apis: bool = False, **changes: Any) -> dict[str, str]:
         """What was seen, by id of each failed check. None is unknown."""

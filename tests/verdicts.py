@@ -17,6 +17,7 @@ from roles.contract.verdict import (
     Endpoint,
     Event,
     Fallbacks,
+    RouteSpeed,
     RouteUsage,
     Usage,
 )
@@ -171,7 +172,15 @@ GOOD = Verdict(
 )
 
 
-USED = replace(GOOD, usage=USAGE)
+SPEED = RouteSpeed(
+    route="qwen-native",
+    first_token=0.214,
+    tokens_per_second=41.5,
+    prompt_tokens_per_second=812.0,
+    at_once=4,
+    tokens_per_second_at_once=96.2,
+)
+USED = replace(GOOD, usage=USAGE, speeds=(SPEED, replace(SPEED, route="vision", at_once=0)))
 
 
 def changed(verdict: Verdict, checks: dict[str, dict[str, object]]) -> Verdict:

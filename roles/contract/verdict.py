@@ -223,6 +223,36 @@ class Usage:
     """Of the clients that have one."""
 
 
+Rate: TypeAlias = Annotated[float, Promise({"minimum": 0})]
+
+
+@dataclass(frozen=True)
+class RouteSpeed:
+    """How fast a route answered, through the gateway."""
+
+    route: str
+    """The public name."""
+    first_token: Seconds
+    """Seconds until the first token of the answer to a short question."""
+    tokens_per_second: Rate
+    """Tokens that it then wrote a second, for one client."""
+    prompt_tokens_per_second: Rate
+    """Tokens of a long prompt that it read a second."""
+    at_once: Number
+    """Clients at the same time, for the next number; 0 = there was no time to try."""
+    tokens_per_second_at_once: Rate
+    """Tokens that it wrote a second, for all of them together."""
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        several = f", {self.tokens_per_second_at_once:g} for {self.at_once} clients" if self.at_once else ""
+        return (
+            f"first token after {self.first_token:.2f} s; {self.tokens_per_second:g} tokens/s{several}; "
+            f"reads {self.prompt_tokens_per_second:g} tokens/s"
+        )
+
+
 @dataclass(frozen=True)
 class Cause:
     """Why a check may fail."""
@@ -293,6 +323,10 @@ class Verdict:
     """The last events of the host's generations, oldest first."""
     usage: Usage | None = None
     """The requests of the gateway's clients; null = not known, as to an ordinary user, and in kept verdicts."""
+    speeds: tuple[RouteSpeed, ...] = ()
+    """Of the routes that were measured: only a run that is asked to measures any."""
+    speeds_before: tuple[RouteSpeed, ...] = ()
+    """Of the same routes, when they were last measured before."""
     schema: Annotated[int, Promise({"const": SCHEMA})] = SCHEMA
     """Version of this form."""
 

@@ -10,8 +10,9 @@ from roles.data.forms import Form, identifier, names, one_of, seconds, word, yes
 from roles.options import OptionsError
 
 T = TypeVar("T")
-More: TypeAlias = Literal["apis", "faults"]
-"""What a verification does besides its usual checks: asks as client programs ask; really stops backends."""
+More: TypeAlias = Literal["apis", "faults", "speed"]
+"""What a verification does besides its usual checks: asks as client programs ask; really stops backends; measures how
+fast routes answer."""
 
 _DEPLOYS = (
     "clients", "full", "history", "preflight", "prepare", "prune", "reboot", "rollback", "trace", "unlock", "verify"
@@ -98,10 +99,11 @@ REPORT = Value(
 )
 VERIFY: Value[More] = Value(
     name="verify",
-    form=one_of("apis", "faults"),
+    form=one_of("apis", "faults", "speed"),
     otherwise="the usual checks alone",
     meaning="`apis`: also ask each route as client programs do, and with their mistakes. `faults`: really stop "
-    "backends, one route after the other, to see fallbacks answer, which clients notice.",
+    "backends, one route after the other, to see fallbacks answer, which clients notice. "
+    "`speed`: measure how fast each route answers.",
     example="verify=apis",
     deploys=("verify",),
 )

@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--faults", action="store_true", help="really stop backends, to see fallbacks answer: clients notice"
     )
+    parser.add_argument("--speed", action="store_true", help="measure how fast each route answers, some seconds each")
     forms = parser.add_mutually_exclusive_group()
     for name, form in FORMS.items():
         forms.add_argument(f"--{name}", dest="form", action="store_const", const=form, help=f"print {form.what}")
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 deep=options.deep,
                 apis=options.apis,
                 faults=options.faults,
+                speed=options.speed,
                 wait=wait,
             )
             verdict = asyncio.run(made)

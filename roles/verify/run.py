@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from roles.contract.verdict import Check, Verdict
+from roles.contract.verdict import Check, RouteSpeed, Verdict
 from roles.verify.checks.apis import ask_apis
 from roles.verify.checks.cache import cache_check
 from roles.verify.checks.certificate import certificate_check
@@ -25,6 +25,7 @@ from roles.verify.checks.front import front_check, keys_check
 from roles.verify.checks.gateway import canary_check, gateway_checks
 from roles.verify.checks.host import host_checks
 from roles.verify.checks.routes import balance_check, route_checks, warm_up
+from roles.verify.checks.speed import measure_speeds
 from roles.verify.checks.tasks import task_checks, timer_checks
 from roles.verify.checks.units import Settled, settle, unit_checks
 from roles.verify.checks.versions import version_checks
@@ -45,6 +46,7 @@ from roles.verify.probe.systemd import read_unit_states
 from roles.verify.probe.usage import read_usage
 from roles.verify.verdict.claim import CannotCheck, or_reason
 from roles.verify.verdict.events import read_events
+from roles.verify.verdict.kept_speeds import read_speeds
 
 _COLD_SECONDS = 60
 """Within this time after its start, a gateway may not have had a request yet."""
@@ -58,6 +60,7 @@ async def verify(
     deep: bool = False,
     apis: bool = False,
     faults: bool = False,
+    speed: bool = False,
     wait: bool = True,
     proc: Path = PROC,
 ) -> Verdict:
@@ -69,6 +72,7 @@ async def verify(
         deep: read every model's files, also those that look unchanged.
         apis: ask each route as client programs ask, by its abilities, and with their mistakes.
         faults: really stop backends, one route after the other, to see its fallbacks answer.
+        speed: measure how fast each route answers.
         wait: wait for services that are starting.
         proc: where the proc file system is mounted.
     """
@@ -86,12 +90,16 @@ async def verify(
         routes = run.begin_routes()
         checks += await run.host_checks(tasks, routes, deep=deep)
         made += await asyncio.gather(*tasks, *checks, *routes)
+        speeds: tuple[RouteSpeed, ...] = ()
         # Only after everything else has been checked undisturbed.
+        if speed and generation.gateway:
+            measured, speeds = await measure_speeds(context)
+            made += measured
         if apis and generation.gateway:
             made += await ask_apis(context)
         if faults:
             made += await inject_faults(context)
-    return await concluded(generation, made, beginning, proc=proc)
+    return await concluded(generation, made, beginning, speeds=speeds, proc=proc)
 
 
 async def _wait_for_services(context: VerificationContext) -> Settled:
@@ -180,7 +188,12 @@ class Beginning:
 
 
 async def concluded(
-    generation: Generation, checks: Sequence[Check], beginning: Beginning, *, proc: Path = PROC
+    generation: Generation,
+    checks: Sequence[Check],
+    beginning: Beginning,
+    *,
+    speeds: tuple[RouteSpeed, ...] = (),
+    proc: Path = PROC,
 ) -> Verdict:
     """The verdict of the checks that were made, with likely causes for each that does not pass."""
     return Verdict(
@@ -193,7 +206,14 @@ async def concluded(
         deployment=await asyncio.to_thread(describe, generation),
         events=read_events(generation.state),
         usage=await asyncio.to_thread(read_usage, generation.state, generation.folder) if generation.gateway else None,
+        speeds=speeds,
+        speeds_before=_before(speeds, generation) if speeds else (),
     )
+
+
+def _before(speeds: Sequence[RouteSpeed], generation: Generation) -> tuple[RouteSpeed, ...]:
+    measured = {each.route for each in speeds}
+    return tuple(each for each in read_speeds(generation.state) if each.route in measured)
 
 
 def _boot_id(proc: Path) -> str:

@@ -81,15 +81,28 @@ async def _servers(front: Front, socket: Path) -> str:
         await asyncio.sleep(_PAUSE)
 
 
-async def _statuses(front: Front, socket: Path) -> Mapping[str, str]:
-    """Server → status, as HAProxy's `show stat` prints it.
+async def requests_under_way(front: Front, context: VerificationContext) -> int:
+    """How many requests the instances work at.
 
     Raises:
         CannotCheck: HAProxy cannot be asked.
     """
+    return sum(int(row.get("scur") or 0) for row in await _rows(front, context.runtime / front.socket))
+
+
+async def _statuses(front: Front, socket: Path) -> Mapping[str, str]:
+    """Server → status.
+
+    Raises:
+        CannotCheck: HAProxy cannot be asked.
+    """
+    return {str(row.get("svname")): row.get("status") or "" for row in await _rows(front, socket)}
+
+
+async def _rows(front: Front, socket: Path) -> list[dict[str, str]]:
+    """What HAProxy's `show stat` prints of each server. Raises `CannotCheck` likewise."""
     answer = await _ask(f"show stat {front.backend} 4 -1", socket)  # 4: servers, -1: all of them
-    rows = csv.DictReader(answer.removeprefix("# ").strip().splitlines())
-    return {str(row.get("svname")): row.get("status") or "" for row in rows}
+    return list(csv.DictReader(answer.removeprefix("# ").strip().splitlines()))
 
 
 async def _ask(command: str, socket: Path) -> str:

@@ -97,10 +97,12 @@ class StreamReply(Reply):
     Attributes:
         events: the `data:` of each server-sent event, in order. Empty unless the status is 200.
         broken: why the stream ended early; None = it ended normally.
+        times: when the request was sent, and when each event came, in seconds on the monotonic clock.
     """
 
     events: tuple[str, ...] = ()
     broken: str | None = None
+    times: tuple[float, ...] = ()
 
 
 _ANTHROPIC_VERSION = "2023-06-01"
@@ -170,11 +172,13 @@ class Api:
     async def _streamed(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
         request = self._post_request(path, body)
         events: list[str] = []
+        times: list[float] = []
         response: httpx.Response | None = None
         broken: str | None = None
         try:
             async with self._queues.turn(body.get("model")), self._turns, asyncio.timeout(timeout):
                 began = time.monotonic()
+                times.append(began)
                 response = await self._client.send(request, stream=True)
                 if response.status_code != httpx.codes.OK:
                     await response.aread()
@@ -183,6 +187,7 @@ class Api:
                     )
                 async for line in response.aiter_lines():
                     if line.startswith("data:"):
+                        times.append(time.monotonic())
                         events.append(self._without_key(line.removeprefix("data:").strip()))
         except (httpx.HTTPError, TimeoutError) as error:
             failed = _failed(error, timeout)
@@ -192,7 +197,9 @@ class Api:
         finally:
             if response is not None:
                 await response.aclose()
-        return StreamReply(response.status_code, response.headers, "", _since(began), tuple(events), broken)
+        return StreamReply(
+            response.status_code, response.headers, "", _since(began), tuple(events), broken, tuple(times)
+        )
 
     async def _whole(self, request: httpx.Request, model: object, timeout: float) -> Reply:
         try:

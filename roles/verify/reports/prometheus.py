@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from roles.contract.verdict import BudgetUse, Check, RouteUsage, Status, Usage, Verdict
+from roles.contract.verdict import BudgetUse, Check, RouteSpeed, RouteUsage, Status, Usage, Verdict
 from roles.verify.verdict.quoting import printable
 
 _VALUES: Mapping[Status, str] = {"pass": "1", "fail": "0", "unknown": "NaN"}
@@ -29,6 +29,12 @@ def prometheus(verdict: Verdict) -> str:
          [({"status": status}, str(verdict.count[status])) for status in statuses]),
         ("route_latency_seconds", "How long a route took to answer the question that verifies it.",
          [(_labels(check), f"{check.seconds:g}") for check in routes if check.ok]),
+        ("route_first_token_seconds", "How long a route took to the first token of its answer.",
+         [({"route": each.route}, f"{each.first_token:g}") for each in verdict.speeds]),
+        ("route_prompt_tokens_per_second", "How many tokens of a long prompt a route read a second.",
+         [({"route": each.route}, f"{each.prompt_tokens_per_second:g}") for each in verdict.speeds]),
+        ("route_tokens_per_second", "How many tokens a route wrote a second, for so many clients together.",
+         [sample for each in verdict.speeds for sample in _rates(each)]),
         ("verdict", "Whether all checks pass: 1 they do, 0 some does not, NaN some could not be made.",
          [({}, _VALUES[verdict.status])]),
         ("verdict_duration_seconds", "How long the run took.", [({}, f"{verdict.seconds:g}")]),
@@ -49,6 +55,11 @@ _BUDGETS = (
     ("client_budget_dollars", "How many US dollars a client may spend in a period.", "usd"),
     ("client_budget_spent_dollars", "How many of them it has spent in this one.", "spent"),
 )
+
+
+def _rates(speed: RouteSpeed) -> _Samples:
+    rates = {1: speed.tokens_per_second} | ({speed.at_once: speed.tokens_per_second_at_once} if speed.at_once else {})
+    return [({"route": speed.route, "clients": str(clients)}, f"{rate:g}") for clients, rate in rates.items()]
 
 
 def _counted(usage: Usage) -> list[tuple[str, str, _Samples]]:

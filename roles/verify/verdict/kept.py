@@ -9,6 +9,7 @@ from pathlib import Path
 
 from roles.contract.verdict import Verdict
 from roles.verify.verdict.kept_files import in_order, next_name, text_of
+from roles.verify.verdict.kept_speeds import keep_speeds
 from roles.verify.verdict.reading import read_verdict
 from roles.verify.verdict.writing import write_whole
 
@@ -24,7 +25,7 @@ by as much."""
 
 
 def keep(verdict: Verdict, state: Path) -> None:
-    """Writes a verdict, whole or not at all, and drops those beyond the limit.
+    """Writes a verdict, whole or not at all, and drops those beyond the limit; keeps the speeds that it measured.
 
     Raises:
         OSError: it could not be written: the disk is full, or the user may not. Verdicts kept before are still there.
@@ -33,6 +34,8 @@ def keep(verdict: Verdict, state: Path) -> None:
     folder.mkdir(mode=0o755, exist_ok=True)
     # All users may read it: who sent how many requests is left out.
     write_whole(f"{replace(verdict, usage=None).to_json()}\n", folder / next_name(folder, verdict.time))
+    if verdict.speeds:
+        keep_speeds(verdict.speeds, state)
     for old in in_order(folder)[:-KEPT_VERDICTS]:
         with contextlib.suppress(OSError):  # the folder may belong to another user
             old.unlink()

@@ -110,7 +110,7 @@ def test_a_number_that_python_does_not_print_is_refused_too() -> None:
 
 @pytest.mark.parametrize("given", ["api", "APIS", "", None, True, "apis,faults"])
 def test_a_word_of_several(given: object) -> None:
-    with pytest.raises(OptionsError, match="`verify` is to be apis or faults, not "):
+    with pytest.raises(OptionsError, match="`verify` is to be apis or faults or speed, not "):
         VERIFY.read(given)
     assert VERIFY.read("apis") == "apis"
 

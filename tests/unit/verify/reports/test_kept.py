@@ -19,10 +19,11 @@ from roles.verify import Verdict, read_verdict
 from roles.verify import __main__ as command
 from roles.verify.verdict import kept_files
 from roles.verify.verdict.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept
+from roles.verify.verdict.kept_speeds import SPEEDS, read_speeds
 from roles.verify.watch import has_changed
 from tests.deployed import deployed
 from tests.labhost.paths import REPOSITORY
-from tests.verdicts import BAD, GOOD, USED, as_schema_2, without_codes
+from tests.verdicts import BAD, GOOD, SPEED, USED, as_schema_2, without_codes
 
 
 def _at(number: int) -> Verdict:
@@ -42,7 +43,24 @@ def test_a_kept_verdict_is_read_as_it_was_found(tmp_path: Path) -> None:
 
 def test_a_kept_verdict_which_all_users_may_read_names_no_client(tmp_path: Path) -> None:
     keep(USED, tmp_path)
-    assert read_kept(tmp_path, 10) == (GOOD,)
+    assert read_kept(tmp_path, 10) == (replace(USED, usage=None),)
+
+
+def test_the_speed_of_each_route_is_kept_as_it_was_last_measured(tmp_path: Path) -> None:
+    assert read_speeds(tmp_path) == ()
+    keep(USED, tmp_path)
+    keep(replace(GOOD, speeds=(replace(SPEED, tokens_per_second=7.0),)), tmp_path)
+    keep(GOOD, tmp_path)
+    first, second = read_speeds(tmp_path)
+    assert (first, second) == (replace(SPEED, tokens_per_second=7.0), USED.speeds[1])
+
+
+def test_a_damaged_file_of_speeds_counts_as_none_and_is_replaced(tmp_path: Path) -> None:
+    for text in ("", "{}", "[1]", '[{"route": "a"}]', "\0", "[" * 5000):
+        (tmp_path / SPEEDS).write_text(text)
+        assert read_speeds(tmp_path) == ()
+        keep(USED, tmp_path)
+        assert read_speeds(tmp_path) == USED.speeds
 
 
 def test_where_nothing_was_kept_nothing_is_read(tmp_path: Path) -> None:
