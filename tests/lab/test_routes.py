@@ -218,24 +218,24 @@ def test_a_request_is_found_by_the_id_that_its_client_got(deployed: Deployed) ->
         deployed.host.run("systemctl start llama-server@three")
         fix()
     way = _way(deployed, twice.headers["x-request-id"])
-    assert "its fallback three did not answer either" in way
-    assert "one failed: InternalServerError" in way
-    assert "its fallback wide answered" in way
-    assert "status 200" in way
-    assert "answered by wide@wide of route wide; after 2 fallbacks; through instance a" in way
+    assert "its fallback three did not answer either" in way, way
+    assert "one failed: InternalServerError" in way, way
+    assert "its fallback wide answered" in way, way
+    assert "status 200" in way, way
+    assert "answered by wide@wide of route wide; after 2 fallbacks; through instance a" in way, way
     (look,) = re.findall("journalctl -u llama-server@wide.service --since .*UTC'", way)
     assert "slot" in deployed.host.run(look).stdout
 
     way = _way(deployed, asyncio.run(_cut(deployed.host)))
-    assert "status 200" in way
-    assert "the client hung up in the middle of the answer" in way
+    assert "status 200" in way, way
+    assert "the client hung up in the middle of the answer" in way, way
 
     with httpx.Client(base_url=f"http://{deployed.host.address}:4000", trust_env=False) as client:
         refused = client.get("/v1/models", headers={"Authorization": "Bearer sk-nobody"})
     assert refused.status_code == 401
     way = _way(deployed, refused.json()["error"]["request_id"])
-    assert "GET /v1/models by a client without a name" in way
-    assert "status 401" in way
+    assert "GET /v1/models by a client without a name" in way, way
+    assert "status 401" in way, way
 
     assert re.search("no request 12345: its journal goes back to 20[0-9-]+T", _way(deployed, "12345"))
 
