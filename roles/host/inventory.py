@@ -1,22 +1,21 @@
-"""The hosts of an inventory file, read as pyinfra reads it, without connecting to any."""
+"""The hosts of an inventory file, without connecting to any."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import runpy
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-from pyinfra.api import State
-from pyinfra.api.exceptions import PyinfraError
-from pyinfra.context import ctx_state
 
 
 class InventoryError(Exception):
     """An inventory cannot be read: the message names what and where."""
 
 
-def hosts_of(inventory: Path) -> dict[str, Mapping[str, Any]]:
-    """Host → its data, with that of its groups.
+def hosts_of(inventory: Path) -> dict[str, dict[str, Any]]:
+    """Host → its data, with that of its groups in the file. Files in `group_data` are not read.
+
+    Source: `pyinfra_cli.inventory` of pyinfra 3, which cannot be imported without its patches of the standard library.
 
     Raises:
         InventoryError: there is no such file, or it cannot be executed.
@@ -24,16 +23,28 @@ def hosts_of(inventory: Path) -> dict[str, Mapping[str, Any]]:
     """
     if not inventory.is_file():
         raise InventoryError(f"{inventory} is not there: give the path of an inventory, such as inventory/gpu-box.py")
-    # Not above: pyinfra's command patches the standard library when it is imported.
-    from pyinfra_cli.exceptions import UnexpectedExternalError
-    from pyinfra_cli.inventory import make_inventory
-
-    ctx_state.set(State())  # type: ignore[no-untyped-call]
     try:
-        found: Any = make_inventory(str(inventory), cwd=str(Path.cwd()))
-    except UnexpectedExternalError as error:
-        cause = error.exception
-        raise InventoryError(f"{inventory} cannot be executed: {type(cause).__name__}: {cause}; fix it") from None
-    except PyinfraError as error:
-        raise InventoryError(f"{inventory} cannot be read: {error}; fix it") from None
-    return {host.name: host.data.dict() for host in found}
+        names = runpy.run_path(str(inventory))
+    except Exception as error:
+        raise InventoryError(f"{inventory} cannot be executed: {type(error).__name__}: {error}; fix it") from None
+    of_groups: dict[str, dict[str, Any]] = {}
+    own: dict[str, dict[str, Any]] = {}
+    for name, value in names.items():
+        if not name.startswith("_"):
+            for host, data, of_group in _members(value):
+                of_groups.setdefault(host, {}).update(of_group)
+                own.setdefault(host, {}).update(data)
+    return {host: {**of_groups[host], **own[host]} for host in own}
+
+
+def _members(value: object) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """The hosts of a group, each with its data and the group's; of anything else none."""
+    group: object = value
+    of_group: object = {}
+    if isinstance(value, tuple) and len(value) == 2:
+        group, of_group = value
+    if not isinstance(group, list) or not isinstance(of_group, Mapping):
+        return
+    hosts = [(each, {}) if isinstance(each, str) else each for each in group]
+    if all(isinstance(each, tuple) and len(each) == 2 and isinstance(each[1], Mapping) for each in hosts):
+        yield from ((str(host), data, of_group) for host, data in hosts)
