@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -68,6 +68,16 @@ _OWN_CMAKE_OPTIONS = {
     "GPU_TARGETS": "hip_targets",
 }
 _OTHER_SYSTEMS = {"macos": "macOS", "win": "Windows", "xcframework": "Apple's systems", "android": "Android"}
+_OTHER_BACKENDS = {
+    "sycl": "Intel's cards (SYCL)",
+    "openvino": "OpenVINO",
+    "opencl": "OpenCL",
+    "musa": "cards of Moore Threads",
+    "kompute": "Kompute",
+    "openeuler": "openEuler",
+    "310p": "Ascend's cards",
+    "910b": "Ascend's cards",
+}
 _MACHINES = {"x64": "x86_64", "arm64": "aarch64", "s390x": "s390x"}
 _NAMED_BACKENDS: Mapping[str, Backend] = {"cpu": "cpu", "cuda": "cuda", "vulkan": "vulkan", "hip": "hip", "rocm": "hip"}
 _ARCHIVES = (".tar.gz", ".tgz", ".tar.xz", ".tar.zst")
@@ -186,6 +196,8 @@ class LlamaCppRelease(UrlFile):
     def _is_for_the_backend(self) -> LlamaCppRelease:
         if system := next((_OTHER_SYSTEMS[word] for word in self._words if word in _OTHER_SYSTEMS), None):
             raise ValueError(f"{self.filename} is for {system}; take the archive for Ubuntu")
+        if other := next((_OTHER_BACKENDS[word] for word in self._words if word in _OTHER_BACKENDS), None):
+            raise ValueError(f"{self.filename} is for {other}, which no `backend` is; take another archive for Ubuntu")
         named = next((_NAMED_BACKENDS[word] for word in self._words if word in _NAMED_BACKENDS), None)
         if named and named != self.backend:
             raise ValueError(f'{self.filename} is for "{named}", and `backend` is "{self.backend}"; give what it is')
@@ -233,6 +245,40 @@ def check_cards(backend: Backend, gpus: Gpus | None) -> None:
         raise ValueError(
             'Vulkan does not know cards by UUID; leave `uuids` out, and name them with `device`, e.g. ["Vulkan0"]'
         )
+
+
+def check_shares(shares: Sequence[float], main_gpu: int | None, gpus: Gpus | None) -> None:
+    """Check what is said about single cards.
+
+    Raises:
+        ValueError: it is about more cards than there are, or about none.
+    """
+    cards = gpus.uuids if gpus else ()
+    if cards and len(shares) > len(cards):
+        raise ValueError(f"`tensor_split` has {len(shares)} shares, and `gpus` names {len(cards)} cards: one each")
+    if shares and not any(shares):
+        raise ValueError("`tensor_split` gives each card a share of 0; give at least one a larger share")
+    if cards and (main_gpu or 0) >= len(cards):
+        raise ValueError(f"`main_gpu` is {main_gpu}, and `gpus` names {len(cards)} cards, which are counted from 0")
+
+
+def check_devices(devices: Sequence[str], backend: Backend, gpus: Gpus | None) -> None:
+    """
+    Raises:
+        ValueError: a device is none of the backend's or of the cards, or is named twice.
+    """
+    prefix = DEVICES.get(backend)
+    for device in devices:
+        name = device.rstrip("0123456789")
+        number = int(device[len(name) :])
+        if prefix and name != prefix and name in DEVICES.values():
+            raise ValueError(f'`device` names {device}, and the build calls its devices "{prefix}0" and so on')
+        if devices.count(device) > 1:
+            raise ValueError(f"`device` names {device} twice; remove one")
+        if name == prefix and gpus and gpus.uuids and number >= len(gpus.uuids):
+            raise ValueError(
+                f"`device` names {device}, and `gpus` names {len(gpus.uuids)} cards, which are counted from 0"
+            )
 
 
 def implied_cards(backend: Backend, gpus: Gpus | None) -> Gpus | None:

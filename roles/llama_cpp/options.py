@@ -16,6 +16,8 @@ from roles.llama_cpp.builds import (
     LlamaCppRelease,
     PythonWheel,
     check_cards,
+    check_devices,
+    check_shares,
     device_names,
     implied_cards,
 )
@@ -103,11 +105,13 @@ class LlamaServer(KeyedProvider):
     """Layers to keep in GPU memory; none = as many as fit."""
     n_cpu_moe: Layers | None = Field(None, examples=["n_cpu_moe=12"])
     """Layers whose mixture-of-experts weights stay in main memory."""
-    device: Many[Device] = Field((), examples=['device=["Vulkan0"]'])
+    device: Many[Device] = Field((), examples=['device=["CUDA0"]'])
     """Devices to use, as `llama-server --list-devices` names them, e.g. `Vulkan0`; none = all that it sees."""
     split_mode: Literal["none", "layer", "row", "tensor"] | None = Field(None, examples=['split_mode="row"'])
     """How the model is split over several cards; none = by layer."""
-    tensor_split: Many[Annotated[float, Field(ge=0)]] = Field((), examples=["tensor_split=[3.0, 1.0]"])
+    tensor_split: Many[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        (), examples=["tensor_split=[3.0, 1.0]"]
+    )
     """Share of the model for each card, e.g. `[3.0, 1.0]`; none = by free memory."""
     main_gpu: Annotated[int, Field(ge=0)] | None = Field(None, examples=["main_gpu=1"])
     """Number of the card for what is not split; none = the first."""
@@ -131,9 +135,11 @@ class LlamaServer(KeyedProvider):
     """How threads are spread over the memory nodes of a NUMA host; none = not at all."""
     rope_scaling: Literal["none", "linear", "yarn"] | None = Field(None, examples=['rope_scaling="yarn"'])
     """How the context is extended beyond the model's training; none = as the model says."""
-    rope_scale: Annotated[float, Field(gt=0)] | None = Field(None, examples=["rope_scale=4.0"])
+    rope_scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(None, examples=["rope_scale=4.0"])
     """Factor of that extension."""
-    rope_freq_base: Annotated[float, Field(gt=0)] | None = Field(None, examples=["rope_freq_base=1_000_000.0"])
+    rope_freq_base: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, examples=["rope_freq_base=1_000_000.0"]
+    )
     """Base frequency of the position encoding; none = as the model says."""
     yarn_orig_ctx: Annotated[int, Field(ge=1)] | None = Field(None, examples=["yarn_orig_ctx=32768"])
     """Tokens of context in the model's training, for YaRN; none = as the model says."""
@@ -191,6 +197,8 @@ class LlamaServer(KeyedProvider):
         given = [option for option in of_cards if getattr(self, option)]
         if given and self.build.backend == "cpu":
             raise ValueError(f"`{given[0]}` is for a GPU build, and this is a CPU build: {OTHER_BUILD}, or remove it")
+        check_shares(self.tensor_split, self.main_gpu, self.gpus)
+        check_devices(self.device, self.build.backend, self.gpus)
         return self
 
     @model_validator(mode="after")
@@ -200,15 +208,10 @@ class LlamaServer(KeyedProvider):
         ]
         if drafts and not (self.draft_model or self.spec_type):
             raise ValueError(f"`{drafts[0]}` is given, and nothing drafts; give `draft_model`, or remove it")
-        cards = self.gpus.uuids if self.gpus else ()
-        if cards and len(self.tensor_split) > len(cards):
-            raise ValueError(
-                f"`tensor_split` has {len(self.tensor_split)} shares, and `gpus` names {len(cards)} cards: one each"
-            )
-        if cards and (self.main_gpu or 0) >= len(cards):
-            raise ValueError(
-                f"`main_gpu` is {self.main_gpu}, and `gpus` names {len(cards)} cards, which are counted from 0"
-            )
+        if self.spec_type in ("draft-simple", "draft-eagle3") and self.draft_model is None:
+            raise ValueError(f'`spec_type="{self.spec_type}"` drafts with a model; give `draft_model`, or remove it')
+        if self.draft_max is not None and (self.draft_min or 0) > self.draft_max:
+            raise ValueError(f"`draft_min` is {self.draft_min}, which is more than the `draft_max` of {self.draft_max}")
         if self.embeddings and self.reranking:
             raise ValueError("`embeddings` and `reranking` exclude each other; declare a server for each")
         if self.cache_type_v in _QUANTIZED and self.flash_attention == "off":
@@ -249,7 +252,9 @@ class _PythonModelOptions(Options):
     """Tokens of a prompt to process together; none = 512."""
     gpu_layers: Annotated[int, Field(ge=-1)] | None = Field(None, examples=["gpu_layers=24"])
     """Layers to keep in GPU memory; -1 and none = all, with a GPU build."""
-    tensor_split: Many[Annotated[float, Field(ge=0)]] = Field((), examples=["tensor_split=[3.0, 1.0]"])
+    tensor_split: Many[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        (), examples=["tensor_split=[3.0, 1.0]"]
+    )
     """Share of the model for each card, e.g. `[3.0, 1.0]`; none = by free memory."""
     main_gpu: Annotated[int, Field(ge=0)] | None = Field(None, examples=["main_gpu=1"])
     """Number of the card for what is not split; none = the first."""
@@ -365,6 +370,7 @@ class LlamaCppPython(KeyedProvider, _PythonModelOptions):
                 raise ValueError(
                     f"`{given[0]}` is for a GPU build, and this is a CPU build: {OTHER_BUILD}, or remove it"
                 )
+            check_shares(model.tensor_split, model.main_gpu, self.gpus)
         return self
 
     @model_validator(mode="after")

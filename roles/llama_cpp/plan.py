@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from roles.contract.abilities import Abilities
 from roles.contract.manifest import CardWeights
+from roles.contract.modes import Mode
 from roles.llama_cpp.arguments import arguments, model_settings, shown, switches, valued_options
 from roles.llama_cpp.builds import DEVICES, Backend, LlamaCppBuild, LlamaCppRelease, PythonWheel
 from roles.llama_cpp.installs import native_installs, packages, programs_folder, python_install
@@ -55,6 +56,20 @@ _STOP_SECONDS = 2
 7 times with the llama.cpp of llama-cpp-python 0.3.36. Once it is killed, those requests go on to their fallbacks."""
 
 
+def _modes(server: LlamaServer) -> tuple[Mode, ...]:
+    """Without its switch llama-server answers 501: "This server does not support embeddings"."""
+    ranks = server.reranking or (server.embeddings and server.pooling == "rank")
+    embeds: tuple[Mode, ...] = ("embedding",) if server.embeddings or server.reranking else ()
+    return ("chat", "completion", *embeds, *(("rerank",) if ranks else ()))
+
+
+def _dialect(server: LlamaCppPython) -> Dialect:
+    dialect = _PYTHON if any(model.mmproj for model in server.declared) else _TEXT_ONLY
+    if any(model.embedding for model in server.declared):
+        return dialect
+    return replace(dialect, prefixes={mode: each for mode, each in dialect.prefixes.items() if mode != "embedding"})
+
+
 def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
     """`llama-server@<name>.service`."""
     layout = context.layout
@@ -78,7 +93,7 @@ def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
     planned = provider_plan(
         server,
         context,
-        _NATIVE,
+        replace(_NATIVE, prefixes=openai_prefixes(*_modes(server))),
         unit=unit,
         template="llama_cpp/llama-server.service.j2",
         command=command,
@@ -171,7 +186,7 @@ def plan_python(server: LlamaCppPython, context: HostContext) -> ServicePlan:
     planned = provider_plan(
         server,
         context,
-        _PYTHON if any(model.mmproj for model in server.declared) else _TEXT_ONLY,
+        _dialect(server),
         unit=f"llama-cpp-python@{server.name}.service",
         template="llama_cpp/llama-cpp-python.service.j2",
         # If it crashes, its log shows where each of its threads was.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from roles.ollama.parameters import check_parameters
 from roles.options import (
@@ -23,18 +24,33 @@ from roles.options import (
     Sha256,
     TextFile,
     Url,
+    is_address,
+    quoted,
     spelled,
 )
 
 ReleaseVersion = Annotated[
     str, spelled(r"[0-9]+(\.[0-9]+)+(-rc[0-9]+)?", 'exact version without "v", such as "0.32.15"')
 ]
+_HOURS = re.compile(r"([0-9]*\.?[0-9]*)(ns|us|µs|μs|ms|s|m|h)")
+_SECONDS: Mapping[str, float] = {"s": 1, "m": 60, "h": 3600}
+_LONGEST_SECONDS = float(2**63 // 10**9)
+
+
+def _is_within_go(text: str) -> str:
+    """Go counts nanoseconds in 64 bits; Ollama takes its default for what is longer."""
+    if sum(float(number) * _SECONDS.get(unit, 0) for number, unit in _HOURS.findall(text)) >= _LONGEST_SECONDS:
+        raise ValueError(f'{quoted(text)} is longer than 292 years, which Ollama cannot count; give "-1" for ever')
+    return text
+
+
 KeepAlive = Annotated[
     str,
     spelled(
-        r"-?[0-9]{1,9}|-?([0-9]{1,9}(\.[0-9]{1,9})?(ns|us|µs|ms|s|m|h))+",
+        r"[-+]?[0-9]{1,9}|[-+]?(([0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9})(ns|us|µs|μs|ms|s|m|h))+",
         'time as Ollama reads it: "30m", "1h30m", "90s", a number of seconds, "0" (unload at once) or "-1" (never)',
     ),
+    AfterValidator(_is_within_go),
 ]
 """Source: `KeepAlive` in Ollama's envconfig: a duration as Go reads it, or a whole number of seconds."""
 
@@ -70,6 +86,8 @@ class OllamaRelease(Options):
             raise ValueError("`rocm` is there for x86_64 only; remove it")
         if self.rocm_sha256 and not self.rocm:
             raise ValueError("`rocm_sha256` is given without `rocm`; add `rocm=True`, or remove it")
+        if self.url and self.url.rstrip("/").endswith((".tgz", ".tar.zst")):
+            raise ValueError("`url` is the address of an archive; give the folder that it is in")
         return self
 
     @property
@@ -113,6 +131,17 @@ class OllamaModel(Options):
     Ollama would ignore or could not use is refused."""
     preload: bool = Field(False, examples=["preload=True"])
     """Load it into memory as soon as the server is up, also after a reboot."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_listed_by_it(cls, name: str) -> str:
+        if is_address(name):
+            raise ValueError(
+                f"{quoted(name)} is an address; give the name without its scheme, as `ollama list` shows it"
+            )
+        if name.rpartition("/")[2].count(":") > 1:
+            raise ValueError(f'{quoted(name)} has two tags; give one, such as "llama3.1:latest"')
+        return name
 
     @field_validator("parameters")
     @classmethod
@@ -187,6 +216,27 @@ class Ollama(Provider):
     """Seconds that pulling, making or loading a model may take without any progress."""
 
     @model_validator(mode="after")
+    def _vendor_has_the_format(self) -> Ollama:
+        release = self.release
+        first, second = (int(part) for part in release.version.split("-")[0].split(".")[:2])
+        suffix = ".tgz" if (first, second) < (0, 14) else ".tar.zst"
+        if release.url is None and release.suffix != suffix:
+            raise ValueError(
+                f'the vendor has release {release.version} as "{suffix}"; give the OllamaRelease '
+                f'`suffix="{suffix}"`, or a `url` of yours'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _cache_can_be_quantized(self) -> Ollama:
+        if self.kv_cache_type not in (None, "f16") and self.flash_attention is False:
+            raise ValueError(
+                f'`kv_cache_type="{self.kv_cache_type}"` needs flash attention, without which Ollama takes "f16"; '
+                "remove one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _release_is_for_the_cards(self) -> Ollama:
         if self.gpus and self.gpus.vendor == "amd" and not self.release.rocm:
             raise ValueError(
@@ -198,8 +248,9 @@ class Ollama(Provider):
     @classmethod
     def _each_once(cls, models: Many[OllamaModel | ModelName]) -> Many[OllamaModel | ModelName]:
         names = [model if isinstance(model, str) else model.name for model in models]
-        for name in names:
-            if names.count(name) > 1:
+        tagged = [name if ":" in name.rpartition("/")[2] else f"{name}:latest" for name in names]
+        for name in tagged:
+            if tagged.count(name) > 1:
                 raise ValueError(f'model "{name}" is there twice; remove one')
         return models
 

@@ -26,6 +26,8 @@ class _Number:
     def problem(self, value: Parameter) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
             return f"is a {'whole ' if self.whole else ''}number, not {_shown(value)}"
+        if not -(2**63) <= value < 2**63:
+            return "is no number that Ollama can read"
         if (self.least is not None and value < self.least) or (self.most is not None and value > self.most):
             bound = f"at least {self.least:g}{f' ({self.meaning})' if self.meaning else ''}"
             return f"is {bound if self.most is None else f'from {self.least:g} to {self.most:g}'}, not {value:g}"

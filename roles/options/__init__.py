@@ -30,7 +30,7 @@ from roles.options.sources import (
     UrlArchive,
     UrlFile,
 )
-from roles.options.spelling import quoted, spelled
+from roles.options.spelling import is_address, quoted, spelled
 from roles.options.stack import Stack, SystemScope, UserScope
 from roles.options.values import BindAddress, HostPath, MemorySize, ModelName, Name, Network, Port, Seconds, Sha256, Url
 from roles.options.verification import Verification
@@ -89,6 +89,7 @@ __all__ = [
     "Verification",
     "check_arguments",
     "date",
+    "is_address",
     "quoted",
     "spelled",
 ]

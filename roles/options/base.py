@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from roles.options.errors import OptionsError, calling_line
-from roles.options.hidden import without_secrets
+from roles.options.hidden import HIDDEN, without_secrets
 from roles.options.messages import example, example_for, expected, nearest, problem
 from roles.options.spelling import quoted
 
@@ -60,7 +60,12 @@ class Options(BaseModel):
         try:
             super().__init__(**options)
         except ValidationError as error:
-            raise _error(_explain(type(self), options, error), options) from None
+            message = _explain(type(self), options, error)
+            if type(self).hidden:
+                # What is wrong as the place of a secret may be the secret itself.
+                for text in filter(None, map(str, options.values())):
+                    message = message.replace(quoted(text), f'"{HIDDEN}"')
+            raise _error(message, options) from None
 
 
 def _error(message: str, given: object = None) -> OptionsError:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from roles.options.base import Options
 from roles.options.errors import OptionsError
-from roles.options.hidden import without_secrets
+from roles.options.hidden import HIDDEN, without_secrets
 from roles.options.spelling import spelled
 from roles.options.values import LocalPath
 
@@ -65,12 +65,17 @@ class EnvSecret(GivenSecret):
         self._fill(by_place, options, may="variable")
 
     def source(self) -> str:
-        return f"environment variable {self.variable}"
+        return f"environment variable {self._shown}"
+
+    @property
+    def _shown(self) -> str:
+        """Its name, unless that may be the secret itself."""
+        return self.variable if self.variable.isupper() or "_" in self.variable else HIDDEN
 
     def reveal(self) -> str:
         value = os.environ.get(self.variable)
         if not value:
-            message = f"missing secret: {self.source()} is not set; run `export {self.variable}=…` first"
+            message = f"missing secret: {self.source()} is not set; run `export {self._shown}=…` first"
             raise OptionsError(without_secrets(message, self.variable))
         return self._checked(value)
 
@@ -85,7 +90,8 @@ class FileSecret(GivenSecret):
         self._fill(by_place, options, may="path")
 
     def source(self) -> str:
-        return f"file {self.path}"
+        is_path = any(sign in self.path for sign in "/.~")
+        return f"file {self.path if is_path else HIDDEN}"
 
     def reveal(self) -> str:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -32,11 +33,17 @@ _LONGEST_NAME = 240
 def _names_a_file(address: str) -> str:
     """Its last part is the file's name on the host."""
     name = address.split("?", 1)[0].rsplit("/", 1)[-1]
+    if _PAGE.match(address):
+        raise ValueError(
+            f"{quoted(address)} is the page about a file; give the address of the file itself, with "
+            f"`/{'resolve' if 'huggingface' in address else 'raw'}/` in place of `/blob/`"
+        )
     if name in ("", ".", "..") or not name.isprintable() or "\\" in name or len(name.encode()) > _LONGEST_NAME:
         raise ValueError(f"{address[:_LONGEST_NAME]!r} does not end in the name of a file")
     return address
 
 
+_PAGE = re.compile(r"https://(?:huggingface\.co|github\.com)/[^/]+/[^/]+/blob/")
 FileUrl = Annotated[Url, AfterValidator(_names_a_file)]
 
 _MOST_PARTS = 999
@@ -255,6 +262,27 @@ class HostFolder(Options):
         return self.path.rsplit("/", 1)[-1]
 
 
-GgufSource = UrlFile | HubFile | LocalFile | HostFile
-ModelSource = GgufSource | HubModel | HostFolder
+_OTHER_FORMS = (
+    *(".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".onnx", ".ggml", ".json", ".html", ".sha256"),
+    *(".zip", ".tar", ".gz", ".tgz", ".xz", ".zst", ".7z", ".rar"),
+)
+_PIECE = re.compile(r"(?i)\.gguf[.-](part-?[0-9a-z]+(of[0-9]+)?|split-[0-9a-z]+|[0-9]{3})")
+
+
+def _may_be_gguf(source: UrlFile | HubFile | LocalFile | HostFile) -> UrlFile | HubFile | LocalFile | HostFile:
+    """A name without an ending may be one, as in the stores of other programs."""
+    name = source.path.rpartition("/")[2] if isinstance(source, HostFile) else source.filename
+    if any(sign in name for sign in "*?["):
+        raise ValueError(f"{quoted(name)} stands for several files; give the name of one")
+    if _PIECE.search(name):
+        raise ValueError(
+            f"{quoted(name)} is one piece of a file that was cut; join all with `cat`, and give a LocalFile of that"
+        )
+    if ending := next((each for each in _OTHER_FORMS if name.lower().endswith(each)), None):
+        raise ValueError(f"{quoted(name)} is no GGUF file, by its ending {ending}; take a GGUF file of the model")
+    return source
+
+
+GgufSource = Annotated[UrlFile | HubFile | LocalFile | HostFile, AfterValidator(_may_be_gguf)]
+ModelSource = UrlFile | HubFile | LocalFile | HostFile | HubModel | HostFolder
 SourceTree = UrlArchive | PythonSdist

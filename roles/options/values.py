@@ -19,9 +19,11 @@ _LONGEST_PATH = 2000
 
 def _ipv4(text: str) -> str:
     try:
-        IPv4Address(text)
+        address = IPv4Address(text)
     except ValueError:
         raise ValueError(f"{quoted(text)} is no IPv4 address; give one such as 127.0.0.1, or 0.0.0.0 for all") from None
+    if address.is_multicast or address.is_reserved or (text != "0.0.0.0" and text.startswith("0.")):
+        raise ValueError(f"{quoted(text)} is no address of a host; give one such as 127.0.0.1, or 0.0.0.0 for all")
     return text
 
 
@@ -49,6 +51,9 @@ def _web_address(text: str) -> str:
         )
     if not host or host.startswith((":", "?", "#")):
         raise ValueError(f"{quoted(text)} names no host; give an address such as https://files.example.com/model.gguf")
+    port = host.partition("?")[0].partition("#")[0].rpartition("]")[2].partition(":")[2]
+    if port and not (re.fullmatch("[0-9]{1,5}", port, re.ASCII) and 0 < int(port) < 65536):
+        raise ValueError(f"{quoted(text)} has the port {quoted(port)}, and ports are from 1 to 65535")
     return text
 
 

@@ -194,7 +194,7 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
         if route.mode not in backend.prefixes:
             raise OptionsError(
                 f'route "{route.name}": its mode is {route.mode}, and a {backend.kind} such as "{backend.provider}" '
-                f"has only {', '.join(backend.prefixes)}; take another provider"
+                f"has only {', '.join(backend.prefixes)}, as declared; take another provider, or change its options"
             )
         same = f"{model}@{deployment.provider}"
         first = next(other for other in stack.routes if same in _models_at_providers(stack, other))

@@ -38,7 +38,7 @@ _OF_THE_PLAN = (
     # It would show in the list of processes; the deploy fetches models.
     "--hf-token "
     # These print something, and end.
-    "-h --help"
+    "-h --help -v --version"
 )
 HELD_ARGUMENTS: Mapping[str, str] = {
     **{argument: option for option, arguments in _OPTIONS.items() for argument in arguments.split()},

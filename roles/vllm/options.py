@@ -22,6 +22,7 @@ from roles.options import (
     TextFile,
     Url,
     check_arguments,
+    spelled,
 )
 from roles.vllm.held import HELD_ARGUMENTS
 
@@ -35,6 +36,12 @@ _LOCAL_VERSIONS: Mapping[str, Target] = {"cpu": "cpu", "rocm": "amd", "cu": "nvi
 _SHOWN: Mapping[Target, str] = {"nvidia": "NVIDIA cards (CUDA)", "amd": "AMD cards (ROCm)", "cpu": "the processor"}
 
 
+PackageVersion = Annotated[
+    str, spelled(r"[0-9]+(\.[0-9a-z]+)*(\+[0-9a-z.]+)?", 'exact version, such as "0.32.0" or "0.32.0+cpu"')
+]
+Word = Annotated[str, spelled("[A-Za-z0-9][A-Za-z0-9_.-]*", "word as vLLM spells it")]
+
+
 class VllmPackage(Options):
     """The build of vLLM to install. The default is the CUDA build from the host's package index."""
 
@@ -44,7 +51,7 @@ class VllmPackage(Options):
 
     name: Name = Field("vllm", examples=['name="vllm-cpu"'])
     """Name of the environment; give two different ones on one host different names."""
-    version: str = Field(VERSION, examples=['version="0.32.0+cpu"'])
+    version: PackageVersion = Field(VERSION, examples=['version="0.32.0+cpu"'])
     """The version that the environment must then contain."""
     requirements: TextFile | None = Field(None, examples=['requirements=TextFile("~/ai-backend/vllm-cpu.txt")'])
     """Hash-locked requirements, as `uv pip compile --generate-hashes` writes them, with overrides and their other
@@ -92,13 +99,13 @@ class Vllm(KeyedProvider):
     """The model's name in requests to this server; none = the repository's name, or the folder's."""
     runner: Literal["auto", "generate", "pooling"] = Field("auto", examples=['runner="pooling"'])
     """The use of the model; `pooling` for embedding models."""
-    quantization: str | None = Field(None, examples=['quantization="awq_marlin"'])
+    quantization: Word | None = Field(None, examples=['quantization="awq_marlin"'])
     """Quantization method; none = vLLM detects it and picks the fast kernel (forcing `awq` is slower)."""
     dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = Field(
         "auto", examples=['dtype="bfloat16"']
     )
     """Type of weights and activations."""
-    kv_cache_dtype: str | None = Field(None, examples=['kv_cache_dtype="fp8"'])
+    kv_cache_dtype: Word | None = Field(None, examples=['kv_cache_dtype="fp8"'])
     """Type of the KV cache, e.g. `fp8`; none = that of the model."""
     max_model_len: Annotated[int, Field(ge=1)] | None = Field(None, examples=["max_model_len=16384"])
     """Longest context in tokens; none = as the model was trained."""
@@ -117,9 +124,9 @@ class Vllm(KeyedProvider):
     """Whether the KV cache of equal prompt beginnings is kept and shared; none = vLLM's choice."""
     enforce_eager: bool = Field(False, examples=["enforce_eager=True"])
     """No compiled graphs: it starts sooner but answers slower."""
-    tool_call_parser: str | None = Field(None, examples=['tool_call_parser="hermes"'])
+    tool_call_parser: Word | None = Field(None, examples=['tool_call_parser="hermes"'])
     """How tool calls are parsed from the model's output, e.g. `hermes`; none = no automatic tool calls."""
-    reasoning_parser: str | None = Field(None, examples=['reasoning_parser="qwen3"'])
+    reasoning_parser: Word | None = Field(None, examples=['reasoning_parser="qwen3"'])
     """How a reasoning model's thoughts are separated from its answer, e.g. `qwen3`."""
     chat_template: TextFile | None = Field(
         None, examples=['chat_template=TextFile("~/ai-backend/chat-template.jinja")']
@@ -158,13 +165,25 @@ class Vllm(KeyedProvider):
         return self
 
     @model_validator(mode="after")
+    def _requirements_are_of_the_version(self) -> Vllm:
+        if self.package.requirements is None and self.package.version != VERSION:
+            raise ValueError(
+                f"`package` is version {self.package.version}, and the shipped requirements are those of {VERSION}; "
+                "give it the `requirements` of that version too, or leave out `version`"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _has_cards_for_its_parts(self) -> Vllm:
+        copies = _value_of(self.extra_arguments, _DATA_PARALLEL)
+        parts = self.parts * copies
         cards = len(self.gpus.uuids) if self.gpus else 0
-        if cards and self.parts > cards:
+        if cards and parts > cards:
+            times = f" times `{_DATA_PARALLEL[0]}` {copies}" if copies > 1 else ""
             raise ValueError(
                 f"`tensor_parallel_size` {self.tensor_parallel_size} times `pipeline_parallel_size` "
-                f"{self.pipeline_parallel_size} needs {self.parts} cards, and `gpus` names {cards}; name more, "
-                "or lower them"
+                f"{self.pipeline_parallel_size}{times} needs {parts} cards, and `gpus` names {cards}; name more, or "
+                "lower them"
             )
         return self
 
@@ -190,3 +209,16 @@ class Vllm(KeyedProvider):
 
     def gpu_memory_share(self) -> float | None:
         return self.gpu_memory_utilization if self.gpus else None
+
+
+_DATA_PARALLEL = ("--data-parallel-size", "-dp")
+
+
+def _value_of(arguments: Sequence[str], names: Sequence[str]) -> int:
+    """The whole number that an argument gives; 1 = it is not there, or gives none."""
+    for argument, following in zip(arguments, (*arguments[1:], ""), strict=False):
+        name, is_joined, value = argument.partition("=")
+        given = value if is_joined else following
+        if name.replace("_", "-") in names and given.isascii() and given.isdigit():
+            return int(given[:6])
+    return 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from roles.contract.abilities import Abilities
 from roles.contract.manifest import Traits
-from roles.contract.modes import MODES
+from roles.contract.modes import MODES, Mode
 from roles.plan import (
     MEGABYTE,
     CardNeeds,
@@ -40,6 +41,8 @@ _DIALECT = Dialect(
     key_variable="VLLM_API_KEY",
     traits=TRAITS,
 )
+_MODES: Mapping[str, Sequence[Mode]] = {"generate": ("chat", "completion"), "pooling": ("embedding", "rerank")}
+"""What each runner serves; `auto` is the one or the other, by the model."""
 _GPU_PACKAGES = ("gcc", "libc6-dev", "python3-dev")
 """Triton compiles launchers for its kernels when the server starts."""
 _GPU_ENVIRONMENT = {
@@ -106,7 +109,7 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
     planned = provider_plan(
         vllm,
         context,
-        _DIALECT,
+        replace(_DIALECT, prefixes={mode: _DIALECT.prefixes[mode] for mode in _MODES.get(vllm.runner, MODES)}),
         unit=unit,
         template="vllm/vllm.service.j2",
         command=command,

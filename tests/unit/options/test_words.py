@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from roles.litellm import LiteLLM
-from roles.litellm.tls import Tls
+from roles.litellm.tls import Cors, Tls
 from roles.llama_cpp import LlamaCppRelease
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.options import (
@@ -34,6 +34,7 @@ from roles.options import (
     Verification,
 )
 from roles.redis import Redis
+from roles.rooms import plan_of
 from roles.vllm import VllmPackage
 from tests.option_groups import GROUPS
 from tests.stacks import CUDA_BUILD, native, python, small_stack, vllm
@@ -95,6 +96,96 @@ REFUSED: Mapping[str, tuple[Callable[[], object], str]] = {
     ),
     "a group without its parentheses": (lambda: small_stack(cache=Redis), "give Redis(…), not Redis without its paren"),
     "a text for a group": (lambda: small_stack(gateway="litellm"), 'give LiteLLM(…), not "litellm" (a text)'),
+    # What is no model, no cards, no version.
+    "weights of another form": (lambda: native(model=hub_file("model.safetensors")), "is no GGUF file, by its ending"),
+    "one of several weights": (lambda: native(model=hub_file("a-00001-of-00003.safetensors")), "is no GGUF file"),
+    "an archive as a model": (
+        lambda: python(model=UrlFile(url="https://h/m.zip", sha256=DIGEST)),
+        "by its ending .zip",
+    ),
+    "a piece of a cut file": (lambda: native(model=hub_file("m.gguf.part1of2")), "is one piece of a file that was cut"),
+    "a piece as split cuts": (lambda: native(lora=[hub_file("m.Q4_K_M.gguf-split-a")]), "join all with `cat`"),
+    "a pattern as a model": (
+        lambda: native(mmproj=hub_file("*.gguf")),
+        "stands for several files; give the name of one",
+    ),
+    "a page of the Hub": (
+        lambda: UrlFile(url="https://huggingface.co/o/m/blob/main/m.gguf", sha256=DIGEST),
+        "is the page about a file; give the address of the file itself, with `/resolve/`",
+    ),
+    "a range as a version": (lambda: VllmPackage(version=">=0.32"), "is no exact version"),
+    "a version without its lock": (lambda: vllm(package=VllmPackage(version="0.31.0")), "requirements are those of"),
+    "a switch as a word": (lambda: vllm(quantization="--enforce-eager"), "is no word as vLLM spells it"),
+    "a release for Intel": (lambda: release("llama-b1-bin-ubuntu-sycl-x64.tar.gz"), "is for Intel's cards (SYCL)"),
+    "a release for Ascend": (lambda: release("llama-b1-bin-310p-openEuler-x86.tar.gz"), "which no `backend` is"),
+    "an Ollama of another format": (lambda: ollama(release=OllamaRelease(version="0.12.1")), '`suffix=".tgz"`, or a'),
+    "an archive for a folder": (
+        lambda: OllamaRelease(version="0.32.15", url="https://h/ollama-linux-amd64.tar.zst"),
+        "`url` is the address of an archive; give the folder",
+    ),
+    # More than there is.
+    "a device of another backend": (
+        lambda: native(build=CUDA_BUILD, device=["Vulkan0"]),
+        'names Vulkan0, and the build calls its devices "CUDA0"',
+    ),
+    "a device beyond the cards": (
+        lambda: native(build=CUDA_BUILD, gpus=TWO_CARDS, device=["CUDA2"]),
+        "names CUDA2, and `gpus` names 2 cards, which are counted from 0",
+    ),
+    "a device twice": (lambda: native(build=CUDA_BUILD, device=["CUDA0", "CUDA0"]), "names CUDA0 twice"),
+    "no share for any card": (
+        lambda: native(build=CUDA_BUILD, tensor_split=[0.0, 0.0]),
+        "gives each card a share of 0",
+    ),
+    "an endless share": (
+        lambda: native(build=CUDA_BUILD, tensor_split=[float("inf")]),
+        "give a number, not a number of that size",
+    ),
+    "more shares than cards, Python": (
+        lambda: python(build=CUDA_BUILD, gpus=TWO_CARDS, tensor_split=[1.0] * 3),
+        "`tensor_split` has 3 shares, and `gpus` names 2 cards",
+    ),
+    "a card beyond the last, Python": (
+        lambda: python(build=CUDA_BUILD, gpus=TWO_CARDS, main_gpu=2),
+        "`main_gpu` is 2, and `gpus` names 2 cards",
+    ),
+    "copies for more cards than there are": (
+        lambda: vllm(gpus=TWO_CARDS, tensor_parallel_size=2, extra_arguments=["--data_parallel_size=2"]),
+        "times `--data-parallel-size` 2 needs 4 cards, and `gpus` names 2",
+    ),
+    "a draft by no model": (lambda: native(spec_type="draft-simple"), "drafts with a model; give `draft_model`"),
+    "a least draft above the most": (
+        lambda: native(spec_type="ngram-simple", draft_max=2, draft_min=5),
+        "`draft_min` is 5, which is more than the `draft_max` of 2",
+    ),
+    "a cache without flash attention": (
+        lambda: ollama(kv_cache_type="q8_0", flash_attention=False),
+        'needs flash attention, without which Ollama takes "f16"',
+    ),
+    "longer than Go counts": (lambda: ollama(keep_alive="999999999h"), "is longer than 292 years"),
+    "one model by two names": (lambda: ollama(models=["a", "a:latest"]), 'model "a:latest" is there twice'),
+    "a model by address": (lambda: ollama(models=[OllamaModel(name="https://ollama.com/library/a")]), "is an address"),
+    "a model with two tags": (lambda: ollama(models=[OllamaModel(name="a:b:c")]), "has two tags"),
+    # Arguments.
+    "an argument with underscores": (
+        lambda: native(extra_arguments=["--ctx_size", "1"]),
+        "is the option `context_size`",
+    ),
+    "a model by a preset": (lambda: native(extra_arguments=["--gpt-oss-20b-default"]), "is the option `model`"),
+    "a value in one with its letter": (lambda: vllm(extra_arguments=["-qawq"]), "is the option `quantization`"),
+    "the beginning of a short one": (lambda: vllm(extra_arguments=["-t", "2"]), "is the option `tensor_parallel_size`"),
+    "one that ends the program": (lambda: vllm(extra_arguments=["--version"]), "is given by the plan itself"),
+    "a model by place in arguments": (lambda: vllm(extra_arguments=["org/other"]), "begins with no argument's name"),
+    "NUL in an argument": (lambda: native(extra_arguments=["--grammar", "a\0b"]), "has a control character in it"),
+    "a key in an argument": (lambda: vllm(extra_arguments=["--x", f"sk-{DIGITS}"]), "looks like a key or a password"),
+    "a key in a variable": (lambda: native(environment={"X": f"sk-{DIGITS}"}), "`X` holds what looks like a key"),
+    "a login in a variable": (
+        lambda: vllm(environment={"HTTPS_PROXY": "http://u:hunter22@proxy:3128"}),
+        "`HTTPS_PROXY` holds what looks like a key or a password",
+    ),
+    "a secret by another ending": (lambda: vllm(environment={"OPENAI_APIKEY": "x"}), "holds a secret by its name"),
+    "a password by its short name": (lambda: vllm(environment={"DB_PASS": "x"}), "holds a secret by its name"),
+    "a setting by another way": (lambda: python(environment={"config_file": "/x"}), "is given by the plan itself"),
     # Plain values.
     "a number in quotes": (lambda: native(port="8080"), 'give a whole number, not "8080" (a text): without quotes'),
     "a number without quotes": (lambda: vllm(served_model_name=7), "give a text in quotes, not 7: with quotes"),
@@ -141,6 +232,14 @@ REFUSED: Mapping[str, tuple[Callable[[], object], str]] = {
     "an address of no host": (lambda: UrlFile(url="https:///m.gguf", sha256=DIGEST), "names no host"),
     "a path for a place on the host": (lambda: Tls(certificate="a.pem", key="/k", server_name="a"), "no whole path"),
     "a relative textfile": (lambda: Verification(textfile="ai.prom"), "is no whole path of a file whose name ends in"),
+    "a group to listen on": (lambda: native(bind="224.0.0.1"), "is no address of a host"),
+    "all to listen on": (lambda: native(bind="255.255.255.255"), "is no address of a host"),
+    "a port beyond the last": (
+        lambda: UrlFile(url="https://h:99999/m.gguf", sha256=DIGEST),
+        "ports are from 1 to 65535",
+    ),
+    "a word for a port": (lambda: UrlFile(url="https://h:abc/m.gguf", sha256=DIGEST), 'has the port "abc"'),
+    "a control character in an origin": (lambda: Cors(origins=["\x1f"]), "is no web origin"),
     "an address to listen on": (lambda: native(bind="http://127.0.0.1"), "is no IPv4 address"),
     # Split models.
     "the second part": (lambda: hub_file(part("00002")), f'is part 2 of 3; give "{part("00001")}", which fetches all'),
@@ -328,3 +427,58 @@ def test_groups_of_files_take_what_they_are_for() -> None:
     PythonSdist(package="llama-cpp-python", version="0.3.36", sha256=DIGEST)
     LocalFile(path="~/models/m.gguf", sha256=DIGEST)
     assert issubclass(HubModel, Options)
+
+
+def test_what_ollama_takes_as_a_time_is_taken() -> None:
+    for value in ("0", "-1", "+5", "1h30m", "1.5h", ".5h", "5.m", "+5m", "-1m", "90", "5µs", "5μs"):
+        assert ollama(keep_alive=value).keep_alive == value
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(float("nan"), id="none"),
+        pytest.param(float("inf"), id="endless"),
+        pytest.param(10**30, id="large"),
+    ],
+)
+def test_a_parameter_that_is_no_number_of_ollamas_is_refused(number: float) -> None:
+    gguf = LocalFile(path="/models/m.gguf", sha256=DIGEST)
+    for name in ("temperature", "seed"):
+        with pytest.raises(OptionsError, match=r"is no number that Ollama can read|is a whole number"):
+            OllamaModel(name="a", gguf=gguf, parameters={name: number})
+
+
+OTHER_FORMS: Mapping[str, Callable[[], object]] = {
+    "a login without a scheme": lambda: UrlFile(url="ada:hunter22@h.example/m.gguf", sha256=DIGEST),
+    "a parameter of an address": lambda: UrlFile(url="https://h/?x=1&token=hunter22-and-more", sha256=DIGEST),
+    "AWS' form": lambda: native(port="hunter2XUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEYs"),
+    "a UUID": lambda: native(port="5b3c1f0e-8a57-4d2e-9c41-0f6f2f9f7d10"),
+    "a phrase for the name of its variable": lambda: EnvSecret("hunter2-and-more"),
+    "a word for the name of its variable": lambda: EnvSecret("hunter2").reveal(),
+    "a phrase for its file": lambda: FileSecret("hunter2-and-more").reveal(),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_FORMS)
+def test_a_secret_in_another_form_is_not_shown(case: str) -> None:
+    with pytest.raises(OptionsError) as error:
+        OTHER_FORMS[case]()
+    assert "hunter2" not in str(error.value)
+    assert "5b3c1f0e-8a57-" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("provider", "mode"),
+    [
+        pytest.param(native(), "embedding", id="llama-server"),
+        pytest.param(native(embeddings=True), "rerank", id="llama-server, embeddings"),
+        pytest.param(python(name="native"), "embedding", id="Python"),
+        pytest.param(vllm(name="native", runner="generate"), "embedding", id="vLLM that generates"),
+        pytest.param(vllm(name="native", runner="pooling"), "chat", id="vLLM that pools"),
+    ],
+)
+def test_a_route_of_a_mode_that_its_server_is_not_started_for_is_refused(provider: Any, mode: Any) -> None:
+    route = Route(name="n", deployments=[Deployment(provider="native")], mode=mode)
+    with pytest.raises(OptionsError, match=f"its mode is {mode}, and .* has only .*, as declared"):
+        plan_of(small_stack(providers=[provider], routes=[route], aliases={}))
