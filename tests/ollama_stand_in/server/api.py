@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import openai_api
+from .child_chat import Line
 from .create import create, create_request_problem
 from .download import Downloads
 from .environment import Settings
@@ -14,7 +15,7 @@ from .errors import ApiError
 from .front import JSON, Answer, Request, Route, Routes, Stream
 from .gguf import NotGguf
 from .go_formats import decode_request, encode, timestamp
-from .inference import Inference, Line, Lines
+from .inference import Inference, Lines
 from .models import listed, load_model, shown
 from .names import Name, parse_name
 from .pull import pull

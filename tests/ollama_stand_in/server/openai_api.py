@@ -9,9 +9,10 @@ import struct
 import time
 from collections.abc import Iterator
 
+from .child_chat import Line
 from .errors import ApiError
 from .go_formats import encode
-from .inference import Line, Lines
+from .inference import Lines
 from .names import parse_name
 from .store import Manifest
 
@@ -83,7 +84,7 @@ def _messages(message: Line, all_messages: list[Line]) -> list[Line]:
     """One, or one for each part of its content."""
     role, content = message.get("role", ""), message.get("content")
     called = [_call(call) for call in message.get("tool_calls") or []]
-    of_tool = {"tool_calls": called} if called else {}
+    of_tool: Line = {"tool_calls": called} if called else {}
     if message.get("tool_call_id"):
         of_tool["tool_call_id"] = message["tool_call_id"]
     name = message.get("name") or _called_name(all_messages, message.get("tool_call_id"))
@@ -142,7 +143,11 @@ def chat_chunks(lines: Lines, *, usage: bool) -> Iterator[str]:
             if line["done"]:
                 # All calls come with the last line.
                 called = line["done_reason"] == "stop" and message.get("tool_calls")
-                ended = {"index": 0, "delta": {}, "finish_reason": "tool_calls" if called else line["done_reason"]}
+                ended: Line = {
+                    "index": 0,
+                    "delta": {},
+                    "finish_reason": "tool_calls" if called else line["done_reason"],
+                }
                 events.append({**head, "choices": [ended]})
                 if usage:
                     events.append({**head, "choices": [], "usage": _usage(line)})
