@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .errors import ApiError, StartError
 from .go_formats import decode, encode
@@ -89,7 +89,7 @@ class Store:
             try:
                 for chunk in chunks:
                     try:
-                        file.write(chunk)
+                        _write_all(file, chunk)
                     except OSError as error:
                         raise ApiError(500, f"write {temporary}: {(error.strerror or str(error)).lower()}") from error
                     digest.update(chunk)
@@ -213,3 +213,10 @@ def _layer(content: dict[str, Any], kind: str) -> Layer:
 def read_json(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text())
     return content
+
+
+def _write_all(file: IO[bytes], data: bytes) -> None:
+    """A disk that has room for a part takes that part, and says so by the length alone; it fails at the rest."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]

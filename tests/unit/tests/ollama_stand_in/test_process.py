@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -42,6 +43,17 @@ def names(stand_in: StandIn) -> list[str]:
 def command(tree: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     given = {"HOME": "/nonexistent", "PATH": os.environ["PATH"], **environment}
     return subprocess.run([tree / "bin" / "ollama", *arguments], env=given, capture_output=True, text=True, check=False)
+
+
+def test_an_upload_of_which_only_a_part_has_room_is_refused(stand_in: StandIn) -> None:
+    """The part that has room is taken without an error."""
+    data = b"x" * 1000
+    path = f"/api/blobs/sha256:{hashlib.sha256(data).hexdigest()}"
+    resource.prlimit(stand_in.process.pid, resource.RLIMIT_FSIZE, (len(data) - 1, resource.RLIM_INFINITY))
+    answer = ask(stand_in.port, {"method": "POST", "path": path}, data)
+    assert answer.status == "HTTP/1.1 500 Internal Server Error"
+    assert json.loads(answer.pieces[0])["error"].endswith(": file too large")
+    assert list((stand_in.models / "blobs").iterdir()) == []
 
 
 def test_the_program_tells_its_version(tree: Path, stand_in: StandIn) -> None:
