@@ -60,6 +60,8 @@ _TYPES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         (),
     ),
     "general_settings": ("litellm.proxy._types", "ConfigGeneralSettings", (*_SETTINGS, "user_api_key_cache_max_size")),
+    "general_settings.alerting_args": ("litellm.types.integrations.slack_alerting", "SlackAlertingArgs", ()),
+    "general_settings.litellm_jwtauth": ("litellm.proxy._types", "LiteLLM_JWTAuth", ()),
     "general_settings.key_management_settings": ("litellm.types.secret_managers.main", "KeyManagementSettings", ()),
     "general_settings.team_metadata_schema[]": (
         "litellm.types.proxy.management_endpoints.team_endpoints",
@@ -169,13 +171,23 @@ def _validated() -> Iterator[tuple[str, Any]]:
             yield (
                 path,
                 {
-                    "fields": {name: _field(field.annotation) for name, field in sorted(fields.items())},
+                    "fields": {name: field_of(field.annotation) for name, field in sorted(fields.items())},
                     "required": sorted(name for name, field in fields.items() if field.is_required()),
+                    "closed": _refuses_others(model),
                 },
             )
 
 
-def _field(annotation: Any) -> dict[str, list[str]]:
+def _refuses_others(model: Any) -> bool:
+    """Whether the type refuses a key that it does not have."""
+    try:
+        model(zebra_stripes=1)
+    except Exception as error:
+        return "zebra_stripes" in str(error).partition("input_value")[0]
+    return False
+
+
+def field_of(annotation: Any) -> dict[str, list[str]]:
     """The kinds of a field, and its words if only some are allowed."""
     return {"kinds": sorted(_kinds_of(annotation)), "words": sorted(_words(annotation))}
 

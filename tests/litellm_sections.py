@@ -31,6 +31,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, get_args, get_origin
 
+from tests.litellm_keys import field_of
+
 _VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 _MODULE = re.compile(
     r"No module named '([\w.]+)'|pip install \"?([\w-]+)|metadata was found for ([\w-]+)|([\w-]+) not installed"
@@ -77,8 +79,11 @@ def sections() -> dict[str, Any]:
         "guardrail_errors": _guardrail_errors(),
         "guardrail_modes": sorted(mode.value for mode in guardrails.GuardrailEventHooks),
         "guardrail_params": sorted(guardrails.LitellmParams.model_fields),
+        "guardrail_fields": _guardrail_fields(guardrails),
+        "content_filter_patterns": _content_filter_patterns(),
         "guardrail_keys": sorted(guardrails.Guardrail.__annotations__),
         "cache_types": sorted(kind.value for kind in caching.LiteLLMCacheType),
+        "cache_call_types": sorted(get_args(caching.CachingSupportedCallTypes)),
         "cache_arguments": sorted(_parameters(importlib.import_module("litellm.caching.caching").Cache)),
         **asyncio.run(_callbacks(litellm)),
         "mcp_transports": sorted(one.value for one in mcp.MCPTransport),
@@ -108,6 +113,21 @@ def _weak_master_keys() -> list[str] | None:
     except ImportError:
         return None
     return sorted(check.PUBLICLY_KNOWN_MASTER_KEY_SHA256_DIGESTS)
+
+
+def _guardrail_fields(guardrails: Any) -> dict[str, Any]:
+    """Parameter of a guardrail → the kinds of value that it takes, and its words; those that take any are left out."""
+    fields = {name: field_of(field.annotation) for name, field in guardrails.LitellmParams.model_fields.items()}
+    return {name: field for name, field in sorted(fields.items()) if field["kinds"]}
+
+
+def _content_filter_patterns() -> list[str]:
+    """The patterns that the guardrail `litellm_content_filter` has ready."""
+    folder = "litellm.proxy.guardrails.guardrail_hooks.litellm_content_filter"
+    try:
+        return sorted(importlib.import_module(f"{folder}.patterns").PREBUILT_PATTERNS)
+    except ImportError:
+        return []
 
 
 def _guardrail_errors() -> str:

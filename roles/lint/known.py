@@ -34,8 +34,8 @@ class Known:
         endpoints: addresses of hosted providers: an `api_base` there identifies the provider.
         import_variables: variables that are read when LiteLLM is imported: before it reads a configuration.
         kinds: section → setting → the kinds of value that it takes (`kind_name`); settings of other types are left out.
-        validated: path (`[]`: each item, `{}`: each value) → `fields` with their `kinds` and `words`, and `required`
-            ones: what the start refuses.
+        validated: path (`[]`: each item, `{}`: each value) → `fields` with their `kinds` and `words`, `required`
+            ones, and whether it is `closed` to others: what the start refuses.
     """
 
     version: str

@@ -26,6 +26,8 @@ class SectionFacts:
         weak_master_keys: SHA-256 of the master keys that stop the start; None = it starts with any, and with none.
         guardrails: name → `variables` that its code reads, `modes` that it takes, and what making it fails with:
             `bare` without a key, `keyed` with one (`outcome`, `says`, `package`).
+        guardrail_fields: parameter → `kinds` of value that it takes, and `words` if only some are allowed.
+        content_filter_patterns: those that `litellm_content_filter` has ready.
         guardrail_errors: `drops` = it starts without a wrong guardrail, `stops` = it does not start.
         callbacks: words of every list; `callbacks_of_the_log` are further ones of all but `callbacks`, and
             `callbacks_of_the_list` of `callbacks` alone.
@@ -39,8 +41,11 @@ class SectionFacts:
     guardrail_errors: str
     guardrail_modes: Sequence[str]
     guardrail_params: Collection[str]
+    guardrail_fields: Mapping[str, Mapping[str, Sequence[str]]]
+    content_filter_patterns: Collection[str]
     guardrail_keys: Collection[str]
     cache_types: Sequence[str]
+    cache_call_types: Sequence[str]
     cache_arguments: Collection[str]
     callbacks: Collection[str]
     callbacks_of_the_log: Collection[str]

@@ -71,7 +71,19 @@ class Entry:
         return hashlib.sha256(parts.encode()).hexdigest()[:12]
 
 
-MODULES = ("models", "providers", "settings", "routing", "sections", "variables")
+MODULES = (
+    "administration",
+    "caches",
+    "callbacks",
+    "guardrails",
+    "mcp",
+    "models",
+    "providers",
+    "routing",
+    "sections",
+    "settings",
+    "variables",
+)
 """Modules of this package; each has `ENTRIES`: name → entry (or its text)."""
 
 

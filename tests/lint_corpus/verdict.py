@@ -22,21 +22,23 @@ def table() -> dict[str, dict[str, Any]]:
 
 
 def findings(entry: Entry) -> list[Finding]:
-    """The lint's errors, with the entry's files in a folder as LiteLLM has them."""
+    """The lint's findings, with the entry's files in a folder as LiteLLM has them."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in {"config.yaml": entry.document, **entry.files}.items():
             (Path(folder) / name).write_text(text)
         file = str(Path(folder) / "config.yaml")
-        found = lint(entry.document, version=RELEASE, environment=entry.variables, name=file, read=read_included)
-    return [finding for finding in found if finding.severity == "error"]
+        return lint(entry.document, version=RELEASE, environment=entry.variables, name=file, read=read_included)
 
 
 def verdict(entry: Entry) -> Outcome:
-    """The lint's verdict: an error that says so is a start that fails, any other something that is dropped."""
-    errors = findings(entry)
-    if any("does not start" in finding.message for finding in errors):
+    """The lint's verdict: a finding that says so is a start that fails, any other error something that is dropped.
+
+    A warning names a start that fails without a package or a licence: the pinned environment has none of them.
+    """
+    found = findings(entry)
+    if any("does not start" in finding.message for finding in found):
         return "stops"
-    return "drops" if errors else "starts"
+    return "drops" if any(finding.severity == "error" for finding in found) else "starts"
 
 
 def right_verdict(entry: Entry, outcome: Outcome) -> Outcome:

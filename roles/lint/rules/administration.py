@@ -129,7 +129,7 @@ def key_management(config: Config) -> Iterator[Found]:
         message = f'LiteLLM has no secret manager "{system}": {_STOPS}'
         yield Found(_SYSTEM, message, choose(system, facts.key_management_systems))
     elif system is not None and not isinstance(system, str):
-        yield Found(_SYSTEM, f"`key_management_system` must be a word, not {kind(system)}: it reads no secret")
+        yield Found(_SYSTEM, f"`key_management_system` must be a word, not {kind(system)}: {_STOPS}")
     if manager is not None and not isinstance(manager, dict):
         message = f"`key_management_settings` must be a mapping, not {kind(manager)}: {_STOPS}"
         yield Found(_MANAGER, message, "write keys below it")
@@ -139,6 +139,8 @@ def key_management(config: Config) -> Iterator[Found]:
     if hosted is not None and not isinstance(hosted, list) and not is_reference(hosted):
         message = f"`hosted_keys` must be a list, not {kind(hosted)}: {_STOPS}"
         yield Found((*_MANAGER, "hosted_keys"), message, "write `hosted_keys: [NAME]`")
+    if system == "aws_kms" and config.environment is not None and not config.variable_is_given("AWS_REGION_NAME"):
+        yield Found(_SYSTEM, f"`key_management_system: aws_kms` needs AWS_REGION_NAME: {_STOPS}", "set it")
     if system == "custom" and not mapping(manager).get("custom_secret_manager"):
         fix = "write `key_management_settings: {custom_secret_manager: file.Class}`"
         yield Found(_SYSTEM, f"`key_management_system: custom` without a `custom_secret_manager`: {_STOPS}", fix)

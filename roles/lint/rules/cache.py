@@ -156,6 +156,9 @@ def cache_incomplete(config: Config) -> Iterator[Found]:
     if given == "qdrant-semantic" and not _is_given(config, "qdrant_api_base") and not _has_qdrant(config):
         unless = " unless QDRANT_URL is set" if config.environment is None else ""
         yield Found(where, f"the cache has no Qdrant server: {_STOPS}{unless}", "write `qdrant_api_base`")
+    has_service = _is_given(config, "service_name") or config.variable_is_given("REDIS_SERVICE_NAME")
+    if given == "redis" and params.get("sentinel_nodes") and not has_service:
+        yield Found(where, f"`sentinel_nodes` without `service_name`: {_STOPS}", "write `service_name`")
     for key in _NEEDED.get(str(given), ()):
         if params.get(key) is None:
             yield Found(where, f"a cache of the type {given} needs `{key}`: {_STOPS}", f"write `{key}`")
@@ -217,10 +220,10 @@ def cache_parameter_ignored(config: Config) -> Iterator[Found]:
 @rule(
     "error",
     fix="write `mode: default_on` or `mode: default_off`",
-    source="tried with 1.106.2: it starts; any other word counts as default_off, a wrong scope stops the start",
+    source="tried with 1.106.2: it starts; any other mode counts as default_off; a wrong scope stops the start",
 )
 def cache_mode(config: Config) -> Iterator[Found]:
-    """`mode` of the cache is no mode, or its scope is none."""
+    """`mode` of the cache is no mode, its scope is none, or a kind of request in `supported_call_types` is none."""
     params = _params(config)
     if not _is_on(config):
         return
@@ -228,6 +231,11 @@ def cache_mode(config: Config) -> Iterator[Found]:
     if mode is not None and mode not in _MODES and not is_reference(mode):
         message = "this is no mode of the cache: LiteLLM caches only what asks for it"
         yield Found((*_PARAMS, "mode"), message, choose(mode, _MODES))
+    calls, words = params.get("supported_call_types"), facts_of(config.version_text).cache_call_types
+    for index, call in enumerate(calls if isinstance(calls, list) else ()):
+        if call not in words and not is_reference(call):
+            message = "this is no kind of request that the cache knows: nothing of it is cached"
+            yield Found((*_PARAMS, "supported_call_types", index), message, choose(call, words))
     known = "semantic_cache_scope" in facts_of(config.version_text).cache_arguments
     if known and scope is not None and scope not in _SCOPES and not is_reference(scope):
         yield Found((*_PARAMS, "semantic_cache_scope"), f"this is no scope: {_STOPS}", choose(scope, _SCOPES))

@@ -35,22 +35,24 @@ _BY_THEMSELVES = frozenset({"cache"})
 """Words that LiteLLM puts into its lists itself."""
 
 
-class _Callback(NamedTuple):
+class Callback(NamedTuple):
+    """A word of a list of callbacks; `key` is the list."""
+
     key: str
     word: str
     path: Path
 
 
-def _callbacks(config: Config) -> Iterator[_Callback]:
+def all_callbacks(config: Config) -> Iterator[Callback]:
     """Every word of every list of callbacks; `callbacks` may be one word too."""
     for key in _LISTS:
         value = config.setting("litellm_settings", key)
         path: Path = ("litellm_settings", key)
         if key == "callbacks" and isinstance(value, str):
-            yield _Callback(key, value, path)
+            yield Callback(key, value, path)
         for index, word in enumerate(value if isinstance(value, list) else ()):
             if isinstance(word, str):
-                yield _Callback(key, word, (*path, index))
+                yield Callback(key, word, (*path, index))
 
 
 def _own(config: Config) -> frozenset[str]:
@@ -122,7 +124,7 @@ def _fix(item: object) -> str:
 def callback_unknown(config: Config) -> Iterator[Found]:
     """A word in a list of callbacks that LiteLLM does not know there."""
     facts, own = facts_of(config.version_text), _own(config)
-    for callback in _callbacks(config):
+    for callback in all_callbacks(config):
         known = _known(callback.key, facts) | own
         if "." in callback.word or callback.word in known or _is_metrics(callback):
             continue
@@ -147,7 +149,7 @@ def _known(key: str, facts: SectionFacts) -> frozenset[str]:
     return everywhere | frozenset(facts.callbacks_of_the_log) | _BY_THEMSELVES | _OTHERS.get(key, frozenset())
 
 
-def _is_metrics(callback: _Callback) -> bool:
+def _is_metrics(callback: Callback) -> bool:
     """Whether LiteLLM takes it for Prometheus: every word of `success_callback` that contains that."""
     return callback.key == "success_callback" and "prometheus" in callback.word
 
@@ -161,7 +163,7 @@ def _is_metrics(callback: _Callback) -> bool:
 def callback_package(config: Config) -> Iterator[Found]:
     """A callback needs a package that `litellm[proxy]` does not bring."""
     facts = facts_of(config.version_text)
-    for callback in _callbacks(config):
+    for callback in all_callbacks(config):
         need = facts.callback_needs.get(callback.word, {})
         if "package" in need and _is_made(callback, facts):
             outcome = _without(callback, need)
@@ -169,12 +171,12 @@ def callback_package(config: Config) -> Iterator[Found]:
             yield Found(callback.path, message, f"install {need['package']} beside litellm[proxy]")
 
 
-def _is_made(callback: _Callback, facts: SectionFacts) -> bool:
+def _is_made(callback: Callback, facts: SectionFacts) -> bool:
     """Whether the list makes the callback that the word names."""
     return callback.key != "service_callback" and callback.word in _known(callback.key, facts)
 
 
-def _without(callback: _Callback, need: Any) -> str:
+def _without(callback: Callback, need: Any) -> str:
     if need.get("start_fails"):
         return _STOPS
     fails = need.get("requests_fail") and callback.key != "callbacks"
@@ -193,7 +195,7 @@ def callback_variable(config: Config) -> Iterator[Found]:
         return
     facts = facts_of(config.version_text)
     settings = config.section("litellm_settings")
-    for callback in _callbacks(config):
+    for callback in all_callbacks(config):
         need = facts.callback_needs.get(callback.word, {})
         variables = need.get("variables", ())
         given = any(config.variable_is_given(name) for name in variables)
@@ -203,8 +205,23 @@ def callback_variable(config: Config) -> Iterator[Found]:
             yield Found(callback.path, message)
 
 
+@rule(
+    "error",
+    fix="set `store_audit_logs: true` beside it, or remove it",
+    source='tried with 1.106.2: "Audit log callbacks will not fire"',
+    versions="by release",
+)
+def audit_log_off(config: Config) -> Iterator[Found]:
+    """`audit_log_callbacks` without `store_audit_logs: true`: nothing is written."""
+    settings = config.section("litellm_settings")
+    is_read = "audit_log_callbacks" in config.known.litellm_settings
+    if is_read and settings.get("audit_log_callbacks") and not settings.get("store_audit_logs"):
+        message = "`audit_log_callbacks` without `store_audit_logs: true`: LiteLLM calls none of them"
+        yield Found(("litellm_settings", "audit_log_callbacks"), message)
+
+
 def loaded_callbacks(config: Config) -> Iterator[tuple[Path, str, bool]]:
     """Dotted words that LiteLLM imports: path, word, and whether it must be an instance or a function."""
-    for callback in _callbacks(config):
+    for callback in all_callbacks(config):
         if "." in callback.word and callback.key in _LOADED and not callback.word.startswith(REFERENCE):
             yield callback.path, callback.word, callback.key == "callbacks"

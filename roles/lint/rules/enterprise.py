@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from roles.lint.config import Config
-from roles.lint.document import Path, mapping
+from roles.lint.document import Path
 from roles.lint.rule import Found, rule
+from roles.lint.rules.callbacks import all_callbacks
+from roles.lint.rules.guardrails import all_guardrails
 
 _LICENCE = "LITELLM_LICENSE"
 _STOPS = "LiteLLM does not start"
@@ -39,7 +41,7 @@ _IN_CALLBACKS: Mapping[str, str] = {
     "banned_keywords": _STOPS,
 }
 _LOGGERS: Mapping[str, str] = {"gcs_bucket": "nothing is sent to it", "azure_storage": "nothing is sent to it"}
-_LISTS = ("callbacks", "success_callback", "failure_callback")
+_LISTS = frozenset({"callbacks", "success_callback", "failure_callback"})
 _OFF = (None, False)
 
 
@@ -60,20 +62,13 @@ def _used(config: Config) -> Iterator[tuple[Path, str, str]]:
     system = config.setting("general_settings", "key_management_system")
     if system in _SYSTEMS:
         yield ("general_settings", "key_management_system"), f"`key_management_system: {system}`", _STOPS
-    for key in _LISTS:
-        words = config.setting("litellm_settings", key)
-        outcomes = {**_LOGGERS, **(_IN_CALLBACKS if key == "callbacks" else {})}
-        for index, word in enumerate(words if isinstance(words, list) else ()):
-            if isinstance(word, str) and word in outcomes:
-                yield ("litellm_settings", key, index), f"the callback {word}", outcomes[word]
-    guardrails = config.document.value.get("guardrails")
-    for index, entry in enumerate(guardrails if isinstance(guardrails, list) else ()):
-        if isinstance(mapping(mapping(entry).get("litellm_params")).get("mode"), dict):
-            yield (
-                ("guardrails", index, "litellm_params", "mode"),
-                "a `mode` by tags",
-                "each request that this guardrail runs for fails",
-            )
+    for callback in all_callbacks(config):
+        outcomes = {**_LOGGERS, **(_IN_CALLBACKS if callback.key == "callbacks" else {})}
+        if callback.key in _LISTS and callback.word in outcomes:
+            yield callback.path, f"the callback {callback.word}", outcomes[callback.word]
+    for guardrail in all_guardrails(config):
+        if isinstance(guardrail.params.get("mode"), dict):
+            yield guardrail.param("mode"), "a `mode` by tags", "each request that this guardrail runs for fails"
 
 
 @rule(

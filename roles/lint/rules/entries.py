@@ -160,12 +160,23 @@ def entry_word(config: Config) -> Iterator[Found]:
         if listing.path[-1] not in kinds:
             continue
         words, part, outcome = kinds[listing.path[-1]]
+        if listing.path == ("prompts",):
+            yield from _prompts_of_folders(value)
         for index, entry in enumerate(value if words and isinstance(value, list) else ()):
             word = _at(entry, part)
             if isinstance(word, str) and word not in words and not word.startswith(REFERENCE):
                 yield Found(
                     (*listing.path, index, *part), f'LiteLLM has no {part[-1]} "{word}": {outcome}', choose(word, words)
                 )
+
+
+def _prompts_of_folders(prompts: object) -> Iterator[Found]:
+    for index, entry in enumerate(prompts if isinstance(prompts, list) else ()):
+        params = mapping(mapping(entry).get("litellm_params"))
+        if params.get("prompt_integration") == "dotprompt" and params.get("prompt_directory"):
+            message = f"a prompt of dotprompt takes one file and no `prompt_directory`: {_STOPS}"
+            fix = "write `prompt_file`, or `litellm_settings.global_prompt_directory` for a folder"
+            yield Found(("prompts", index, "litellm_params", "prompt_directory"), message, fix)
 
 
 @rule("error", fix="add it to `credential_list`, or correct the name", source="tried with 1.106.2: it starts")

@@ -65,7 +65,10 @@ def environment_in_list(config: Config) -> Iterator[Found]:
     """`os.environ/NAME` as an item of a list: LiteLLM resolves values of keys only."""
     for path, word in config.words:
         if word.startswith(REFERENCE) and isinstance(path[-1], int) and not _is_resolved_later(path):
-            yield Found(path, f'"{word}" is an item of a list: LiteLLM leaves it as it is written')
+            outcome = "LiteLLM leaves it as it is written"
+            if path[:2] == ("litellm_settings", "callbacks"):
+                outcome = "LiteLLM takes it for the name of a Python object, and does not start"
+            yield Found(path, f'"{word}" is an item of a list: {outcome}')
 
 
 @rule(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from roles.lint.config import REFERENCE, Config, is_reference
 from roles.lint.document import Path, mapping
+from roles.lint.known import kind_name
 from roles.lint.nearest import did_you_mean
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind, reads_as_number
@@ -17,10 +19,14 @@ _WITHOUT = "LiteLLM starts WITHOUT this guardrail, and requests pass unchecked"
 _WORDS_FOR_YES = frozenset({"true", "false", "yes", "no", "on", "off", "1", "0", "t", "f", "y", "n"})
 _PII_ACTIONS = ("MASK", "BLOCK")
 _TEXTS = ("api_key", "api_base")
+_DECISIONS = ("allow", "deny")
+_LOOKED_AT = frozenset({"mode", "guardrail", "default_on", "timeout", *_TEXTS})
+"""Parameters with a check of their own."""
+_NAMES = {"list": "a list", "dict": "a mapping", "str": "a word", "bool": "yes or no", "number": "a number"}
 _CREDENTIALS = ("api_key", "api_base", "auth_token", "api_token")
 
 
-class _Guardrail(NamedTuple):
+class Guardrail(NamedTuple):
     """An entry of `guardrails` whose parts are mappings."""
 
     title: str
@@ -41,20 +47,20 @@ def _entries(config: Config) -> list[Any]:
     return entries if isinstance(entries, list) else []
 
 
-def _guardrails(config: Config) -> Iterator[_Guardrail]:
+def all_guardrails(config: Config) -> Iterator[Guardrail]:
     for index, entry in enumerate(_entries(config)):
         params = mapping(entry).get("litellm_params")
         if isinstance(params, dict):
             name = entry.get("guardrail_name")
             title = f'guardrail "{name}"' if isinstance(name, str) and name else f"guardrail {index + 1}"
-            yield _Guardrail(title, entry, params, ("guardrails", index))
+            yield Guardrail(title, entry, params, ("guardrails", index))
 
 
 def _outcome(config: Config) -> str:
     return _WITHOUT if facts_of(config.version_text).guardrail_errors == "drops" else _STOPS
 
 
-def _is_python(name: object) -> bool:
+def is_python(name: object) -> bool:
     """Whether it names a class of one's own: `file.Class`."""
     return isinstance(name, str) and "." in name
 
@@ -105,12 +111,12 @@ def _old_shape(config: Config) -> Iterator[Found]:
 def guardrail_unknown(config: Config) -> Iterator[Found]:
     """`litellm_params.guardrail` is missing, or is none that LiteLLM has."""
     known = facts_of(config.version_text).guardrails
-    for guardrail in _guardrails(config):
+    for guardrail in all_guardrails(config):
         name = guardrail.type
         if not isinstance(name, str):
             message = f"{guardrail.title}: `guardrail` must be a word, not {kind(name)}: {_outcome(config)}"
             yield Found((*guardrail.path, "litellm_params"), message, "write `guardrail: TYPE`, e.g. presidio")
-        elif name not in known and not _is_python(name) and not name.startswith(REFERENCE):
+        elif name not in known and not is_python(name) and not name.startswith(REFERENCE):
             fix = did_you_mean(meant(name, known))
             message = f'{guardrail.title}: LiteLLM has no guardrail "{name}": {_outcome(config)}'
             yield Found(guardrail.param("guardrail"), message, fix)
@@ -125,7 +131,7 @@ def guardrail_unknown(config: Config) -> Iterator[Found]:
 def guardrail_mode(config: Config) -> Iterator[Found]:
     """`mode` of a guardrail is missing, is no mode, or is none of this guardrail."""
     facts = facts_of(config.version_text)
-    for guardrail in _guardrails(config):
+    for guardrail in all_guardrails(config):
         if "mode" not in guardrail.params:
             message = f"{guardrail.title}: `mode` is missing: {_outcome(config)}"
             yield Found((*guardrail.path, "litellm_params"), message)
@@ -151,14 +157,14 @@ def _modes(mode: object) -> Iterator[object]:
         yield mode.lower() if isinstance(mode, str) else mode
 
 
-def _one_mode(guardrail: _Guardrail, word: object, facts: SectionFacts, config: Config) -> Iterator[Found]:
+def _one_mode(guardrail: Guardrail, word: object, facts: SectionFacts, config: Config) -> Iterator[Found]:
     if not isinstance(word, str):
         message = f"{guardrail.title}: a mode must be a word, not {kind(word)}: {_outcome(config)}"
         yield Found(guardrail.param("mode"), message)
     elif word.startswith(REFERENCE):
         return
     elif word not in facts.guardrail_modes:
-        outcome = _WITHOUT if facts.guardrail_errors == "drops" else "it never runs"
+        outcome = _WITHOUT if facts.guardrail_errors == "drops" and not is_python(guardrail.type) else "it never runs"
         message = f'{guardrail.title}: there is no mode "{word}": {outcome}'
         yield Found(guardrail.param("mode"), message, choose(word, facts.guardrail_modes))
     else:
@@ -177,7 +183,7 @@ def _one_mode(guardrail: _Guardrail, word: object, facts: SectionFacts, config: 
 def guardrail_value(config: Config) -> Iterator[Found]:
     """A value of a guardrail has a type that LiteLLM does not take."""
     facts = facts_of(config.version_text)
-    for guardrail in _guardrails(config):
+    for guardrail in all_guardrails(config):
         for key, value in guardrail.params.items():
             wanted = ""
             if value is None or is_reference(value):
@@ -188,9 +194,14 @@ def guardrail_value(config: Config) -> Iterator[Found]:
                 wanted = "yes or no"
             elif key == "timeout" and key in facts.guardrail_params and not (value == "" or reads_as_number(value)):
                 wanted = "a number of seconds"
+            elif key not in _LOOKED_AT:
+                wanted = _wanted(value, facts.guardrail_fields.get(key, {}))
             if wanted:
-                message = f"{guardrail.title}: `{key}` must be {wanted}, not {kind(value)}: {_outcome(config)}"
+                shown = "another word" if wanted.startswith("one of") and isinstance(value, str) else kind(value)
+                message = f"{guardrail.title}: `{key}` must be {wanted}, not {shown}: {_outcome(config)}"
                 yield Found(guardrail.param(key), message)
+        yield from _rules_of_tools(guardrail, config)
+        yield from _patterns(guardrail, facts, config)
         for entity, action in mapping(guardrail.params.get("pii_entities_config")).items():
             if action not in _PII_ACTIONS:
                 message = f"{guardrail.title}: an entity is either masked or blocked: {_outcome(config)}"
@@ -207,7 +218,7 @@ def guardrail_value(config: Config) -> Iterator[Found]:
 def guardrail_incomplete(config: Config) -> Iterator[Found]:
     """A guardrail lacks something that it cannot be made without: a key, an address, a name."""
     facts = facts_of(config.version_text)
-    for guardrail in _guardrails(config):
+    for guardrail in all_guardrails(config):
         known = mapping(facts.guardrails.get(str(guardrail.type)))
         has_key = any(guardrail.params.get(key) is not None for key in _CREDENTIALS)
         lacks = mapping(known.get("keyed" if has_key else "bare"))
@@ -218,8 +229,56 @@ def guardrail_incomplete(config: Config) -> Iterator[Found]:
         yield Found((*guardrail.path, "litellm_params"), message)
 
 
+def _wanted(value: object, field: Mapping[str, Sequence[str]]) -> str:
+    """What a parameter must be by its type; `` if it takes the value. What pydantic reads as such counts too."""
+    kinds, words = field.get("kinds", ()), field.get("words", ())
+    if words and value not in words:
+        return f"one of {', '.join(words)}"
+    if words or kind_name(value) in kinds or not {"list", "dict", "str"} & {kind_name(value), *kinds}:
+        return ""
+    if kind_name(value) == "str" or not kinds:
+        return _NAMES[kinds[0]] if kinds and set(kinds) <= {"list", "dict"} else ""
+    return " or ".join(_NAMES[name] for name in kinds)
+
+
+def _rules_of_tools(guardrail: Guardrail, config: Config) -> Iterator[Found]:
+    rules = guardrail.params.get("rules") if guardrail.type == "tool_permission" else None
+    for index, entry in enumerate(rules if isinstance(rules, list) else ()):
+        decision = mapping(entry).get("decision")
+        if decision is not None and decision not in _DECISIONS:
+            message = f"{guardrail.title}: a tool is either allowed or denied: {_outcome(config)}"
+            yield Found((*guardrail.param("rules"), index, "decision"), message, "write allow or deny")
+
+
+def _patterns(guardrail: Guardrail, facts: SectionFacts, config: Config) -> Iterator[Found]:
+    patterns = guardrail.params.get("patterns") if guardrail.type == "litellm_content_filter" else None
+    for index, entry in enumerate(patterns if isinstance(patterns, list) else ()):
+        given = mapping(entry)
+        path, name, pattern = (
+            (*guardrail.param("patterns"), index),
+            given.get("pattern_name"),
+            given.get("pattern"),
+        )
+        if isinstance(name, str) and facts.content_filter_patterns and name not in facts.content_filter_patterns:
+            message = f'{guardrail.title}: there is no pattern "{name}": {_outcome(config)}'
+            fix = did_you_mean(meant(name, facts.content_filter_patterns)) or "write `pattern_type: regex` with one"
+            if given.get("pattern_type") == "prebuilt":
+                yield Found((*path, "pattern_name"), message, fix)
+        if isinstance(pattern, str) and not _is_pattern(pattern):
+            message = f"{guardrail.title}: this is no regular expression: {_STOPS}"
+            yield Found((*path, "pattern"), message, "correct it")
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
+
+
 def _may_be_given(
-    guardrail: _Guardrail, known: Mapping[Any, Any], lacks: Mapping[Any, Any], config: Config, facts: SectionFacts
+    guardrail: Guardrail, known: Mapping[Any, Any], lacks: Mapping[Any, Any], config: Config, facts: SectionFacts
 ) -> bool:
     """Whether what is lacking may come from elsewhere: a variable, or a parameter of this guardrail alone."""
     own = set(guardrail.params) - {"guardrail", "mode", "default_on", *_CREDENTIALS}
@@ -244,7 +303,7 @@ def _may_be_given(
 def guardrail_package(config: Config) -> Iterator[Found]:
     """A guardrail needs a package that `litellm[proxy]` does not bring."""
     facts = facts_of(config.version_text)
-    for guardrail in _guardrails(config):
+    for guardrail in all_guardrails(config):
         known = mapping(facts.guardrails.get(str(guardrail.type)))
         package = mapping(known.get("keyed")).get("package")
         if package:
@@ -255,7 +314,7 @@ def guardrail_package(config: Config) -> Iterator[Found]:
 def misplaced_in_guardrails(config: Config) -> Iterator[Found]:
     """Keys beside `litellm_params` that belong into it: for the rule `misplaced-key`."""
     facts = facts_of(config.version_text)
-    for guardrail in _guardrails(config):
+    for guardrail in all_guardrails(config):
         for key in guardrail.entry:
             if key in facts.guardrail_params and key not in facts.guardrail_keys:
                 outcome = "it runs for no request by itself" if key == "default_on" else "here LiteLLM ignores it"
@@ -272,7 +331,7 @@ def misplaced_in_guardrails(config: Config) -> Iterator[Found]:
 def guardrail_unknown_key(config: Config) -> Iterator[Found]:
     """A key beside `guardrail_name` and `litellm_params` that LiteLLM does not read."""
     facts = facts_of(config.version_text)
-    for guardrail in _guardrails(config):
+    for guardrail in all_guardrails(config):
         for key in guardrail.entry:
             if key not in facts.guardrail_keys and key not in facts.guardrail_params:
                 fix = did_you_mean(meant(key, facts.guardrail_keys, CLOSE_KEY))

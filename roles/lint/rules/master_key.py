@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from roles.lint.config import REFERENCE, Config, is_reference
 from roles.lint.document import Path
 from roles.lint.rule import Found, rule
+from roles.lint.rules.shapes import kind
 from roles.lint.section_facts import facts_of
 
 _STOPS = "LiteLLM does not start"
@@ -53,9 +54,8 @@ def _key(config: Config) -> tuple[Path, object]:
 def master_key_in_file(config: Config) -> Iterator[Found]:
     """The master key stands in the file."""
     key = config.setting(*_KEY)
-    if key is not None and not (isinstance(key, str) and (not key.strip() or key.startswith(REFERENCE))):
-        outcome = "" if isinstance(key, str) else f"; it is no word, and {_STOPS}"
-        yield Found(_KEY, f"the master key stands in this file{outcome}")
+    if isinstance(key, str) and key.strip() and not key.startswith(REFERENCE):
+        yield Found(_KEY, "the master key stands in this file")
 
 
 @rule(
@@ -65,8 +65,11 @@ def master_key_in_file(config: Config) -> Iterator[Found]:
     versions="by release: 1.84.0 takes any key",
 )
 def master_key_unsafe(config: Config) -> Iterator[Found]:
-    """The master key is empty, or one that stands in LiteLLM's documentation."""
+    """The master key is empty, no word, or one that stands in LiteLLM's documentation."""
     path, key = _key(config)
+    if key is not None and not isinstance(key, str):
+        message = f"the master key must be a word, not {kind(key)}: {_STOPS}"
+        yield Found(path, message, "" if isinstance(key, list | dict) else "put it in quotes")
     if not isinstance(key, str):
         return
     weak = facts_of(config.version_text).weak_master_keys

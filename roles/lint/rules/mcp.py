@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path as File
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -236,6 +237,27 @@ def mcp_unknown_key(config: Config) -> Iterator[Found]:
 
 _DESCRIPTIVE = frozenset({"server_name", "description", "spec_version"})
 """Keys that the documentation has, and that no code reads: they hurt nobody."""
+
+
+@rule(
+    "warning",
+    fix="name a file by its whole path",
+    source="tried with 1.106.2: FileNotFoundError at start; the path counts from the folder that LiteLLM runs in",
+)
+def mcp_spec_missing(config: Config) -> Iterator[Found]:
+    """`spec_path` of an MCP server names a file that is not there."""
+    for server in _servers(config):
+        spec = server.params.get("spec_path")
+        if isinstance(spec, str) and not is_reference(spec) and "://" not in spec and not _is_file(config, spec):
+            message = f"{server.title}: there is no {spec} beside this file: unless it is where LiteLLM runs, {_STOPS}"
+            yield Found((*server.path, "spec_path"), message)
+
+
+def _is_file(config: Config, name: str) -> bool:
+    try:
+        return (File(config.document.file).parent / name).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 @rule("error", fix="write `mcp_aliases: {ALIAS: SERVER}`", source="tried with 1.106.2")

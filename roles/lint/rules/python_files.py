@@ -11,6 +11,7 @@ from roles.lint.config import REFERENCE, Config
 from roles.lint.document import Path, mapping
 from roles.lint.rule import Found, rule
 from roles.lint.rules.callbacks import loaded_callbacks
+from roles.lint.rules.guardrails import all_guardrails, is_python
 
 _STOPS = "LiteLLM does not start"
 _GENERAL = (
@@ -58,11 +59,9 @@ def _imports(config: Config) -> Iterator[_Import]:
     ):
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             yield from _one((*where, index, key), mapping(entry).get(key))
-    guardrails = config.document.value.get("guardrails")
-    for index, entry in enumerate(guardrails if isinstance(guardrails, list) else ()):
-        guard = mapping(mapping(entry).get("litellm_params")).get("guardrail")
-        if isinstance(guard, str) and "." in guard:
-            yield from _one(("guardrails", index, "litellm_params", "guardrail"), guard)
+    for guardrail in all_guardrails(config):
+        if is_python(guardrail.type):
+            yield from _one(guardrail.param("guardrail"), guardrail.type)
 
 
 def _one(path: Path, word: object) -> Iterator[_Import]:
@@ -76,6 +75,9 @@ def python_name(config: Config) -> Iterator[Found]:
     for found in _imports(config):
         if "." not in found.word:
             yield Found(found.path, f'"{found.word}" names no object in a file: {_STOPS}')
+        elif found.word.startswith("."):
+            fix = f'write "{found.word.strip("./").replace("/", ".")}"'
+            yield Found(found.path, f"a name of Python cannot begin with a dot: {_STOPS}", fix)
 
 
 @rule(
@@ -93,12 +95,51 @@ def python_file_missing(config: Config) -> Iterator[Found]:
         if not module or found.word.startswith(_REMOTE) or not _is_local(module):
             continue
         first, _, rest = module.partition(".")
-        # A path of several parts without its folder here is a package that is installed.
+        # A path of several parts without its folder here may be a package that is installed.
         is_package = bool(rest) and not (folder / first).is_dir()
         if not is_package and not _exists(_file(folder, module)):
             name = f"{'/'.join(module.split('.'))}.py"
             message = f"there is no {name} beside this file: {_STOPS}, unless a package of that name is installed"
             yield Found(found.path, message)
+
+
+@rule(
+    "warning",
+    fix="put its folder beside this configuration, or install it where LiteLLM runs",
+    source="tried with 1.106.2: ImportError at start",
+)
+def python_package_missing(config: Config) -> Iterator[Found]:
+    """A Python module of several parts is not beside the configuration: it must be installed."""
+    folder = _folder(config)
+    for found in _imports(config) if folder else ():
+        module, _, _ = found.word.rpartition(".")
+        first, _, rest = module.partition(".")
+        if rest and folder and _is_local(module) and not (folder / first).is_dir():
+            message = f"there is no {'/'.join(module.split('.'))}.py beside this file, and no folder {first}"
+            yield Found(found.path, f"{message}: unless a package of that name is installed, {_STOPS}")
+
+
+@rule("error", fix="correct the file", source="tried with 1.106.2: SyntaxError at start")
+def python_file_broken(config: Config) -> Iterator[Found]:
+    """A Python file that is named is no Python."""
+    folder = _folder(config)
+    for found in _imports(config) if folder else ():
+        module, _, _ = found.word.rpartition(".")
+        line = _broken_line(_file(folder, module)) if folder and module and _is_local(module) else 0
+        if line:
+            yield Found(found.path, f"{module.split('.')[-1]}.py is no Python (line {line}): {_STOPS}")
+
+
+def _broken_line(file: File) -> int:
+    """The line at which Python cannot read a file; 0 if it can, or there is none."""
+    try:
+        if file.is_file() and file.stat().st_size <= _MOST_BYTES:
+            ast.parse(file.read_bytes())
+    except SyntaxError as error:
+        return error.lineno or 1
+    except (OSError, ValueError, RecursionError, MemoryError):
+        return 0
+    return 0
 
 
 @rule(

@@ -30,13 +30,19 @@ _ELSEWHERE = (
     "credential_list",
     "prompts",
     "litellm_settings.default_team_settings",
-    "general_settings.key_management_settings",
 )
+_ONLY_WITH: Mapping[str, Path] = {"general_settings.alerting_args": ("general_settings", "alerting")}
+"""What is read with another setting alone."""
+_LOOKED_AT_BY_NAME = frozenset({("key_management_settings", "access_mode"), ("key_management_settings", "hosted_keys")})
+"""What the rule `key-management` reports."""
 """What the rules about lists of other things and about administration look at."""
 
 
 def _types(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    return ((pattern, model) for pattern, model in config.known.validated.items() if not pattern.startswith(_ELSEWHERE))
+    for pattern, model in config.known.validated.items():
+        other = _ONLY_WITH.get(pattern)
+        if not pattern.startswith(_ELSEWHERE) and (other is None or config.value_at(other)):
+            yield pattern, model
 
 
 @rule("error", fix="write such a value", source="tried with 1.106.2, each of them (corpus): the start ends in an error")
@@ -62,7 +68,9 @@ def entry_lacks_key(config: Config) -> Iterator[Found]:
     for pattern, model in _types(config):
         for path, entry in _matching(config, pattern):
             if not isinstance(entry, dict):
-                if "[" in pattern or "{" in pattern:
+                if model["closed"]:
+                    yield Found(path, f"`{_section(path)}` must be a mapping, not {kind(entry)}: {_STOPS}")
+                elif "[" in pattern or "{" in pattern:
                     yield Found(path, f"an entry of `{_section(path)}` must be a mapping, not {kind(entry)}: {_STOPS}")
                 continue
             lacking = [key for key in model["required"] if entry.get(key) is None]
@@ -78,7 +86,10 @@ def entry_value_refused(config: Config) -> Iterator[Found]:
         for path, entry in _matching(config, pattern):
             for key, value in mapping(entry).items():
                 field = model["fields"].get(key)
-                if not field or value is None or is_reference(value):
+                if not field and model["closed"]:
+                    fix = did_you_mean(nearest(str(key), frozenset(model["fields"]))) or "remove it"
+                    yield Found((*path, key), f'`{_section(path)}` has no "{key}": {_STOPS}', fix)
+                if not field or value is None or is_reference(value) or (_section(path), key) in _LOOKED_AT_BY_NAME:
                     continue
                 words = field["words"]
                 if words and isinstance(value, str) and value not in words:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from tests.lint_corpus.entries import all_entries
 from tests.lint_corpus.verdict import findings, right_verdict, table, verdict
 
-MISSES = {"routing/provider-budget-word", "sections/workers", "settings/mcp-versions"}
+MISSES = {"callbacks/own-import-missing", "routing/provider-budget-word", "settings/mcp-versions"}
 """Entries that LiteLLM does not start with, and of which the lint says nothing."""
+FALSE_ALARMS = {"caches/redis-semantic"}
+"""The lint says that it does not start without the package redisvl; LiteLLM started."""
 
 
 def test_the_table_is_of_these_entries() -> None:
@@ -23,7 +25,7 @@ def test_the_lint_judges_all_but_the_known_misses_as_litellm_does() -> None:
         right, given = right_verdict(entry, row["outcome"]), verdict(entry)
         if right != given:
             wrong[name] = f"LiteLLM {right} ({row['said']}), the lint: {[str(one) for one in findings(entry)]}"
-    assert wrong.keys() == MISSES, "\n".join(f"{name}: {words}" for name, words in wrong.items())
+    assert wrong.keys() == MISSES | FALSE_ALARMS, "\n".join(f"{name}: {words}" for name, words in wrong.items())
 
 
 def test_each_outcome_is_there_often() -> None:

@@ -415,7 +415,9 @@ logger = Logger()
         pytest.param(_settings("callbacks: handlers.logger"), "", "", id="right-word"),
         pytest.param(_settings("failure_callback: [handlers.failed]"), "", "", id="right-function"),
         pytest.param(_settings("callbacks: [litellm.integrations.mine.logger]"), "", "", id="litellm"),
-        pytest.param(_settings("callbacks: [some.package.logger]"), "", "", id="package"),
+        pytest.param(
+            _settings("callbacks: [some.package.logger]"), "python-package-missing", "unless a package", id="package"
+        ),
         pytest.param(_guardrail("{guardrail: handlers.Logger, mode: pre_call}"), "", "", id="right-guardrail"),
     ],
 )
@@ -451,4 +453,4 @@ def test_a_python_file_that_cannot_be_read_breaks_nothing(content: str, tmp_path
     text = _settings("callbacks: [handlers.logger]")
     (tmp_path / "config.yaml").write_text(_document(text))
     rules = {finding.rule for finding in _lint(text, name=str(tmp_path / "config.yaml"))}
-    assert rules <= {"python-object-missing"}
+    assert rules <= {"python-object-missing", "python-file-broken"}
