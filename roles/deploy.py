@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pyinfra import host, logger, state
@@ -12,7 +14,7 @@ from pyinfra.api.state import BaseStateCallback
 
 from roles.contract.clients import KeysState
 from roles.contract.trace import FoundRequest
-from roles.data import AT_ONCE, GENERATION, REPORT, REQUEST, ROTATE, TAKE_OVER, VERIFY
+from roles.data import AT_ONCE, GENERATION, REPORT, REQUEST, ROTATE, TAKE_OVER, UNLOCKED, VERIFY
 from roles.host import (
     ClientKeys,
     History,
@@ -33,6 +35,7 @@ from roles.host import (
     go_back,
     guard_terminal,
     history_request,
+    inventory_file,
     keys_request,
     leave_generations,
     make_installs,
@@ -52,6 +55,17 @@ from roles.host import (
 )
 from roles.lint import lint
 from roles.litellm import LITELLM_CONFIG, LITELLM_VARIABLES, LITELLM_VERSION, LiteLLM
+from roles.lock import (
+    LockContent,
+    LockError,
+    Reference,
+    lock_file,
+    locked_facts,
+    pins_of,
+    problems,
+    read_lock_file,
+    references_of,
+)
 from roles.options import GivenSecret, OptionsError, Stack
 from roles.plan import NO_GENERATION, HostPlan
 from roles.rooms import plan_of
@@ -62,8 +76,10 @@ def full() -> None:
 
     What is not ours and is in the way ends the run before its first change, with what there is to choose.
     `--data take_over=NAME,…` moves it aside, by the names that `preflight` prints; `rollback` gives it back.
+
+    What moves, such as a branch, must be in the inventory's lock; `--data unlocked=yes` lets it pass.
     """
-    target = _target()
+    target = _target(locked=True)
     _check(target)
     for line in _changes(target):
         host.log(f"changes {line}")
@@ -79,7 +95,7 @@ def full() -> None:
 
 def prepare() -> None:
     """Install packages and make installs and models, as `full` would, then stop: what is running stays unchanged."""
-    _check(_target())
+    _check(_target(locked=True))
     acquire_lock(name="Take the deploy lock", to="prepare")
     prepare_system(name="Prepare the system")
     make_installs(name="Make installs")
@@ -108,7 +124,7 @@ def reboot() -> None:
 
 def preflight() -> None:
     """Report what a deploy would do to the host, or what prevents it. Changes nothing."""
-    target = _target()
+    target = _target(locked=True)
     for line in notes(target.plan, target.state):
         host.log(f"note: {line}")
     _check(target)
@@ -260,15 +276,23 @@ def unlock() -> None:
     break_lock(name="Break the deploy lock")
 
 
-def _target() -> Target:
+def _target(*, locked: bool = False) -> Target:
     """The host's target, made once the whole inventory is known to be valid.
+
+    Args:
+        locked: what moves must be in the inventory's lock.
 
     Raises:
         DeployError: a host of the inventory cannot be deployed as declared. No host has received a command yet.
     """
     guard_terminal()
     check_names(state)
-    plans = {each.name: _plan(each) for each in state.inventory}
+    inventory = inventory_file()
+    try:
+        lock = read_lock_file(lock_file(inventory)) if inventory else None
+    except LockError as error:
+        raise DeployError(str(error)) from None
+    plans = {each.name: _plan(each, lock, inventory, locked=locked) for each in state.inventory}
     if not any(isinstance(handler, _ReleaseLockOnFailure) for handler in state.callback_handlers):
         state.add_callback_handler(_ReleaseLockOnFailure())  # type: ignore[no-untyped-call]
         state.add_callback_handler(NoteStep())  # type: ignore[no-untyped-call]
@@ -277,7 +301,7 @@ def _target() -> Target:
     return target
 
 
-def _plan(each: Host) -> HostPlan:
+def _plan(each: Host, lock: LockContent | None, inventory: Path | None, *, locked: bool) -> HostPlan:
     stack = each.data.get("stack")
     if not isinstance(stack, Stack):
         found = "has no `stack`" if stack is None else f"has a `stack` that is a {type(stack).__name__}"
@@ -285,7 +309,11 @@ def _plan(each: Host) -> HostPlan:
             f'host "{each.name}" in the inventory {found}; give it one: ("{each.name}", {{"stack": Stack(…)}})'
         )
     try:
-        plan = plan_of(stack, known=facts_of_source)
+        plan = plan_of(stack)
+        references = references_of(plan)
+        if locked:
+            _check_locked(each, lock, inventory, references)
+        plan = plan_of(stack, pins_of(lock, references), known=locked_facts(lock, facts_of_source))
         _lint(plan)
         given = [unit.all_environment for unit in plan.units]
         secrets = [value for variables in given for value in variables.values() if isinstance(value, GivenSecret)]
@@ -297,6 +325,27 @@ def _plan(each: Host) -> HostPlan:
     except OptionsError as error:
         raise DeployError(f'host "{each.name}": {error}') from None
     return plan
+
+
+def _check_locked(
+    each: Host, lock: LockContent | None, inventory: Path | None, references: Sequence[Reference]
+) -> None:
+    """Raises `OptionsError` if something moves that the lock does not have, or is another than is locked."""
+    moving, stale = problems(lock, references)
+    if given(each, UNLOCKED):
+        moving = []
+    path = inventory or "INVENTORY"
+    run = f"run `python deploys/lock.py {path}`"
+    if stale:
+        raise OptionsError(
+            f"{lock_file(Path(path))} is of another inventory, or of another version of this project: it has something "
+            f"else for {', '.join(stale)}; {run}, which shows what changes"
+        )
+    if moving:
+        raise OptionsError(
+            f"{', '.join(moving)}: tomorrow it may be something else, and no lock says what is meant; {run} to pin it "
+            "as it is now, or let it pass with --data unlocked=yes"
+        )
 
 
 def _check_keys_differ(stack: Stack) -> None:

@@ -15,8 +15,9 @@ from roles.fit.llama_cpp import Settings, needs
 from roles.fit.table import mebibytes
 from roles.host import facts_of_source
 from roles.host.inventory import InventoryError, hosts_of
+from roles.lock import LockError, lock_file, locked_facts, read_lock_file
 from roles.options import OptionsError, Stack
-from roles.plan import HostPlan, memory_plan
+from roles.plan import HostPlan, KnownFacts, memory_plan
 from roles.rooms import plan_of
 
 _DOES_NOT_FIT, _UNREADABLE = 1, 2
@@ -40,8 +41,10 @@ def main(arguments: Sequence[str]) -> int:
     """The exit status."""
     given = _parser().parse_args(arguments)
     try:
-        hosts = {name: _plan(name, data.get("stack")) for name, data in hosts_of(Path(given.inventory)).items()}
-    except InventoryError as error:
+        inventory = Path(given.inventory)
+        known = locked_facts(read_lock_file(lock_file(inventory)), facts_of_source)
+        hosts = {name: _plan(name, data.get("stack"), known) for name, data in hosts_of(inventory).items()}
+    except (InventoryError, LockError) as error:
         print(error, file=sys.stderr)
         return _UNREADABLE
     except OptionsError as error:
@@ -70,10 +73,10 @@ def described(plan: HostPlan) -> Iterator[str]:
             )
 
 
-def _plan(name: str, stack: object) -> HostPlan:
+def _plan(name: str, stack: object, known: KnownFacts) -> HostPlan:
     if not isinstance(stack, Stack):
         raise InventoryError(f'host "{name}" in the inventory has no `stack`; give it one: ("{name}", {{"stack": …}})')
-    return plan_of(stack, known=facts_of_source)
+    return plan_of(stack, known=known)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,13 +8,13 @@ import roles.ollama
 import roles.redis
 import roles.vllm
 from roles.options import Stack
-from roles.plan import HostPlan, KnownFacts, compile_stack, not_known, planners
+from roles.plan import NO_PINS, HostPlan, KnownFacts, Pins, compile_stack, not_known, planners
 
 
-def plan_of(stack: Stack, *, known: KnownFacts = not_known) -> HostPlan:
-    """The host plan of a stack.
+def plan_of(stack: Stack, pins: Pins = NO_PINS, *, known: KnownFacts = not_known) -> HostPlan:
+    """The host plan of a stack, with what its lock pins.
 
     Args:
         known: the facts of the models that it names, for the memory plan.
     """
-    return compile_stack(stack, planners(), facts_of=known)
+    return compile_stack(stack, planners(), pins, facts_of=known)

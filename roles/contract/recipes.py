@@ -188,6 +188,8 @@ class HubModelRecipe(_Documented):
     Attributes:
         files: shell patterns over their paths.
         sha256: digest of the file if it is a single one; none = as the Hub says.
+        digests: path → SHA-256 of them and maybe of others, if a lock has them; none = as the Hub says. The commit in
+            `revision` is their content already.
         instead: of a whole repository: patterns of files to fetch too if `files` finds no weights; if they find none
             either, it is refused. None = single files, which need not be weights.
     """
@@ -198,6 +200,7 @@ class HubModelRecipe(_Documented):
     revision: str
     files: tuple[str, ...]
     sha256: str | None
+    digests: Mapping[str, str] | None = field(default=None, metadata={_NO_CONTENT: True})
     # Installs of versions without it stay what they are: they have what `files` names.
     instead: tuple[str, ...] | None = field(default=None, metadata={_NO_CONTENT: True})
 

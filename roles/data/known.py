@@ -14,10 +14,11 @@ More: TypeAlias = Literal["apis", "faults", "speed"]
 """What a verification does besides its usual checks: asks as client programs ask; really stops backends; measures how
 fast routes answer."""
 
-_DEPLOYS = (
+_ON_HOSTS = (
     "clients", "full", "history", "preflight", "prepare", "prune", "reboot", "rollback", "trace", "unlock", "verify"
 )  # fmt: skip
-"""Names of the files in `deploys/`."""
+_DEPLOYS = (*_ON_HOSTS, "lock")
+"""Names of the files in `deploys/`: those that need hosts, and all."""
 _LARGEST_SHOWN = 10**20
 _LONGEST_SHOWN = 60
 """Characters of a refused value in its message."""
@@ -45,7 +46,7 @@ class Value(Generic[T]):
     @property
     def readers(self) -> str:
         """Who reads it, for people."""
-        return "every deploy" if self.deploys == _DEPLOYS else ", ".join(f"deploys/{name}.py" for name in self.deploys)
+        return "every deploy" if self.deploys == _ON_HOSTS else ", ".join(f"deploys/{name}.py" for name in self.deploys)
 
     def read(self, given: object) -> T:
         """
@@ -125,6 +126,23 @@ TAKE_OVER = Value(
     example="take_over=ollama.service",
     deploys=("full", "preflight", "prepare"),
 )
+UNLOCKED = Value(
+    name="unlocked",
+    form=yes_or_no(),
+    otherwise="no",
+    meaning="Whether what moves, such as a branch, may be deployed without an entry in the inventory's lock. May stand "
+    "in the host's data too.",
+    example="unlocked=yes",
+    deploys=("full", "preflight", "prepare"),
+)
+UPGRADE = Value(
+    name="upgrade",
+    form=word("the name of what is to move, or all"),
+    otherwise="what is locked stays",
+    meaning="What moves to what it means now: a repository, an Ollama model, a file; or `all` that may move.",
+    example="upgrade=llama3.1:latest",
+    deploys=("lock",),
+)
 REQUEST = Value(
     name="request",
     form=identifier("the id of a request, which its answer has in `x-request-id`"),
@@ -139,11 +157,12 @@ SSH_SILENCE = Value(
     otherwise="60",
     meaning="Seconds after which a host that sends nothing is given up. May stand in the host's data too.",
     example="ssh_silence=120",
-    deploys=_DEPLOYS,
+    deploys=_ON_HOSTS,
 )
 
 VALUES: Mapping[str, Value[str] | Value[More] | Value[bool] | Value[float] | Value[tuple[str, ...]]] = {
-    value.name: value for value in (GENERATION, ROTATE, REPORT, REQUEST, TAKE_OVER, VERIFY, AT_ONCE, SSH_SILENCE)
+    value.name: value
+    for value in (GENERATION, ROTATE, REPORT, REQUEST, TAKE_OVER, UNLOCKED, UPGRADE, VERIFY, AT_ONCE, SSH_SILENCE)
 }
 
 

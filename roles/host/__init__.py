@@ -4,7 +4,7 @@ from roles.host.changes import changes
 from roles.host.clients import ClientKeys, described, keys_request, make_keys
 from roles.host.connection import NoteStep
 from roles.host.foreign import notes
-from roles.host.given import check_names, given
+from roles.host.given import check_names, given, inventory_file
 from roles.host.history import History, HostHistory, KeptGeneration, history_request
 from roles.host.model_facts import facts_of_source
 from roles.host.operations import (
@@ -48,6 +48,7 @@ __all__ = [
     "go_back",
     "guard_terminal",
     "history_request",
+    "inventory_file",
     "keys_request",
     "leave_generations",
     "make_installs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pyinfra
@@ -57,6 +58,13 @@ def check_names(state: State) -> None:
                 f'`--data {name}=…`: nothing reads "{name}"{nearest(name, VALUES)} '
                 f"(`python -m roles.data` lists all: {', '.join(sorted(VALUES))})"
             )
+
+
+def inventory_file() -> Path | None:
+    """The file that this run's command line names as its inventory; none = it names hosts, or something else runs
+    this."""
+    named = _command_line().get("inventory")
+    return Path(named) if isinstance(named, str) and Path(named).is_file() else None
 
 
 def _of_the_command_line(state: State) -> Mapping[str, object]:

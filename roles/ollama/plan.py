@@ -21,6 +21,8 @@ from roles.plan import (
     HostContext,
     Install,
     Json,
+    Pins,
+    PulledModel,
     ReleaseRecipe,
     ServicePlan,
     TaskUnit,
@@ -51,12 +53,15 @@ _DIALECT = Dialect(
 _COPIES = 3
 """The upload, what its llama-quantize writes, and the layer that this is copied to. The second goes at once, the first
 when the host is pruned, or the server starts again after an hour."""
+_REGISTRY = ("registry.ollama.ai", "library")
+"""The registry and its folder of models whose names do not say them."""
 _LOADER, _PRUNER = "bin/load-ollama-models", "bin/prune-ollama-models"
 
 
 def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
     """`ollama.service` and `ollama-models.service`, with an instance name unless it is called `ollama`."""
     layout = context.layout
+    models = [_pinned(model, context.pins) for model in ollama.declared]
     instance = "" if ollama.name == "ollama" else f"@{ollama.name}"
     release = release_install(ollama.release, ollama.name)
     folder = f"{layout.state}/{ollama.name}"
@@ -77,13 +82,13 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
         installs=(release,),
         # It connects to its registry.
         reaches_out=True,
-        kept_models=[KeptModel(model.name, model.digest) for model in ollama.declared],
+        kept_models=[KeptModel(model.name, model.digest) for model in models],
         packages=("zstd",) if ollama.release.suffix == ".tar.zst" else (),
         abilities=dict.fromkeys(ollama.served(), _abilities(ollama)),
         version=ollama.release.version,
         queue=ollama.max_queue,
     )
-    files_of = {model.name: model.gguf for model in ollama.declared if model.gguf}
+    files_of = {model.name: model.gguf for model in models if model.gguf}
     made = {name: replace(model_install(file), copies=_COPIES) for name, file in files_of.items()}
     request = f"ollama/{ollama.name}.json"
     name = f"ollama-models{instance}.service"
@@ -113,11 +118,12 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
     )
     address = f"http://{ollama.reachable_at}:{ollama.port}"
     paths = {name: model_path(file, layout) for name, file in files_of.items()}
-    wanted: list[Json] = [_wanted(model, paths) for model in ollama.declared]
+    wanted: list[Json] = [_wanted(model, paths) for model in models]
     return replace(
         server,
         host_models=host_models(files_of.values(), layout, LOADER_USER),
         loads=loads_of(ollama),
+        pulled=tuple(PulledModel(each.name, manifest_url(each), each.digest) for each in models if not each.gguf),
         prune_commands=(tuple(prune),),
         # It has no login: anyone who reaches it can also remove its models.
         units=(*(replace(unit, callers=(GATEWAY_USER, LOADER_USER)) for unit in server.servers), loader),
@@ -139,6 +145,20 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
             _PRUNER: (files("roles") / "ollama" / "pruner.py").read_text(),
         },
     )
+
+
+def _pinned(model: OllamaModel, pins: Pins) -> OllamaModel:
+    if model.gguf or model.digest:
+        return model
+    return model.model_copy(update={"digest": pins.pulled.get(model.name)})
+
+
+def manifest_url(model: OllamaModel) -> str:
+    """Where its registry has its manifest. Source: `ParseModelPath` in Ollama's server/modelpath.go."""
+    *before, last = model.name.split("/")
+    name, _, tag = last.partition(":")
+    host, namespace = (*_REGISTRY[: max(0, 2 - len(before))], *before)[-2:]
+    return f"http{'' if model.insecure else 's'}://{host}/v2/{namespace}/{name}/manifests/{tag or 'latest'}"
 
 
 def _abilities(ollama: Ollama) -> Abilities:

@@ -40,6 +40,7 @@ from roles.plan.model import (
     HostPlan,
     Install,
     Login,
+    PulledModel,
     RoutePlan,
     ServerUnit,
     ServicePlan,
@@ -51,6 +52,7 @@ from roles.plan.model import (
     runtime_folder,
 )
 from roles.plan.models import host_models, model_install, model_path
+from roles.plan.pins import NO_PINS, HubPin, HubReference, Pins
 from roles.plan.provider_unit import Dialect, openai_prefixes, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.rooms import Room, planners, register, rooms
@@ -73,6 +75,7 @@ __all__ = [
     "LOADER_USER",
     "MEGABYTE",
     "NO_GENERATION",
+    "NO_PINS",
     "STAGED_FOLDER",
     "STAGED_PORT",
     "STAGED_PORTS",
@@ -100,6 +103,8 @@ __all__ = [
     "Generation",
     "HostContext",
     "HostPlan",
+    "HubPin",
+    "HubReference",
     "Indexes",
     "Install",
     "Json",
@@ -109,8 +114,10 @@ __all__ = [
     "Load",
     "LoadSource",
     "Login",
+    "Pins",
     "Planner",
     "PlatformKey",
+    "PulledModel",
     "ReleaseRecipe",
     "RenderedFile",
     "ResolvedInstall",

@@ -25,6 +25,7 @@ from roles.plan.model import (
     ServerUnit,
     ServicePlan,
 )
+from roles.plan.pins import NO_PINS, Pins
 from roles.plan.watch import WATCH_TIMER, watch_plan
 
 
@@ -33,10 +34,12 @@ class HostContext:
     """What any service may know of the host when it plans its part. Providers and caches get no more than this.
 
     Attributes:
+        pins: what is locked of that which a service fetches by itself; installs are pinned later.
         shares: name of a provider → the share of its cards that it is to reserve.
     """
 
     layout: Layout
+    pins: Pins = field(default=NO_PINS, kw_only=True)
     shares: Mapping[str, float] = field(default_factory=dict, kw_only=True)
 
 
@@ -72,12 +75,13 @@ service beside the others."""
 
 
 def compile_stack(
-    stack: Stack, planners: Mapping[type[Service], Planner], *, facts_of: KnownFacts = not_known
+    stack: Stack, planners: Mapping[type[Service], Planner], pins: Pins = NO_PINS, *, facts_of: KnownFacts = not_known
 ) -> HostPlan:
     """The plan of the one host that runs the stack.
 
     Args:
         planners: which function plans which type of service.
+        pins: what is locked.
         facts_of: the facts of the models that it names.
     """
 
@@ -85,13 +89,13 @@ def compile_stack(
         return _planner(service, planners)(service, context)
 
     layout = layout_of(stack.scope)
-    host = HostContext(layout)
+    host = HostContext(layout, pins=pins)
     providers = [planned(provider, host) for provider in stack.providers]
     loads = [load for part in providers for load in part.loads]
     sizes = card_sizes(loads)
     uses = with_shares([load.use(facts_of) for load in loads], sizes)
     if shares := {use.provider: use.share for use in uses if use.share}:
-        host = HostContext(layout, shares=shares)
+        host = HostContext(layout, pins=pins, shares=shares)
         providers = [planned(provider, host) for provider in stack.providers]
     backends = tuple(
         replace(part.backend, tasks=tuple(task.name for task in part.tasks)) for part in providers if part.backend
@@ -128,7 +132,7 @@ def compile_stack(
         layout=layout,
         packages=packages,
         keep_off=tuple(sorted({unit for part in parts for unit in part.keep_off})),
-        installs=_merged_installs(parts),
+        installs=tuple(pins.applied(install) for install in _merged_installs(parts)),
         files={
             **{path: text for part in parts for path, text in part.files.items()},
             **manifest_files(
@@ -153,6 +157,7 @@ def compile_stack(
         staging=next((part.staging for part in parts if part.staging), None),
         uses=uses,
         card_sizes=sizes,
+        pulled=tuple(model for part in parts for model in part.pulled),
         prune_commands=tuple(command for part in parts for command in part.prune_commands),
     )
 

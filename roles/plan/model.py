@@ -70,6 +70,21 @@ class Install:
         return self.recipe.kind
 
 
+@dataclass(frozen=True)
+class PulledModel:
+    """A model that a server fetches by itself from a registry, as OCI's distribution specification has them.
+
+    Attributes:
+        name: as the inventory has it.
+        manifest_url: address of its manifest; its parts are below `blobs` beside `manifests`.
+        digest: SHA-256 of the manifest; none = whatever the name refers to.
+    """
+
+    name: str
+    manifest_url: str
+    digest: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class CardNeeds:
     """What a server needs of its cards and their driver.
@@ -402,6 +417,8 @@ class ServicePlan:
     """How the gateway is tried out."""
     loads: tuple[Load, ...] = ()
     """The models that it loads."""
+    pulled: tuple[PulledModel, ...] = ()
+    """Models that it fetches by itself."""
     prune_commands: tuple[tuple[str, ...], ...] = ()
     """Commands that free what it keeps but is no longer declared, and report what they freed."""
 
@@ -481,6 +498,8 @@ class HostPlan:
     """The models in its providers' memory."""
     card_sizes: Mapping[str, int]
     """UUID → bytes that programs can have of each card, where the inventory declares it; "" = of those not named."""
+    pulled: tuple[PulledModel, ...]
+    """Models that servers fetch by themselves."""
     prune_commands: tuple[tuple[str, ...], ...]
     """As in the service plans, of all of them."""
 

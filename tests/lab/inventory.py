@@ -91,5 +91,5 @@ def lab_stack(
 
 
 def lab_host(stack: Stack, name: str = os.environ.get("LAB_HOST", "demo"), **data: Any) -> tuple[str, dict[str, Any]]:
-    """An inventory entry for a lab host."""
-    return (name, {"stack": stack, "ssh_config_file": str(LAB.folders.ssh_config), **data})
+    """An inventory entry for a lab host. The lab makes its models anew for each run: most inventories have no lock."""
+    return (name, {"stack": stack, "ssh_config_file": str(LAB.folders.ssh_config), "unlocked": True, **data})

@@ -21,13 +21,15 @@ _SENT = re.compile(r"\[fake\] simulating command on (\S+): (.*)")
 PREAMBLE = """
 import json, os, re
 from tests.stacks import *
-from roles.plan import resolve
+from pathlib import Path
+
+from roles.plan import NO_PINS, resolve
 from roles.rooms import plan_of
 from roles.options import *
 from roles.litellm import LiteLLM
 
-def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept=None, keys=None):
-    plan = plan_of(stack)
+def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept=None, keys=None, pins=NO_PINS, **data):
+    plan = plan_of(stack, pins)
     read = converged_state(plan, resolve(plan, PLATFORM))
     change(read)
     responses = {re.compile(r" state'?$"): json.dumps(read)}
@@ -39,7 +41,8 @@ def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept
         responses[re.compile(r" generations.client_keys'?$")] = json.dumps(dict(zip(("with_key", "without_key"), keys)))
     if history:
         responses[re.compile(r" generations.kept'?$")] = json.dumps(history(read["generation"]))
-    return (f"@fake/{name}", {"stack": stack, "fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": responses})
+    given = {"stack": stack, "unlocked": True, **data}
+    return (f"@fake/{name}", {**given, "fake_delay": 0, "fake_delay_jitter": 0, "fake_responses": responses})
 """
 
 

@@ -15,6 +15,7 @@ from roles.data import (
     ROTATE,
     SSH_SILENCE,
     TAKE_OVER,
+    UPGRADE,
     VALUES,
     VERIFY,
     Value,
@@ -138,13 +139,13 @@ def test_an_id_of_a_request_is_taken_as_it_was_written() -> None:
 
 
 def test_every_deploy_is_known() -> None:
-    assert {*SSH_SILENCE.deploys} == DEPLOYS
+    assert {*SSH_SILENCE.deploys, *UPGRADE.deploys} == DEPLOYS
 
 
 def test_a_deploy_reads_its_own_values_and_a_foreign_one_all() -> None:
     assert of_deploys(["rollback"]) == {"generation", "ssh_silence"}
     assert of_deploys(["rollback", "verify"]) == {"generation", "ssh_silence", "report", "verify"}
-    assert of_deploys(["full"]) == {"ssh_silence", "take_over"}
+    assert of_deploys(["full"]) == {"ssh_silence", "take_over", "unlocked"}
     assert of_deploys(["mine", "full"]) == of_deploys([]) == set(VALUES)
 
 

@@ -42,8 +42,19 @@ class Digest:
         """The digest of that kind for an open file."""
         if self.kind == "sha256":
             return hashlib.file_digest(file, "sha256").hexdigest()
-        begun = hashlib.sha1(b"blob %d\0" % os.fstat(file.fileno()).st_size, usedforsecurity=False)
+        begun = _git_blob(os.fstat(file.fileno()).st_size)
         return hashlib.file_digest(file, lambda: begun).hexdigest()
+
+    def fits(self, content: bytes) -> bool:
+        """Whether bytes have it."""
+        begun = hashlib.sha256() if self.kind == "sha256" else _git_blob(len(content))
+        begun.update(content)
+        return begun.hexdigest() == self.hexadecimal
+
+
+def _git_blob(size: int) -> hashlib._Hash:
+    """Git's digest of a file, before its first byte."""
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
 def open_url(url: str, headers: Mapping[str, str], *, first_byte: int = 0, timeout: float) -> HTTPResponse:

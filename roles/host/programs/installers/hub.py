@@ -10,7 +10,7 @@ import json
 import re
 import urllib.error
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
@@ -31,7 +31,9 @@ _MOST_BYTES = 1 << 50
 
 
 @dataclass(frozen=True)
-class _File:
+class HubEntry:
+    """A file as a Hub lists it. Its path is its `parts`, joined."""
+
     parts: tuple[str, ...]
     size: int
     digest: Digest
@@ -72,7 +74,7 @@ class Hub:
                 found.append((path, entry))
         return found
 
-    def files(self, there: Sequence[tuple[str, dict[str, Any]]], patterns: Sequence[str]) -> list[_File]:
+    def files(self, there: Sequence[tuple[str, dict[str, Any]]], patterns: Sequence[str]) -> list[HubEntry]:
         """The files whose paths match one of the patterns."""
         names, found = Listing(self._name), []
         for path, entry in there:
@@ -83,14 +85,14 @@ class Hub:
                 found.append(self._file(parts, entry))
         return found
 
-    def _file(self, parts: tuple[str, ...], entry: dict[str, Any]) -> _File:
+    def _file(self, parts: tuple[str, ...], entry: dict[str, Any]) -> HubEntry:
         large, size = entry.get("lfs"), entry.get("size")
         oid = large.get("oid") if isinstance(large, dict) else entry.get("oid")
         if not isinstance(oid, str) or not re.fullmatch("[0-9a-f]{64}" if large else "[0-9a-f]{40}", oid):
             raise self._odd(f"it gives {shown('/'.join(parts))} the digest {shown(oid)}")
         if type(size) is not int or not 0 <= size <= _MOST_BYTES:
             raise self._odd(f"it gives {shown('/'.join(parts))} the size {shown(size)}")
-        return _File(parts, size, Digest("sha256" if large else "git-blob", oid))
+        return HubEntry(parts, size, Digest("sha256" if large else "git-blob", oid))
 
     @property
     def _name(self) -> str:
@@ -146,10 +148,12 @@ def fetch_from_hub(
     """
     hub = Hub(recipe.endpoint, recipe.repository, token)
     commit = hub.commit(recipe.revision)
-    wanted = _wanted(hub, recipe, commit, title)
+    wanted = wanted_files(hub, recipe, commit, title)
     paths = {file.path for file in wanted}
     if gone := [path for path in recipe.files if len(recipe.files) > 1 and _is_part(path) and path not in paths]:
         raise HostError(f"{title}: {recipe.repository} has no {gone[0]} at {commit}, and all parts are needed")
+    if recipe.digests is not None:
+        wanted = [_as_locked(file, recipe.digests, title) for file in wanted]
     if recipe.sha256:
         wanted = [replace(file, digest=Digest("sha256", recipe.sha256)) for file in wanted]
     if commit != recipe.revision:
@@ -168,7 +172,16 @@ def fetch_from_hub(
     return {file.path: file.digest for file in wanted}
 
 
-def _wanted(hub: Hub, recipe: HubModelRecipe, commit: str, title: str) -> list[_File]:
+def _as_locked(file: HubEntry, digests: Mapping[str, str], title: str) -> HubEntry:
+    if file.path not in digests:
+        raise HostError(
+            f"{title}: the lock does not have {shown(file.path)}, which the Hub now shows for that commit; make it "
+            "anew with deploys/lock.py"
+        )
+    return replace(file, digest=Digest("sha256", digests[file.path]))
+
+
+def wanted_files(hub: Hub, recipe: HubModelRecipe, commit: str, title: str) -> list[HubEntry]:
     """The files that match the patterns.
 
     Raises:
@@ -192,6 +205,6 @@ def _is_part(path: str) -> bool:
     return PART_NAME.fullmatch(path) is not None and not set(path) & set("*?[")
 
 
-def _size(top: Folder, file: _File) -> int | None:
+def _size(top: Folder, file: HubEntry) -> int | None:
     with top.below(file.parts[:-1], make=True) as parent:
         return parent.size(file.parts[-1])

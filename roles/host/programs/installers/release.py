@@ -31,7 +31,7 @@ def unpack_release(recipe: ReleaseRecipe, request: MakeInstall, folder: Path) ->
     give(builder, folder)
     for archive in recipe.archives:
         name = archive.url.rsplit("/", 1)[-1]
-        sha256 = archive.sha256 or _listed_digest(archive.url, name, title)
+        sha256 = archive.sha256 or listed_digest(archive.url, name, title)
         what, into, strip = f"{title}: unpacking {name}", archive.into or ".", archive.strip or 0
         with Folder(cache) as downloads:
             if downloads.size(sha256) is None:
@@ -67,7 +67,7 @@ def _try(recipe: ReleaseRecipe, folder: Path, title: str, builder: str | None) -
         raise HostError(f"{title}: {program} does not say {recipe.says!r} but {' '.join(said)!r}; fix the version")
 
 
-def _listed_digest(url: str, name: str, title: str) -> str:
+def listed_digest(url: str, name: str, title: str) -> str:
     """The digest of a file in the list beside it: lines as `sha256sum` prints them."""
     page = f"{url.rsplit('/', 1)[0]}/{DIGEST_LIST}"
     try:
