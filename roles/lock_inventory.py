@@ -66,7 +66,7 @@ def write_lock(inventory: Path, upgrade: str | None) -> list[str]:
     path = lock_file(inventory)
     hosts = {name: _references(name, data.get("stack")) for name, data in hosts_of(inventory).items()}
     old = read_lock_file(path)
-    update = updated(old or LockContent(), hosts, upgrade, _told)
+    update = updated(old or LockContent(), hosts, upgrade, _asked)
     same = len({key for names in update.content.hosts.values() for key in names})
     if old == update.content:
         return [f"{path}: nothing changed; {same} things are locked"]
@@ -74,7 +74,7 @@ def write_lock(inventory: Path, upgrade: str | None) -> list[str]:
     return [*update.changes, f"{path}: written; {same} things are locked"]
 
 
-def _told(reference: Reference, keep: Entry | None) -> Entry:
+def _asked(reference: Reference, keep: Entry | None) -> Entry:
     print(f"asking for {reference.key}", flush=True)
     return resolve_reference(reference, keep)
 

@@ -171,7 +171,7 @@ def merged(references: Iterable[Reference]) -> tuple[Reference, ...]:
             )
         elif known != reference:
             raise OptionsError(
-                f'a lock cannot tell two different things called "{reference.key}" apart: give one of them another '
+                f'a lock has one entry for "{reference.key}", and these are two things: give one of them another '
                 "`name`, or put its host into another inventory"
             )
     return tuple(found[place] for place in sorted(found))
@@ -199,7 +199,7 @@ def references_of_install(install: Install) -> list[Reference]:
 
 
 def _address(url: str, sha256: str | None, *, model: bool = False) -> Address:
-    """A query may be a key to the file: it is no part of the name, which its digest then tells from others."""
+    """A query may be a key to the file: it is no part of the name, and its digest is, in its place."""
     plain = url.partition("#")[0].partition("?")[0]
     return Address(plain if plain == url or not sha256 else f"{plain} {sha256[:_SHOWN]}", url, sha256, model)
 
