@@ -21,7 +21,7 @@ NOT_BY_THE_LINT = {"database"}
 
 def whole_stack() -> Stack:
     """The names of the lab's whole stack."""
-    release = OllamaRelease(version="0.12.3", sha256="c" * 64)
+    release = OllamaRelease(version="0.32.15")
     return Stack(
         providers=[
             Ollama(release=release, models=[OllamaModel(name="tiny-ollama:latest")]),
