@@ -42,6 +42,8 @@ def build_from_source(recipe: SourceBuildRecipe, request: MakeInstall, folder: P
         "CCACHE_NOHASHDIR": "1",
         **{f"CMAKE_{language}_COMPILER_LAUNCHER": "ccache" for language in ("C", "CXX", "CUDA", "HIP")},
         **toolkit.environment,
+        # The linker too looks for the driver's library.
+        **toolkit.without_driver,
     }
     wanted = dict(recipe.cmake_options)
     if toolkit.libraries:
@@ -78,10 +80,10 @@ def build_from_source(recipe: SourceBuildRecipe, request: MakeInstall, folder: P
             what=f"{title}: a first try of {target}",
             user=builder,
             devices=recipe.backend is not None,
-            environment=toolkit.first_try,
+            environment=toolkit.without_driver,
             longest=LONGEST_TRY,
         )
-    check_backend(recipe.backend, folder, title, builder, toolkit.first_try)
+    check_backend(recipe.backend, folder, title, builder, toolkit.without_driver)
     remove_tree(tree)
 
 

@@ -28,13 +28,13 @@ class Toolkit:
     Attributes:
         environment: variables for it.
         libraries: folder with the libraries that its programs load.
-        first_try: variables with which its programs start on this host. Without a driver they need a stand-in for the
-            driver's library, which says that there is no card.
+        without_driver: variables with which its programs are linked and start on a host without a driver: they need a
+            stand-in for the driver's library, which says that there is no card.
     """
 
     environment: dict[str, str] = field(default_factory=dict)
     libraries: Path | None = None
-    first_try: dict[str, str] = field(default_factory=dict)
+    without_driver: dict[str, str] = field(default_factory=dict)
 
 
 def find_toolkit(name: str | None, title: str, given: str | None = None) -> Toolkit:
@@ -79,7 +79,7 @@ def _cuda(title: str, given: str | None) -> Toolkit:
 
 
 def _without_driver(stubs: Path) -> dict[str, str]:
-    """See `Toolkit.first_try`; empty where the driver's own library is found, or the toolkit has no stand-in for it."""
+    """See `Toolkit.without_driver`; empty with a driver's own library, or if the toolkit has no stand-in for it."""
     known = subprocess.run([LDCONFIG, "-p"], capture_output=True, text=True, check=False).stdout
     if DRIVER_LIBRARY in known or not (stubs / DRIVER_LIBRARY).exists():
         return {}

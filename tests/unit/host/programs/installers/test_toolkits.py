@@ -104,7 +104,7 @@ def test_the_stand_in_for_the_driver_is_for_hosts_without_one(
         (stubs / "libcuda.so.1").touch()
     ldconfig = has_program(program_folder, "ldconfig", f"echo '{known}'")
     monkeypatch.setattr(toolkits, "LDCONFIG", str(ldconfig))
-    assert find_toolkit("cuda", "llama.cpp").first_try == ({"LD_LIBRARY_PATH": str(stubs)} if expected else {})
+    assert find_toolkit("cuda", "llama.cpp").without_driver == ({"LD_LIBRARY_PATH": str(stubs)} if expected else {})
 
 
 def test_a_distributions_nvcc_needs_no_folder_of_libraries(program_folder: Path) -> None:
