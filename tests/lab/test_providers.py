@@ -12,6 +12,8 @@ from typing import Literal
 import httpx
 import pytest
 
+from roles.fit.checkpoint import facts_of_checkpoint
+from roles.fit.vllm import VllmSettings, cached_tokens
 from tests.clients.programs import rounds, run
 from tests.lab import client_programs, hang_ups, hardening, mistakes
 from tests.lab.client_programs import EXCEPTIONS, deploy_for_programs, surprises
@@ -88,6 +90,14 @@ def test_openais_client_works_for_every_route_by_what_the_report_says(host: LabH
     answered = answers_by_the_report(host)
     assert answered.keys() == SAY.keys()
     assert all(SAY[name] in answer for name, answer in answered.items())
+
+
+def test_vllm_caches_as_many_tokens_as_the_memory_plan_says(host: LabHost) -> None:
+    log = host.run("journalctl -b --no-pager -o cat -u vllm@tiny.service | grep -F 'KV cache size: '").stdout
+    said = re.findall(r"KV cache size: ([\d,]+) tokens", log)[-1]
+    config = json.loads(host.run("cat /etc/ai-backend/install/model-tiny-*/config.json").stdout)
+    facts, settings = facts_of_checkpoint(config, {}), VllmSettings(context=512, sequences=4, cache_bytes=256 << 20)
+    assert cached_tokens(facts, settings, 256 << 20) == pytest.approx(int(said.replace(",", "")), rel=0.02)
 
 
 def test_vllm_gives_logprobs_and_lives(host: LabHost) -> None:
