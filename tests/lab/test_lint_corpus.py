@@ -40,7 +40,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_litellm_does_with_each_configuration_what_the_table_says(python: Path, module: str) -> None:
-    command = [python, "-m", "tests.lint_corpus.start", f"{module}/"]
+    command = [str(python), "-m", "tests.lint_corpus.start", f"{module}/"]
     done = subprocess.run(command, cwd=_REPOSITORY, capture_output=True, text=True, check=True)
     seen = {row["name"]: row["outcome"] for row in map(json.loads, done.stdout.splitlines())}
     assert seen == {name: row["outcome"] for name, row in table().items() if name.startswith(f"{module}/")}
