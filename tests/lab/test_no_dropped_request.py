@@ -87,16 +87,6 @@ def test_another_installation_of_litellm_loses_and_cuts_no_request(host: LabHost
     [
         pytest.param((), {"start_timeout": 1}, "did not answer within its start_timeout of 1 s", id="too little time"),
         pytest.param(
-            (
-                "from tests.lab import inventory",
-                "made = inventory.Route",
-                "inventory.Route = lambda **options: made(**{**options, 'mode': 'embedding'})",
-            ),
-            {},
-            "tiny-native@native answers: ",
-            id="a route of a mode that its provider does not have",
-        ),
-        pytest.param(
             ("from tests.lab import inventory", "inventory.Probe = lambda expects: Probe(expects='Nobody says this')"),
             {},
             'does not contain "Nobody says this"',
