@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,12 +24,29 @@ MADE = "This is a model that Ollama serves"
 BLOBS = "blobs.lab"
 """The host that the registry sends on to for its blobs, as the vendor's does."""
 
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "report_weather",
+        "description": "Says what the weather is like in a city",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string", "enum": ["Paris"]}}},
+    },
+}
+
 STACK = """
 from roles.ollama import *
 from roles.options import LocalFile
 
 def ollama(release, models, **options):
-    routes = [Route(name=model.name, deployments=[Deployment(provider="ollama", model=model.name)]) for model in models]
+    routes = [
+        Route(
+            name=model.name,
+            deployments=[Deployment(provider="ollama", model=model.name)],
+            tools=model.name.startswith("caller") or None,
+            thinking=model.name.startswith("thinker") or None,
+        )
+        for model in models
+    ]
     settings = {"num_parallel": 3, "max_queue": 7, "keep_alive": "9m", **options}
     provider = Ollama(release=OllamaRelease(**release), models=models, **settings)
     return Stack(providers=[provider], routes=routes, gateway=LiteLLM(bind="0.0.0.0", instances=1))
@@ -180,13 +198,55 @@ def test_a_model_that_the_registry_does_not_have_is_named(
     assert ask(host, "made:latest") == MADE
 
 
+def test_tools_and_thinking_go_through_the_template_of_the_models_file(host: LabHost, lab: Lab, tmp_path: Path) -> None:
+    """The verifier asks for a call, streamed, by name and among others; what is thought comes beside the words."""
+    write_tiny_gguf(
+        tmp_path / "thinker.gguf",
+        says="<think>\nLet me see.\n</think>\n\nParis it is",
+        name="thinker",
+        template="thinking",
+    )
+    caller = "OllamaModel(name='caller:latest', gguf=lab_model('tools.gguf'))"
+    inventory = stack(tmp_path, lab, caller, of_file("thinker:latest", tmp_path / "thinker.gguf"))
+    deploy(host, inventory=inventory).must_pass()
+    found = verdict(host, verifier="/etc/ai-backend/bin/verify --apis")
+    assert failures(found) == []
+    passed = {check["id"] for check in found["checks"]}
+    asked = {"tools", "apis/streamed-tool", "apis/forced-tool", "apis/parallel-tools"}
+    assert {f"route/caller:latest/{kind}" for kind in asked} <= passed
+    message = answered(host, "thinker:latest", reasoning_effort="low")
+    assert (message["reasoning_content"].strip(), message["content"]) == ("Let me see.", "Paris it is")
+    (call,) = answered(host, "caller:latest", tools=[TOOL])["tool_calls"]
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "It rains"}
+    history = [{"role": "assistant", "content": None, "tool_calls": [call]}, result]
+    assert answered(host, "caller:latest", *history, tools=[TOOL])["tool_calls"][0]["function"] == call["function"]
+
+
+def answered(host: LabHost, model: str, *history: dict[str, Any], **request: Any) -> dict[str, Any]:
+    """The message that the gateway answers with to a question and what has been said since."""
+    messages = [{"role": "user", "content": "What is the weather like in Paris?"}, *history]
+    body = json.dumps({"model": model, "messages": messages, "max_tokens": 64, **request})
+    done = host.run(
+        "curl -sS --fail-with-body --max-time 60 http://127.0.0.1:4000/v1/chat/completions -d @- "
+        '-H "Authorization: Bearer $(cut -d\'"\' -f2 /var/lib/ai-backend/secrets/master-key.env)" '
+        "-H 'Content-Type: application/json'",
+        input=body,
+    )
+    return dict(json.loads(done.stdout)["choices"][0]["message"])
+
+
+def of_file(name: str, gguf: Path) -> str:
+    """The declaration of a model that is made of a file on this machine."""
+    digest = hashlib.sha256(gguf.read_bytes()).hexdigest()
+    return f"OllamaModel(name={name!r}, gguf=LocalFile(path={str(gguf)!r}, sha256={digest!r}))"
+
+
 def test_what_only_the_server_logs_is_told_too(host: LabHost, lab: Lab, tmp_path: Path) -> None:
     """What it answers is that a program of its own has failed."""
-    write_tiny_gguf(tmp_path / "strange.gguf", says=MADE, name="strange")
-    data = (tmp_path / "strange.gguf").read_bytes().replace(b"llama", b"nobdy")
-    (tmp_path / "strange.gguf").write_bytes(data)
-    file = f"LocalFile(path={str(tmp_path / 'strange.gguf')!r}, sha256={hashlib.sha256(data).hexdigest()!r})"
-    run = deploy(host, inventory=stack(tmp_path, lab, f"OllamaModel(name='strange:latest', gguf={file})"))
+    gguf = tmp_path / "strange.gguf"
+    write_tiny_gguf(gguf, says=MADE, name="strange")
+    gguf.write_bytes(gguf.read_bytes().replace(b"llama", b"nobdy"))
+    run = deploy(host, inventory=stack(tmp_path, lab, of_file("strange:latest", gguf)))
     fails(run, "strange:latest: failed to validate GGUF", "ollama.service said meanwhile:", "architecture: 'nobdy'")
     assert ask(host, "made:latest") == MADE
 
