@@ -57,7 +57,12 @@ _WHEN = {
 """The second one: what the session was at."""
 
 
-_ENDS = {"sC": "no instance took the connection in time", "sQ": "no instance was free in time"}
+_ENDS = {
+    "LR": "the front answered itself",
+    "PR": "the front refused it",
+    "sC": "no instance took the connection in time",
+    "sQ": "no instance was free in time",
+}
 """Of the two together, where that says more."""
 
 
@@ -114,7 +119,8 @@ def _answered(request: Mapping[str, Any], taken: int) -> str:
         taken: fallbacks that the gateway's own lines report. Its answer counts less: how deep they are nested, so that
             several of one route are one.
     """
-    get = request.get
+    # HAProxy logs `-` for what there is not.
+    get = {key: "" if value == "-" else value for key, value in request.items()}.get
     who = f"client {get('client')}" if get("client") else "a client without a name"
     parts = [f"{get('method')} {get('path')} by {who} from {get('from')}: status {get('status')} after {get('ms')} ms"]
     if _number(request, "wait_ms") > 0:

@@ -265,13 +265,11 @@ def test_the_speed_of_each_route_is_measured_and_one_that_got_slower_is_named(de
     }
     assert {"one", "three", "wide", "plain"} <= set(speeds)
     assert "ranker" not in speeds
-    del speeds[
-        "limited"
-    ]  # verifications have used its requests of this minute up, and there may be no time for several
+    speeds.pop("limited", None)  # verifications may have used its requests of this minute up
     assert all(0 < speed["first_token"] < 5 and speed["at_once"] == 4 for speed in speeds.values()), speeds
     # Its server is stopped most of the time.
     pid = deployed.host.run("systemctl show -P MainPID llama-server@wide.service").stdout.strip()
-    loop = f"while kill -STOP {pid}; do sleep 0.05; kill -CONT {pid}; sleep 0.01; done"
+    loop = f"while kill -STOP {pid}; do sleep 0.3; kill -CONT {pid}; sleep 0.003; done"
     deployed.host.run(f"systemd-run --quiet --unit=slow-server sh -c '{loop}'")
     try:
         second = deployed.deploy("verify.py", {"verify": "speed"}).output

@@ -46,7 +46,10 @@ async def measure_speeds(context: VerificationContext) -> tuple[list[Check], tup
 
     async def measured(route: Route) -> str:
         others = await _others(context)
-        speed = await _speed_of(route, context)
+        try:
+            speed = await _speed_of(route, context)
+        except _OverLimit:
+            return "not measured: its limit of requests or tokens a minute is used up"
         speeds.append(speed)
         return f"{speed.words}{others}"
 
@@ -54,6 +57,10 @@ async def measure_speeds(context: VerificationContext) -> tuple[list[Check], tup
         claim = Claim(f"route/{route.name}/speed", route.name, "answers at a speed that can be measured", "its speed")
         checks.append(await claim.check(measured(route)))
     return checks, tuple(speeds)
+
+
+class _OverLimit(Exception):
+    """The route's limit of this minute is used up."""
 
 
 async def _others(context: VerificationContext) -> str:
@@ -90,6 +97,7 @@ async def _speed_of(route: Route, context: VerificationContext) -> RouteSpeed:
     """
     Raises:
         CheckFailed: it does not answer, or without saying how many tokens there were.
+        _OverLimit: it may not be asked as often in this minute.
     """
     deadline = time.monotonic() + _LONGEST
     # A server that loads its models on demand does that first.
@@ -129,7 +137,9 @@ async def _ask(route: Route, context: VerificationContext, prompt: str, tokens: 
     # What differs at the beginning is in no cache of prompts.
     asked = MODES[route.mode].body(f"{uuid.uuid4().hex} {prompt}", ())
     body |= {**asked, "max_tokens": tokens, "stream_options": {"include_usage": True}}
-    reply = await context.api.stream(path, body, max(route.probe.timeout, _LONGEST))
+    reply = await context.api.stream_now(path, body, max(route.probe.timeout, _LONGEST))
+    if reply.over_limit:
+        raise _OverLimit
     reply.require_ok()
     if problems := origin_problems(reply.headers, route):
         raise CheckFailed(problems[0].code, str(problems[0]))

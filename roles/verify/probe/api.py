@@ -151,7 +151,11 @@ class Api:
 
     async def stream(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
         """Like `post`, reading server-sent events. A stream that breaks off after it has begun is an answer too."""
-        return await _within_limits(lambda: self._streamed(path, {**body, "stream": True}, timeout))
+        return await _within_limits(lambda: self.stream_now(path, body, timeout))
+
+    async def stream_now(self, path: str, body: Mapping[str, object], timeout: float) -> StreamReply:
+        """The same without waiting for the next minute if a limit is used up."""
+        return await self._streamed(path, {**body, "stream": True}, timeout)
 
     async def hang_up(self, path: str, body: Mapping[str, object], *, after: float) -> None:
         """Sends a request and goes away: at the first part of its answer, or after so many seconds without one."""

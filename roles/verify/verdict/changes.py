@@ -18,6 +18,12 @@ FLOOR = 1.0
 NOISE = 0.3
 """Share by which a speed differs between two runs by chance: less is not reported."""
 
+ANSWER = 50
+"""Tokens of an answer."""
+
+NOTICED = 0.1
+"""Seconds that such an answer must take longer."""
+
 _OUTSIDE = "host/outside/"
 """The beginning of the ids of checks that are made from other machines; that machine's name follows."""
 _HERE = ""
@@ -115,7 +121,7 @@ def _is_worse(old: Check, check: Check) -> bool:
 
 def _is_slower(old: Check, check: Check) -> bool:
     # The duration of other checks shows nothing about the service.
-    asks = check.group == "route" and bool(old.ok and check.ok)
+    asks = check.group == "route" and bool(old.ok and check.ok) and not check.id.endswith("/speed")
     return asks and check.seconds >= FLOOR and check.seconds > SLOWER * old.seconds
 
 
@@ -128,7 +134,8 @@ def _slower_speeds(verdict: Verdict) -> Iterator[tuple[RouteSpeed, RouteSpeed]]:
 
 
 def _is_lower(old: float, new: float) -> bool:
-    return new < (1 - NOISE) * old
+    """A server that answers in no time differs much from run to run, and nobody notices."""
+    return new < (1 - NOISE) * old and ANSWER / max(new, 1e-3) - ANSWER / max(old, 1e-3) >= NOTICED
 
 
 def _is_late(old: RouteSpeed, new: RouteSpeed) -> bool:

@@ -64,7 +64,8 @@ def test_the_fronts_line_says_who_asked_who_answered_and_how_long_it_took() -> N
         ("CR", "the client hung up before the request was whole"),
         ("sD", "the instance was silent for too long in the middle of the answer"),
         ("sQ", "no instance was free in time"),
-        ("PR", "the front refused it before the request was whole"),
+        ("PR", "the front refused it"),
+        ("LR", "the front answered itself"),
         ("L-", "the front answered itself"),
         ("XX", "ended with XX"),
     ],
@@ -74,10 +75,10 @@ def test_haproxys_termination_state_is_told_in_words(end: str, words: str) -> No
     assert way(front(end=end))[0].endswith(f"; {words}")
 
 
-def test_a_request_that_reached_nobody_names_nobody() -> None:
-    (said,) = way(
-        front(client="", deployment="", route="", instance="<NOSRV>", status=401, wait_ms=-1, first_byte_ms=-1)
-    )
+@pytest.mark.parametrize("nobody", [pytest.param("", id="empty"), pytest.param("-", id="as HAProxy logs it")])
+def test_a_request_that_reached_nobody_names_nobody(nobody: str) -> None:
+    unknown = dict.fromkeys(("client", "deployment", "route", "fallbacks"), nobody)
+    (said,) = way(front(**unknown, instance="<NOSRV>", status=401, wait_ms=-1, first_byte_ms=-1))
     assert said.endswith(
         "POST /v1/chat/completions by a client without a name from 198.18.0.9: status 401 after 3723004 ms; 7 bytes "
         "asked, 900 answered"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
-from roles.contract.verdict import Verdict
-from roles.verify.checks.speed import AT_ONCE
+from roles.contract.verdict import Check, RouteSpeed, Verdict
+from roles.verify.checks.speed import AT_ONCE, measure_speeds
+from roles.verify.context import VerificationContext, gateway_client, runtime_folder
 from roles.verify.generation import Generation
 from roles.verify.verdict.kept import keep
-from tests.gateway_double import Double, Verified
+from tests.gateway_double import OVER_LIMIT, Double, Verified
 
 
 def speeds(verdict: Verdict) -> dict[str, bool | None]:
@@ -55,6 +57,20 @@ def test_what_cannot_be_measured_fails_its_check_alone(
     assert [speed.route for speed in verdict.speeds] == ["text"]
     (check,) = (check for check in verdict.checks if check.id == "route/qwen/speed")
     assert (check.ok, check.code) == (False, code)
+
+
+def test_a_route_whose_limit_is_used_up_is_not_waited_for(double: Double, generation: Generation) -> None:
+    double.spoil("qwen", status=429, error=OVER_LIMIT)
+    double.spoil("text", status=429, error=OVER_LIMIT)
+
+    async def measured() -> tuple[list[Check], tuple[RouteSpeed, ...]]:
+        async with gateway_client() as client:
+            return await measure_speeds(VerificationContext(generation, client, runtime_folder("system")))
+
+    checks, speeds = asyncio.run(asyncio.wait_for(measured(), 20))
+    assert speeds == ()
+    assert {check.seen for check in checks} == {"not measured: its limit of requests or tokens a minute is used up"}
+    assert all(check.ok for check in checks)
 
 
 def test_what_was_measured_before_is_in_the_verdict(verified: Verified, double: Double, generation: Generation) -> None:
