@@ -166,14 +166,16 @@ def test_a_file_of_the_control_machine_is_sent_once_and_resumed(host: LabHost, t
     )
 
 
+A_MODEL = "$(ls /var/lib/ai-backend/models/*/native.gguf | head -n 1)"
+"""One that is on the host, whatever deploys there were before."""
+
+
 def test_a_model_on_another_disk_is_served_from_where_it_is_and_every_trouble_with_it_is_named(
     host: LabHost, tmp_path: Path
 ) -> None:
     mount = "[Mount]\nWhat=tmpfs\nType=tmpfs\nWhere=/data"
     host.run(f"mkdir -p /data && printf '{mount}' > /etc/systemd/system/data.mount && systemctl daemon-reload")
-    host.run(
-        "systemctl start data.mount && install -m 644 /etc/ai-backend/install/model-native.gguf-*/native.gguf /data"
-    )
+    host.run(f"systemctl start data.mount && install -m 644 {A_MODEL} /data/native.gguf")
     inventory = native_where(tmp_path, "HostFile(path='/data/native.gguf')")
     deploy(host, inventory=inventory).must_pass()
     assert ask(host, "tiny-native") == says("native.gguf")
@@ -199,7 +201,7 @@ def test_a_model_on_another_disk_is_served_from_where_it_is_and_every_trouble_wi
 def test_of_a_home_the_server_sees_its_model_alone(host: LabHost, tmp_path: Path) -> None:
     host.run(
         "install -d -m 700 /home/ada && echo secret > /home/ada/diary"
-        " && install -m 644 /var/lib/ai-backend/models/*/native.gguf /home/ada/native.gguf"
+        f" && install -m 644 {A_MODEL} /home/ada/native.gguf"
     )
     inventory = native_where(tmp_path, "HostFile(path='/home/ada/native.gguf')")
     deploy(host, inventory=inventory).must_pass()
