@@ -187,7 +187,12 @@ def test_backends_are_stopped_and_fallbacks_answer(deployed: Deployed) -> None:
     run = deployed.deploy("verify.py", {"verify": "faults"}, **GATEWAY).must_pass()
     found = kept(deployed.host)
     drilled = {check["id"]: check["ok"] for check in found["checks"] if "/fault-injection-" in check["id"]}
-    assert drilled == {"route/one/fault-injection-1": True, "route/hasty/fault-injection-1": True}
+    assert drilled == {
+        "route/one/fault-injection-1": True,
+        # The second of its fallbacks.
+        "route/one/fault-injection-2": True,
+        "route/hasty/fault-injection-1": True,
+    }
     assert "llama-server@one.service is stopped" in run.output
     is_green_again(deployed.host)
 
