@@ -33,7 +33,7 @@ _PROMPT_WORDS = 300
 _CONTEXT_OF_A_WORD = 12
 """Tokens of context that a word of it must leave: a tokenizer may need five for one, and there are other tokens."""
 _LONGEST = 10.0
-"""Seconds for a route. What has been measured until then counts."""
+"""Seconds after which no further answer of a route is asked for, but that to the long prompt."""
 
 _ASKED = "Write a long story about the sea."
 
@@ -46,10 +46,7 @@ async def measure_speeds(context: VerificationContext) -> tuple[list[Check], tup
 
     async def measured(route: Route) -> str:
         others = await _others(context)
-        try:
-            speed = await _speed_of(route, context)
-        except _OverLimit:
-            return "not measured: its limit of requests or tokens a minute is used up"
+        speed = await _speed_of(route, context)
         speeds.append(speed)
         return f"{speed.words}{others}"
 
@@ -57,10 +54,6 @@ async def measure_speeds(context: VerificationContext) -> tuple[list[Check], tup
         claim = Claim(f"route/{route.name}/speed", route.name, "answers at a speed that can be measured", "its speed")
         checks.append(await claim.check(measured(route)))
     return checks, tuple(speeds)
-
-
-class _OverLimit(Exception):
-    """The route's limit of this minute is used up."""
 
 
 async def _others(context: VerificationContext) -> str:
@@ -97,7 +90,7 @@ async def _speed_of(route: Route, context: VerificationContext) -> RouteSpeed:
     """
     Raises:
         CheckFailed: it does not answer, or without saying how many tokens there were.
-        _OverLimit: it may not be asked as often in this minute.
+        CannotCheck: it may not be asked as often in this minute.
     """
     deadline = time.monotonic() + _LONGEST
     # A server that loads its models on demand does that first.
@@ -139,7 +132,7 @@ async def _ask(route: Route, context: VerificationContext, prompt: str, tokens: 
     body |= {**asked, "max_tokens": tokens, "stream_options": {"include_usage": True}}
     reply = await context.api.stream_now(path, body, max(route.probe.timeout, _LONGEST))
     if reply.over_limit:
-        raise _OverLimit
+        raise CannotCheck("its limit of requests or tokens is used up for this minute", code="over-limit")
     reply.require_ok()
     if problems := origin_problems(reply.headers, route):
         raise CheckFailed(problems[0].code, str(problems[0]))
