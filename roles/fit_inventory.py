@@ -14,10 +14,10 @@ from roles.fit.facts import ModelFacts
 from roles.fit.llama_cpp import Settings, needs
 from roles.fit.table import mebibytes
 from roles.host import facts_of_source
-from roles.host.inventory import InventoryError, hosts_of
+from roles.host.inventory import InventoryError, stacks_of
 from roles.lock import LockError, lock_file, locked_facts, read_lock_file
-from roles.options import OptionsError, Stack
-from roles.plan import HostPlan, KnownFacts, memory_plan
+from roles.options import OptionsError
+from roles.plan import HostPlan, memory_plan
 from roles.rooms import plan_of
 
 _DOES_NOT_FIT, _UNREADABLE = 1, 2
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         inventory = Path(given.inventory)
         known = locked_facts(read_lock_file(lock_file(inventory)), facts_of_source)
-        hosts = {name: _plan(name, data.get("stack"), known) for name, data in hosts_of(inventory).items()}
+        hosts = {name: plan_of(stack, known=known) for name, stack in stacks_of(inventory).items()}
     except (InventoryError, LockError) as error:
         print(error, file=sys.stderr)
         return _UNREADABLE
@@ -71,12 +71,6 @@ def described(plan: HostPlan) -> Iterator[str]:
             yield f"main memory: {use.server} {use.model}: not known" + (
                 f": {use.facts}" if isinstance(use.facts, str) else ""
             )
-
-
-def _plan(name: str, stack: object, known: KnownFacts) -> HostPlan:
-    if not isinstance(stack, Stack):
-        raise InventoryError(f'host "{name}" in the inventory has no `stack`; give it one: ("{name}", {{"stack": …}})')
-    return plan_of(stack, known=known)
 
 
 def _parser() -> argparse.ArgumentParser:

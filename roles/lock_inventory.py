@@ -11,7 +11,7 @@ import pyinfra
 from pyinfra.api.exceptions import DeployError
 
 from roles.data import UPGRADE, VALUES
-from roles.host.inventory import InventoryError, hosts_of
+from roles.host.inventory import InventoryError, stacks_of
 from roles.lock import (
     Entry,
     LockContent,
@@ -24,7 +24,7 @@ from roles.lock import (
     write_lock_file,
 )
 from roles.lock.resolve import resolve_reference
-from roles.options import OptionsError, Stack
+from roles.options import OptionsError
 from roles.rooms import plan_of
 
 
@@ -64,7 +64,7 @@ def write_lock(inventory: Path, upgrade: str | None) -> list[str]:
         LockError, InventoryError, OptionsError: it cannot be made. The file is as it was.
     """
     path = lock_file(inventory)
-    hosts = {name: _references(name, data.get("stack")) for name, data in hosts_of(inventory).items()}
+    hosts = {name: references_of(plan_of(stack)) for name, stack in stacks_of(inventory).items()}
     old = read_lock_file(path)
     update = updated(old or LockContent(), hosts, upgrade, _asked)
     same = len({key for names in update.content.hosts.values() for key in names})
@@ -77,12 +77,6 @@ def write_lock(inventory: Path, upgrade: str | None) -> list[str]:
 def _asked(reference: Reference, keep: Entry | None) -> Entry:
     print(f"asking for {reference.key}", flush=True)
     return resolve_reference(reference, keep)
-
-
-def _references(name: str, stack: object) -> tuple[Reference, ...]:
-    if not isinstance(stack, Stack):
-        raise InventoryError(f'host "{name}" in the inventory has no `stack`; give it one: ("{name}", {{"stack": …}})')
-    return references_of(plan_of(stack))
 
 
 def _parser() -> argparse.ArgumentParser:

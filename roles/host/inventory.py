@@ -7,19 +7,33 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from roles.options import Stack
+
 
 class InventoryError(Exception):
     """An inventory cannot be read: the message names what and where."""
 
 
-def hosts_of(inventory: Path) -> dict[str, dict[str, Any]]:
+def stacks_of(inventory: Path) -> dict[str, Stack]:
+    """Host → its stack.
+
+    Raises:
+        InventoryError: it cannot be read, or a host has none.
+        OptionsError: what it declares is invalid.
+    """
+    return {name: _stack(name, data.get("stack")) for name, data in _hosts_of(inventory).items()}
+
+
+def _stack(name: str, stack: object) -> Stack:
+    if not isinstance(stack, Stack):
+        raise InventoryError(f'host "{name}" in the inventory has no `stack`; give it one: ("{name}", {{"stack": …}})')
+    return stack
+
+
+def _hosts_of(inventory: Path) -> dict[str, dict[str, Any]]:
     """Host → its data, with that of its groups in the file. Files in `group_data` are not read.
 
     Source: `pyinfra_cli.inventory` of pyinfra 3, which cannot be imported without its patches of the standard library.
-
-    Raises:
-        InventoryError: there is no such file, or it cannot be executed.
-        OptionsError: what it declares is invalid.
     """
     if not inventory.is_file():
         raise InventoryError(f"{inventory} is not there: give the path of an inventory, such as inventory/gpu-box.py")

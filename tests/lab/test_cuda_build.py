@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from roles.host.programs.installers.ggml import _ASK
+from roles.host.programs.installers.ggml import BACKENDS_OF
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import deploy, inventory_file
 from tests.lab.test_gpu_host import install_driver
@@ -71,7 +71,7 @@ def test_the_backend_is_compiled_and_finds_all_but_the_driver(host: LabHost, inv
 def test_the_binary_lists_the_backend_and_no_card(host: LabHost) -> None:
     folder = host.run(f"dirname $(ls {BUILT}/libggml-cuda.so)").stdout.strip()
     stubs = "LD_LIBRARY_PATH=$(echo /opt/ai-backend/python-env/*/cuda/lib64/stubs)"
-    asked = host.run(f"{stubs} python3 -c {shlex.quote(_ASK)} {folder}").stdout.splitlines()
+    asked = host.run(f"{stubs} python3 -c {shlex.quote(BACKENDS_OF)} {folder}").stdout.splitlines()
     assert {"has CUDA", "has CPU", "loads libggml-cuda.so"} <= {*asked}
     devices = host.run(f"{stubs} {folder}/llama-server --list-devices")
     assert "CUDA0" not in devices.stdout + devices.stderr

@@ -100,8 +100,8 @@ def test_a_host_that_is_deployed_again_from_the_lock_is_the_same_host(
     assert generation(second) == was
     assert (ask(second, "branch"), ask(second, "tag")) == (DAYS[0], DAYS[0])
 
-    told = make_lock(second, inventory, "--data", "upgrade=org/branch")
-    (moved,) = [line for line in told.splitlines() if "→" in line]
+    printed = make_lock(second, inventory, "--data", "upgrade=org/branch")
+    (moved,) = [line for line in printed.splitlines() if "→" in line]
     assert moved.startswith(f"{hub.url}/org/branch@main: ")
     deploy(second, inventory=inventory).must_pass()
     assert generation(second) != was

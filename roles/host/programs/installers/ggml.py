@@ -10,7 +10,7 @@ from roles.host.programs.console import HostError
 from roles.host.programs.processes import LONGEST_TRY, run
 
 _LIBRARY = "libggml.so"
-_ASK = """
+BACKENDS_OF = """
 import ctypes, pathlib, sys
 folder = pathlib.Path(sys.argv[1])
 try:
@@ -64,7 +64,7 @@ def check_backend(
         )
     said: list[str] = []
     what = f"{title}: asking which backends it has"
-    command = ["/usr/bin/python3", "-I", "-S", "-c", _ASK, str(found[0].parent)]
+    command = ["/usr/bin/python3", "-I", "-S", "-c", BACKENDS_OF, str(found[0].parent)]
     run(
         command,
         what=what,
