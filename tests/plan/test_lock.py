@@ -17,9 +17,8 @@ from tests.plan.fake import PREAMBLE, passing_verdict, run_pyinfra
 _STACK = """
 from roles.lock import lock_file, pins_of, read_lock_file, references_of
 
-stack = small_stack(providers=[
-    native(model=HubFile(endpoint="{url}", repository="org/m", revision="main", file="m.gguf")), python()
-])
+model = HubFile(endpoint="{url}", repository="org/m", revision="main", file="m.gguf")
+stack = small_stack(providers=[native(model=model), python(model=model)])
 pins = pins_of(read_lock_file(lock_file(Path(__file__))), references_of(plan_of(stack)))
 hosts = [fake("box", stack, verdict={verdict!r}, pins=pins, unlocked=False)]
 """
