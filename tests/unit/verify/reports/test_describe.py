@@ -109,7 +109,8 @@ def test_others_reach_the_endpoint_where_it_is_bound(config: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "0.0.0.0"])
-def test_with_tls_others_reach_it_by_its_name(config: Path, bind: str) -> None:
+def test_with_tls_others_reach_it_by_its_name(config: Path, monkeypatch: pytest.MonkeyPatch, bind: str) -> None:
+    monkeypatch.setattr(module, "_addresses", lambda: ["198.18.0.7"])
     generation = load_generation(config)
     assert generation.gateway is not None
     tls = Tls("/etc/a.pem", "ai.example.com", 14, 4009, "renewal.service", "renewal.path")
