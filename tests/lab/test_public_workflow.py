@@ -14,12 +14,10 @@ from tests.labhost.paths import REPOSITORY
 WORKFLOW = REPOSITORY / ".github/workflows/ci.yml"
 IMAGE = "git make python3-venv zstd libatomic1 chromium"
 """What the workflow's own image has, with Python 3.11 by its step `setup-python`."""
-LONGEST = 300
-"""Seconds for all steps."""
 
 
 @pytest.mark.soak_only
-def test_the_public_workflow_passes_on_a_clean_host_within_five_minutes(new_host: NewHost) -> None:
+def test_the_public_workflow_passes_on_a_clean_host_within_its_timeout(new_host: NewHost) -> None:
     host = new_host("public")
     host.run(f"apt-get -qq update && apt-get -qq -y --no-install-recommends install {IMAGE}", timeout=600)
     host.run("useradd --create-home runner")
@@ -38,4 +36,4 @@ def test_the_public_workflow_passes_on_a_clean_host_within_five_minutes(new_host
         done = host.run(f"runuser -u runner -- bash -c '{script}' 2>&1", check=False, timeout=900)
         print(f"{time.monotonic() - step:.0f} s: {command}: {done.stdout[-300:]}")
         assert done.returncode == 0, done.stdout[-5000:]
-    assert time.monotonic() - began < LONGEST
+    assert time.monotonic() - began < job["timeout-minutes"] * 60
