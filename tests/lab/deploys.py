@@ -70,6 +70,7 @@ def deploy(
     data: Mapping[str, str] | None = None,
     at: str | None = None,
     do: Callable[[], object] | None = None,
+    timeout: float = TIMEOUT,
 ) -> Run:
     """Run a deploy on one host.
 
@@ -77,6 +78,7 @@ def deploy(
         inventory: else the one of the small stack.
         data: what `--data` sets for all hosts.
         at: what pyinfra prints when `do` is to be called; none to do = pyinfra is killed with SIGKILL.
+        timeout: seconds after which it is killed.
     """
     options = [option for key, value in (data or {}).items() for option in ("--data", f"{key}={value}")]
     process = subprocess.Popen(
@@ -88,7 +90,7 @@ def deploy(
         stderr=subprocess.STDOUT,
         text=True,
     )
-    watchdog = threading.Timer(TIMEOUT, process.kill)
+    watchdog = threading.Timer(timeout, process.kill)
     watchdog.start()
     lines = []
     try:
