@@ -53,6 +53,7 @@ from roles.host import (
     way_of,
     write_generation,
 )
+from roles.host.inventory import InventoryError, stack_of
 from roles.lint import lint
 from roles.litellm import LITELLM_CONFIG, LITELLM_VARIABLES, LITELLM_VERSION, LiteLLM
 from roles.lock import (
@@ -302,12 +303,10 @@ def _target(*, locked: bool = False) -> Target:
 
 
 def _plan(each: Host, lock: LockContent | None, inventory: Path | None, *, locked: bool) -> HostPlan:
-    stack = each.data.get("stack")
-    if not isinstance(stack, Stack):
-        found = "has no `stack`" if stack is None else f"has a `stack` that is a {type(stack).__name__}"
-        raise DeployError(
-            f'host "{each.name}" in the inventory {found}; give it one: ("{each.name}", {{"stack": Stack(…)}})'
-        )
+    try:
+        stack = stack_of(each.name, each.data.get("stack"))
+    except InventoryError as error:
+        raise DeployError(str(error)) from None
     try:
         plan = plan_of(stack)
         references = references_of(plan)

@@ -18,15 +18,26 @@ def stacks_of(inventory: Path) -> dict[str, Stack]:
     """Host → its stack.
 
     Raises:
-        InventoryError: it cannot be read, or a host has none.
+        InventoryError: it cannot be read, names no host, or a host has none.
         OptionsError: what it declares is invalid.
     """
-    return {name: _stack(name, data.get("stack")) for name, data in _hosts_of(inventory).items()}
+    hosts = _hosts_of(inventory)
+    if not hosts:
+        raise InventoryError(f'{inventory} names no host; write hosts = [("ADDRESS", {{"stack": Stack(…)}})]')
+    return {name: stack_of(name, data.get("stack")) for name, data in hosts.items()}
 
 
-def _stack(name: str, stack: object) -> Stack:
+def stack_of(name: str, stack: object) -> Stack:
+    """The stack that a host's data has.
+
+    Raises:
+        InventoryError: it is none.
+    """
     if not isinstance(stack, Stack):
-        raise InventoryError(f'host "{name}" in the inventory has no `stack`; give it one: ("{name}", {{"stack": …}})')
+        found = "has no `stack`" if stack is None else f"has a `stack` that is a {type(stack).__name__}"
+        if isinstance(stack, type):
+            found = f"has {stack.__name__} without its parentheses as `stack`"
+        raise InventoryError(f'host "{name}" in the inventory {found}; give it one: ("{name}", {{"stack": Stack(…)}})')
     return stack
 
 

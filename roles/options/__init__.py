@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from roles.contract.modes import Mode
 from roles.options.arguments import OURS, check_arguments
-from roles.options.base import Many, Options
+from roles.options.base import Many, Options, nearest
 from roles.options.clients import Client
 from roles.options.errors import OptionsError, calling_line
 from roles.options.gpus import Gpus, GpuUuid
@@ -103,7 +103,9 @@ FORMER_NAMES: Mapping[str, str] = {
 if not TYPE_CHECKING:  # a type checker would take every name for a known one
 
     def __getattr__(name: str) -> object:
-        """Refuse a former name with what to write instead."""
+        """Refuse a former name with what to write instead, and a misspelled one with the right one."""
         if instead := FORMER_NAMES.get(name):
             raise OptionsError(f'{calling_line()}: "{name}" of `roles.options` no longer exists: {instead}')
+        if name[:1].isupper() and (close := nearest(name, __all__)):
+            raise OptionsError(f'{calling_line()}: `roles.options` has no "{name}"{close}')
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

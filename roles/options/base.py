@@ -12,6 +12,9 @@ from roles.options.hidden import HIDDEN, without_secrets
 from roles.options.messages import example, example_for, expected, nearest, problem
 from roles.options.spelling import quoted
 
+_LARGEST = 2**63 - 1
+"""Most programs keep a number in 64 bits; Python does not even write one of 4,300 digits."""
+
 __all__ = ["Many", "Options", "example", "former_options", "nearest"]
 
 
@@ -57,6 +60,8 @@ class Options(BaseModel):
             raise _error(f"{name}: give each option by its name: {name}({given})")
         if odd := [name for name in options if not name.isidentifier()]:
             raise _error(f"{type(self).__name__}: unknown option {quoted(odd[0])}", options)
+        if large := [name for name, value in options.items() if type(value) is int and abs(value) > _LARGEST]:
+            raise _error(f'{type(self).__name__}: option "{large[0]}": no program counts so far; give a smaller number')
         try:
             super().__init__(**options)
         except ValidationError as error:

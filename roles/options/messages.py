@@ -24,6 +24,13 @@ _TYPES = {
     "bool_type": "True or False",
 }
 """pydantic's type of an error → what to give."""
+_BOUNDS = {
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+}
+"""The same for numbers that are out of bounds; pydantic's context has the bound."""
 _NAMES = {
     str: "a text",
     int: "a whole number",
@@ -98,6 +105,11 @@ def _wanted(group: type[BaseModel], option: str, detail: ErrorDetails) -> str:
         return f"give {context['expected'].replace(chr(39), chr(34))}, not {_shown(value)}{near}"
     if kind in ("model_type", "dataclass_type", "is_instance_of"):
         return f"give {_expected(group, option)}, not {_shown(value)}{_brackets(value)}"
+    if bound := _BOUNDS.get(kind):
+        whole = {name: int(limit) if limit == int(limit) else limit for name, limit in context.items()}
+        return f"give {bound.format_map(whole)}, not {_shown(value)}"
+    if kind == "too_short":
+        return f"give at least {context['min_length']}, not {context['actual_length']}"
     if words := _TYPES.get(kind):
         return f"give {words}, not {_shown(value)}{_quotes(kind, value)}"
     message = detail["msg"]
@@ -136,7 +148,7 @@ def _shown(value: object) -> str:
     if value is None or isinstance(value, bool):
         return repr(value)
     if isinstance(value, int | float):
-        return repr(value) if abs(value) < 10**20 else "a number of that size"
+        return repr(value) if abs(value) < 10**20 or isinstance(value, float) else "a number of that size"
     if isinstance(value, BaseModel):
         return f"{type(value).__name__}({'…' if type(value).model_fields else ''})"
     if isinstance(value, type):

@@ -39,7 +39,7 @@ def bound(plan: HostPlan) -> list[str]:
         pytest.param(Tls, {"key": "/etc/a b.key"}, "is no whole path", id="a path with a space"),
         pytest.param(Tls, {"server_name": "https://ai"}, "is no DNS name", id="an address for the name"),
         pytest.param(Tls, {"server_name": "*.example.com"}, "is no DNS name", id="a wildcard for the name"),
-        pytest.param(Tls, {"warn_days": 0}, "greater than or equal to 1", id="no days"),
+        pytest.param(Tls, {"warn_days": 0}, "at least 1", id="no days"),
         pytest.param(Cors, {"origins": ["chat.example.com"]}, "no web origin", id="an origin without a scheme"),
         pytest.param(Cors, {"origins": ["https://a/b"]}, "no web origin", id="an origin with a path"),
         pytest.param(Cors, {"origins": ["https://*.a"]}, "no web origin", id="an origin with a wildcard"),

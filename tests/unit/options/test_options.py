@@ -43,7 +43,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
         lambda: native(port="8080"),
         ['option "port"', 'give a whole number, not "8080" (a text): without quotes', "; for example port=8080"],
     ),
-    "out of range": (lambda: native(port=70000), ['option "port"', "less than or equal to 65535", "70000"]),
+    "out of range": (lambda: native(port=70000), ['option "port"', "at most 65535", "70000"]),
     "missing option": (
         lambda: Deployment(**_any()),
         ['option "provider" is missing (Name of the provider instance.); for example provider="ollama"'],
@@ -101,7 +101,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     ),
     "a budget of nothing": (
         lambda: Budget(per="day", usd=0),
-        ["usd", "greater than 0"],
+        ["usd", "a number above 0"],
     ),
     "two clients with one key": (
         lambda: small_stack(
@@ -223,7 +223,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     ),
     "an unknown strategy": (lambda: LiteLLM(**_any(routing_strategy="random")), ["routing_strategy", "least-busy"]),
     "a cache on a server's port": (lambda: small_stack(cache=Redis(port=8080)), ["both listen on port 8080"]),
-    "a limit of no request": (lambda: Deployment(provider="native", rpm=0), ['option "rpm"', "greater than or equal"]),
+    "a limit of no request": (lambda: Deployment(provider="native", rpm=0), ['option "rpm"', "at least 1"]),
     "short secret": (lambda: _short_secret(), ["fewer than 16 characters"]),
 }
 
@@ -293,4 +293,13 @@ def test_an_inventory_that_imports_from_where_options_were_is_shown_the_new_plac
     inventory = tmp_path / "box.py"
     inventory.write_text("from roles.spec import Stack\n")
     with pytest.raises(OptionsError, match=r"box\.py:1: `roles\.spec` is now `roles\.options`: write `from roles"):
+        runpy.run_path(str(inventory))
+
+
+def test_an_inventory_that_misspells_what_it_imports_is_shown_the_right_name(tmp_path: Path) -> None:
+    inventory = tmp_path / "box.py"
+    inventory.write_text("from roles.options import Deploymnet\n")
+    with pytest.raises(
+        OptionsError, match=r'box\.py:1: `roles\.options` has no "Deploymnet"; did you mean "Deployment"'
+    ):
         runpy.run_path(str(inventory))

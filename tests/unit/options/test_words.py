@@ -24,6 +24,7 @@ from roles.options import (
     LocalFile,
     Options,
     OptionsError,
+    Price,
     Probe,
     PythonSdist,
     Route,
@@ -96,6 +97,15 @@ REFUSED: Mapping[str, tuple[Callable[[], object], str]] = {
     ),
     "a group without its parentheses": (lambda: small_stack(cache=Redis), "give Redis(…), not Redis without its paren"),
     "a text for a group": (lambda: small_stack(gateway="litellm"), 'give LiteLLM(…), not "litellm" (a text)'),
+    # Numbers.
+    "a percentage for a share": (
+        lambda: vllm(gpu_memory_utilization=90),
+        "give a number of at most 1, not 90; for example",
+    ),
+    "no number as a share": (lambda: vllm(gpu_memory_utilization=float("nan")), "at most 1, not nan"),
+    "a price below nothing": (lambda: untyped(Price, input=-1, output=1), "give a number of at least 0, not -1"),
+    "more than any program counts": (lambda: vllm(max_model_len=10**5000), '"max_model_len": no program counts so far'),
+    "an empty list": (lambda: untyped(Route, name="x", deployments=[]), "give at least 1, not 0; for example"),
     # What is no model, no cards, no version.
     "weights of another form": (lambda: native(model=hub_file("model.safetensors")), "is no GGUF file, by its ending"),
     "one of several weights": (lambda: native(model=hub_file("a-00001-of-00003.safetensors")), "is no GGUF file"),
@@ -139,7 +149,7 @@ REFUSED: Mapping[str, tuple[Callable[[], object], str]] = {
     ),
     "an endless share": (
         lambda: native(build=CUDA_BUILD, tensor_split=[float("inf")]),
-        "give a number, not a number of that size",
+        "give a number, not inf",
     ),
     "more shares than cards, Python": (
         lambda: python(build=CUDA_BUILD, gpus=TWO_CARDS, tensor_split=[1.0] * 3),

@@ -81,6 +81,9 @@ def test_a_model_of_elsewhere_is_said_to_be_unknown(tmp_path: Path) -> None:
     [
         pytest.param("1 / 0", "division by zero", id="an error in it"),
         pytest.param("hosts = [('box', {})]", "has no `stack`", id="no stack"),
+        pytest.param("hosts = [('box', {'stack': 1})]", "has a `stack` that is", id="another stack"),
+        pytest.param("hosts = [('box', {'stack': dict})]", "has dict without its parentheses as", id="a class"),
+        pytest.param("host = [('box', 'stack')]", "names no host; write hosts = [", id="no host"),
         pytest.param("from roles.options import *\nGpus(memory='24GB')", 'did you mean "24G"', id="a wrong option"),
     ],
 )
