@@ -240,8 +240,10 @@ async def _callbacks(litellm: Any) -> dict[str, Any]:
         if need.get("variables"):
             needs[name] = {"start_fails": True, "variables": need["variables"]}
     ready, manager = _ready_made(litellm), litellm.logging_callback_manager
+    made_of_file = "add_custom_callback_generic_api_str"
+    make = getattr(manager, made_of_file, None) or getattr(manager, f"_{made_of_file}")  # private up to 1.84.0
     for name, variables in sorted(ready.items()):
-        if _try(name, partial(manager.add_custom_callback_generic_api_str, name)).get("variables"):
+        if _try(name, partial(make, name)).get("variables"):
             needs[name] = {"start_fails": True, "variables": variables}
     return {
         "callbacks": sorted({*known, *ready}),
