@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+from roles.lint.document import reason
 from roles.lint.environment_file import parse_environment
 from roles.lint.files import STANDARD_INPUT, NotReadableError, read_included, read_named
 from roles.lint.finding import Finding
@@ -37,7 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sources = [_source(*pair) for pair in zip(options.files, environments, strict=True)]
     unread = [source for source in environment_files if source.unreadable]
     findings = lint_together([*unread, *sources], version=options.litellm)
-    _print(findings, as_json=options.json)
+    if sys.stdout is None:
+        return _refuse("the findings cannot be written: standard output is closed")
+    try:
+        _print(findings, as_json=options.json)
+    except OSError as error:
+        # What is left in the buffer would be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _refuse(f"the findings cannot be written: {reason(error)}")
     if any(finding.rule in UNREADABLE for finding in findings):
         return _UNREADABLE
     return _ERRORS if any(finding.severity == "error" for finding in findings) else 0
@@ -87,13 +96,14 @@ def _version(text: str) -> str:
 
 def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
+        print(json.dumps([asdict(finding) for finding in findings]), flush=True)
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Model names can be in any script; the terminal may support only one.
         sys.stdout.reconfigure(errors="backslashreplace")
     for finding in findings:
         print(finding)
+    sys.stdout.flush()
 
 
 def _refuse(message: str) -> int:

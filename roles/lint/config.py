@@ -16,7 +16,7 @@ from roles.lint.known import Known, Version
 FALLBACK_KINDS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 REFERENCE = "os.environ/"
 
-_ABOUT_VARIABLES = re.compile(r"[$%{]|env", re.IGNORECASE)
+_ABOUT_VARIABLES = re.compile(r"[$%{@[(<]|__|(?<!http)(?<!https)://|env|vault:|arn:|ref\+", re.IGNORECASE)
 _REPLICATE_ID = 64
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from roles.lint.wrapper import unwrapped
-from roles.lint.yaml_values import MOST_CHARACTERS, Lines, UnreadableError, Where, line_of, read_yaml
+from roles.lint.wrapper import Inside, unwrapped
+from roles.lint.yaml_values import MOST_CHARACTERS, Content, Lines, UnreadableError, Where, line_of, read_yaml
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and positions from the root: `("model_list", 0, "model_name")`."""
@@ -17,6 +17,11 @@ Reader: TypeAlias = Callable[[str], str]
 
 _MOST_INCLUDES = 100
 """Files that include each other by ever new names (`loop/../loop/x.yaml`, a link to its own folder)."""
+_UNWRAP = "check the file that LiteLLM gets, as `--config` names it"
+
+
+class NotFollowedError(ValueError):
+    """An included file that the lint does not read, and LiteLLM would; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -76,34 +81,43 @@ def _inside(where: Where, part: str | int) -> Where | None:
     return where.inner[part] if isinstance(part, int) and 0 <= part < len(where.inner) else None
 
 
-def read_document(text: str, name: str, read: Reader | None) -> Document:
-    """The document of `text`, with the files that it includes. Never raises: errors are in its `problems`."""
-    document = _read_one(text, name)
-    size = len(text)
+def read_documents(text: str, name: str, read: Reader | None) -> list[Document]:
+    """The document of `text` with the files that it includes; several if it wraps several configurations.
+
+    Never raises: errors are in their `problems`.
+    """
+    return [_with_includes(document, len(text), read) for document in _read_all(text, name)]
+
+
+def _with_includes(document: Document, size: int, read: Reader | None) -> Document:
+    """The document with the files that it includes merged into it; `size` is its own, in characters."""
+    name = document.file
     seen = {os.path.normpath(name)}
     pending = _includes(document)
     for include in pending:
         if include.beside in seen:
             continue
         seen.add(include.beside)
-        if read is None:
-            document.unread.append(include.entry)
-            message = f'the included file "{include.entry}" was not read'
-            document.problems.append(Problem("include-not-followed", include.place, message))
-            continue
         try:
+            if read is None:
+                raise NotFollowedError("no files are read here")
             if len(seen) > _MOST_INCLUDES:
-                raise ValueError(f"these are more than {_MOST_INCLUDES} files that include each other")
+                raise NotFollowedError(f"the lint follows up to {_MOST_INCLUDES} files")
             text = _read_included(include, name, read)
             size += len(text)
             if size > MOST_CHARACTERS:
-                raise ValueError(f"all files together have more than {MOST_CHARACTERS >> 20} MiB")
+                raise NotFollowedError(f"the lint reads up to {MOST_CHARACTERS >> 20} MiB of all files together")
+        except NotFollowedError as error:
+            document.unread.append(include.entry)
+            message = f'the included file "{include.entry}" was not read: {error}'
+            document.problems.append(Problem("include-not-followed", include.place, message))
+            continue
         except (OSError, ValueError) as error:
             document.unread.append(include.entry)
             message = f'the included file "{include.entry}" cannot be read ({reason(error)}): LiteLLM does not start'
             document.problems.append(Problem("include-missing", include.place, message))
             continue
-        included = _read_one(text, include.beside)
+        [included] = _read_all(text, include.beside, is_included=True)
         if any(problem.rule == "empty-file" for problem in included.problems):  # LiteLLM takes it as no sections
             continue
         if included.problems and not included.value:
@@ -153,24 +167,33 @@ def _read_included(include: _Include, root: str, read: Reader) -> str:
         return read(_joined(root, include.entry))
 
 
-def _read_one(text: str, name: str) -> Document:
-    document = Document(name)
+def _read_all(text: str, name: str, *, is_included: bool = False) -> list[Document]:
+    """The documents of a file: one, or those of the configurations that it wraps. LiteLLM unwraps none."""
     try:
-        _read_into(document, text)
+        contents = read_yaml(text)
+        wrapper = unwrapped(contents, text)
+        if wrapper is None:
+            return [_document(name, _only(contents, text))]
+        if is_included or not wrapper.inside:
+            message = f"this is {wrapper.kind} and no configuration of LiteLLM: LiteLLM cannot use it"
+            problem = Problem("not-a-configuration", Place(name, wrapper.line), message)
+            return [Document(name, problems=[problem])]
+        return [_unwrapped(name, wrapper.kind, inside) for inside in wrapper.inside]
     except UnreadableError as unreadable:
-        document.problems.append(Problem(unreadable.rule, Place(name, unreadable.line), unreadable.message))
+        problem = Problem(unreadable.rule, Place(name, unreadable.line), unreadable.message)
+        return [Document(name, problems=[problem])]
+
+
+def _unwrapped(name: str, kind: str, inside: Inside) -> Document:
+    document = _document(name, inside.content)
+    where = ".".join(map(str, inside.path))
+    message = f"this is {kind}: LiteLLM's configuration in it, `{where}`, is checked as the file that LiteLLM gets"
+    document.problems.append(Problem("wrapped-configuration", Place(name, inside.line), message, _UNWRAP))
     return document
 
 
-def _read_into(document: Document, text: str) -> None:
-    contents = read_yaml(text)
-    inside = unwrapped(contents)
-    if inside is not None:
-        place = Place(document.file, inside.line)
-        document.problems.append(Problem(inside.rule, place, inside.message, inside.fix))
-        contents = [inside.content] if inside.content else []
-        if not contents:
-            return
+def _only(contents: Sequence[Content], text: str) -> Content:
+    """The only document of a file."""
     if len(contents) > 1:
         line = line_of(contents[1].lines)
         before = text.splitlines()[: line - 1]
@@ -179,13 +202,22 @@ def _read_into(document: Document, text: str) -> None:
         raise UnreadableError("yaml-syntax", line, message)
     if not contents or contents[0].value is None:
         raise UnreadableError("empty-file", 1, "the file is empty: LiteLLM does not start")
-    [(value, lines, duplicates)] = contents
+    return contents[0]
+
+
+def _document(name: str, content: Content) -> Document:
+    value, lines, duplicates = content
     if not isinstance(value, dict) or isinstance(lines, int):
         raise UnreadableError("not-a-mapping", line_of(lines), "the file is no mapping: LiteLLM does not start")
-    document.value, document.lines = value, lines
+    document = Document(name, value, lines)
     for key, line, first in duplicates:
         message = f'the key "{key}" stands here a second time (first on line {first}): only this one counts'
-        document.problems.append(Problem("duplicate-key", Place(document.file, line), message))
+        document.problems.append(Problem("duplicate-key", Place(name, line), message))
+    includes = value.get("include", [])
+    if not isinstance(includes, list) or not all(isinstance(entry, str) for entry in includes):
+        message = "`include` must be a list of file names: LiteLLM does not start"
+        document.problems.append(Problem("section-shape", document.place(("include",)), message))
+    return document
 
 
 def _merge(document: Document, included: Document) -> None:

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 
-from roles.lint.document import reason
+from roles.lint.document import NotFollowedError, reason
 from roles.lint.yaml_values import MOST_CHARACTERS
 
 STANDARD_INPUT = "-"
@@ -27,6 +27,8 @@ def read_named(file: str) -> str:
     """
     try:
         if file == STANDARD_INPUT:
+            if sys.stdin is None:
+                raise ValueError("standard input is closed")
             return _text(sys.stdin.buffer.read(_MOST_BYTES + 1))
         # A named pipe that nobody writes into would block the opening for ever.
         handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
@@ -45,8 +47,11 @@ def read_included(file: str) -> str:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no regular file, too large or no UTF-8; the message says so.
+        ValueError: it is no regular file, or no UTF-8; the message says so.
+        NotFollowedError: it is too large.
     """
+    if os.path.realpath(file) == os.devnull:  # a way to include nothing
+        return ""
     handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as opened:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -56,5 +61,5 @@ def read_included(file: str) -> str:
 
 def _text(content: bytes) -> str:
     if len(content) > _MOST_BYTES:
-        raise ValueError(f"it has more than {_MOST_BYTES >> 20} MiB")
+        raise NotFollowedError(f"it has more than {_MOST_BYTES >> 20} MiB")
     return content.decode()

@@ -88,15 +88,15 @@ def _readings(parts: _Parts, index: _Index) -> Iterator[_Parts]:
 
 
 def _meant(part: str, index: _Index) -> Sequence[str]:
-    numbers = [other for other in _numbers(part) if other in index.holders]
+    forms = [other for other in _forms(part) if other in index.holders]
     if part in index.holders:
-        return [part, *numbers]
+        return [part, *forms]
     typos = [] if len(part) < _LEAST_TYPO or _digits(part) else _typos(part, index.shortened)
-    return [*numbers, *typos] or [part]
+    return [*forms, *typos] or [part]
 
 
-def _numbers(part: str) -> Iterator[str]:
-    """Its plural, or its singular."""
+def _forms(part: str) -> Iterator[str]:
+    """Its plural or its singular, and the same with or without `ing` or `ed` (`filter`, `filtering`, `filtered`)."""
     if part.endswith("ies"):
         yield f"{part[:-3]}y"
     if part.endswith("y"):
@@ -104,6 +104,10 @@ def _numbers(part: str) -> Iterator[str]:
     if part.endswith("s"):
         yield part[:-1]
     yield f"{part}s"
+    if len(part) < _LEAST_TYPO:
+        return
+    stem = part.removesuffix("ing").removesuffix("ed").removesuffix("e")
+    yield from (f"{stem}{end}" for end in ("", "e", "ing", "ed") if f"{stem}{end}" != part)
 
 
 def _longer(parts: _Parts, index: _Index, *, any_part: bool) -> str:
@@ -127,6 +131,12 @@ def nearest_name(word: str, names: Collection[str]) -> str:
 def did_you_mean(close: str) -> str:
     """The fix that offers a word; `` if there is none."""
     return f'did you mean "{close}"?' if close else ""
+
+
+def choose(word: object, words: Collection[str]) -> str:
+    """The end of a fix: the word that was meant, or all words if none is close."""
+    close = nearest(word, words, part=True) if isinstance(word, str) else ""
+    return did_you_mean(close) or f"write one of {', '.join(sorted(words))}"
 
 
 @cache

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from roles.lint.config import Config
-from roles.lint.document import Document, Place, Problem, Reader, read_document, shown
+from roles.lint.document import Document, Place, Problem, Reader, read_documents, shown
 from roles.lint.finding import Finding
 from roles.lint.known import known_to, parse_version
 from roles.lint.rule import Found, Rule
@@ -53,10 +53,11 @@ def lint(
 def lint_together(sources: Sequence[Source], *, version: str) -> list[Finding]:
     """The same for several proxies on one host: what they must not share is checked too."""
     with _without_collector():
-        configs = [_config(source, version) for source in sources]
-        for config in configs:
-            config.peers = [peer for peer in configs if peer is not config]
-        return [finding for config in configs for finding in _findings(config)]
+        groups = [_configs(source, version) for source in sources]
+        for group in groups:
+            for config in group:
+                config.peers = [peer for other in groups if other is not group for peer in other]
+        return [finding for group in groups for config in group for finding in _findings(config)]
 
 
 @contextlib.contextmanager
@@ -74,13 +75,15 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _config(source: Source, version: str) -> Config:
+def _configs(source: Source, version: str) -> list[Config]:
+    """The configuration of a file; several if it wraps several."""
     if source.unreadable:
         problem = Problem("unreadable-file", Place(source.name, 1), source.unreadable)
-        document = Document(source.name, problems=[problem])
+        documents = [Document(source.name, problems=[problem])]
     else:
-        document = read_document(source.text, source.name, source.read)
-    return Config(document, parse_version(version), version, known_to(version), source.environment)
+        documents = read_documents(source.text, source.name, source.read)
+    release = parse_version(version)
+    return [Config(document, release, version, known_to(version), source.environment) for document in documents]
 
 
 def _findings(config: Config) -> list[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,12 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 from roles.lint.known import data_for, releases_in
-from roles.lint.nearest import did_you_mean
 
 _FILES = files("roles.lint") / "keys" / "sections"
-_CLOSE = 0.6
-CLOSE_KEY = 0.84
-"""For keys: a wrong hint costs more than none."""
 
 
 @dataclass(frozen=True)
@@ -73,21 +68,3 @@ def facts_of(version: str) -> SectionFacts:
     data = data_for(version, _FILES, releases())
     data.pop("source")
     return SectionFacts(**data)
-
-
-def choose(word: object, words: Collection[str]) -> str:
-    """The end of a fix: the word that was meant, or all words if none is close."""
-    return did_you_mean(meant(word, words)) or f"write one of {', '.join(sorted(words))}"
-
-
-def meant(word: object, words: Collection[str], cutoff: float = _CLOSE) -> str:
-    """The one of a few words that a wrong one stands for; `` if none is close."""
-    if not isinstance(word, str):
-        return ""
-    plain = {_plain(known): known for known in words}
-    close = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=cutoff)
-    return plain[close[0]] if close else ""
-
-
-def _plain(word: str) -> str:
-    return word.lower().replace("-", "_").replace(" ", "_")

@@ -39,7 +39,7 @@ def lint_reference() -> str:
         "`--env-file` (once, or once a file) it also looks for variables that are not set, and judges what stands in",
         "them; it never prints a value. `include` is followed. Several files are taken as proxies side by side. More",
         "than ten findings of one rule in one section become one, with a count (`count` in `--json`). A configuration",
-        "in a ConfigMap, a Secret's `stringData` or the values of a Helm chart is taken out and checked. Limits:",
+        "in a ConfigMap, a Secret or the values of a Helm chart is taken out and checked, each of several. Limits:",
         "16 MiB with all includes, a million values, 100 included files. 11.6 MB with 56,000 models take 2.6 s of a",
         "processor, and 174 MB (`pytest tests/unit/lint/test_foreign.py -k 10_mb`); the time grows as the file does.",
         "",

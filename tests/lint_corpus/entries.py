@@ -76,12 +76,14 @@ MODULES = (
     "caches",
     "callbacks",
     "guardrails",
+    "includes",
     "mcp",
     "models",
     "providers",
     "routing",
     "sections",
     "settings",
+    "shares",
     "variables",
 )
 """Modules of this package; each has `ENTRIES`: name → entry (or its text)."""

@@ -8,13 +8,13 @@ from typing import Any
 
 from roles.lint.config import REFERENCE, Config, is_reference
 from roles.lint.document import Path, mapping
-from roles.lint.nearest import did_you_mean
+from roles.lint.nearest import choose, did_you_mean, nearest
 from roles.lint.rule import Found, rule
-from roles.lint.rules.shapes import kind, reads_as_number
-from roles.lint.section_facts import choose, facts_of, meant
+from roles.lint.rules.shapes import is_pattern, kind, reads_as_number
+from roles.lint.section_facts import facts_of
 
 _STOPS = "LiteLLM does not start"
-_GENERAL, _LITELLM = "general_settings", "litellm_settings"
+_GENERAL, _LITELLM, _ROUTER = "general_settings", "litellm_settings", "router_settings"
 _SYSTEM = (_GENERAL, "key_management_system")
 _MANAGER = (_GENERAL, "key_management_settings")
 _PASSED = (_GENERAL, "pass_through_endpoints")
@@ -26,23 +26,22 @@ _PACKAGES: Mapping[str, tuple[str, str]] = {
     "azure_key_vault": ("azure-keyvault-secrets", "it reads no secret"),
 }
 _METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
+_LATENCY = "latency-based-routing"
 _TIME_OF_DAY = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?")
-
-
-def _is_pattern(value: object) -> bool:
-    try:
-        re.compile(str(value))
-    except re.error:
-        return False
-    return True
 
 
 _Check = Callable[[Any], bool]
 _NUMBER: tuple[_Check, str] = (reads_as_number, "a number")
 _MAPPING: tuple[_Check, str] = (lambda value: isinstance(value, dict), "a mapping")
 _LIST: tuple[_Check, str] = (lambda value: isinstance(value, list), "a list")
+_WORD: tuple[_Check, str] = (lambda value: isinstance(value, str), "a word")
 
 _STARTS_WITH: Mapping[tuple[str, ...], tuple[_Check, str]] = {
+    (_ROUTER, "routing_strategy_args"): _MAPPING,
+    (_GENERAL, "team_metadata_schema"): _LIST,
+    (_GENERAL, "tracing"): _MAPPING,
+    (_LITELLM, "default_internal_user_params", "max_budget"): _NUMBER,
+    (_LITELLM, "post_call_rules"): _WORD,
     (_GENERAL, "user_api_key_cache_ttl"): _NUMBER,
     (_GENERAL, "health_check_staleness_threshold"): _NUMBER,
     (_GENERAL, "background_health_check_model_groups"): _LIST,
@@ -58,7 +57,7 @@ _STARTS_WITH: Mapping[tuple[str, ...], tuple[_Check, str]] = {
     (_LITELLM, "model_group_settings"): _MAPPING,
     (_LITELLM, "responses"): _MAPPING,
     (_LITELLM, "custom_provider_map"): _LIST,
-    (_LITELLM, "key_alias_pattern"): (_is_pattern, "a regular expression"),
+    (_LITELLM, "key_alias_pattern"): (is_pattern, "a regular expression"),
     (_LITELLM, "budget_reset_time"): (
         lambda value: isinstance(value, str) and _TIME_OF_DAY.fullmatch(value) is not None,
         'a time of the day in quotes, "HH:MM"',
@@ -68,7 +67,14 @@ _STARTS_WITH: Mapping[tuple[str, ...], tuple[_Check, str]] = {
 }
 """Setting → a value that the start takes, in code and in words."""
 
-_WITH_ALERTS = frozenset({"alerting_args", "alert_to_webhook_url"})
+_ONLY_WITH: Mapping[tuple[str, ...], _Check] = {
+    (_GENERAL, "alerting_args"): lambda config: config.setting(_GENERAL, "alerting"),
+    (_GENERAL, "alert_to_webhook_url"): lambda config: config.setting(_GENERAL, "alerting"),
+    (_ROUTER, "routing_strategy_args"): lambda config: config.setting(_ROUTER, "routing_strategy") == _LATENCY,
+    # An older release takes any.
+    (_LITELLM, "max_budget"): lambda config: "budget_reset_time" in config.known.litellm_settings,
+}
+"""Setting → when the start looks at it."""
 
 
 @rule(
@@ -80,13 +86,9 @@ _WITH_ALERTS = frozenset({"alerting_args", "alert_to_webhook_url"})
 def setting_stops_start(config: Config) -> Iterator[Found]:
     """A setting has a value that ends the start."""
     for path, (fits, wanted) in _STARTS_WITH.items():
-        home = config.known.top if len(path) == 1 else getattr(config.known, path[0])
-        value = config.document.value.get(path[0]) if len(path) == 1 else config.setting(path[0], path[1])
-        if value is None or path[-1] not in home or is_reference(value) or fits(value):
-            continue
-        if path[-1] == "max_budget" and "budget_reset_time" not in config.known.litellm_settings:
-            continue  # an older release takes any
-        if path[-1] in _WITH_ALERTS and not config.setting(_GENERAL, "alerting"):
+        value, is_read = config.resolved_at(path), _ONLY_WITH.get(path, lambda _: True)
+        known = config.known.top if len(path) == 1 else getattr(config.known, path[0])
+        if value is None or is_reference(value) or fits(value) or path[:2][-1] not in known or not is_read(config):
             continue
         yield Found(path, f"`{path[-1]}` must be {wanted}, not {_shown(value)}: {_STOPS}")
     yield from _parts_that_stop(config)
@@ -107,6 +109,12 @@ def _parts_that_stop(config: Config) -> Iterator[Found]:
     if isinstance(assistants, dict) and assistants and not isinstance(assistants.get("litellm_params"), dict):
         message = f"`assistant_settings` has no `litellm_params`: {_STOPS}"
         yield Found(("assistant_settings",), message, "write `litellm_params: {…}`")
+    for provider, budget in mapping(config.setting(_ROUTER, "provider_budget_config")).items():
+        for key in ("budget_limit", "max_budget", "tpm_limit", "rpm_limit"):
+            limit = mapping(budget).get(key)
+            if limit is not None and not is_reference(limit) and not reads_as_number(limit):
+                path = (_ROUTER, "provider_budget_config", provider, key)
+                yield Found(path, f"`{key}` must be a number, not {_shown(limit)}: {_STOPS}")
     providers = config.setting(_LITELLM, "custom_provider_map")
     for index, entry in enumerate(providers if isinstance(providers, list) else ()):
         lacking = [f"`{key}`" for key in ("provider", "custom_handler") if key not in mapping(entry)]
@@ -162,7 +170,7 @@ def key_management_unknown_key(config: Config) -> Iterator[Found]:
     known = facts_of(config.version_text).key_management_settings
     for key in mapping(config.setting(*_MANAGER)):
         if key not in known:
-            fix = did_you_mean(meant(key, known))
+            fix = did_you_mean(nearest(str(key), known, part=True))
             yield Found((*_MANAGER, key), f'LiteLLM reads no such key as "{key}"', fix)
 
 
@@ -188,7 +196,7 @@ def alerting(config: Config) -> Iterator[Found]:
         return
     for index, word in enumerate(types if isinstance(types, list) else ()):
         if isinstance(word, str) and word not in facts.alert_types:
-            close = meant(word, facts.alert_types)
+            close = nearest(word, facts.alert_types, part=True)
             message = f'there is no alert "{word}": LiteLLM passes it over'
             yield Found((_GENERAL, "alert_types", index), message, did_you_mean(close))
 

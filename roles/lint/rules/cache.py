@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from roles.lint.config import REFERENCE, Config, is_reference
 from roles.lint.document import mapping
-from roles.lint.nearest import did_you_mean
+from roles.lint.nearest import choose, did_you_mean, nearest
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind
-from roles.lint.section_facts import choose, facts_of, meant
+from roles.lint.section_facts import facts_of
 
 _STOPS = "LiteLLM does not start"
 _CACHE = ("litellm_settings", "cache")
@@ -188,14 +188,8 @@ def cache_parameter(config: Config) -> Iterator[Found]:
     client = "Redis" if given == "redis" else "S3"
     for key in params:
         if key not in known:
-            fix = did_you_mean(_typo_of(str(key), facts.cache_arguments))
+            fix = did_you_mean(nearest(str(key), facts.cache_arguments))
             yield Found((*_PARAMS, key), f'the client of {client} takes no "{key}": {_STOPS}', fix)
-
-
-def _typo_of(key: str, known: Collection[str]) -> str:
-    """The close word, if it differs by a letter or two and not by a part: `max_pool` is no `max_messages`."""
-    close = meant(key, known)
-    return close if key.count("_") == close.count("_") and abs(len(key) - len(close)) <= 1 else ""
 
 
 @rule(
@@ -213,7 +207,7 @@ def cache_parameter_ignored(config: Config) -> Iterator[Found]:
     facts = facts_of(config.version_text)
     for key in params:
         if key not in facts.cache_arguments and key not in config.known.cache_params:
-            fix = did_you_mean(_typo_of(str(key), facts.cache_arguments))
+            fix = did_you_mean(nearest(str(key), facts.cache_arguments))
             yield Found((*_PARAMS, key), f'a cache of the type {given} reads no such key as "{key}"', fix)
 
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from roles.lint.config import REFERENCE, Config
 from roles.lint.document import Path, mapping
-from roles.lint.nearest import did_you_mean
+from roles.lint.nearest import did_you_mean, nearest
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind
-from roles.lint.section_facts import SectionFacts, facts_of, meant
+from roles.lint.section_facts import SectionFacts, facts_of
 
 _STOPS = "LiteLLM does not start"
 _LISTS = (
@@ -44,11 +44,11 @@ class Callback(NamedTuple):
 
 
 def all_callbacks(config: Config) -> Iterator[Callback]:
-    """Every word of every list of callbacks; `callbacks` may be one word too."""
+    """Every word of every list of callbacks; two of the lists may be one word too."""
     for key in _LISTS:
         value = config.setting("litellm_settings", key)
         path: Path = ("litellm_settings", key)
-        if key == "callbacks" and isinstance(value, str):
+        if key in ("callbacks", "service_callback") and isinstance(value, str):
             yield Callback(key, value, path)
         for index, word in enumerate(value if isinstance(value, list) else ()):
             if isinstance(word, str):
@@ -65,6 +65,23 @@ def _own(config: Config) -> frozenset[str]:
         and mapping(value).get("endpoint") is not None
         and mapping(value).get("headers") is not None
     )
+
+
+@rule(
+    "error",
+    fix="write a list: `callbacks: [prometheus]`",
+    source="tried with 1.106.2: `callbacks` is imported as a module of that name, the others are read letter by letter",
+)
+def callbacks_shape(config: Config) -> Iterator[Found]:
+    """A list of callbacks is a single word."""
+    callbacks = config.setting("litellm_settings", "callbacks")
+    # The dotted path of a Python object is the only single string that works.
+    if isinstance(callbacks, str) and "." not in callbacks:
+        yield Found(("litellm_settings", "callbacks"), f"`callbacks` must be a list, not a word: {_STOPS}")
+    for key in _LOADED[1:]:
+        if isinstance(config.setting("litellm_settings", key), str):
+            message = f"`{key}` must be a list, not a word: LiteLLM reads it letter by letter and calls nothing"
+            yield Found(("litellm_settings", key), message, f"write `{key}: [NAME]`")
 
 
 @rule(
@@ -138,7 +155,7 @@ def callback_unknown(config: Config) -> Iterator[Found]:
             fix = "give it `callback_type: generic_api`, `endpoint` and `headers` in `callback_settings`"
             yield Found(callback.path, message, fix)
         else:
-            close = meant(callback.word, known)
+            close = nearest(callback.word, known, part=True)
             yield Found(callback.path, message, did_you_mean(close))
 
 
@@ -151,7 +168,7 @@ def _known(key: str, facts: SectionFacts) -> frozenset[str]:
 
 def _is_metrics(callback: Callback) -> bool:
     """Whether LiteLLM takes it for Prometheus: every word of `success_callback` that contains that."""
-    return callback.key == "success_callback" and "prometheus" in callback.word
+    return callback.key == "success_callback" and "prometheus" in callback.word and "." not in callback.word
 
 
 @rule(
@@ -181,6 +198,31 @@ def _without(callback: Callback, need: Any) -> str:
         return _STOPS
     fails = need.get("requests_fail") and callback.key != "callbacks"
     return "every request fails" if fails else "nothing is sent to it"
+
+
+@rule(
+    "warning",
+    fix="install prometheus-client beside litellm[proxy]",
+    source="tried with 1.84.0 and 1.106.2 without the package",
+)
+def prometheus_package(config: Config) -> Iterator[Found]:
+    """The callbacks of Prometheus need a package that `litellm[proxy]` does not bring."""
+    callback = metrics(config)
+    if callback:
+        outcome = "there are no metrics" if callback.key == "failure_callback" else _STOPS
+        message = f"the callback {callback.word} needs the package prometheus-client: without it {outcome}"
+        yield Found(callback.path, message)
+
+
+def metrics(config: Config) -> Callback | None:
+    """The first callback of Prometheus."""
+    return next((callback for callback in all_callbacks(config) if _makes_metrics(callback)), None)
+
+
+def _makes_metrics(callback: Callback) -> bool:
+    if callback.key == "service_callback":
+        return callback.word == "prometheus_system"
+    return _is_metrics(callback) or (callback.key in _LOADED[:3] and callback.word == "prometheus")
 
 
 @rule(

@@ -11,7 +11,19 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
     "callback_settings": ("callbacks",),
     "credential_list": ("entries",),
     "default_vertex_config": ("administration", "types"),
-    "environment_variables": ("environment", "master_key", "settings", "shapes"),
+    "environment_variables": (
+        "addresses",
+        "administration",
+        "cache",
+        "callbacks",
+        "enterprise",
+        "environment",
+        "guardrails",
+        "master_key",
+        "providers",
+        "settings",
+        "shapes",
+    ),
     "files_settings": ("entries",),
     "finetune_settings": ("entries",),
     "general_settings": (
@@ -22,21 +34,25 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
         "environment",
         "keys",
         "master_key",
+        "mcp",
         "python_files",
+        "routing",
         "settings",
         "shapes",
         "types",
     ),
     "guardrails": ("enterprise", "guardrails", "keys", "python_files", "shapes"),
-    "include": ("reading", "shapes"),
     "litellm_settings": (
+        "addresses",
         "administration",
         "cache",
         "callbacks",
         "enterprise",
         "entries",
+        "environment",
         "guardrails",
         "keys",
+        "limits",
         "mcp",
         "providers",
         "python_files",
@@ -63,7 +79,7 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
     "policies": ("entries",),
     "policy_attachments": ("entries",),
     "prompts": ("entries",),
-    "router_settings": ("keys", "limits", "routing", "settings", "shapes", "types", "values"),
+    "router_settings": ("administration", "keys", "limits", "routing", "settings", "shapes", "types", "values"),
     "sandbox_tools": ("entries",),
     "search_tools": ("entries",),
     "vector_store_registry": ("entries",),
@@ -71,5 +87,5 @@ READ_BY: Mapping[str, tuple[str, ...]] = {
 }
 """Section → the modules of this package whose rules look into it."""
 
-NOT_LOOKED_AT: Mapping[str, str] = {}
+NOT_LOOKED_AT: Mapping[str, str] = {"include": "it is followed when the file is read, and what cannot be is reported"}
 """Section → why no rule looks into it."""

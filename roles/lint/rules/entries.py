@@ -8,9 +8,10 @@ from typing import Any
 
 from roles.lint.config import REFERENCE, Config
 from roles.lint.document import Path, mapping
+from roles.lint.nearest import choose
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import KINDS, kind
-from roles.lint.section_facts import choose, facts_of
+from roles.lint.section_facts import facts_of
 
 _STOPS = "LiteLLM does not start"
 

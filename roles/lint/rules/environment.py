@@ -10,20 +10,28 @@ from roles.lint.document import Path
 from roles.lint.rule import Found, rule
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SHELL = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?:[:?+=#%/-][^{}]*)?\}|\$\([A-Z_][A-Z0-9_]*\)")
+_SHELL = re.compile(r"\$\{\s*[A-Za-z_][A-Za-z0-9_]*\s*(?:[:?+=#%/-][^{}]*)?\}|\$\([A-Z_][A-Z0-9_]*\)")
 _BARE = re.compile(r"\$[A-Z_][A-Z0-9_]{2,}\b")
 _WHOLE = re.compile(
-    r"(?i:os[._]env).*|(?:env|ENV|environ)/[A-Z_][A-Z0-9_]*|"
+    r"(?i:os[._]env).*|(?i:env|environ)[/:.][A-Z_][A-Z0-9_]*|process\.env\.\w+|"
     r"(?:os\.)?(?:env|environ|getenv)[(\[]\s*[\"']?\w+[\"']?\s*[)\]]|"
-    r"\$[A-Z_][A-Z0-9_]*|\$env:\w+|%[A-Z_][A-Z0-9_]*%|\{\{[^{}]*\}\}|\{%.*%\}|\$\{\{.*\}\}"
+    r"\$+[A-Z_][A-Z0-9_]*|\$env:\w+|%[A-Z_][A-Z0-9_]*%|\{\{[^{}]*\}\}|\{%.*%\}|\$\{\{.*\}\}|"
+    r"<%.*%>|#\{\w+\}#?|@@?\w+@@?|__[A-Z][A-Z0-9_]*__|\$[a-z][a-z0-9]*_[a-z0-9_]+"
 )
 _TEMPLATE = re.compile(r"\{\{\s*[\w.]+\s*\}\}")
+_ENCRYPTED = re.compile(r"ENC\[[A-Z0-9_]+,data:.*\]|\$ANSIBLE_VAULT;.*", re.DOTALL)
+"""What SOPS and Ansible leave in a file until it is decrypted."""
 _ADDRESSES = re.compile(r"(?:^|_)(?:base|url|uri|host|endpoint|key|token|secret|password)$")
 """Keys whose values are no texts: there a `$` or `{{` begins a variable."""
+_KEYS = re.compile(r"(?:^|_)(?:key|token|secret)$")
+_NO_KEY = re.compile(r"[$%#@!]*\w*[(\[{<].*[)\]}>]\w?|\$[({].*|[a-z][a-z0-9+.-]*://.*|(?:vault|arn:aws|ref\+\w+):.*")
+"""What no key looks like: a word in brackets, the address of a secret."""
 _TEXTS = re.compile(
     r"prompt|content|message|pattern|regex|template|description|instruction|text|body|banned|keywords|code|password|secret"
 )
-"""Keys whose values may hold anything."""
+"""Keys whose values may have anything within them."""
+_TEMPLATES = re.compile(r"(?:^|_)(?:stop|prompt|template|regex|pattern|content|message)s?$")
+"""Keys whose values may be anything, a whole template too."""
 _OWN_NOTATION = ("mcp_servers", "mcp_tools", "include", "prompts")
 _RESOLVED_LATER = (
     ("general_settings", "alert_to_webhook_url"),  # process_slack_alerting_variables
@@ -77,7 +85,7 @@ def environment_in_list(config: Config) -> Iterator[Found]:
     source="tried with 1.106.2: the words are taken as they are written",
 )
 def environment_notation(config: Config) -> Iterator[Found]:
-    """A variable in another notation (`${NAME}`, `$NAME`, `{{ NAME }}`), in the middle of a value, or with a space."""
+    """A variable in another notation (`${NAME}`, `{{ NAME }}`), within a value, or with a space; what is encrypted."""
     for path, word in config.words:
         if not path or path[0] in _OWN_NOTATION or _is_resolved_later(path):
             continue
@@ -88,6 +96,8 @@ def environment_notation(config: Config) -> Iterator[Found]:
                 yield Found(path, f"`{REFERENCE}` with {what} behind it: LiteLLM finds no variable of that name")
         elif REFERENCE in word:
             yield Found(path, f"`{REFERENCE}` in the middle of a value: LiteLLM takes it as it is written")
+        elif _ENCRYPTED.fullmatch(word):
+            yield Found(path, "this is encrypted: LiteLLM takes it as it is written", "decrypt the file first")
         elif _is_other_notation(_key(path), word):
             yield Found(path, "this looks like a variable of the environment: LiteLLM takes it as it is written")
 
@@ -104,7 +114,9 @@ def _key(path: Path) -> str:
 
 
 def _is_other_notation(key: str, word: str) -> bool:
-    if _WHOLE.fullmatch(word.strip()):
+    if _TEMPLATES.search(key):
+        return False
+    if _WHOLE.fullmatch(word.strip()) or (_KEYS.search(key) and _NO_KEY.fullmatch(word)):
         return True
     if _ADDRESSES.search(key) and (_TEMPLATE.search(word) or ("://" in word and _BARE.search(word))):
         return True

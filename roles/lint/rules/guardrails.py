@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from roles.lint.config import REFERENCE, Config, is_reference
 from roles.lint.document import Path, mapping
 from roles.lint.known import kind_name
-from roles.lint.nearest import did_you_mean
+from roles.lint.nearest import choose, did_you_mean, nearest
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind, reads_as_number
-from roles.lint.section_facts import CLOSE_KEY, SectionFacts, choose, facts_of, meant
+from roles.lint.section_facts import SectionFacts, facts_of
 
 _STOPS = "LiteLLM does not start"
 _WITHOUT = "LiteLLM starts WITHOUT this guardrail, and requests pass unchecked"
@@ -117,7 +117,7 @@ def guardrail_unknown(config: Config) -> Iterator[Found]:
             message = f"{guardrail.title}: `guardrail` must be a word, not {kind(name)}: {_outcome(config)}"
             yield Found((*guardrail.path, "litellm_params"), message, "write `guardrail: TYPE`, e.g. presidio")
         elif name not in known and not is_python(name) and not name.startswith(REFERENCE):
-            fix = did_you_mean(meant(name, known))
+            fix = did_you_mean(nearest(name, known, part=True))
             message = f'{guardrail.title}: LiteLLM has no guardrail "{name}": {_outcome(config)}'
             yield Found(guardrail.param("guardrail"), message, fix)
 
@@ -261,7 +261,10 @@ def _patterns(guardrail: Guardrail, facts: SectionFacts, config: Config) -> Iter
         )
         if isinstance(name, str) and facts.content_filter_patterns and name not in facts.content_filter_patterns:
             message = f'{guardrail.title}: there is no pattern "{name}": {_outcome(config)}'
-            fix = did_you_mean(meant(name, facts.content_filter_patterns)) or "write `pattern_type: regex` with one"
+            fix = (
+                did_you_mean(nearest(name, facts.content_filter_patterns, part=True))
+                or "write `pattern_type: regex` with one"
+            )
             if given.get("pattern_type") == "prebuilt":
                 yield Found((*path, "pattern_name"), message, fix)
         if isinstance(pattern, str) and not _is_pattern(pattern):
@@ -334,5 +337,5 @@ def guardrail_unknown_key(config: Config) -> Iterator[Found]:
     for guardrail in all_guardrails(config):
         for key in guardrail.entry:
             if key not in facts.guardrail_keys and key not in facts.guardrail_params:
-                fix = did_you_mean(meant(key, facts.guardrail_keys, CLOSE_KEY))
+                fix = did_you_mean(nearest(str(key), facts.guardrail_keys, part=True))
                 yield Found((*guardrail.path, key), f'{guardrail.title}: LiteLLM reads no such key as "{key}"', fix)

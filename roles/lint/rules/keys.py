@@ -26,6 +26,11 @@ _NO_SECTIONS: Mapping[str, str] = {
 }
 """Words that people take for sections → the section that they mean."""
 
+_PARAMETERS_ONLY = frozenset(
+    {"weight", "order", "tag_regex", "max_parallel_requests", "max_retries", "timeout", "stream_timeout"}
+)
+"""Parameters that people take for information about a model."""
+
 _UNREAD = "LiteLLM reads no such key"
 
 
@@ -122,9 +127,19 @@ def misplaced_key(config: Config) -> Iterator[Found]:
     yield from misplaced_in_guardrails(config)
     for model in config.models:
         for key in model.info:
-            if key in config.known.top and key not in config.known.model_info:
-                message = f'"{key}" belongs to the top of the file: here LiteLLM ignores it'
-                yield Found((*model.path, "model_info", key), message, "move it to the top of the file")
+            home = "" if key in config.known.model_info else _information_home(key, config)
+            if home:
+                message = f'"{key}" belongs {_into(home)}: here LiteLLM ignores it'
+                yield Found((*model.path, "model_info", key), message, f"move it to {home}")
+
+
+def _information_home(key: object, config: Config) -> str:
+    """Where a key of `model_info` belongs that LiteLLM does not read there; `` if it may be somebody's own."""
+    if key in config.known.top:
+        return "the top of the file"
+    # Tags may be labels for people, unless requests are routed by them.
+    by_tags = key == "tags" and config.setting("router_settings", "enable_tag_filtering")
+    return "`litellm_params`" if key in _PARAMETERS_ONLY or by_tags else ""
 
 
 def _sections_inside(path: Path, config: Config) -> Iterator[Found]:

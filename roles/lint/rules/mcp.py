@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from roles.lint.config import Config, is_reference
 from roles.lint.document import Path, mapping
-from roles.lint.nearest import did_you_mean
+from roles.lint.nearest import choose, did_you_mean, nearest
 from roles.lint.rule import Found, rule
 from roles.lint.rules.shapes import kind, reads_as_number
-from roles.lint.section_facts import CLOSE_KEY, choose, facts_of, meant
+from roles.lint.section_facts import facts_of
 
 _STOPS = "LiteLLM does not start"
 _FLOWS = ("authorization_code", "client_credentials")
@@ -231,7 +231,7 @@ def mcp_unknown_key(config: Config) -> Iterator[Found]:
     for server in _servers(config):
         for key in server.params:
             if str(key) not in known and str(key) not in _DESCRIPTIVE:
-                fix = did_you_mean("static_headers" if key == "headers" else meant(key, known, CLOSE_KEY))
+                fix = did_you_mean("static_headers" if key == "headers" else nearest(str(key), known, part=True))
                 yield Found((*server.path, key), f'{server.title}: LiteLLM reads no such key as "{key}"', fix)
 
 
@@ -272,6 +272,6 @@ def mcp_aliases(config: Config) -> Iterator[Found]:
         names = [str(name) for name in servers]
         for alias, target in mapping(aliases).items():
             if str(target) not in names:
-                fix = did_you_mean(meant(target, names))
+                fix = did_you_mean(nearest(str(target), names, part=True))
                 message = f'the alias "{alias}" is for a server that is not in `mcp_servers`: LiteLLM ignores it'
                 yield Found((*path, alias), message, fix)

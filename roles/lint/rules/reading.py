@@ -17,7 +17,8 @@ _COMPROMISED = ((1, 82, 7), (1, 82, 8))
 _OLDEST_SAFE = (1, 84, 0)
 
 
-def _problems(config: Config, rule_id: str) -> Iterator[Found]:
+def problems(config: Config, rule_id: str) -> Iterator[Found]:
+    """What was found while the file was read."""
     for problem in config.document.problems:
         if problem.rule == rule_id:
             yield Found(problem.place, problem.message, problem.fix)
@@ -26,13 +27,13 @@ def _problems(config: Config, rule_id: str) -> Iterator[Found]:
 @rule("error", fix="name a file that this user can read", source="the file's system; LiteLLM does not start either")
 def unreadable_file(config: Config) -> Iterator[Found]:
     """A file that was named is not there, is no file, may not be read, or is no UTF-8. Other files are checked."""
-    yield from _problems(config, "unreadable-file")
+    yield from problems(config, "unreadable-file")
 
 
 @rule("error", fix="fix the YAML at this line", source="tried with 1.106.2: the start fails")
 def yaml_syntax(config: Config) -> Iterator[Found]:
     """The file is no YAML that LiteLLM can read: syntax, two documents, an unknown tag, an anchor within itself."""
-    yield from _problems(config, "yaml-syntax")
+    yield from problems(config, "yaml-syntax")
 
 
 @rule(
@@ -42,13 +43,13 @@ def yaml_syntax(config: Config) -> Iterator[Found]:
 )
 def too_large(config: Config) -> Iterator[Found]:
     """The file is larger than the lint reads, or its anchors expand to more."""
-    yield from _problems(config, "too-large")
+    yield from problems(config, "too-large")
 
 
 @rule("error", fix="write at least a `model_list`", source="tried with 1.106.2: the start fails")
 def empty_file(config: Config) -> Iterator[Found]:
     """The file is empty, or has comments only."""
-    yield from _problems(config, "empty-file")
+    yield from problems(config, "empty-file")
 
 
 @rule(
@@ -58,35 +59,35 @@ def empty_file(config: Config) -> Iterator[Found]:
 )
 def not_a_mapping(config: Config) -> Iterator[Found]:
     """The file is a list or a word instead of sections."""
-    yield from _problems(config, "not-a-mapping")
+    yield from problems(config, "not-a-mapping")
 
 
 @rule("error", fix="check the file that LiteLLM gets", source="tried with 1.106.2: it starts without any model")
 def not_a_configuration(config: Config) -> Iterator[Found]:
-    """The file is another program's (Kubernetes, Docker Compose), and there is no configuration of LiteLLM in it."""
-    yield from _problems(config, "not-a-configuration")
+    """The file is another program's (Kubernetes, Docker Compose) without a configuration of LiteLLM, or is included."""
+    yield from problems(config, "not-a-configuration")
 
 
 @rule("warning", fix="check the file that LiteLLM gets", source="a help of the lint: LiteLLM itself unwraps nothing")
 def wrapped_configuration(config: Config) -> Iterator[Found]:
     """The configuration stands in a Kubernetes object or in a Helm chart's values: it is taken out and checked."""
-    yield from _problems(config, "wrapped-configuration")
+    yield from problems(config, "wrapped-configuration")
 
 
 @rule("error", fix="join the two, or remove one", source="tried with 1.106.2: the last one wins, in silence")
 def duplicate_key(config: Config) -> Iterator[Found]:
     """A key stands twice in one mapping: what stands under the first is lost."""
-    yield from _problems(config, "duplicate-key")
+    yield from problems(config, "duplicate-key")
 
 
 @rule(
     "warning",
     fix="look at the whole: `ai-backend-lint FILE` follows `include`",
-    source="a limit of the lint where it is given a text and no way to read other files",
+    source="a limit of the lint: 16 MiB, 100 files; or it is given a text and no way to read other files",
 )
 def include_not_followed(config: Config) -> Iterator[Found]:
     """`include` names files that were not read: rules about missing names are left out."""
-    yield from _problems(config, "include-not-followed")
+    yield from problems(config, "include-not-followed")
 
 
 @rule(
@@ -95,8 +96,8 @@ def include_not_followed(config: Config) -> Iterator[Found]:
     source="tried with 1.106.2: the start fails; of a device, it reads for ever",
 )
 def include_missing(config: Config) -> Iterator[Found]:
-    """An included file does not exist, is no regular file, cannot be read, or is too large."""
-    yield from _problems(config, "include-missing")
+    """An included file does not exist, is no regular file, or cannot be read."""
+    yield from problems(config, "include-missing")
 
 
 @rule(

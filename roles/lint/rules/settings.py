@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from roles.lint.config import REFERENCE, Config
 from roles.lint.document import Path, mapping
 from roles.lint.rule import Found, rule
+from roles.lint.rules.callbacks import metrics
 
 _DEFAULT_ALLOWED_FAILS = 3
 _REDIS_DEFAULT_SECONDS = 5
@@ -26,8 +27,6 @@ _DATABASE_SETTINGS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 _DATABASE_VARIABLES = ("DATABASE_URL", "DATABASE_HOST", "DIRECT_URL")
-
-_METRICS = ("callbacks", "success_callback", "failure_callback", "service_callback")
 
 
 @rule(
@@ -129,55 +128,19 @@ def database_needed(config: Config) -> Iterator[Found]:
 
 
 @rule(
-    "warning",
-    fix="install prometheus-client beside litellm[proxy]",
-    source="tried with 1.84.0 and 1.106.2 without the package",
-)
-def prometheus_package(config: Config) -> Iterator[Found]:
-    """The callbacks of Prometheus need a package that `litellm[proxy]` does not bring."""
-    found = _metrics(config)
-    if found:
-        path, word = found
-        outcome = "there are no metrics" if path[1] == "failure_callback" else "LiteLLM does not start"
-        yield Found(path, f"the callback {word} needs the package prometheus-client: without it {outcome}")
-
-
-def _metrics(config: Config) -> tuple[Path, str] | None:
-    """The first callback of Prometheus: `success_callback` takes every word that contains its name."""
-    for key in _METRICS:
-        callbacks = config.setting("litellm_settings", key)
-        words = {"prometheus_system"} if key == "service_callback" else {"prometheus"}
-        if key == "service_callback" and isinstance(callbacks, str) and "prometheus_system" in callbacks:
-            return ("litellm_settings", key), "prometheus_system"
-        for index, word in enumerate(callbacks if isinstance(callbacks, list) else ()):
-            mentions = key == "success_callback" and isinstance(word, str) and "prometheus" in word and "." not in word
-            if mentions or (isinstance(word, str) and word in words):
-                return ("litellm_settings", key, index), word
-    return None
-
-
-def _prometheus(config: Config) -> Path | None:
-    """The callback whose metrics lie in a folder."""
-    found = _metrics(config)
-    return found[0] if found else None
-
-
-@rule(
     "error",
     fix="give each proxy a folder of its own",
     source="read in 1.106.2: the folder is wiped when a proxy starts (maybe_setup_prometheus_multiproc_dir)",
 )
 def prometheus_folder_shared(config: Config) -> Iterator[Found]:
     """Two proxies (files of one run) with one PROMETHEUS_MULTIPROC_DIR: each wipes the other's metrics."""
-    path, folder = _prometheus(config), _prometheus_folder(config)
+    own, folder = metrics(config), _prometheus_folder(config)
     sharing = [
-        peer.document.file
-        for peer in config.peers
-        if folder and _prometheus_folder(peer) == folder and _prometheus(peer)
+        peer.document.file for peer in config.peers if folder and _prometheus_folder(peer) == folder and metrics(peer)
     ]
-    if path and sharing:
+    if own and sharing:
         message = f"the proxy of {' and of '.join(sharing)} has the same PROMETHEUS_MULTIPROC_DIR"
-        yield Found(path, f"{message}: each start wipes the metrics of both")
+        yield Found(own.path, f"{message}: each start wipes the metrics of both")
 
 
 def _prometheus_folder(config: Config) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from roles.lint.config import FALLBACK_KINDS, Config
 from roles.lint.document import Path, mapping
 from roles.lint.rule import Found, rule
+from roles.lint.rules.reading import problems
 
 _STOPS = "LiteLLM does not start"
 
@@ -20,8 +22,6 @@ _SECTIONS: Mapping[str, type] = {
     "mcp_servers": dict,
 }
 KINDS: Mapping[type, str] = {list: "a list", dict: "a mapping", str: "a word", bool: "yes or no", int: "a number"}
-
-_CALLBACKS = ("success_callback", "failure_callback", "audit_log_callbacks")
 
 _ALIAS_LIST_IS_DROPPED = (1, 97, 0)
 
@@ -40,6 +40,15 @@ def reads_as_number(value: object) -> bool:
     return True
 
 
+def is_pattern(value: object) -> bool:
+    """Whether it is a regular expression."""
+    try:
+        re.compile(str(value))
+    except re.error:
+        return False
+    return True
+
+
 @rule("error", fix="give it the shape that it must have", source="tried with 1.106.2 (load_config)")
 def section_shape(config: Config) -> Iterator[Found]:
     """A section of the file is a list, a mapping or a word where it must be something else."""
@@ -53,9 +62,7 @@ def section_shape(config: Config) -> Iterator[Found]:
     if policy is not None and not isinstance(policy, dict):
         message = f"`retry_policy` must be a mapping, not {kind(policy)}: LiteLLM ignores it in silence"
         yield Found(("router_settings", "retry_policy"), message)
-    includes = config.document.value.get("include", [])
-    if not isinstance(includes, list) or not all(isinstance(entry, str) for entry in includes):
-        yield Found(("include",), f"`include` must be a list of file names: {_STOPS}")
+    yield from problems(config, "section-shape")
 
 
 @rule(
@@ -150,20 +157,3 @@ def alias_shape(config: Config) -> Iterator[Found]:
                 outcome = "a request for it ends in a TypeError"
             message = f'alias "{alias}" must stand for one model, not {kind(target)}: {outcome}'
             yield Found((*path, alias), message, "for several models write one `model_name` with several entries")
-
-
-@rule(
-    "error",
-    fix="write a list: `callbacks: [prometheus]`",
-    source="tried with 1.106.2: `callbacks` is imported as a module of that name, the others are read letter by letter",
-)
-def callbacks_shape(config: Config) -> Iterator[Found]:
-    """A list of callbacks is a single word."""
-    callbacks = config.setting("litellm_settings", "callbacks")
-    # The dotted path of a Python object is the only single string that works.
-    if isinstance(callbacks, str) and "." not in callbacks:
-        yield Found(("litellm_settings", "callbacks"), f"`callbacks` must be a list, not a word: {_STOPS}")
-    for key in _CALLBACKS:
-        if isinstance(config.setting("litellm_settings", key), str):
-            message = f"`{key}` must be a list, not a word: LiteLLM reads it letter by letter and calls nothing"
-            yield Found(("litellm_settings", key), message, f"write `{key}: [NAME]`")

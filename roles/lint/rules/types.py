@@ -17,25 +17,16 @@ _STOPS = "LiteLLM does not start"
 _KINDS = {"list": "a list", "dict": "a mapping", "str": "a word", "bool": "yes or no", "number": "a number"}
 _YES_OR_NO = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "t", "f", "1", "0"})
 _PARTS = re.compile(r"([^.\[\]{}]+)|(\[\])|(\{\})")
-_LATENCY = "latency-based-routing"
-_WANTED: Mapping[Path, str] = {
-    ("router_settings", "routing_strategy_args"): "dict",
-    ("litellm_settings", "default_internal_user_params", "max_budget"): "number",
-    ("litellm_settings", "post_call_rules"): "str",
-    ("general_settings", "team_metadata_schema"): "list",
-    ("general_settings", "tracing"): "dict",
-}
-"""Path → the kind of value that the start takes. `administration` has others."""
 _ELSEWHERE = (
     "credential_list",
     "prompts",
     "litellm_settings.default_team_settings",
 )
+"""What the rules about lists of other things and about administration look at."""
 _ONLY_WITH: Mapping[str, Path] = {"general_settings.alerting_args": ("general_settings", "alerting")}
 """What is read with another setting alone."""
 _LOOKED_AT_BY_NAME = frozenset({("key_management_settings", "access_mode"), ("key_management_settings", "hosted_keys")})
 """What the rule `key-management` reports."""
-"""What the rules about lists of other things and about administration look at."""
 
 
 def _types(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -43,23 +34,6 @@ def _types(config: Config) -> Iterator[tuple[str, Mapping[str, Any]]]:
         other = _ONLY_WITH.get(pattern)
         if not pattern.startswith(_ELSEWHERE) and (other is None or config.value_at(other)):
             yield pattern, model
-
-
-@rule("error", fix="write such a value", source="tried with 1.106.2, each of them (corpus): the start ends in an error")
-def setting_refused(config: Config) -> Iterator[Found]:
-    """A setting that the start reads has a value of another kind than that code takes."""
-    for path, wanted in _WANTED.items():
-        value = config.resolved_at(path)
-        fits = reads_as_number(value) if wanted == "number" else kind_name(value) == wanted
-        if value is None or is_reference(value) or fits:
-            continue
-        if path[-1] == "routing_strategy_args" and config.setting("router_settings", "routing_strategy") != _LATENCY:
-            continue
-        yield Found(path, f"`{path[-1]}` must be {_KINDS[wanted]}, not {_shown(value)}: {_STOPS}")
-
-
-def _shown(value: object) -> str:
-    return "a word that is none" if isinstance(value, str) else kind(value)
 
 
 @rule("error", fix="add it", source="the types of a release (roles/lint/keys); tried with 1.106.2 (corpus)")

@@ -9,7 +9,7 @@ from roles.lint.config import Config, is_reference, resolved
 from roles.lint.document import Path, mapping
 from roles.lint.nearest import did_you_mean, nearest
 from roles.lint.rule import Found, rule
-from roles.lint.rules.shapes import kind, reads_as_number
+from roles.lint.rules.shapes import is_pattern, kind, reads_as_number
 
 _WHOLE = re.compile(r"\s*[+-]?\d+(?:\.0*)?\s*")
 
@@ -71,6 +71,8 @@ def value_drops_deployment(config: Config) -> Iterator[Found]:
                 wanted = "a number of seconds"
             elif key in ("tags", "tag_regex") and not _is_list_of_words(value):
                 wanted = "a list of words"
+            elif key == "tag_regex" and not all(is_pattern(word) for word in value):
+                wanted = "a list of regular expressions"
             if wanted:
                 message = f"{model.title}: `{key}` must be {wanted}, not {_shown(value)}"
                 path = model.parameter(key)

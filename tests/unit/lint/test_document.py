@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from roles.lint import lint
-from roles.lint.document import Document, read_document
+from roles.lint.document import Document, read_documents
 
 _UNREADABLE = {
     "a tab": ("a:\n\t- b\n", "yaml-syntax", 2),
@@ -37,7 +37,8 @@ def _read(text: str, files: dict[str, str] | None = None) -> Document:
             raise FileNotFoundError(2, "No such file or directory")
         return files[name]
 
-    return read_document(text, "conf/main.yaml", read)
+    [document] = read_documents(text, "conf/main.yaml", read)
+    return document
 
 
 @pytest.mark.parametrize("case", _UNREADABLE)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from roles.lint.known import known_releases, known_to
+from roles.lint.config import Config
+from roles.lint.document import Document, read_documents
+from roles.lint.known import known_releases, known_to, parse_version
+from roles.lint.rules import GROUPS, rules_of
 from roles.lint.rules.coverage import NOT_LOOKED_AT, READ_BY
 from roles.lint.section_facts import facts_of, releases
+from tests.lint_corpus.entries import all_entries
+from tests.lint_corpus.verdict import RELEASE as _VERSION
 
 
 @pytest.mark.parametrize("release", known_releases())
@@ -23,10 +31,44 @@ def test_no_section_is_named_that_no_release_has() -> None:
     assert READ_BY.keys() & NOT_LOOKED_AT.keys() == set()
 
 
-def test_the_modules_that_are_named_are_there_and_one_of_them_names_the_section() -> None:
-    for section, modules in READ_BY.items():
-        files = [Path(str(import_module(f"roles.lint.rules.{module}").__file__)) for module in modules]
-        assert any(section in file.read_text() for file in files), section
+class _Watched(dict[Any, Any]):
+    """A file's sections, and which of them were asked for."""
+
+    def __init__(self, sections: Mapping[Any, Any]) -> None:
+        super().__init__(sections)
+        self.asked: set[Any] = set()
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        self.asked.add(key)
+        return super().get(key, default)
+
+    def __getitem__(self, key: Any) -> Any:
+        self.asked.add(key)
+        return super().__getitem__(key)
+
+
+def _documents() -> Iterator[Document]:
+    """The corpus, and what each rule has a finding for."""
+    texts = [entry.document for entry in all_entries().values()]
+    texts += [file.read_text() for file in (Path(__file__).parents[1] / "fixtures").glob("*/fails.yaml")]
+    for text in texts:
+        yield from read_documents(text, "config.yaml", None)
+
+
+def test_a_section_is_asked_for_by_the_modules_that_are_named_and_by_no_other() -> None:
+    asked: dict[Any, set[str]] = defaultdict(set)
+    for document in _documents():
+        for module in GROUPS.values():
+            sections = _Watched(document.value)
+            config = Config(
+                replace(document, value=sections), parse_version(_VERSION), _VERSION, known_to(_VERSION), {}
+            )
+            for rule in rules_of(module):
+                list(rule.check(config))
+            for section in sections.asked:
+                asked[section].add(module.__name__.rpartition(".")[2])
+    found = {section: sorted(modules) for section, modules in asked.items() if section in known_to(_VERSION).top}
+    assert found == {section: list(modules) for section, modules in READ_BY.items()}
 
 
 def test_the_facts_are_those_of_the_releases_with_keys() -> None:
