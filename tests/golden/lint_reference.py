@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from roles.lint import GROUPS, Rule, rules_of
 from roles.lint.rules.coverage import NOT_LOOKED_AT, READ_BY
+from tests.lint_corpus.verdict import FALSE_ALARMS, MISSES, RELEASE, table
 
 _NEW_RELEASE = (
     "## A new release of LiteLLM",
@@ -48,6 +49,12 @@ def lint_reference() -> str:
         "`tests/litellm_keys.py` and, for the sections beside models, `tests/litellm_sections.py` make from an",
         "installed LiteLLM. The second makes each guardrail and each callback with nothing, and again with what it",
         "asked for: so the lint knows what is lacking. `make golden` writes this page from the rules: change those.",
+    ]
+    wrong = sorted(MISSES | FALSE_ALARMS)
+    lines += [
+        "",
+        f"LiteLLM {RELEASE} was started with each of the {len(table())} configurations of `tests/lint_corpus`.",
+        f"The lint judges them as it does, but for {len(wrong)}: {', '.join(f'`{name}`' for name in wrong)}.",
     ]
     for title, module in GROUPS.items():
         lines += [

@@ -13,6 +13,11 @@ from tests.lint_corpus.entries import TABLE, Entry, Outcome
 
 RELEASE = "1.106.2"
 
+MISSES = {"callbacks/own-import-missing", "settings/mcp-versions"}
+"""Entries that LiteLLM does not start with, and of which the lint says nothing."""
+FALSE_ALARMS = {"caches/redis-semantic"}
+"""The lint says that it does not start without the package redisvl; LiteLLM started."""
+
 
 def table() -> dict[str, dict[str, Any]]:
     """Entry → `digest`, `outcome` and `said`, of the release that is pinned."""
