@@ -22,6 +22,8 @@ class ReadState(Request):
         users: system users, likewise.
         build_user: the user for builds; none = the user of the program.
         gpus: look for graphics cards, which takes half a second or more.
+        toolkits: CUDA toolkits to look for: folders, and empty for the one on PATH or in NVIDIA's folder.
+        cpu_flags: flags that an x86_64 processor should have, as /proc/cpuinfo has them.
         units: name → the file that marks it as done, below the runtime folder; none = it has a process.
         effect_commands: name → the command that prints what that task has brought about.
         secrets: paths of those that are made on the host.
@@ -47,6 +49,8 @@ class ReadState(Request):
     users: tuple[str, ...]
     build_user: str | None
     gpus: bool
+    toolkits: tuple[str, ...]
+    cpu_flags: tuple[str, ...]
     units: Mapping[str, str | None]
     effect_commands: Mapping[str, tuple[str, ...]]
     secrets: tuple[str, ...]
@@ -86,6 +90,9 @@ class CardsState:
         capabilities: UUID → compute capability, `8.9`, where it is known.
         memory: UUID → bytes that programs can have, likewise.
         foreign: UUID → bytes that processes use which are of none of the plan's units, as far as the driver says it.
+        problems: UUID → why it cannot be used as a whole card, and how to fix it.
+        exclusive: UUIDs of those on which only one process at a time may compute.
+        cuda: the newest CUDA that the driver runs, `12.2`; none = unknown.
     """
 
     vendor: str | None = None
@@ -95,6 +102,9 @@ class CardsState:
     capabilities: Mapping[str, str] = field(default_factory=dict)
     memory: Mapping[str, int] = field(default_factory=dict)
     foreign: Mapping[str, int] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    exclusive: tuple[str, ...] = ()
+    cuda: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +134,8 @@ class HostState:
         wanted_links: those among them that start at boot.
         lock: the holder of the deploy lock; empty = a lock that names none, none = there is no lock.
         ports: each port of the plan that is in use → who listens, ours too.
+        toolkits: version of each CUDA toolkit that is there, `12.2`, by the name that the request has for it.
+        missing_cpu_flags: flags that its processor should have and has not, on x86_64.
         system: what the host is.
         foreign: what is there and is not ours.
     """
@@ -153,5 +165,7 @@ class HostState:
     wanted_links: tuple[str, ...]
     units: Mapping[str, UnitState]
     ports: Mapping[str, tuple[Listener, ...]]
+    toolkits: Mapping[str, str] = field(default_factory=dict)
+    missing_cpu_flags: tuple[str, ...] = ()
     system: SystemState = field(default_factory=SystemState)
     foreign: ForeignState = field(default_factory=ForeignState)

@@ -156,11 +156,20 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState, take_o
 def _wrong_processors(generation: Generation, state: HostState) -> list[str]:
     """Programs that others have compiled, for another processor than the host's."""
     here = state.platform["machine"]
-    return [
-        f"{install.title} is for {install.machine}, and its processor is {here}: take the archive for that"
-        for install in (each.install for each in generation.installs)
-        if install.machine not in (None, here)
-    ]
+    problems = []
+    for install in (each.install for each in generation.installs):
+        if install.machine not in (None, here):
+            problems.append(
+                f"{install.title} is for {install.machine}, and its processor is {here}: take the archive for that"
+            )
+        missing = [flag for flag in install.cpu_flags if flag in state.missing_cpu_flags]
+        if missing:
+            problems.append(
+                f"{install.title} needs {' and '.join(map(str.upper, missing))}, which its processor does not have "
+                "(`flags` in /proc/cpuinfo): take another host, or, if it is a virtual machine, give it the type of "
+                'the processor itself ("host" in Proxmox, "host-passthrough" in libvirt)'
+            )
+    return problems
 
 
 def _disks_too_small(plan: HostPlan, generation: Generation, state: HostState) -> list[str]:
@@ -179,8 +188,9 @@ def _disks_too_small(plan: HostPlan, generation: Generation, state: HostState) -
         need, free = sum(needs[folder] for folder in folders), state.disks[folders[0]].free
         if need > free:
             problems.append(
-                f"{' and '.join(folders)} need {need // MEGABYTE} MB for what is to be installed, and "
-                f"{free // MEGABYTE} MB are free: make room"
+                f"{' and '.join(folders)} need{'' if len(folders) > 1 else 's'} {need // MEGABYTE} MB for what is "
+                f"to be installed, and {free // MEGABYTE} MB are free: make room (deploys/prune.py frees what is no "
+                "longer used), or mount a larger disk there"
             )
     return problems
 

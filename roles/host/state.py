@@ -10,6 +10,7 @@ from roles.plan import HostPlan, TaskUnit, unit_prefix
 
 BUILD_USER = "ai-backend-build"
 """The user that compiles and installs packages in system scope: third-party build scripts get no other rights."""
+SHARED_MEMORY = "/dev/shm"
 
 
 def state_request(plan: HostPlan) -> ReadState:
@@ -23,12 +24,14 @@ def state_request(plan: HostPlan) -> ReadState:
         state=layout.state,
         units_folder=layout.units,
         wanted_by=layout.wanted_by,
-        disk_folders=(layout.installs, layout.state, layout.cache),
+        disk_folders=(layout.installs, layout.state, layout.cache, SHARED_MEMORY),
         marked_folders=(layout.installs, f"{layout.state}/models"),
         packages=plan.packages,
         users=plan.users if system else (),
         build_user=BUILD_USER if system else None,
         gpus=bool(plan.gpus),
+        toolkits=tuple(sorted({needs.toolkit for needs in plan.card_needs if needs.toolkit is not None})),
+        cpu_flags=tuple(sorted({flag for install in plan.installs for flag in install.cpu_flags})),
         units={unit.name: unit.done_file if isinstance(unit, TaskUnit) else None for unit in plan.units},
         effect_commands={task.name: task.effect_command for task in plan.tasks if task.effect_command},
         secrets=tuple(secret.path for secret in plan.generated_secrets),

@@ -9,7 +9,7 @@ _RELEASES = {"debian": ("12", "13"), "ubuntu": ("24.04",)}
 _MACHINES = ("x86_64", "aarch64")
 SUPPORTED = "Debian 12 or 13, or Ubuntu 24.04"
 _INITS = {"init": "a System V or BusyBox init", "openrc-init": "OpenRC", "runit": "runit"}
-_CONTAINERS = {"wsl": "WSL", "systemd-nspawn": "systemd-nspawn", "lxc": "LXC", "docker": "Docker", "podman": "Podman"}
+CONTAINERS = {"wsl": "WSL", "systemd-nspawn": "systemd-nspawn", "lxc": "LXC", "docker": "Docker", "podman": "Podman"}
 
 
 def unsupported(plan: HostPlan, state: HostState) -> list[str]:
@@ -18,11 +18,14 @@ def unsupported(plan: HostPlan, state: HostState) -> list[str]:
     name, _, version = state.platform["os"].partition("-")
     if version not in _RELEASES.get(name, ()):
         shown = state.system.name or f"{name} {version}"
-        problems.append(f"it runs {shown}, and this needs {SUPPORTED}: its packages, their names and versions")
+        problems.append(
+            f"it runs {shown}, and this needs {SUPPORTED}, whose packages it installs: take a host with one of these, "
+            "or a virtual machine or container with one that boots with systemd"
+        )
     if state.platform["machine"] not in _MACHINES:
         problems.append(
-            f"its processor is {state.platform['machine']}, and this needs {' or '.join(_MACHINES)}: nothing that it "
-            "installs is made for others"
+            f"its processor is {state.platform['machine']}, and this needs {' or '.join(_MACHINES)}: what it installs "
+            "is made for no others. Take another host; or, on such a processor, install a system of 64 bits"
         )
     if state.systemd is None:
         problems.append(_no_systemd(plan, state))
@@ -31,7 +34,7 @@ def unsupported(plan: HostPlan, state: HostState) -> list[str]:
 
 def _no_systemd(plan: HostPlan, state: HostState) -> str:
     system = state.system
-    kind = _CONTAINERS.get(system.container, system.container)
+    kind = CONTAINERS.get(system.container, system.container)
     if system.init == "systemd":
         whose = "systemd" if plan.layout.scope == "system" else f"{state.user}'s systemd manager"
         return f"{whose} does not answer on this host: see `systemctl status`, and in user scope `loginctl user-status`"
@@ -42,4 +45,7 @@ def _no_systemd(plan: HostPlan, state: HostState) -> str:
             f"systemd does not answer on this host: it is a container ({kind}) whose first process is {init}. Boot it "
             f"with systemd{advice}, or deploy to the host itself"
         )
-    return f"systemd does not answer on this host: its init system is {init}, and all services are units of systemd"
+    return (
+        f"systemd does not answer on this host: its init system is {init}, and all services are units of systemd. Take "
+        "a host that boots with systemd"
+    )

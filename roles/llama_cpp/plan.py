@@ -110,11 +110,20 @@ def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
 
 
 def _card_needs(build: LlamaCppBuild | LlamaCppRelease | PythonWheel, cards: Gpus | None) -> tuple[CardNeeds, ...]:
-    """What the toolkit needs that is installed for it; of what others have compiled nothing is known."""
-    toolkit = build.packaged_toolkit if isinstance(build, LlamaCppBuild) else None
-    if toolkit is None or cards is None:
+    """What the toolkit needs that compiles it; of what others have compiled nothing is known."""
+    if not isinstance(build, LlamaCppBuild) or build.backend != "cuda" or cards is None:
         return ()
-    assert isinstance(build, LlamaCppBuild)
+    toolkit = build.packaged_toolkit
+    if toolkit is None:
+        return (
+            CardNeeds(
+                what="llama.cpp",
+                gpus=cards,
+                older="leave `cuda_toolkit` out, and one is installed for it (driver 580 or newer)",
+                toolkit=build.cuda_toolkit.removeprefix("installed"),
+                compiles_for=not build.cuda_architectures,
+            ),
+        )
     older = "name a toolkit for it that is installed as `cuda_toolkit`, or take a release"
     return (
         CardNeeds(

@@ -17,6 +17,7 @@ from roles.plan import (
     LOADER_USER,
     MEGABYTE,
     Archive,
+    CardNeeds,
     Dialect,
     HostContext,
     Install,
@@ -41,6 +42,8 @@ TRAITS = Traits(
     kept_models=ModelList("/api/tags", default_tag="latest"),
     version_path="/api/version",
 )
+_OLDEST_DRIVER, _LOWEST_CAPABILITY = "531", "5.0"
+"""Source: Ollama's page on hardware (docs.ollama.com/gpu). Later versions ask for more, for some cards driver 570."""
 _DIALECT = Dialect(
     kind="ollama",
     # `ollama/` would use /api/generate with a prompt of its own, without tools and chat template. Over `/v1` an answer
@@ -123,6 +126,7 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
         server,
         host_models=host_models(files_of.values(), layout, LOADER_USER),
         loads=loads_of(ollama),
+        card_needs=_card_needs(ollama),
         pulled=tuple(PulledModel(each.name, manifest_url(each), each.digest) for each in models if not each.gguf),
         prune_commands=(tuple(prune),),
         # It has no login: anyone who reaches it can also remove its models.
@@ -159,6 +163,23 @@ def manifest_url(model: OllamaModel) -> str:
     name, _, tag = last.partition(":")
     host, namespace = (*_REGISTRY[: max(0, 2 - len(before))], *before)[-2:]
     return f"http{'' if model.insecure else 's'}://{host}/v2/{namespace}/{name}/manifests/{tag or 'latest'}"
+
+
+def _card_needs(ollama: Ollama) -> tuple[CardNeeds, ...]:
+    """With less it computes on the processor, without a word."""
+    if ollama.cards is None or ollama.cards.vendor != "nvidia":
+        return ()
+    without = "leave `gpus` out and compute on the processor"
+    return (
+        CardNeeds(
+            what=f"Ollama {ollama.release.version}",
+            gpus=ollama.cards,
+            driver=_OLDEST_DRIVER,
+            older=without,
+            capability=_LOWEST_CAPABILITY,
+            instead=f"take another card, or {without}",
+        ),
+    )
 
 
 def _abilities(ollama: Ollama) -> Abilities:

@@ -50,6 +50,7 @@ class Install:
         token: what fetching it needs. Its content does not depend on it.
         sent_from: path on the control machine of the file that is sent for it. Its content does not depend on it.
         machine: the processor that its programs are for, as `uname -m` prints it; none = any, or not known.
+        cpu_flags: what an x86_64 processor must be able to for them, as /proc/cpuinfo names it.
         copies: how many copies of a model its server makes beside it, at most at one time. Likewise.
     """
 
@@ -63,6 +64,7 @@ class Install:
     token: GivenSecret | None = None
     sent_from: str | None = None
     machine: str | None = None
+    cpu_flags: tuple[str, ...] = ()
     copies: int = 0
 
     @property
@@ -98,6 +100,10 @@ class CardNeeds:
         older: what to do with an older one, if no newer one is installed.
         capability: the lowest compute capability; none = any.
         instead: what to do with a lower one.
+        toolkit: the CUDA toolkit of the host that compiles it: its folder, or empty for the one on PATH or in NVIDIA's
+            folder; none = it needs none of the host's.
+        compiles_for: whether that compiles for the cards of the host, and not for architectures that were given.
+        shared_memory: bytes in /dev/shm.
     """
 
     what: str
@@ -108,6 +114,9 @@ class CardNeeds:
     older: str = ""
     capability: str | None = None
     instead: str = ""
+    toolkit: str | None = None
+    compiles_for: bool = True
+    shared_memory: int = 0
 
 
 @dataclass(frozen=True)

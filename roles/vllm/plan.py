@@ -53,6 +53,8 @@ _GPU_ENVIRONMENT = {
 _CUDA_NEEDS = {"13": ("580", "7.5"), "12": ("525", "7.0")}
 """CUDA's major version → the oldest driver that runs it, and the lowest compute capability of PyTorch's builds for it.
 Sources: NVIDIA's CUDA Toolkit Release Notes (CUDA 13 has no Volta), PyTorch's RELEASE.md."""
+_SHARED_MEMORY = 1000 * MEGABYTE
+"""What the parts of a model need to talk on one host. Source: NVIDIA's NCCL User Guide, on /dev/shm of containers."""
 _NEED_AMPERE = frozenset({"awq_marlin", "gptq_marlin"})
 _PATH = "/usr/local/cuda/bin:/usr/local/bin:/usr/bin:/bin"
 _SHUTDOWN_SECONDS = 20
@@ -84,7 +86,7 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
     if vllm.gpus:
         share = vllm.gpu_memory_utilization or context.shares.get(vllm.name)
         vllm = vllm.model_copy(update={"gpu_memory_utilization": share})
-    package = _environment(vllm.package)
+    package = replace(_environment(vllm.package), cpu_flags=() if vllm.gpus else ("avx2",))
     unit = f"vllm@{vllm.name}.service"
     template = f"chat-templates/{unit}.jinja"
     log_config = f"logging/{unit}.json"
@@ -152,6 +154,7 @@ def _card_needs(vllm: Vllm) -> tuple[CardNeeds, ...]:
         gpus=vllm.gpus,
         count=vllm.parts,
         fewer="lower `tensor_parallel_size` or `pipeline_parallel_size`",
+        shared_memory=_SHARED_MEMORY if vllm.parts > 1 else 0,
     )
     if vllm.gpus.vendor != "nvidia" or vllm.package.requirements is not None:
         return (parts,)

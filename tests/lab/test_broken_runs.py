@@ -189,7 +189,7 @@ def test_a_full_disk_ends_in_a_clear_error_and_the_stack_answers(host: LabHost, 
     fill(leaving=8 << 20)
     run = deploy(host, inventory=other_build)
     assert run.status == 1
-    assert "/opt/ai-backend need 120 MB for what is to be installed, and 8 MB are free: make room" in run.output
+    assert "/opt/ai-backend needs 120 MB for what is to be installed, and 8 MB are free: make room" in run.output
     still_answers(host, but_for=["host/disk"])
     host.run("rm /opt/ai-backend/filler")
     # Full in the middle of it.

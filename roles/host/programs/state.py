@@ -30,6 +30,7 @@ from roles.host.programs.generations.running import linked_units, running_digest
 from roles.host.programs.gpu.cards import Card, Facts, cuda_architectures
 from roles.host.programs.gpu.facts import facts
 from roles.host.programs.installers.install_files import is_damaged
+from roles.host.programs.installers.toolkits import toolkit_versions
 from roles.host.programs.systemd import Manager
 
 _UNIT_PROPERTIES = ("MainPID", "NeedDaemonReload", "ActiveState", "SubState")
@@ -70,6 +71,8 @@ def main(request: ReadState) -> None:
         wanted_links=tuple(name for name in names if (units_folder / f"{request.wanted_by}.wants" / name).is_symlink()),
         units=units,
         ports={str(port): found for port, found in listeners(request.ports).items()},
+        toolkits=toolkit_versions(request.toolkits),
+        missing_cpu_flags=_missing_cpu_flags(request.cpu_flags),
         system=_system(),
         foreign=_foreign(manager, request, [name for name, unit in units.items() if unit.running_digest]),
     )
@@ -102,6 +105,9 @@ def _cards(found: Facts, ours: Collection[str]) -> CardsState:
         capabilities={uuid: known for uuid, card in cards.items() if (known := card["compute_capability"])},
         memory={uuid: total for uuid, card in cards.items() if (total := card["memory_total"])},
         foreign={uuid: used for uuid, card in cards.items() if (used := _used_by_others(card, ours))},
+        problems={uuid: problem for uuid, card in cards.items() if (problem := card["problem"])},
+        exclusive=tuple(uuid for uuid, card in cards.items() if card["exclusive"]),
+        cuda=found["driver"]["cuda"],
     )
 
 
@@ -134,16 +140,25 @@ def _foreign(manager: Manager, request: ReadState, running: Collection[str]) -> 
 
 
 def _platform() -> dict[PlatformKey, str]:
-    release = _release()
-    flags = next(
-        (line for line in (_read("/proc/cpuinfo") or "").splitlines() if line.startswith(("flags", "Features"))), ""
-    )
+    release, flags = _release(), _cpu_flags()
     return {
         "machine": platform.machine(),
         "os": f"{release.get('ID', 'unknown')}-{release.get('VERSION_ID', 'rolling')}",
         "python": platform.python_version(),
-        "cpu": hashlib.sha256(" ".join(sorted(flags.split())).encode()).hexdigest()[:16],
+        "cpu": hashlib.sha256(" ".join(sorted(flags)).encode()).hexdigest()[:16],
     }
+
+
+def _cpu_flags() -> list[str]:
+    """The words of the first processor's line of flags."""
+    lines = (_read("/proc/cpuinfo") or "").splitlines()
+    return next((line.split() for line in lines if line.startswith(("flags", "Features"))), [])
+
+
+def _missing_cpu_flags(wanted: Sequence[str]) -> tuple[str, ...]:
+    if platform.machine() != "x86_64" or not (found := _cpu_flags()):
+        return ()
+    return tuple(flag for flag in wanted if flag not in found)
 
 
 def _release() -> dict[str, str]:

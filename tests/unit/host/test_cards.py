@@ -9,7 +9,8 @@ import pytest
 from roles.contract.state import HostState
 from roles.contract.wire import read
 from roles.host.pending import unmet_needs
-from roles.options import Gpus, HubFile, Stack, TextFile
+from roles.ollama import Ollama, OllamaModel, OllamaRelease
+from roles.options import Gpus, HubFile, HubModel, Stack, TextFile
 from roles.plan import KnownFacts, not_known, resolve
 from roles.rooms import plan_of
 from roles.vllm import VllmPackage
@@ -34,10 +35,10 @@ def needs(driver: str | None, capability: str | None, name: str = "Tesla V100", 
     return judged(stack, gpus)
 
 
-def judged(stack: Stack, gpus: dict[str, Any], known: KnownFacts = not_known) -> list[str]:
+def judged(stack: Stack, gpus: dict[str, Any], known: KnownFacts = not_known, **changes: Any) -> list[str]:
     plan = plan_of(stack, known=known)
     generation = resolve(plan, PLATFORM, reveal=lambda _: "x" * 20)
-    found = converged_state(plan, generation)
+    found = converged_state(plan, generation) | changes
     found["gpus"] = gpus
     return unmet_needs(plan, generation, read(HostState, found))
 
@@ -46,7 +47,8 @@ def test_debian_12s_driver_and_a_v100_are_both_too_old_for_the_pinned_vllm() -> 
     driver, card = needs("535.247.01", "7.0")
     assert driver == (
         "vLLM 0.32.0, which is built for CUDA 13, needs NVIDIA driver 580 or newer, and it has 535.247.01: install a "
-        "newer driver and reboot, or give `package` a build for an older CUDA"
+        "newer driver and reboot (Debian 12 has 535 and Debian 13 has 550, NVIDIA's own repository has newer ones), or "
+        "give `package` a build for an older CUDA"
     )
     assert card.startswith(
         "vLLM 0.32.0, which is built for CUDA 13, needs a card of compute capability 7.5 or newer, and Tesla V100 "
@@ -128,7 +130,7 @@ def test_an_amd_card_under_a_package_for_cuda_is_named_with_the_fix() -> None:
     assert told == (
         "the stack needs an NVIDIA GPU: it has Radeon RX 7900 XTX instead: give the servers "
         '`gpus=Gpus(vendor="amd")` and builds for it: for llama.cpp `backend` "hip" or "vulkan", for vLLM a `package` '
-        "that is locked for ROCm"
+        "that is locked for ROCm, for Ollama the release's `rocm` archive"
     )
 
 
@@ -139,6 +141,22 @@ def llama_cpp(**options: Any) -> Stack:
     return small_stack(providers=[native(**options)], routes=[route("n", "native")], aliases={})
 
 
+@pytest.mark.parametrize(
+    ("driver", "capability", "told"),
+    [
+        pytest.param("535.247.01", "6.1", [], id="a GTX 1080"),
+        pytest.param("470.256.02", "6.1", ["driver 531 or newer, and it has 470.256.02"], id="an old driver"),
+        pytest.param("535.1", "3.7", ["compute capability 5.0 or newer"], id="a K80"),
+    ],
+)
+def test_what_ollama_would_do_without_in_silence_is_refused(driver: str, capability: str, told: list[str]) -> None:
+    provider = Ollama(release=OllamaRelease(version="0.32.15"), models=[OllamaModel(name="m:1b")], gpus=Gpus())
+    stack = small_stack(providers=[provider], routes=[route("m:1b", "ollama")], aliases={})
+    gpus = {"vendor": "nvidia", "cards": {CARD: "A card"}, "driver": driver, "capabilities": {CARD: capability}}
+    found = judged(stack, gpus)
+    assert [each in need for each, need in zip(told, found, strict=True)] == [True] * len(told), found
+
+
 def test_llama_cpp_on_the_processor_asks_for_no_driver() -> None:
     assert judged(llama_cpp(), _OLD) == []
 
@@ -147,14 +165,61 @@ def test_the_toolkit_that_is_installed_for_a_build_needs_a_newer_driver_and_card
     driver, card = judged(llama_cpp(build=build_for("cuda")), _OLD)
     assert driver == (
         "llama.cpp, compiled with CUDA 13.0, needs NVIDIA driver 580 or newer, and it has 535.1: install a newer "
-        "driver and reboot, or name a toolkit for it that is installed as `cuda_toolkit`, or take a release"
+        "driver and reboot (Debian 12 has 535 and Debian 13 has 550, NVIDIA's own repository has newer ones), or name "
+        "a toolkit for it that is installed as `cuda_toolkit`, or take a release"
     )
     assert "needs a card of compute capability 7.5 or newer, and Tesla V100" in card
 
 
-@pytest.mark.parametrize("toolkit", ["installed", "/usr/local/cuda-12.2"])
-def test_of_a_toolkit_of_the_hosts_nothing_is_known(toolkit: str) -> None:
-    assert judged(llama_cpp(build=build_for("cuda", cuda_toolkit=toolkit)), _OLD) == []
+def with_toolkit(
+    toolkit: str, version: str | None, capability: str, cuda: str | None = "12.2", **options: Any
+) -> list[str]:
+    """What a build lacks on a host with that version of that toolkit, a card, and a driver for that CUDA."""
+    stack = llama_cpp(build=build_for("cuda", cuda_toolkit=toolkit, **options))
+    gpus = {
+        "vendor": "nvidia", "cards": {CARD: "A card"}, "driver": "535.1", "cuda": cuda,
+        "capabilities": {CARD: capability},
+    }  # fmt: skip
+    return judged(stack, gpus, toolkits={toolkit.removeprefix("installed"): version} if version else {})
+
+
+@pytest.mark.parametrize(
+    ("toolkit", "place"),
+    [("installed", "nvcc on PATH or in /usr/local/cuda/bin"), ("/opt/cuda", "bin/nvcc in /opt/cuda")],
+)
+def test_a_toolkit_of_the_hosts_has_to_be_there(toolkit: str, place: str) -> None:
+    assert with_toolkit(toolkit, "12.2", "8.9") == []
+    assert with_toolkit(toolkit, None, "8.9") == [
+        f"llama.cpp needs a CUDA toolkit, and there is no {place}: install one, no newer than CUDA 12.2, which the "
+        "driver runs; or leave `cuda_toolkit` out, and one is installed for it (driver 580 or newer)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "capability", "cuda", "told"),
+    [
+        pytest.param("12.8", "8.9", "12.2", None, id="newer, of the same CUDA"),
+        pytest.param("11.8", "8.9", "12.2", None, id="older"),
+        pytest.param("13.0", "8.9", "12.2", "its driver (535.1) runs CUDA 12 at most: ", id="too new for the driver"),
+        pytest.param("13.0", "8.9", None, None, id="nothing is known of the driver"),
+        pytest.param("11.8", "12.0", "13.0", "install CUDA 12.8 or newer", id="Debian's, for an RTX 5090"),
+        pytest.param("12.8", "12.0", "13.0", None, id="an RTX 5090"),
+        pytest.param("11.0", "8.6", "12.2", "install CUDA 11.1 or newer", id="an RTX 3090"),
+        pytest.param("13.0", "6.1", "13.0", "no longer knows A card (", id="too new for a GTX 1080"),
+        pytest.param("12.8", "6.1", "12.8", None, id="a GTX 1080"),
+        pytest.param("12.0", "3.7", "12.2", "no longer knows A card (", id="too new for a K80"),
+    ],
+)
+def test_a_toolkit_of_the_hosts_has_to_fit_its_driver_and_cards(
+    version: str, capability: str, cuda: str | None, told: str | None
+) -> None:
+    found = with_toolkit("installed", version, capability, cuda)
+    assert len(found) == (told is not None), found
+    assert told is None or told in found[0]
+
+
+def test_architectures_that_are_given_need_not_be_those_of_the_hosts_cards() -> None:
+    assert with_toolkit("installed", "11.8", "12.0", cuda_architectures=["86"]) == []
 
 
 def test_the_reference_driver_and_card_are_new_enough_for_it() -> None:
@@ -197,3 +262,100 @@ def test_nobody_knows_where_a_server_without_uuids_puts_its_model_on_several_car
     two = {CARD: 1 << 20, OTHER: 1 << 20}
     gpus = {"vendor": "nvidia", "cards": dict.fromkeys(two, "A card"), "driver": "580.1", "memory": two}
     assert judged(stack, gpus, published) == []
+
+
+TWO = {CARD: "An H100", OTHER: "An H100"}
+
+
+def on_two(problems: dict[str, str], *, exclusive: tuple[str, ...] = (), **options: Any) -> list[str]:
+    """What two servers of vLLM lack on a host with two cards."""
+    each = {"model": HubModel(repository="org/m", revision="0" * 40), "kv_cache_memory_bytes": "1G", **options}
+    providers = [vllm(**each), vllm(**{**each, "name": "second", "port": 8002})]
+    stack = small_stack(providers=providers, routes=[route("v", "vllm"), route("w", "second")], aliases={})
+    gpus = {
+        "vendor": "nvidia", "cards": TWO, "driver": "580.1", "capabilities": dict.fromkeys(TWO, "9.0"),
+        "problems": problems, "exclusive": exclusive,
+    }  # fmt: skip
+    return judged(stack, gpus)
+
+
+MIG = {CARD: "it is divided by MIG"}
+
+
+def test_a_card_that_cannot_be_used_counts_if_it_is_needed() -> None:
+    assert on_two(MIG) == [], "there is another, and any will do"
+    assert on_two(MIG, gpus=Gpus(uuids=[OTHER])) == []
+    assert on_two(MIG, gpus=Gpus(uuids=[CARD])) == [f"An H100 ({CARD}) cannot be used: it is divided by MIG"]
+    assert len(on_two({**MIG, OTHER: "it is divided by MIG"})) == 2, "there is no other"
+
+
+def test_a_card_that_cannot_be_used_is_none_for_the_parts_of_a_model() -> None:
+    first, second = on_two(MIG, tensor_parallel_size=2)
+    assert "split into 2 parts, needs 2 cards, and it has 1 that can be used: lower" in first
+    assert 'vLLM "second"' in second
+
+
+def test_servers_do_not_share_a_card_that_lets_one_process_in() -> None:
+    assert on_two({}, exclusive=(CARD,), gpus=Gpus(uuids=[OTHER])) == []
+    assert on_two({}, exclusive=(CARD,), gpus=Gpus(uuids=[CARD])) == [
+        f"An H100 ({CARD}) is in the compute mode Exclusive_Process, for one process alone, and 2 servers share it: "
+        f"`nvidia-smi -i {CARD} -c 0` as root, also after boots"
+    ]
+    assert needs("580.1", "9.0") == []
+
+
+@pytest.mark.parametrize(("free", "parts", "told"), [(64 << 20, 2, True), (10**9, 2, False), (64 << 20, 1, False)])
+def test_the_parts_of_a_model_need_shared_memory(free: int, parts: int, told: bool) -> None:
+    stack = small_stack(providers=[vllm(tensor_parallel_size=parts)], routes=[route("v", "vllm")], aliases={})
+    gpus = {"vendor": "nvidia", "cards": TWO, "driver": "580.1", "capabilities": dict.fromkeys(TWO, "9.0")}
+    plan = plan_of(stack)
+    disks = converged_state(plan, resolve(plan, PLATFORM, reveal=lambda _: "x" * 20))["disks"]
+    found = judged(stack, gpus, disks={**disks, "/dev/shm": {"device": 2, "free": free}})
+    assert (
+        any("needs 1000 MB in /dev/shm, through which they talk, and 67 MB are free: " in each for each in found)
+        == told
+    )
+    assert len(found) == told
+
+
+@pytest.mark.parametrize(
+    ("container", "told"),
+    [
+        pytest.param("", "no such card and driver is found: `lspci -nn -d 10de:` shows whether it has one", id="bare"),
+        pytest.param("lxc", "is found. It is a container (LXC): its host has to have the driver", id="LXC"),
+        pytest.param("wsl", "it runs in WSL, which hands out cards by /dev/dxg", id="WSL"),
+    ],
+)
+def test_what_to_look_at_depends_on_what_the_host_is(container: str, told: str) -> None:
+    stack = small_stack(providers=[vllm()], routes=[route("v", "vllm")], aliases={})
+    (found,) = judged(stack, {"cards": {}}, system={"container": container})
+    assert told in found
+    assert judged(llama_cpp(), {"cards": {}}, system={"container": container}) == []
+
+
+def test_a_fault_of_the_other_vendors_card_is_not_given_as_the_cause() -> None:
+    stack = small_stack(providers=[vllm()], routes=[route("v", "vllm")], aliases={})
+    (found,) = judged(stack, {"vendor": "amd", "cards": {}, "problem": "the kernel does not offer its AMD card"})
+    assert found.startswith("the stack needs an NVIDIA GPU: no such card and driver is found: ")
+
+
+@pytest.mark.parametrize(
+    ("missing", "gpus", "told"),
+    [
+        pytest.param(["avx2"], None, True, id="without it"),
+        pytest.param([], None, False, id="with it"),
+        pytest.param(["avx2"], Gpus(), False, id="on a card"),
+    ],
+)
+def test_vllm_on_the_processor_needs_avx2(missing: list[str], gpus: Gpus | None, told: bool) -> None:
+    stack = small_stack(
+        providers=[vllm(gpus=gpus, kv_cache_memory_bytes="1G")], routes=[route("v", "vllm")], aliases={}
+    )
+    cards = {"vendor": "nvidia", "cards": {CARD: "An H100"}}
+    found = judged(stack, cards, missing_cpu_flags=missing)
+    lacks = (
+        "vllm 0.32.0+cpu needs AVX2, which its processor does not have (`flags` in /proc/cpuinfo): take another host, "
+        "or, if it is a virtual machine, give it the type of the processor itself "
+        '("host" in Proxmox, "host-passthrough" in libvirt)'
+    )
+    assert found == ([lacks] if told else [])

@@ -219,6 +219,7 @@ def facts() -> Facts:
                 "compute_capability": "9.0",
                 "pci": "00000000:00:06.0",
                 "problem": None,
+                "exclusive": False,
                 "processes": [{"pid": 491, "name": "python3", "memory": 20998 << 20}],
             }
         ],

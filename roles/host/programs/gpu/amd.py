@@ -8,6 +8,9 @@ from pathlib import Path
 from roles.host.programs.gpu.cards import Card, Facts, Process, no_cards
 from roles.host.programs.gpu.kernel import read_number, read_text
 
+AMD = "0x1002"
+"""AMD's number as a vendor on the PCI bus."""
+
 
 def amd_cards(root: Path, _end: float) -> Facts:
     """See `facts.READERS`."""
@@ -40,6 +43,7 @@ def _card(index: int, node: Path, properties: dict[str, str], root: Path) -> Car
         "compute_capability": gfx,
         "pci": f"{int(properties.get('domain', 0)):04x}:{bus:02x}:{slot:02x}.{function}",
         "problem": None,
+        "exclusive": False,
         "processes": _processes(read_text(node / "gpu_id"), root),
     }
 

@@ -21,6 +21,7 @@ class Card(TypedDict):
     memory_total: bytes available to programs: without the driver's own share, as CUDA counts it.
     compute_capability: `8.9` or `gfx1100`.
     problem: why it cannot be used as a whole card; none = it can.
+    exclusive: only one process at a time may compute on it.
     """
 
     index: int
@@ -31,6 +32,7 @@ class Card(TypedDict):
     compute_capability: str | None
     pci: str | None
     problem: str | None
+    exclusive: bool
     processes: list[Process]
 
 

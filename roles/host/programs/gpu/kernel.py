@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import re
 from pathlib import Path
 
 _SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+_MODPROBE = ("etc/modprobe.d", "run/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d")
+FOR_MACHINES = "vfio-pci"
+"""The driver of a card that is set aside for virtual machines."""
 _SIGNATURE = b"~Module signature appended~\n"
 """The end of a signed module: linux/Documentation/admin-guide/module-signing.rst."""
 
@@ -25,14 +29,29 @@ def read_number(path: Path) -> int | None:
     return int(text) if text and text.isdecimal() else None
 
 
+def display_devices(root: Path, vendor: str) -> dict[str, str]:
+    """The vendor's display and 3D controllers: address on the PCI bus → the kernel's driver; empty = it has none."""
+    return {
+        device.name: (device / "driver").readlink().name if (device / "driver").is_symlink() else ""
+        for device in sorted((root / "sys/bus/pci/devices").glob("*"))
+        if read_text(device / "vendor") == vendor and (read_text(device / "class") or "").startswith("0x03")
+    }
+
+
 def has_display_device(root: Path, vendor: str) -> bool:
-    """Whether the PCI bus has a display or 3D controller of the vendor that is not reserved for a virtual machine."""
-    return any(
-        read_text(device / "vendor") == vendor
-        and (read_text(device / "class") or "").startswith("0x03")
-        and (device / "driver").resolve().name != "vfio-pci"
-        for device in (root / "sys/bus/pci/devices").glob("*")
-    )
+    """Whether one of them is not set aside for virtual machines."""
+    return any(driver != FOR_MACHINES for driver in display_devices(root, vendor).values())
+
+
+def barred_by(root: Path, module: str) -> str | None:
+    """The file that keeps the kernel from loading a module by itself; none = no file does."""
+    words = (rf"blacklist\s+{module}", rf"alias\s+{module}\s+off", rf"install\s+{module}\s+\S*/(?:false|true)")
+    bars = re.compile(rf"^\s*(?:{'|'.join(words)})\s*$", re.MULTILINE)
+    for folder in _MODPROBE:
+        for path in sorted((root / folder).glob("*.conf")):
+            if bars.search(read_text(path) or ""):
+                return f"/{path.relative_to(root)}"
+    return None
 
 
 def secure_boot(root: Path) -> bool:

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from roles.host.programs.gpu.cards import Card, Driver, Facts, Process, no_cards
 from roles.host.programs.gpu.kernel import (
+    FOR_MACHINES,
+    barred_by,
+    display_devices,
     has_display_device,
     is_signed,
     module_files,
@@ -24,15 +27,28 @@ _MIB = 1 << 20
 
 _FIELDS = (
     "index", "uuid", "name", "pci.bus_id", "memory.total", "memory.reserved", "memory.free", "compute_cap",
-    "mig.mode.current", "pstate", "temperature.gpu",
+    "mig.mode.current", "pstate", "temperature.gpu", "compute_mode",
 )  # fmt: skip
-"""Fields of `nvidia-smi --query-gpu`. The last two are there only because that is where a card asks for a reset."""
+"""Fields of `nvidia-smi --query-gpu`. `pstate` and `temperature.gpu` are there only because that is where a card asks
+for a reset."""
 
 _MISMATCH = "Driver/library version mismatch"
 _NOT_LOADED = "couldn't communicate with the NVIDIA driver"
 NOT_PERMITTED = (
     "/dev/nvidia* may not be opened from here. In a unit: its DeviceAllow= counts the drivers that were loaded when it "
     "started, so start it again. By hand: check `ls -l /dev/nvidia*`"
+)
+_NOT_PASSED = (
+    "the NVIDIA driver runs, and its device files /dev/nvidia* cannot be used here ({said}). In a container its host "
+    "has to pass them, and to allow them (LXC: `lxc config device add NAME card gpu`; Docker: `--gpus all`); elsewhere "
+    "`nvidia-modprobe -u -c 0` as root makes them"
+)
+_CLOSED_MODULE = (
+    " (this is its closed module, and the RTX 50 series and later need the open one: Debian's nvidia-open-kernel-dkms, "
+    "Ubuntu's nvidia-driver-<branch>-open)"
+)
+_OPEN_MODULE = (
+    " (this is its open module, and cards before the RTX 20 series need the closed one, of a branch up to 580)"
 )
 _FAILURES = (
     (
@@ -53,9 +69,12 @@ _FAILURES = (
     (
         "No devices were found",
         "the NVIDIA driver runs and no card answers it. `journalctl -k -g NVRM` says why: usually a card that this "
-        "driver does not support, a power cable, or one that has fallen off the bus (power the host off and on)",
+        "driver does not support{module}, a power cable, or one that has fallen off the bus (power the host off and "
+        "on)",
     ),
     ("Failed to initialize NVML: Insufficient Permissions", NOT_PERMITTED),
+    ("Failed to initialize NVML: Unknown Error", _NOT_PASSED),
+    ("GPU access blocked by the operating system", _NOT_PASSED),
     (
         "not a valid field to query",
         "the NVIDIA driver is too old to be asked ({said}): install driver 525 or newer",
@@ -79,10 +98,7 @@ def nvidia_cards(root: Path, end: float) -> Facts:
     if shutil.which("nvidia-smi") is None:
         if present:
             found["vendor"] = "nvidia"
-            found["problem"] = (
-                "there is an NVIDIA card and no nvidia-smi on PATH: install the driver's tools, of its own version "
-                "(Debian: nvidia-smi, Ubuntu: nvidia-utils-<branch>)"
-            )
+            found["problem"] = _no_tools(found["driver"]["kernel"], root)
         return found
     said = ask(end, f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader,nounits")
     rows = csv.DictReader((said or "").splitlines(), fieldnames=_FIELDS, skipinitialspace=True)
@@ -120,6 +136,11 @@ def _card(row: dict[str, str], root: Path) -> Card:
             f"the driver says {lost} of it: its Xid is in `journalctl -k -g NVRM`; "
             f"`nvidia-smi -r -i {row['index']}` as root, or power the host off and on"
         )
+    elif row["compute_mode"] == "Prohibited":
+        problem = (
+            "its compute mode is Prohibited, in which no program may compute on it: "
+            f"`nvidia-smi -i {row['index']} -c 0` as root"
+        )
     elif row["mig.mode.current"] == "Enabled":
         problem = (
             "it is divided by MIG, and only whole cards are given out: "
@@ -134,6 +155,7 @@ def _card(row: dict[str, str], root: Path) -> Card:
         "compute_capability": row["compute_cap"] if re.fullmatch(r"\d+\.\d+", row["compute_cap"]) else None,
         "pci": row["pci.bus_id"].lower(),
         "problem": problem,
+        "exclusive": row["compute_mode"] == "Exclusive_Process",
         "processes": [],
     }
 
@@ -158,6 +180,9 @@ def _problem(said: str | None, found: Facts, root: Path) -> str | None:
             "nvidia-smi does not answer: the driver hangs. `journalctl -k -g NVRM` says what happened; power the host "
             "off and on"
         )
+    kernel = found["driver"]["kernel"]
+    if _NOT_LOADED in said and kernel and not (root / "dev/nvidiactl").exists():
+        return _NOT_PASSED.format(said="there is no /dev/nvidiactl")
     if _NOT_LOADED in said and (cause := _why_not_loaded(root)):
         return cause
     for text, meaning in _FAILURES:
@@ -167,12 +192,46 @@ def _problem(said: str | None, found: Facts, root: Path) -> str | None:
                 found["driver"]["library"] = library[1] if library else None
                 found["driver"]["agree"] = False
             line = next(line.strip() for line in said.splitlines() if text in line)
-            kernel, version = found["driver"]["kernel"], found["driver"]["library"]
-            return meaning.format(kernel=kernel or "another", library=version or "newer", said=line)
+            return meaning.format(
+                kernel=kernel or "another",
+                library=found["driver"]["library"] or "newer",
+                said=line,
+                module=_OPEN_MODULE if _is_open(root) else _CLOSED_MODULE,
+            )
     if not found["cards"]:
         last = said.strip().splitlines()[-1:] or ["nothing"]
         return f"nvidia-smi shows no card and says: {last[0]}. `journalctl -k -g NVRM` may say more"
     return None
+
+
+def _is_open(root: Path) -> bool:
+    """Whether the driver's module that runs is the open one."""
+    return "Open Kernel Module" in (read_text(root / "proc/driver/nvidia/version") or "")
+
+
+def _no_tools(kernel: str | None, root: Path) -> str:
+    """What there is instead of the driver's own program.
+
+    Args:
+        kernel: version of the driver's module that runs; none = none does.
+    """
+    if kernel:
+        return (
+            f"the NVIDIA driver {kernel} runs, and there is no nvidia-smi on PATH: install the driver's tools, of its "
+            "own version (Debian: nvidia-smi, Ubuntu: nvidia-utils-<branch>)"
+        )
+    others = _other_drivers(root)
+    return (
+        f"there is an NVIDIA card ({', '.join(display_devices(root, NVIDIA))}) and no driver of NVIDIA"
+        f"{f', only {others}, with which nothing can compute' if others else ''}: install the driver and its tools, "
+        "and reboot (Debian: nvidia-driver and nvidia-smi of the section non-free; Ubuntu: `ubuntu-drivers install`)"
+    )
+
+
+def _other_drivers(root: Path) -> str:
+    """Those that have NVIDIA's cards instead of NVIDIA's own, such as `nouveau`."""
+    drivers = {*display_devices(root, NVIDIA).values()} - {"", "nvidia", FOR_MACHINES}
+    return " and ".join(sorted(drivers))
 
 
 def _why_not_loaded(root: Path) -> str | None:
@@ -192,6 +251,16 @@ def _why_not_loaded(root: Path) -> str | None:
             "Sign it with a key that is enrolled (dkms signs with its own: `mokutil --import /var/lib/dkms/mok.pub`, "
             "then `dkms install --force`, reboot, and confirm the key at the console), or turn Secure Boot off in the "
             "firmware"
+        )
+    if bar := barred_by(root, "nvidia"):
+        return (
+            f"{bar} keeps the kernel from loading the module `nvidia`: remove that line (on a laptop with two cards "
+            "`prime-select nvidia` does), run `update-initramfs -u` and reboot"
+        )
+    if others := _other_drivers(root):
+        return (
+            f"the NVIDIA driver is installed, and {others} still has the card: reboot. If it has it then too, as root "
+            f"`echo blacklist {others} > /etc/modprobe.d/no-{others}.conf`, `update-initramfs -u`, and reboot again"
         )
     return None
 

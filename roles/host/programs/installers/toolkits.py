@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +59,28 @@ def find_toolkit(name: str | None, title: str, given: str | None = None) -> Tool
         case "vulkan":
             _check_vulkan_headers(title)
     return Toolkit()
+
+
+def toolkit_versions(wanted: Sequence[str]) -> dict[str, str]:
+    """The versions of the CUDA toolkits among these that are there: folders, and empty for the one that is searched
+    for."""
+    found = {
+        name: _version_of(f"{name}/bin/nvcc" if name else shutil.which("nvcc", path=_searched(CUDA_FOLDER)))
+        for name in wanted
+    }
+    return {name: version for name, version in found.items() if version}
+
+
+def _version_of(nvcc: str | None) -> str | None:
+    """From `Cuda compilation tools, release 12.2, V12.2.140`."""
+    if nvcc is None:
+        return None
+    try:
+        said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return None
+    match = re.search(r"\brelease (\d+\.\d+)", said)
+    return match[1] if match else None
 
 
 def _cuda(title: str, given: str | None) -> Toolkit:
@@ -115,12 +138,15 @@ def _dotted(version: tuple[int, ...]) -> str:
 
 
 def _find(program: str, usual_folder: str, title: str, fix: str) -> Path:
-    # Compilers run as the build user, but are looked up on the administrator's PATH.
-    path = f"{os.environ.get('AI_BACKEND_CALLERS_PATH', os.defpath)}{os.pathsep}{usual_folder}"
-    found = shutil.which(program, path=path)
+    found = shutil.which(program, path=_searched(usual_folder))
     if found is None:
         raise HostError(f"{title}: there is no {program} on PATH or in {usual_folder}: {fix}; or take a release")
     return Path(found)
+
+
+def _searched(usual_folder: str) -> str:
+    """Where compilers are looked up: they run as the build user, and are found on the administrator's PATH."""
+    return f"{os.environ.get('AI_BACKEND_CALLERS_PATH', os.defpath)}{os.pathsep}{usual_folder}"
 
 
 def _folder(path: Path) -> Path | None:

@@ -74,12 +74,13 @@ class Host:
         program.write_text(script)
         program.chmod(0o755)
 
-    def has_nvidia_card(self, driver: str = "nvidia") -> Host:
+    def has_card(self, vendor: str = "0x10de", driver: str = "nvidia") -> Host:
         device = self.root / "sys/bus/pci/devices/0000:01:00.0"
-        device.mkdir(parents=True)
-        (device / "vendor").write_text("0x10de\n")
+        device.mkdir(parents=True, exist_ok=True)
+        (device / "vendor").write_text(f"{vendor}\n")
         (device / "class").write_text("0x030000\n")
-        (device / "driver").symlink_to(f"../../../bus/pci/drivers/{driver}")
+        if driver and not (device / "driver").is_symlink():
+            (device / "driver").symlink_to(f"../../../bus/pci/drivers/{driver}")
         return self
 
     def has_device_file(self) -> Host:
@@ -122,6 +123,7 @@ def test_a_card_is_read_with_its_driver_and_who_uses_it(host: Host) -> None:
                 "compute_capability": "8.9",
                 "pci": "00000000:01:00.0",
                 "problem": None,
+                "exclusive": False,
                 "processes": [{"pid": 2165, "name": "/usr/bin/kwin_wayland", "memory": 25 * MIB}],
             }
         ],
@@ -217,7 +219,7 @@ def test_a_card_that_can_not_be_used_says_why_and_how_to_fix_it(host: Host, case
     ],
 )
 def test_a_host_whose_driver_fails_says_why_and_how_to_fix_it(host: Host, case: str, cause: str, fix: str) -> None:
-    found = host.says(case).has_nvidia_card().facts()
+    found = host.says(case).has_card().facts()
     assert found["vendor"] == "nvidia"
     assert cause in (found["problem"] or "")
     assert fix in (found["problem"] or "")
@@ -238,7 +240,7 @@ def _with_modules(host: Host, modules: dict[str, bytes], *, secure_boot: bool) -
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    return host.says("no_driver").has_nvidia_card().facts()["problem"] or ""
+    return host.says("no_driver").has_card().facts()["problem"] or ""
 
 
 @pytest.mark.parametrize(
@@ -278,14 +280,132 @@ def test_versions_that_differ_do_not_agree(host: Host) -> None:
     assert driver == {"kernel": "580.173.02", "library": "580.178", "cuda": None, "agree": False}
 
 
-def test_a_card_without_the_drivers_tools_is_noticed(host: Host) -> None:
-    found = host.has_nvidia_card().facts()
+@pytest.mark.parametrize(
+    ("driver", "told"),
+    [
+        pytest.param("", "an NVIDIA card (0000:01:00.0) and no driver of NVIDIA: install the driver", id="none"),
+        pytest.param("nouveau", "only nouveau, with which nothing can compute: install the driver", id="nouveau"),
+    ],
+)
+def test_a_card_without_its_driver_is_noticed(host: Host, driver: str, told: str) -> None:
+    found = host.has_card(driver=driver).facts()
     assert found["vendor"] == "nvidia"
+    assert told in (found["problem"] or "")
+
+
+def test_a_driver_without_its_tools_is_noticed(host: Host) -> None:
+    found = host.has_card().is_like("one_card").facts()
+    assert found["vendor"] == "nvidia"
+    assert "the NVIDIA driver 595.71.05 runs, and there is no nvidia-smi on PATH" in (found["problem"] or "")
     assert "nvidia-utils-<branch>" in (found["problem"] or "")
 
 
-def test_a_card_that_was_set_aside_for_a_virtual_machine_is_none_of_the_hosts(host: Host) -> None:
-    assert host.has_nvidia_card(driver="vfio-pci").facts()["vendor"] is None
+@pytest.mark.parametrize(("vendor", "name"), [("0x10de", "NVIDIA"), ("0x1002", "AMD")])
+def test_a_card_that_was_set_aside_for_a_virtual_machine_is_none_of_the_hosts(
+    host: Host, vendor: str, name: str
+) -> None:
+    found = host.has_card(vendor, driver="vfio-pci").facts()
+    assert found["vendor"] is None
+    told = f"its {name} card (0000:01:00.0) is set aside for virtual machines (vfio-pci): deploy to the machine that"
+    assert (found["problem"] or "").startswith(told)
+
+
+@pytest.mark.parametrize("driver", ["amdgpu", ""])
+def test_an_amd_card_that_the_kernel_does_not_offer_for_computing_is_told(host: Host, driver: str) -> None:
+    found = host.has_card("0x1002", driver=driver).facts()
+    assert found["vendor"] == "amd"
+    assert f"(0000:01:00.0, driver: {driver or 'none'}) for computing (/sys/class/kfd)" in (found["problem"] or "")
+
+
+def test_a_card_of_no_vendor_that_is_known_is_none(host: Host) -> None:
+    found = host.has_card("0x8086", driver="i915").facts()
+    assert (found["vendor"], found["problem"]) == (None, None)
+
+
+def test_a_jetson_is_told(host: Host) -> None:
+    compatible = host.root / "proc/device-tree/compatible"
+    compatible.parent.mkdir(parents=True)
+    compatible.write_bytes(b"nvidia,p3768-0000+p3767-0005-super\0nvidia,tegra234\0")
+    assert "it is a Jetson" in (host.facts()["problem"] or "")
+
+
+def test_a_driver_that_is_installed_and_not_rebooted_into_is_told(host: Host) -> None:
+    host.has_card(driver="nouveau")
+    problem = _with_modules(host, {_MODULE: _SIGNED}, secure_boot=False)
+    assert "the NVIDIA driver is installed, and nouveau still has the card: reboot" in problem
+    assert "echo blacklist nouveau > /etc/modprobe.d/no-nouveau.conf" in problem
+
+
+@pytest.mark.parametrize(
+    ("line", "bars"),
+    [
+        ("blacklist nvidia", True),
+        ("alias nvidia off", True),
+        ("install nvidia /bin/false", True),
+        ("  blacklist   nvidia  ", True),
+        ("# blacklist nvidia", False),
+        ("blacklist nvidiafb", False),
+        ("blacklist nouveau", False),
+        ("alias nvidia nvidia-current", False),
+        pytest.param("install nvidia modprobe -i nvidia-current $CMDLINE_OPTS", False, id="as Debian loads it"),
+    ],
+)
+def test_a_module_that_is_barred_is_told_with_the_file(host: Host, line: str, bars: bool) -> None:
+    folder = host.root / "lib/modprobe.d"
+    folder.mkdir(parents=True)
+    (folder / "blacklist-nvidia.conf").write_text(f"# written by prime-select\n{line}\n")
+    problem = _with_modules(host, {_MODULE: _SIGNED}, secure_boot=False)
+    assert ("/lib/modprobe.d/blacklist-nvidia.conf keeps the kernel from loading" in problem) == bars
+
+
+def test_a_container_without_the_device_files_is_told(host: Host) -> None:
+    """The kernel, which all containers share, runs the driver; the recording of `no_driver` is what they read too."""
+    host.has_card().is_like("one_card")
+    problem = host.says("no_driver").is_like("one_card").facts()["problem"] or ""
+    assert "its device files /dev/nvidia* cannot be used here (there is no /dev/nvidiactl). In a container" in problem
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["Unknown Error", "GPU access blocked by the operating system"],
+)
+def test_device_files_that_may_not_be_used_are_told(host: Host, error: str) -> None:
+    said = f"Failed to initialize NVML: {error}"
+    host.has_card().nvidia_smi(f"#!/bin/sh\necho '{said}'\nexit 255\n")
+    assert f"cannot be used here ({said})" in (host.facts()["problem"] or "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        pytest.param(
+            "NVIDIA UNIX Open Kernel Module for x86_64",
+            "this is its open module, and cards before the RTX 20 series need",
+            id="open",
+        ),
+        pytest.param(
+            "NVIDIA UNIX x86_64 Kernel Module",
+            "this is its closed module, and the RTX 50 series and later need the open",
+            id="closed",
+        ),
+    ],
+)
+def test_a_module_of_the_other_kind_may_be_why_no_card_answers(host: Host, kind: str, told: str) -> None:
+    host.says("no_devices")
+    (host.root / "proc/driver/nvidia/version").write_text(f"NVRM version: {kind}  580.65.06  Release Build\n")
+    assert told in (host.facts()["problem"] or "")
+
+
+@pytest.mark.parametrize(
+    ("mode", "problem", "exclusive"),
+    [("Default", False, False), ("Exclusive_Process", False, True), ("Prohibited", True, False)],
+)
+def test_the_compute_mode_says_whom_a_card_lets_in(host: Host, mode: str, problem: bool, exclusive: bool) -> None:
+    row = (RECORDINGS / "one_card/query-gpu").read_text().strip()
+    host.has_card().nvidia_smi(f"#!/bin/sh\ncase $1 in --query-gpu=*) echo '{row}, {mode}' ;; esac\n")
+    (card,) = host.facts()["cards"]
+    assert ("`nvidia-smi -i 0 -c 0` as root" in (card["problem"] or "")) == problem
+    assert card["exclusive"] == exclusive
 
 
 def test_the_drivers_tools_without_a_card_are_no_problem(host: Host) -> None:
@@ -295,7 +415,7 @@ def test_the_drivers_tools_without_a_card_are_no_problem(host: Host) -> None:
 def test_a_driver_that_hangs_is_given_up(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roles.host.programs.gpu.nvidia_smi.SMI_SECONDS", 0.2)
     # The grandchild keeps the output open, as a process that hangs in the kernel would.
-    host.has_nvidia_card().nvidia_smi("#!/bin/sh\nsleep 20 &\nwait\n")
+    host.has_card().nvidia_smi("#!/bin/sh\nsleep 20 &\nwait\n")
     started = time.monotonic()
     problem = host.facts()["problem"]
     assert time.monotonic() - started < 5
@@ -303,7 +423,7 @@ def test_a_driver_that_hangs_is_given_up(host: Host, monkeypatch: pytest.MonkeyP
 
 
 def test_words_nobody_has_seen_before_are_passed_on(host: Host) -> None:
-    host.has_nvidia_card().nvidia_smi("#!/bin/sh\necho the moon is in the wrong phase\nexit 3\n")
+    host.has_card().nvidia_smi("#!/bin/sh\necho the moon is in the wrong phase\nexit 3\n")
     assert "the moon is in the wrong phase" in (host.facts()["problem"] or "")
 
 
@@ -322,6 +442,7 @@ def test_an_amd_card_is_read_from_the_kernel_alone(host: Host) -> None:
                 "compute_capability": "gfx1100",
                 "pci": "0000:86:00.0",
                 "problem": None,
+                "exclusive": False,
                 "processes": [{"pid": 1598749, "name": "VLLM::EngineCor", "memory": 18790481920}],
             }
         ],
@@ -335,13 +456,13 @@ def test_an_amd_stepping_is_a_hexadecimal_digit(host: Host) -> None:
 
 
 def test_the_wait_ends_at_once_when_the_card_is_there(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
-    host.says("one_card").has_nvidia_card().has_device_file().wait(CARD, free_share=0.9)
+    host.says("one_card").has_card().has_device_file().wait(CARD, free_share=0.9)
     (line,) = capsys.readouterr().out.splitlines()
     assert re.fullmatch(rf"the GPU is ready \(GPU 0 \(NVIDIA GeForce RTX 4080 SUPER, {CARD}\)\), after \d+ s", line)
 
 
 def test_the_wait_goes_on_until_the_driver_is_loaded(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
-    host.says("no_driver", "no_driver", "no_devices", "one_card").has_nvidia_card().has_device_file().wait()
+    host.says("no_driver", "no_driver", "no_devices", "one_card").has_card().has_device_file().wait()
     lines = capsys.readouterr().out.splitlines()
     assert ["not loaded" in line for line in lines] == [True, True, False, False]
     assert "ready" in lines[-1]
@@ -356,7 +477,7 @@ def test_the_wait_goes_on_until_the_memory_is_free(host: Host, capsys: pytest.Ca
 
 
 def test_the_wait_ends_once_a_process_has_given_its_memory_back(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
-    host.says("h100_held", "h100_held", "h100_idle").has_nvidia_card().has_device_file().wait(CARD, free_share=0.95)
+    host.says("h100_held", "h100_held", "h100_idle").has_card().has_device_file().wait(CARD, free_share=0.95)
     lines = capsys.readouterr().out.splitlines()
     assert "58.7 GiB of 79.2 GiB are free and 75.2 GiB are wanted; held by python3 (pid 491, 20.5 GiB)" in lines[0]
     assert "ready" in lines[-1]
@@ -391,7 +512,7 @@ def test_a_wait_ends_soon_after_its_time_whatever_hangs(
 ) -> None:
     monkeypatch.setattr("roles.host.programs.gpu.wait.LAST_LOOK_SECONDS", 2.0)
     script = _NVIDIA_SMI.replace('case "$*" in\n', f'case "$*" in {hangs}) sleep 60 ;; esac\ncase "$*" in\n', 1)
-    host.says("memory_held").has_nvidia_card().has_device_file().nvidia_smi(script.format(cases=host.cases))
+    host.says("memory_held").has_card().has_device_file().nvidia_smi(script.format(cases=host.cases))
     started = time.monotonic()
     with pytest.raises(GpuError, match="driver hangs" if hangs in ("*", "--query-gpu=*") else "are wanted"):
         host.wait(CARD, free_share=0.9, timeout=0.2)
@@ -432,13 +553,13 @@ def test_a_divided_card_is_not_given_out_as_a_whole(host: Host) -> None:
 def test_what_no_wait_fixes_is_not_waited_for(host: Host, case: str, cause: str) -> None:
     started = time.monotonic()
     with pytest.raises(GpuError, match=cause):
-        host.says(case, "one_card").has_nvidia_card().has_device_file().wait(timeout=60)
+        host.says(case, "one_card").has_card().has_device_file().wait(timeout=60)
     assert time.monotonic() - started < 5
 
 
 def test_a_card_without_cudas_device_file_is_not_ready(host: Host) -> None:
     with pytest.raises(GpuError, match=r"dev/nvidia-uvm .*nvidia-modprobe -u -c 0"):
-        host.says("one_card").has_nvidia_card().wait(timeout=0)
+        host.says("one_card").has_card().wait(timeout=0)
 
 
 def test_a_card_on_no_pci_bus_needs_no_such_device_file(host: Host) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from roles.host.programs.console import HostError
 from roles.host.programs.installers import toolkits
-from roles.host.programs.installers.toolkits import find_toolkit
+from roles.host.programs.installers.toolkits import find_toolkit, toolkit_versions
 
 
 @pytest.fixture
@@ -144,3 +144,21 @@ def test_newer_vulkan_headers_are_taken(
 ) -> None:
     has_vulkan_headers(tmp_path, monkeypatch, minor, patch)
     find_toolkit("vulkan", "llama.cpp")
+
+
+_SAID = "nvcc: NVIDIA (R) Cuda compiler driver\nCuda compilation tools, release 12.2, V12.2.140"
+
+
+def test_versions_of_those_that_are_there_are_read(program_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cuda-11.8/bin"
+    folder.mkdir(parents=True)
+    has_program(folder, "nvcc", "echo Cuda compilation tools, release 11.8, V11.8.89")
+    wanted = ["", str(folder.parent), "/nowhere"]
+    assert toolkit_versions(wanted) == {str(folder.parent): "11.8"}
+    has_program(program_folder, "nvcc", f"echo '{_SAID}'")
+    assert toolkit_versions(wanted) == {"": "12.2", str(folder.parent): "11.8"}
+
+
+def test_one_that_says_no_version_is_none(program_folder: Path) -> None:
+    has_program(program_folder, "nvcc", "echo nvcc: cannot run; exit 1")
+    assert toolkit_versions([""]) == {}
