@@ -5,6 +5,7 @@ There is no card, and nothing is computed on one: what is claimed is what units 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,7 @@ case "$*" in
     ;;
 --version) cat /opt/recording/version ;;
 esac
+exit "$(cat /opt/recording/status 2>/dev/null || echo 0)"
 """
 
 
@@ -68,11 +70,21 @@ def inventory(lab: Lab, tmp_path: Path) -> Path:
     return inventory_file(tmp_path, STACK.format(release=release, card=CARD))
 
 
-def install_driver(host: LabHost, seconds: int) -> None:
-    """A driver's program that works from so many seconds after boot on."""
-    host.run("mkdir -p /opt/recording")
-    for file in ("query-gpu", "query-compute-apps", "version"):
-        host.run(f"cat > /opt/recording/{file}", input=(RECORDING / file).read_text())
+def install_driver(
+    host: LabHost, seconds: int, *, recording: Path = RECORDING, replace: Mapping[str, str] | None = None
+) -> None:
+    """A driver's program that works from so many seconds after boot on.
+
+    Args:
+        replace: words of the recording → others.
+    """
+    host.run("rm -rf /opt/recording; mkdir -p /opt/recording")
+    for path in recording.iterdir():
+        if path.is_file():
+            text = path.read_text()
+            for old, new in (replace or {}).items():
+                text = text.replace(old, new)
+            host.run(f"cat > /opt/recording/{path.name}", input=text)
     script = NVIDIA_SMI.format(seconds=seconds, card=CARD)
     # /run is made anew at boot, and units may not write there: the time counts from the first question of root.
     host.run("cat > /usr/local/bin/nvidia-smi && chmod 755 /usr/local/bin/nvidia-smi", input=script)
