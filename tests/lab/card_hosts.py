@@ -19,6 +19,15 @@ from tests.labhost.paths import REPOSITORY
 RECORDINGS = REPOSITORY / "tests/unit/gpu_recordings"
 NVIDIA = "0x10de"
 _PORT = 2222
+_SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+_ANOTHER_SYS = f"""
+mkdir -p /run/sys; mount --rbind /sys /run/sys; mount -t tmpfs shown /sys
+for each in /run/sys/*; do
+    [ $each = /run/sys/firmware ] || {{ mkdir /sys/${{each##*/}}; mount --rbind $each /sys/${{each##*/}}; }}
+done
+mkdir -p {_SECURE_BOOT.rpartition("/")[0]}; printf '\\006\\0\\0\\0\\001' > {_SECURE_BOOT}
+"""
+"""The kernel lets nobody make a folder in /sys: where there is no EFI, the whole is mounted anew, with its parts."""
 
 
 class CardHost:
@@ -79,6 +88,10 @@ class CardHost:
         restart = "systemctl daemon-reload; systemctl restart ssh"
         unit = "[Service]\\nPersonality=x86\\n"
         self.does(f"mkdir -p {folder}; printf '{unit}' > {folder}/32.conf; {restart}", f"rm -r {folder}; {restart}")
+
+    def boots_securely(self) -> None:
+        """Its firmware lets only signed code start. What is to be seen in /sys besides has to be there before."""
+        self._answers_from("--mount", _ANOTHER_SYS)
 
     def has_no_systemd(self) -> None:
         """The first process is another, which is the server for logins."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hollow_models import Hollow, write_hollow
 from tests.lab.card_hosts import CardHost, card_host
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import deploy, inventory_file
@@ -33,10 +34,11 @@ hosts = [lab_host(gpu_box.hosts[0][1]["stack"], **{{data!r}})]
 
 OWN = """
 from roles.ollama import *
-from roles.options import HubModel
+from roles.options import Gpus, HubModel, LocalFile
 from roles.vllm import *
 
 awq = HubModel(repository="Qwen/Qwen2.5-Coder-7B-Instruct-AWQ", revision="8e8ed243bbe6f9a5aff549a0924562fc719b2b8a")
+cuda = LLAMA_CPP.model_copy(update={{"name": "llama-cpp-cuda", "backend": "cuda"}})
 common = {{"name": "own", "port": 8001}}
 hosts = [lab_host(Stack(
     providers=[{provider}],
@@ -45,6 +47,7 @@ hosts = [lab_host(Stack(
 ), **{data!r})]
 """
 VLLM = 'Vllm(model=awq, served_model_name="m", {options}, **common)'
+LLAMA = 'LlamaServer(served_name="m", model={model}, build=cuda, gpus=Gpus(), {options}, **common)'
 OLLAMA_FOR_ARM = """Ollama(
     name="own", models=[OllamaModel(name="m", digest="0" * 64)],
     release=OllamaRelease(version="0.32.15", machine="aarch64", sha256="0" * 64),
@@ -164,6 +167,52 @@ def test_another_first_process(host: CardHost, tmp_path: Path) -> None:
         "systemd does not answer on this host: its init system is `sshd`, and all services are units of systemd. Take "
         "a host that boots with systemd"
     ]
+
+
+def test_secure_boot_and_a_module_that_nobody_signed(host: CardHost, tmp_path: Path) -> None:
+    host.says("no_driver")
+    host.has_card(driver="none")
+    host.has_module("updates/dkms/nvidia-current.ko", "code")
+    host.boots_securely()
+    (told,) = refusals(host, tmp_path)
+    kernel = host.host.run("uname -r").stdout.strip()
+    assert told == (
+        f"{NO_CARD}Secure Boot is on and refuses the kernel module `nvidia`: /lib/modules/{kernel}/updates/dkms/"
+        "nvidia-current.ko is not signed. Sign it with a key that is enrolled (dkms signs with its own: `mokutil "
+        "--import /var/lib/dkms/mok.pub`, then `dkms install --force`, reboot, and confirm the key at the console), or "
+        "turn Secure Boot off in the firmware"
+    )
+
+
+def test_a_toolkit_of_the_host_that_its_driver_or_card_does_not_support(host: CardHost, tmp_path: Path) -> None:
+    host.says(replace={"595.71.05": "535.247.01", "595.71": "535.247", "13.2": "12.2", "8.9": "6.1"})
+    said = "nvcc: NVIDIA (R) Cuda compiler driver\nCuda compilation tools, release 13.0, V13.0.88\n"
+    nvcc = f"#!/bin/sh\ncat <<E\n{said}E\n"
+    host.does("mkdir -p /usr/local/cuda/bin", "rm -r /usr/local/cuda")
+    host.host.run("cat > /usr/local/cuda/bin/nvcc; chmod 755 /usr/local/cuda/bin/nvcc", input=nvcc)
+    provider = LLAMA.format(model='lab_model("native.gguf")', options="threads=1").replace(
+        "build=cuda", 'build=cuda.model_copy(update={"cuda_toolkit": "installed"})'
+    )
+    compiled = "llama.cpp is to be compiled with CUDA 13.0 of the host, "
+    assert refusals(host, tmp_path, provider) == [
+        f"{compiled}and its driver (535.247) runs CUDA 12 at most: install a newer driver and reboot, or an older "
+        "toolkit",
+        f"{compiled}which no longer knows {RTX_4080} ({CARD}, compute capability 6.1): install an older toolkit, or "
+        "take another card",
+    ]
+
+
+def test_models_that_do_not_fit_the_card(host: CardHost, tmp_path: Path) -> None:
+    host.says()
+    shape = Hollow(
+        width=4096, layers=32, heads=32, key_value_heads=8, feed_forward=14336, vocabulary=128_256, trained=131_072
+    )
+    model = write_hollow(tmp_path / "model.gguf", shape)
+    provider = LLAMA.format(model=f'LocalFile(path={str(model)!r}, sha256="0" * 64)', options="context_size=131072")
+    (told,) = refusals(host, tmp_path, provider)
+    assert told.startswith(f"the models do not fit on {CARD}:")
+    assert 'LlamaServer "own" m' in told
+    assert "a context of at most " in told
 
 
 def test_a_disk_that_is_too_small(host: CardHost, tmp_path: Path) -> None:
