@@ -15,6 +15,7 @@ from roles.contract.verdict import (
     DeployedProvider,
     DeployedRoute,
     Endpoint,
+    EngineMemory,
     Event,
     Fallbacks,
     RouteSpeed,
@@ -180,7 +181,15 @@ SPEED = RouteSpeed(
     at_once=4,
     tokens_per_second_at_once=96.2,
 )
-USED = replace(GOOD, usage=USAGE, speeds=(SPEED, replace(SPEED, route="vision", at_once=0)))
+MEMORY = (
+    EngineMemory("ollama", "cards", 6_372_196_352, 6_104_809_472, "llama3.1:latest"),
+    EngineMemory(
+        "ollama", "main memory", 296_747_008, 9_931_063_296, "llama3.1:latest",
+        "ollama takes more of main memory than planned: planned 283 MiB, measured 9471 MiB",
+    ),
+    EngineMemory("qwen-coder", "main memory", None, 4_190_109_696, "qwen-coder-vllm: not planned"),
+)  # fmt: skip
+USED = replace(GOOD, usage=USAGE, speeds=(SPEED, replace(SPEED, route="vision", at_once=0)), memory=MEMORY)
 
 
 def changed(verdict: Verdict, checks: dict[str, dict[str, object]]) -> Verdict:

@@ -113,6 +113,39 @@ class CardWeights:
     if_free: bool = False
 
 
+@dataclass(frozen=True)
+class PlannedModel:
+    """What the memory plan says of a model.
+
+    Attributes:
+        model: as its server lists it; of what is loaded beside a model, as messages call it.
+        card: bytes of all its cards together; none = it is on no card, or not known.
+        main: bytes of main memory; none = not known.
+        unknown: why not all of it is known; empty = it is.
+    """
+
+    model: str
+    card: int | None = None
+    main: int | None = None
+    unknown: str = ""
+
+
+@dataclass(frozen=True)
+class PlannedMemory:
+    """What the memory plan says of a server.
+
+    Attributes:
+        at_once: so many of its models are loaded at the same time; none = all.
+        share: of each of its cards that it reserves, whatever its models take; none = it takes what they need.
+        grows: bytes of main memory that it may take besides, as it is used; none = any number.
+    """
+
+    models: tuple[PlannedModel, ...] = ()
+    at_once: int | None = None
+    share: float | None = None
+    grows: int | None = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class NamedServer(Server):
     """A service of the stack.
@@ -140,6 +173,7 @@ class Provider(NamedServer):
         weights: the models of which one is in the memory of its cards; empty = unknown.
         version: the declared one, which it says that it is; empty = unknown.
         queue: most requests that it lets wait: it refuses further ones; none = any number.
+        memory: what it takes, as planned; none = nothing is planned.
     """
 
     api_base: str
@@ -149,6 +183,7 @@ class Provider(NamedServer):
     weights: tuple[CardWeights, ...] = ()
     version: str = ""
     queue: int | None = None
+    memory: PlannedMemory | None = None
 
 
 @dataclass(frozen=True)

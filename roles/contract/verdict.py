@@ -253,6 +253,34 @@ class RouteSpeed:
         )
 
 
+Bytes: TypeAlias = Annotated[int | None, Promise({"minimum": 0})]
+
+
+@dataclass(frozen=True)
+class EngineMemory:
+    """What a model server takes of one kind of memory: as planned, and as measured."""
+
+    provider: str
+    memory: Annotated[str, Promise({"enum": ["cards", "main memory"]})]
+    """All of its cards together, or the host's main memory."""
+    planned: Bytes
+    """Bytes by the memory plan; null = not known."""
+    measured: Bytes
+    """Bytes after the routes were asked; null = not known."""
+    detail: str = ""
+    """For people: the models that are planned for, or why a number is not known."""
+    warning: str = ""
+    """For people, if the two differ by more than the arithmetic may be wrong; empty = they do not."""
+
+    @property
+    def numbers(self) -> tuple[str, str]:
+        """What is planned and measured, for people."""
+        planned, measured = (
+            "not known" if number is None else f"{number / 2**20:.0f} MiB" for number in (self.planned, self.measured)
+        )
+        return planned, measured
+
+
 @dataclass(frozen=True)
 class Cause:
     """Why a check may fail."""
@@ -327,6 +355,8 @@ class Verdict:
     """Of the routes that were measured: only a run that is asked to measures any."""
     speeds_before: tuple[RouteSpeed, ...] = ()
     """Of the same routes, when they were last measured before."""
+    memory: tuple[EngineMemory, ...] = ()
+    """Of each model server: what it takes, as planned and as measured. A difference is no failure."""
     schema: Annotated[int, Promise({"const": SCHEMA})] = SCHEMA
     """Version of this form."""
 

@@ -38,6 +38,7 @@ class Use:
         share: of the card that its server reserves at its start (vLLM); 0 = it is to be derived, None = it takes what
             it needs.
         at_once: so many models of this server are loaded at the same time; None = all.
+        grows: bytes of main memory that its server may take besides, as it is used; None = any number.
     """
 
     server: str
@@ -49,6 +50,19 @@ class Use:
     on_cards: bool = True
     share: float | None = None
     at_once: int | None = None
+    grows: int | None = 0
+
+    @property
+    def unknown(self) -> str:
+        """Why not all of its memory is known; empty = it is."""
+        if isinstance(self.facts, str):
+            return self.facts
+        if self.facts.known:
+            return ""
+        return (
+            f"the cache of the architecture {self.facts.architecture} is not known here, and only its weights are "
+            "planned"
+        )
 
 
 @dataclass(frozen=True)
@@ -154,7 +168,7 @@ class CardPlan:
         for row in self.rows:
             if self.size is not None and (tokens := _cached_tokens(row, self.size)) is not None:
                 lines.append(f"{row.use.server} has room for {tokens} tokens in its KV cache.")
-        lines += [f"not known: {_label(use)}: {_why(use)}" for use in self.unknown]
+        lines += [f"not known: {_label(use)}: {use.unknown}" for use in self.unknown]
         lines += self.problems()
         if self.size is not None and self.fits:
             rest = "" if self.unknown else f": {mebibytes(self.size - self.taken)} MiB are left"
@@ -187,13 +201,24 @@ def card_plans(
 
 def _card_plan(uses: Sequence[Use], name: str, size: int | None, foreign: int) -> CardPlan:
     rows = [_row(use, size) for use in uses if not isinstance(use.facts, str)]
-    unknown = tuple(use for use in uses if not _is_known(use))
+    unknown = tuple(use for use in uses if use.unknown)
     kept: list[Row] = []
     for provider in dict.fromkeys(row.use.provider for row in rows):
         # Of a server that loads some of its models at a time, the largest ones.
         own = sorted((row for row in rows if row.use.provider == provider), key=lambda row: -row.total)
         kept += own[: own[0].use.at_once]
     return CardPlan(name, size, foreign, tuple(kept), unknown)
+
+
+def card_bytes(use: Use, size: int | None) -> int:
+    """What a use whose memory is known takes of all its cards together.
+
+    Args:
+        size: bytes that programs can have of each; None = not known.
+    """
+    settings = use.settings
+    parts = settings.tensor_parallel * settings.pipeline_parallel if isinstance(settings, VllmSettings) else 1
+    return _row(use, size).total * max(len(use.uuids), parts)
 
 
 def derived_shares(uses: Sequence[Use], size: int | None) -> dict[str, float]:
@@ -204,7 +229,7 @@ def derived_shares(uses: Sequence[Use], size: int | None) -> dict[str, float]:
         size: bytes that programs can have of each card.
     """
     wanting = [use for use in uses if use.share == 0 and use.on_cards]
-    if size is None or not wanting or not all(_is_known(use) for use in uses if use.on_cards):
+    if size is None or not wanting or any(use.unknown for use in uses if use.on_cards):
         return {}
     uuids = {use.uuids for use in uses if use.on_cards}
     if len(uuids) > 1:
@@ -272,16 +297,6 @@ def _cached_tokens(row: Row, size: int | None) -> int | None:
     if isinstance(settings, VllmSettings) and not isinstance(facts, str | ModelFacts) and facts.known:
         return cached_tokens(facts, settings, row.parts.cache, size)
     return None
-
-
-def _why(use: Use) -> str:
-    if isinstance(use.facts, str):
-        return use.facts
-    return f"the cache of the architecture {use.facts.architecture} is not known here, and only its weights are planned"
-
-
-def _is_known(use: Use) -> bool:
-    return not isinstance(use.facts, str) and use.facts.known
 
 
 def _label(use: Use) -> str:

@@ -14,6 +14,8 @@ PLACING = {
 """Arguments that may put weights elsewhere than the options say, or (the last one) unload them."""
 _BATCH = 512
 """Tokens that both servers compute together unless an option says otherwise."""
+_PROMPTS = 8192
+"""MiB of prompts that llama-server caches unless an option says otherwise."""
 _NO_ARITHMETIC = "its memory has no arithmetic here"
 
 
@@ -37,7 +39,8 @@ def loads_of_server(server: LlamaServer) -> tuple[Load, ...]:
         gpu_layers=server.gpu_layers,
         cpu_experts=server.n_cpu_moe or 0,
     )
-    found = [Load(server, server.served_name, server.model, settings, server.cards, unplanned=placed)]
+    name, grows = server.served_name, _prompts(server)
+    found = [Load(server, name, server.model, settings, server.cards, unplanned=placed, grows=grows)]
     if server.draft_model:
         drafts = Settings(context=server.context_size, parallel=server.parallel, gpu_layers=server.draft_gpu_layers)
         name = f"draft {_file_name(server.draft_model)}"
@@ -49,6 +52,12 @@ def loads_of_server(server: LlamaServer) -> tuple[Load, ...]:
         for kind, source in beside
     ]
     return tuple(found)
+
+
+def _prompts(server: LlamaServer) -> int | None:
+    """Bytes that its cache of prompts may grow to; None = any number."""
+    most = _PROMPTS if server.cache_ram is None else server.cache_ram
+    return None if most < 0 else most << 20
 
 
 def loads_of_python(server: LlamaCppPython) -> tuple[Load, ...]:

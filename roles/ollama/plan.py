@@ -38,7 +38,7 @@ from roles.plan import (
 TRAITS = Traits(
     # The server connects to the process of each model.
     talks_to_itself=True,
-    loaded_models=ModelList("/api/ps"),
+    loaded_models=ModelList("/api/ps", default_tag="latest"),
     kept_models=ModelList("/api/tags", default_tag="latest"),
     version_path="/api/version",
 )

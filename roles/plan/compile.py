@@ -26,6 +26,7 @@ from roles.plan.model import (
     ServicePlan,
 )
 from roles.plan.pins import NO_PINS, Pins
+from roles.plan.planned import planned_memory
 from roles.plan.watch import WATCH_TIMER, watch_plan
 
 
@@ -98,7 +99,13 @@ def compile_stack(
         host = HostContext(layout, pins=pins, shares=shares)
         providers = [planned(provider, host) for provider in stack.providers]
     backends = tuple(
-        replace(part.backend, tasks=tuple(task.name for task in part.tasks)) for part in providers if part.backend
+        replace(
+            part.backend,
+            tasks=tuple(task.name for task in part.tasks),
+            memory=planned_memory(part.backend.provider, uses, sizes),
+        )
+        for part in providers
+        if part.backend
     )
     routes = tuple(_route_plan(stack, route, backends) for route in stack.routes)
     aliases = {alias: stack.public_name(alias) for alias in stack.aliases}

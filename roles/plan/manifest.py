@@ -94,6 +94,7 @@ def _provider(backend: Backend) -> manifest.Provider:
         weights=backend.weights,
         version=backend.version,
         queue=backend.queue,
+        memory=backend.memory,
     )
 
 

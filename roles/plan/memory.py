@@ -31,7 +31,7 @@ class Load:
         provider: the options of its server.
         model: as messages call it.
         gpus: its cards; none = the processor alone.
-        share, at_once: as in `Use`.
+        share, at_once, grows: as in `Use`.
         unplanned: why its memory cannot be computed although the model is known; empty = it can.
     """
 
@@ -43,6 +43,7 @@ class Load:
     share: float | None = None
     at_once: int | None = None
     unplanned: str = ""
+    grows: int | None = 0
 
     def use(self, known: KnownFacts) -> Use:
         return Use(
@@ -55,6 +56,7 @@ class Load:
             on_cards=self.gpus is not None,
             share=self.share,
             at_once=self.at_once,
+            grows=self.grows,
         )
 
 

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from roles.contract.abilities import Abilities
 from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKey
-from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, Tls, Traits
+from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, PlannedMemory, Tls, Traits
 from roles.contract.recipes import Recipe
 from roles.contract.requests import HostModel
 from roles.fit.cards import Use
@@ -322,6 +322,7 @@ class Backend:
         abilities: what it can do with each model beyond plain text; a model that is missing = its server decides.
         version: what it must answer as, where its traits say how to ask; empty = unknown.
         queue: most requests that it lets wait; none = any number.
+        memory: what it takes, as planned; none = nothing is planned.
     """
 
     provider: str
@@ -339,6 +340,7 @@ class Backend:
     abilities: Mapping[str, Abilities] = field(default_factory=dict)
     version: str = ""
     queue: int | None = None
+    memory: PlannedMemory | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from roles.contract.manifest import (
     KeptModel,
     Model,
     ModelList,
+    PlannedMemory,
     Probe,
     Scope,
     Tls,
@@ -41,6 +42,7 @@ __all__ = [
     "KeptModel",
     "Mode",
     "ModelList",
+    "PlannedMemory",
     "Probe",
     "Provider",
     "Route",
@@ -109,6 +111,7 @@ class Provider:
         kept_models: the models that it must store.
         version: the one that it must answer as; empty = not known.
         queue: most requests that may wait there; None = any number.
+        memory: what it takes by the memory plan; None = nothing is planned.
     """
 
     name: str
@@ -123,6 +126,7 @@ class Provider:
     traits: Traits = PLAIN
     version: str = ""
     queue: int | None = None
+    memory: PlannedMemory | None = None
 
 
 @dataclass(frozen=True)

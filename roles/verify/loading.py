@@ -100,6 +100,7 @@ def _provider(read: manifest.Provider, folder: Path) -> Provider:
         traits=read.traits,
         version=read.version,
         queue=read.queue,
+        memory=read.memory,
     )
 
 

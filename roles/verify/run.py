@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from roles.contract.verdict import Check, RouteSpeed, Verdict
+from roles.contract.verdict import Check, EngineMemory, RouteSpeed, Verdict
 from roles.verify.checks.apis import ask_apis
 from roles.verify.checks.cache import cache_check
 from roles.verify.checks.certificate import certificate_check
@@ -24,6 +24,7 @@ from roles.verify.checks.files import files_check
 from roles.verify.checks.front import front_check, keys_check
 from roles.verify.checks.gateway import canary_check, gateway_checks
 from roles.verify.checks.host import host_checks
+from roles.verify.checks.planned_memory import engine_memory
 from roles.verify.checks.routes import balance_check, route_checks, warm_up
 from roles.verify.checks.speed import measure_speeds
 from roles.verify.checks.tasks import task_checks, timer_checks
@@ -90,6 +91,7 @@ async def verify(
         routes = run.begin_routes()
         checks += await run.host_checks(tasks, routes, deep=deep)
         made += await asyncio.gather(*tasks, *checks, *routes)
+        memory = await engine_memory(context)
         speeds: tuple[RouteSpeed, ...] = ()
         # Only after everything else has been checked undisturbed.
         if speed and generation.gateway:
@@ -99,7 +101,7 @@ async def verify(
             made += await ask_apis(context)
         if faults:
             made += await inject_faults(context)
-    return await concluded(generation, made, beginning, speeds=speeds, proc=proc)
+    return await concluded(generation, made, beginning, speeds=speeds, memory=memory, proc=proc)
 
 
 async def _wait_for_services(context: VerificationContext) -> Settled:
@@ -193,6 +195,7 @@ async def concluded(
     beginning: Beginning,
     *,
     speeds: tuple[RouteSpeed, ...] = (),
+    memory: tuple[EngineMemory, ...] = (),
     proc: Path = PROC,
 ) -> Verdict:
     """The verdict of the checks that were made, with likely causes for each that does not pass."""
@@ -208,6 +211,7 @@ async def concluded(
         usage=await asyncio.to_thread(read_usage, generation.state, generation.folder) if generation.gateway else None,
         speeds=speeds,
         speeds_before=_before(speeds, generation) if speeds else (),
+        memory=memory,
     )
 
 

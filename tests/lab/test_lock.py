@@ -76,6 +76,17 @@ def generation(host: LabHost) -> str:
     return host.run("readlink /etc/ai-backend").stdout.strip().rpartition("/")[2]
 
 
+def compare_memory(host: LabHost, output: str) -> None:
+    """The facts that the lock has of a model are the plan that its server is compared with."""
+    found = {(each["provider"], each["memory"]): each for each in verdict(host)["memory"]}
+    assert list(found) == [("native", "main memory"), ("python", "main memory")]
+    for provider in ("native", "python"):
+        engine = found[provider, "main memory"]
+        assert 0 < engine["planned"] < engine["measured"] < 512 << 20, engine
+        assert engine["warning"] == ""
+        assert f"main memory of {provider}: planned {round(engine['planned'] / 2**20)} MiB, measured " in output
+
+
 def test_a_host_that_is_deployed_again_from_the_lock_is_the_same_host(
     first: LabHost, new_module_host: NewHost, hub: FaultyMirror, tmp_path: Path
 ) -> None:
@@ -89,8 +100,9 @@ def test_a_host_that_is_deployed_again_from_the_lock_is_the_same_host(
     assert first.run("ls /etc/ai-backend", check=False).returncode != 0
 
     make_lock(first, inventory)
-    deploy(first, inventory=inventory).must_pass()
+    output = deploy(first, inventory=inventory).must_pass().output
     was = generation(first)
+    compare_memory(first, output)
     assert (ask(first, "branch"), ask(first, "tag")) == (DAYS[0], DAYS[0])
 
     second = new_module_host("lock-second", prepared=True)

@@ -63,11 +63,11 @@ def card_checks(context: VerificationContext, asked: Sequence[Awaitable[Check]])
     async def first() -> Facts:
         """Asked once for all checks."""
         if not facts:
-            facts.append(asyncio.ensure_future(_facts_after(generation, asked)))
+            facts.append(asyncio.ensure_future(facts_after(generation, asked)))
         return await asyncio.shield(facts[0])
 
     async def again() -> Facts:
-        return await _facts_after(generation, ())
+        return await facts_after(generation, ())
 
     driver = Claim("host/driver", "host", "has one driver", "the kernel's part and the library agree")
     return [
@@ -76,7 +76,12 @@ def card_checks(context: VerificationContext, asked: Sequence[Awaitable[Check]])
     ]
 
 
-async def _facts_after(generation: Generation, asked: Sequence[Awaitable[Check]]) -> Facts:
+async def facts_after(generation: Generation, asked: Sequence[Awaitable[Check]]) -> Facts:
+    """The facts once those checks are made.
+
+    Raises:
+        CannotCheck: the cards cannot be asked for.
+    """
     await asyncio.gather(*asked)
     program = str(generation.folder / "bin/gpu")
     output = await output_of("bin/gpu facts", [sys.executable, "-I", "-S", program, "facts"], _LONGEST_ANSWER)
@@ -140,7 +145,7 @@ async def _memory(provider: Provider, gpus: Gpus, look: _Look, context: Verifica
         raise CheckFailed("gpu-unused", f"no memory of {_names(idle)}")
     # The other engines use as many of their cards as a model needs.
     if users:
-        sizes = [each for card in users for each in _sizes(card, processes)]
+        sizes = [each for card in users for each in sizes_of(card, processes)]
         needed = await asyncio.to_thread(_needed, provider.weights, wanted)
         if None not in sizes and sum(filter(None, sizes)) < needed:
             parts = " and ".join(f"{used[card['index']]} of {_name(card)}" for card in users)
@@ -162,13 +167,13 @@ async def _memory(provider: Provider, gpus: Gpus, look: _Look, context: Verifica
 
 def _used_by(card: Mapping[str, Any], processes: Collection[int]) -> str:
     """How much of the card's memory these processes use, for people; empty = none."""
-    sizes = _sizes(card, processes)
+    sizes = sizes_of(card, processes)
     if not sizes:
         return ""
     return "of unknown size" if None in sizes else size(sum(filter(None, sizes)))
 
 
-def _sizes(card: Mapping[str, Any], processes: Collection[int]) -> list[int | None]:
+def sizes_of(card: Mapping[str, Any], processes: Collection[int]) -> list[int | None]:
     """Bytes of the card's memory that each of these processes uses; None = the driver does not report how many."""
     return [process["memory"] for process in card["processes"] if process["pid"] in processes]
 

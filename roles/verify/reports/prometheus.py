@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from roles.contract.verdict import BudgetUse, Check, RouteSpeed, RouteUsage, Status, Usage, Verdict
+from roles.contract.verdict import BudgetUse, Check, EngineMemory, RouteSpeed, RouteUsage, Status, Usage, Verdict
 from roles.verify.verdict.quoting import printable
 
 _VALUES: Mapping[Status, str] = {"pass": "1", "fail": "0", "unknown": "NaN"}
@@ -27,6 +27,8 @@ def prometheus(verdict: Verdict) -> str:
          [(_labels(check), _VALUES[check.status]) for check in checks]),
         ("checks", "How many checks have which status.",
          [({"status": status}, str(verdict.count[status])) for status in statuses]),
+        ("engine_memory_bytes", "What a model server takes of its cards or of main memory, as planned and as measured.",
+         [sample for each in verdict.memory for sample in _memory(each)]),
         ("route_latency_seconds", "How long a route took to answer the question that verifies it.",
          [(_labels(check), f"{check.seconds:g}") for check in routes if check.ok]),
         ("route_first_token_seconds", "How long a route took to the first token of its answer.",
@@ -60,6 +62,12 @@ _BUDGETS = (
 def _rates(speed: RouteSpeed) -> _Samples:
     rates = {1: speed.tokens_per_second} | ({speed.at_once: speed.tokens_per_second_at_once} if speed.at_once else {})
     return [({"route": speed.route, "clients": str(clients)}, f"{rate:g}") for clients, rate in rates.items()]
+
+
+def _memory(engine: EngineMemory) -> _Samples:
+    numbers = {"planned": engine.planned, "measured": engine.measured}
+    about = {"provider": engine.provider, "memory": engine.memory}
+    return [({**about, "kind": kind}, str(number)) for kind, number in numbers.items() if number is not None]
 
 
 def _counted(usage: Usage) -> list[tuple[str, str, _Samples]]:

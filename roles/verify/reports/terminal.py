@@ -38,6 +38,14 @@ def print_report(verdict: Verdict, console: Console, earlier: Sequence[Verdict] 
         if not check.ok:
             line = _line(f"{_MARKS[check.status]} {check.subject} {check.claim}: {check.seen}")
             console.print(Text(line, style=_STYLES[check.status], overflow="fold"))
+    for each in verdict.memory:
+        if each.planned is not None:
+            planned, measured = each.numbers
+            console.print(
+                Text(_line(f"{each.memory} of {each.provider}: planned {planned}, measured {measured}")), soft_wrap=True
+            )
+        if each.warning:
+            console.print(Text(_line(f"warning: {each.warning}"), style="bold yellow", overflow="fold"))
     for budget in verdict.usage.budgets if verdict.usage else ():
         if budget.warning:
             console.print(Text(_line(f"warning: {budget.warning}"), style="bold yellow", overflow="fold"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from roles.fit.llama_cpp import Settings
+from roles.fit.main_memory import main_bytes
 from roles.fit.stored import Facts
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.options import Gpus, HostFile, HubFile, OptionsError, Provider
@@ -143,3 +145,39 @@ def test_what_has_no_arithmetic_is_not_known() -> None:
 
 def test_a_python_server_keeps_one_model() -> None:
     assert settings_of(python(context_size=4096)) == [("p", Settings(4096, flash_attention=False), 1)]
+
+
+def planned_by(plan: HostPlan) -> dict[str, dict[str, Any]]:
+    """Provider → what the manifest says of its memory."""
+    manifest = yaml.safe_load(plan.files["providers.yaml"])
+    return {each["name"]: each["memory"] for each in manifest["providers"]}
+
+
+def test_the_manifest_has_the_plan_of_each_provider() -> None:
+    plan = planned(ollama(models=["a"], context_length=4096), vllm(gpus=CARD, max_model_len=4096), native())
+    found = planned_by(plan)
+    (use, *_) = plan.uses
+    (card,) = memory_plan(plan.uses, plan.card_sizes)
+    (ollamas,) = [row for row in card.rows if row.use is use]
+    (model,) = found["ollama"]["models"]
+    assert (model["card"], model["main"]) == (ollamas.total, main_bytes(use))
+    assert found["vllm"]["share"] == next(use.share for use in plan.uses if use.provider == "vllm")
+    assert found["native"]["models"][0]["card"] is None
+    assert found["native"]["models"][0]["main"] > 1 << 30
+    assert found["native"]["grows"] == 8 << 30
+
+
+@pytest.mark.parametrize(("cache_ram", "grows"), [(0, 0), (16, 16 << 20), (-1, None)])
+def test_a_cache_of_prompts_grows_as_far_as_it_may(cache_ram: int, grows: int | None) -> None:
+    assert planned_by(planned(native(cache_ram=cache_ram)))["native"]["grows"] == grows
+
+
+def test_the_manifest_says_of_what_model_nothing_is_known() -> None:
+    (model,) = planned_by(planned(native(), of=lambda source: "its size is in no lock"))["native"]["models"]
+    assert model == {"model": "n", "card": None, "main": None, "unknown": "its size is in no lock"}
+
+
+def test_a_cache_of_a_given_size_reserves_no_share() -> None:
+    found = planned_by(planned(vllm(gpus=CARD, max_model_len=4096, kv_cache_memory_bytes="2G")))["vllm"]
+    assert found["share"] is None
+    assert found["models"][0]["card"] > 2 << 30
