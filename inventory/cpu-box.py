@@ -12,6 +12,7 @@ from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.options import Deployment, EnvSecret, HubFile, PythonSdist, Route, Stack
 
 _stack = Stack(
+    memory="16G",
     providers=[
         Ollama(
             release=OllamaRelease(

@@ -10,9 +10,6 @@ from pathlib import Path
 import pyinfra
 from pyinfra.api.exceptions import DeployError
 
-from roles.fit.facts import ModelFacts
-from roles.fit.llama_cpp import Settings, needs
-from roles.fit.table import mebibytes
 from roles.host import facts_of_source
 from roles.host.inventory import InventoryError, stacks_of
 from roles.lock import LockError, lock_file, locked_facts, read_lock_file
@@ -54,23 +51,21 @@ def main(arguments: Sequence[str]) -> int:
     for name, plan in hosts.items():
         print("\n".join([f"{name}:", *described(plan)]))
         fits = fits and all(card.fits for card in memory_plan(plan.uses, plan.card_sizes))
+        fits = fits and plan.main_memory_plan(plan.main_memory).fits
     return 0 if fits else _DOES_NOT_FIT
 
 
 def described(plan: HostPlan) -> Iterator[str]:
-    """The tables of a host's cards, and what is in its main memory."""
+    """The tables of a host's cards, and of its main memory."""
     for card in memory_plan(plan.uses, plan.card_sizes):
         yield card.table()
         if card.size is None:
             yield 'How large the card is, no `Gpus(memory="24G")` says: preflight compares with the real one.'
-    for use in plan.uses:
-        if isinstance(use.facts, ModelFacts) and isinstance(use.settings, Settings):
-            main = needs(use.facts, use.settings, with_card=use.on_cards).main
-            yield f"main memory: {use.server} {use.model}: {mebibytes(main.total)} MiB"
-        elif not use.on_cards:
-            yield f"main memory: {use.server} {use.model}: not known" + (
-                f": {use.facts}" if isinstance(use.facts, str) else ""
-            )
+    main = plan.main_memory_plan(plan.main_memory)
+    if main.rows or main.unknown:
+        yield main.table()
+        if main.size is None:
+            yield 'How much the host has, no `Stack(memory="16G")` says: preflight compares with the real one.'
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -133,6 +133,7 @@ class HostState:
         linked_units: units that link into the configuration.
         wanted_links: those among them that start at boot.
         lock: the holder of the deploy lock; empty = a lock that names none, none = there is no lock.
+        main_memory: bytes of main memory; none = not known.
         ports: each port of the plan that is in use → who listens, ours too.
         toolkits: version of each CUDA toolkit that is there, `12.2`, by the name that the request has for it.
         missing_cpu_flags: flags that its processor should have and has not, on x86_64.
@@ -167,5 +168,6 @@ class HostState:
     ports: Mapping[str, tuple[Listener, ...]]
     toolkits: Mapping[str, str] = field(default_factory=dict)
     missing_cpu_flags: tuple[str, ...] = ()
+    main_memory: int | None = None
     system: SystemState = field(default_factory=SystemState)
     foreign: ForeignState = field(default_factory=ForeignState)

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from roles.fit.facts import ModelFacts
-from roles.fit.llama_cpp import Parts, Settings, needs
-from roles.fit.stored import Facts
+from roles.fit.llama_cpp import Parts, needs
 from roles.fit.table import CONTEXT_OF_CUDA, mebibytes
+from roles.fit.uses import Use, largest_context, with_small_cache
 from roles.fit.vllm import VllmSettings, cached_tokens, least, request_cache
 
 DRIVERS_SHARE = 0.015
@@ -19,50 +19,6 @@ DRIVERS_SHARE = 0.015
 24208 (23.64 GiB), as PyTorch prints it."""
 _SPARE = 0.02
 """Of a card, what derived shares leave free: not all of the arithmetic was compared with a card."""
-_STEP = 256
-"""Tokens between two contexts that are tried."""
-
-
-@dataclass(frozen=True)
-class Use:
-    """A model in the memory of a server.
-
-    Attributes:
-        server: the server, as messages call it.
-        provider: its name in the inventory.
-        model: the model, as messages call it.
-        facts: a text: why there are none.
-        settings: how the server starts it.
-        uuids: its cards; none = all of the host.
-        on_cards: whether it computes on cards at all.
-        share: of the card that its server reserves at its start (vLLM); 0 = it is to be derived, None = it takes what
-            it needs.
-        at_once: so many models of this server are loaded at the same time; None = all.
-        grows: bytes of main memory that its server may take besides, as it is used; None = any number.
-    """
-
-    server: str
-    provider: str
-    model: str
-    facts: Facts | str
-    settings: Settings | VllmSettings
-    uuids: tuple[str, ...] = ()
-    on_cards: bool = True
-    share: float | None = None
-    at_once: int | None = None
-    grows: int | None = 0
-
-    @property
-    def unknown(self) -> str:
-        """Why not all of its memory is known; empty = it is."""
-        if isinstance(self.facts, str):
-            return self.facts
-        if self.facts.known:
-            return ""
-        return (
-            f"the cache of the architecture {self.facts.architecture} is not known here, and only its weights are "
-            "planned"
-        )
 
 
 @dataclass(frozen=True)
@@ -133,10 +89,10 @@ class CardPlan:
         found = []
         for row in self.rows:
             room = self.size - self.taken + row.total
-            context = _largest_context(row.use, room, self.size)
+            context = largest_context(row.use, room, self._total)
             if context:
                 found.append(f"give {row.use.server} a context of at most {context} tokens for {row.use.model}")
-            elif (smaller := _with_small_cache(row.use)) and _row(smaller, self.size).total <= room:
+            elif (smaller := with_small_cache(row.use)) and self._total(smaller) <= room:
                 found.append(f"give {row.use.server} a KV cache of the type q8_0")
             if layers := _most_layers(row.use, room, self.size):
                 found.append(f"keep only the last layers of {row.use.model} on the card (`gpu_layers={layers}`)")
@@ -148,18 +104,21 @@ class CardPlan:
                 found.append(f"let {row.use.server} keep one model at a time (`max_loaded_models=1`)")
         return found
 
+    def _total(self, use: Use) -> int:
+        return _row(use, self.size).total
+
     @property
     def _shown(self) -> str:
         return self.name or "the card"
 
     def table(self) -> str:
         """Its rows are servers with their models, its columns parts, in MiB."""
-        width = max([len(_label(row.use)) for row in self.rows] + [len("processes of others"), 28])
+        width = max([len(row.use.label) for row in self.rows] + [len("processes of others"), 28])
         heads = ("weights", "KV cache", "buffers", "CUDA", "together")
         lines = [f"{'MiB of ' + self._shown:<{width}}" + "".join(f"{head:>10}" for head in heads)]
         for row in self.rows:
             sizes = (row.parts.weights, row.parts.cache, row.parts.buffers, row.cuda, row.total)
-            lines.append(f"{_label(row.use):<{width}}" + "".join(f"{mebibytes(size):>10}" for size in sizes))
+            lines.append(f"{row.use.label:<{width}}" + "".join(f"{mebibytes(size):>10}" for size in sizes))
         if self.foreign:
             lines.append(f"{'processes of others':<{width}}{mebibytes(self.foreign):>50}")
         lines.append(f"{'together':<{width}}{mebibytes(self.taken):>50}")
@@ -168,7 +127,7 @@ class CardPlan:
         for row in self.rows:
             if self.size is not None and (tokens := _cached_tokens(row, self.size)) is not None:
                 lines.append(f"{row.use.server} has room for {tokens} tokens in its KV cache.")
-        lines += [f"not known: {_label(use)}: {use.unknown}" for use in self.unknown]
+        lines += [f"not known: {use.label}: {use.unknown}" for use in self.unknown]
         lines += self.problems()
         if self.size is not None and self.fits:
             rest = "" if self.unknown else f": {mebibytes(self.size - self.taken)} MiB are left"
@@ -258,22 +217,6 @@ def _row(use: Use, size: int | None) -> Row:
     return Row(use, parts, CONTEXT_OF_CUDA if whole.total else 0)
 
 
-def _largest_context(use: Use, room: int, size: int) -> int:
-    """Tokens with which it would take no more than that; 0 = none, or a share is reserved whatever the context."""
-    if use.share or isinstance(use.facts, str):
-        return 0
-    settings = use.settings
-    step = _STEP * (settings.parallel if isinstance(settings, Settings) else 1)
-    low, high = 0, (settings.context or use.facts.trained) // step
-    while low < high:
-        middle = (low + high + 1) // 2
-        if _row(replace(use, settings=replace(settings, context=middle * step)), size).total <= room:
-            low = middle
-        else:
-            high = middle - 1
-    return low * step
-
-
 def _most_layers(use: Use, room: int, size: int) -> int:
     """Layers with which a server that puts all of them on the card would take no more than that; 0 = none, or it has no
     such option."""
@@ -284,20 +227,9 @@ def _most_layers(use: Use, room: int, size: int) -> int:
     return next((count for count, smaller in tried if _row(smaller, size).total <= room), 0)
 
 
-def _with_small_cache(use: Use) -> Use | None:
-    settings = use.settings
-    if isinstance(settings, VllmSettings) or settings.key_type != "f16" or not settings.flash_attention:
-        return None
-    return replace(use, settings=replace(settings, key_type="q8_0", value_type="q8_0"))
-
-
 def _cached_tokens(row: Row, size: int | None) -> int | None:
     """Tokens that a vLLM server's KV cache holds; None = it is another server, or its cache is not known."""
     facts, settings = row.use.facts, row.use.settings
     if isinstance(settings, VllmSettings) and not isinstance(facts, str | ModelFacts) and facts.known:
         return cached_tokens(facts, settings, row.parts.cache, size)
     return None
-
-
-def _label(use: Use) -> str:
-    return f"{use.server} {use.model}"

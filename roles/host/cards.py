@@ -1,4 +1,4 @@
-"""Whether a host's graphics cards and their driver are what the stack needs. Pure."""
+"""Whether a host's graphics cards, their driver and its main memory are what the stack needs. Pure."""
 
 from __future__ import annotations
 
@@ -64,6 +64,14 @@ def _memory_problems(plan: HostPlan, state: HostState) -> list[str]:
         for card in plans
         if card.problems()
     ]
+
+
+def main_memory_problems(plan: HostPlan, state: HostState) -> list[str]:
+    """Why the models do not fit into main memory, with the arithmetic; empty = they do, or nobody knows."""
+    found = plan.main_memory_plan(state.main_memory)
+    if found.fits:
+        return []
+    return ["\n        ".join(["the models do not fit into main memory:", *found.table().split("\n")])]
 
 
 def _why_none(vendor: str, state: HostState) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roles.contract.state import HostState
-from roles.host.cards import card_problems
+from roles.host.cards import card_problems, main_memory_problems
 from roles.host.foreign import in_the_way, to_take_over
 from roles.host.state import BUILD_USER
 from roles.host.supported import unsupported
@@ -149,6 +149,7 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState, take_o
     problems.extend(in_the_way(plan, state, take_over))
     problems.extend(_disks_too_small(plan, generation, state))
     problems.extend(card_problems(plan, state))
+    problems.extend(main_memory_problems(plan, state))
     problems.extend(_wrong_processors(generation, state))
     return problems
 

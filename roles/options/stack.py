@@ -13,7 +13,7 @@ from roles.options.routes import Route
 from roles.options.secrets import GivenSecret, Secret
 from roles.options.service import Cache, Gateway, Provider, Service
 from roles.options.spelling import spelled
-from roles.options.values import ModelName
+from roles.options.values import MemorySize, ModelName
 from roles.options.verification import Verification
 
 LoginName = Annotated[str, spelled("[a-z_][a-z0-9_-]{0,31}", 'login name in lower case, such as "ai"')]
@@ -65,6 +65,8 @@ class Stack(Options):
     services: Many[SerializeAsAny[Service]] = Field((), examples=["services=[StatusPage()]"])
     """Further services beside those, such as an exporter of metrics, of your own types (see CONTRIBUTING.md): they run
     and are verified, but no route needs them."""
+    memory: MemorySize | None = Field(None, examples=['memory="16G"'])
+    """Main memory of the host, to plan with before it is there; none = it is compared once the host is read."""
     scope: SystemScope | UserScope = Field(SystemScope(), examples=['scope=UserScope(user="ai")'])
     """Which systemd manager runs it."""
     verification: Verification = Field(Verification(), examples=["verification=Verification(every=300)"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from roles.contract.generation import PACKAGES_FILE
+from roles.fit.table import size_of
 from roles.options import Cache, Deployment, OptionsError, Route, Service, Stack
 from roles.plan.abilities import route_abilities, with_longer_contexts
 from roles.plan.firewall import firewall_plan
@@ -164,6 +165,8 @@ def compile_stack(
         staging=next((part.staging for part in parts if part.staging), None),
         uses=uses,
         card_sizes=sizes,
+        main_memory=size_of(stack.memory) if stack.memory else None,
+        gateways=len(gateway.gateway.instances),
         pulled=tuple(model for part in parts for model in part.pulled),
         prune_commands=tuple(command for part in parts for command in part.prune_commands),
     )

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from roles.fit.cards import DRIVERS_SHARE, CardPlan, Use, card_plans, derived_shares
+from roles.fit.cards import DRIVERS_SHARE, CardPlan, card_plans, derived_shares
 from roles.fit.llama_cpp import Settings
 from roles.fit.stored import Facts
 from roles.fit.table import size_of
+from roles.fit.uses import Use
 from roles.fit.vllm import VllmSettings
 from roles.options import Gpus, ModelSource, OptionsError, Provider
 

@@ -15,7 +15,8 @@ from roles.contract.generation import Drain, GeneratedVariable, Live, PlatformKe
 from roles.contract.manifest import PLAIN, Canary, CardWeights, Front, KeptModel, PlannedMemory, Tls, Traits
 from roles.contract.recipes import Recipe
 from roles.contract.requests import HostModel
-from roles.fit.cards import Use
+from roles.fit.main_memory import MainPlan, main_plan
+from roles.fit.uses import Use
 from roles.options import Client, Deployment, GivenSecret, Gpus, Mode, Route, Secret
 from roles.plan.layout import Layout
 from roles.plan.memory import Load
@@ -509,10 +510,22 @@ class HostPlan:
     """The models in its providers' memory."""
     card_sizes: Mapping[str, int]
     """UUID → bytes that programs can have of each card, where the inventory declares it; "" = of those not named."""
+    main_memory: int | None
+    """Bytes of the host's main memory, where the inventory declares them."""
+    gateways: int
+    """Processes of the gateway, for which main memory is kept."""
     pulled: tuple[PulledModel, ...]
     """Models that servers fetch by themselves."""
     prune_commands: tuple[tuple[str, ...], ...]
     """As in the service plans, of all of them."""
+
+    def main_memory_plan(self, size: int | None) -> MainPlan:
+        """What its servers take of main memory.
+
+        Args:
+            size: bytes that the host has; none = not known.
+        """
+        return main_plan(self.uses, size, gateways=self.gateways)
 
     @property
     def servers(self) -> tuple[ServerUnit, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from roles.contract.manifest import PlannedMemory, PlannedModel
-from roles.fit.cards import Use, card_bytes
+from roles.fit.cards import card_bytes
 from roles.fit.main_memory import main_bytes
+from roles.fit.uses import Use
 from roles.fit.vllm import VllmSettings
 
 

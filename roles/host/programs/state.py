@@ -73,6 +73,7 @@ def main(request: ReadState) -> None:
         ports={str(port): found for port, found in listeners(request.ports).items()},
         toolkits=toolkit_versions(request.toolkits),
         missing_cpu_flags=_missing_cpu_flags(request.cpu_flags),
+        main_memory=_main_memory(),
         system=_system(),
         foreign=_foreign(manager, request, [name for name, unit in units.items() if unit.running_digest]),
     )
@@ -115,6 +116,12 @@ def _used_by_others(card: Card, ours: Collection[str]) -> int:
     """Bytes of a card that processes of no unit of ours use."""
     found = ((process, unit_of(Path(f"/proc/{process['pid']}"))) for process in card["processes"])
     return sum(process["memory"] or 0 for process, unit in found if unit is None or unit[1] or unit[0] not in ours)
+
+
+def _main_memory() -> int | None:
+    """As the kernel counts it: without what it keeps for itself."""
+    found = re.search(r"^MemTotal:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
 
 
 def _system() -> SystemState:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from roles.fit.cards import CardPlan, Use, card_plans, derived_shares
+from roles.fit.cards import CardPlan, card_plans, derived_shares
 from roles.fit.llama_cpp import Settings
 from roles.fit.table import CONTEXT_OF_CUDA
+from roles.fit.uses import Use
 from roles.fit.vllm import VllmSettings
 from tests.planned_models import LLAMA_3_1_8B_Q4, QWEN2_5_1_5B_Q4, QWEN2_5_7B_Q4, QWEN2_5_CODER_AWQ
 
