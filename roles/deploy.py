@@ -14,7 +14,7 @@ from pyinfra.api.state import BaseStateCallback
 
 from roles.contract.clients import KeysState
 from roles.contract.trace import FoundRequest
-from roles.data import AT_ONCE, GENERATION, REPORT, REQUEST, ROTATE, TAKE_OVER, UNLOCKED, VERIFY
+from roles.data import AT_ONCE, GENERATION, OVERSIZED, REPORT, REQUEST, ROTATE, TAKE_OVER, UNLOCKED, VERIFY
 from roles.host import (
     ClientKeys,
     History,
@@ -40,6 +40,7 @@ from roles.host import (
     leave_generations,
     make_installs,
     make_keys,
+    memory_problems,
     notes,
     nothing_of,
     prepare_system,
@@ -60,6 +61,7 @@ from roles.lock import (
     LockContent,
     LockError,
     Reference,
+    incomplete,
     lock_file,
     locked_facts,
     pins_of,
@@ -233,8 +235,12 @@ def clients() -> None:
 
 
 def _check(target: Target) -> None:
-    """Refuse a host that cannot be deployed to, but for what `--data take_over=…` names."""
+    """Refuse a host that cannot be deployed to, but for what `--data take_over=…` names and `oversized=yes` allows."""
     target.take_over = given(host, TAKE_OVER) or ()
+    target.oversized = bool(given(host, OVERSIZED))
+    if target.oversized:
+        for problem in memory_problems(target.plan, target.state):
+            host.log(f"warning: {problem}")
     target.check()
 
 
@@ -344,6 +350,12 @@ def _check_locked(
         raise OptionsError(
             f"{', '.join(moving)}: tomorrow it may be something else, and no lock says what is meant; {run} to pin it "
             "as it is now, or let it pass with --data unlocked=yes"
+        )
+    # For each host all are planned.
+    if each.name == host.name and (open_entries := incomplete(lock, references)):
+        logger.warning(
+            f"{lock_file(Path(path))} does not say everything yet, and a deploy does not need it: "
+            f"{', '.join(open_entries)}; {run} with a network to fill it in"
         )
 
 

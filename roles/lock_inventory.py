@@ -17,7 +17,9 @@ from roles.lock import (
     LockContent,
     LockError,
     Reference,
+    incomplete,
     lock_file,
+    merged,
     read_lock_file,
     references_of,
     updated,
@@ -68,10 +70,12 @@ def write_lock(inventory: Path, upgrade: str | None) -> list[str]:
     old = read_lock_file(path)
     update = updated(old or LockContent(), hosts, upgrade, _asked)
     same = len({key for names in update.content.hosts.values() for key in names})
+    still = incomplete(update.content, merged(reference for each in hosts.values() for reference in each))
+    lines = [f"not known yet: {each}" for each in still]
     if old == update.content:
-        return [f"{path}: nothing changed; {same} things are locked"]
+        return [*lines, f"{path}: nothing changed; {same} things are locked"]
     write_lock_file(path, update.content, inventory)
-    return [*update.changes, f"{path}: written; {same} things are locked"]
+    return [*update.changes, *lines, f"{path}: written; {same} things are locked"]
 
 
 def _asked(reference: Reference, keep: Entry | None) -> Entry:

@@ -4,6 +4,7 @@ from roles.data.forms import Form
 from roles.data.known import (
     AT_ONCE,
     GENERATION,
+    OVERSIZED,
     REPORT,
     REQUEST,
     ROTATE,
@@ -21,6 +22,7 @@ from roles.data.known import (
 __all__ = [
     "AT_ONCE",
     "GENERATION",
+    "OVERSIZED",
     "REPORT",
     "REQUEST",
     "ROTATE",

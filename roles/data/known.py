@@ -126,6 +126,15 @@ TAKE_OVER = Value(
     example="take_over=ollama.service",
     deploys=("full", "preflight", "prepare"),
 )
+OVERSIZED = Value(
+    name="oversized",
+    form=yes_or_no(),
+    otherwise="no",
+    meaning="Whether models may be deployed that by the memory plan do not fit on the cards or into main memory. May "
+    "stand in the host's data too.",
+    example="oversized=yes",
+    deploys=("full", "preflight", "prepare"),
+)
 UNLOCKED = Value(
     name="unlocked",
     form=yes_or_no(),
@@ -162,7 +171,19 @@ SSH_SILENCE = Value(
 
 VALUES: Mapping[str, Value[str] | Value[More] | Value[bool] | Value[float] | Value[tuple[str, ...]]] = {
     value.name: value
-    for value in (GENERATION, ROTATE, REPORT, REQUEST, TAKE_OVER, UNLOCKED, UPGRADE, VERIFY, AT_ONCE, SSH_SILENCE)
+    for value in (
+        GENERATION,
+        OVERSIZED,
+        ROTATE,
+        REPORT,
+        REQUEST,
+        TAKE_OVER,
+        UNLOCKED,
+        UPGRADE,
+        VERIFY,
+        AT_ONCE,
+        SSH_SILENCE,
+    )
 }
 
 

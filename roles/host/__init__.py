@@ -1,5 +1,6 @@
 """The only room that talks to hosts: one fact that reads everything, and the operations on hosts."""
 
+from roles.host.cards import memory_problems
 from roles.host.changes import changes
 from roles.host.clients import ClientKeys, described, keys_request, make_keys
 from roles.host.connection import NoteStep
@@ -53,6 +54,7 @@ __all__ = [
     "leave_generations",
     "make_installs",
     "make_keys",
+    "memory_problems",
     "notes",
     "nothing_of",
     "prepare_system",

@@ -50,11 +50,16 @@ def card_problems(plan: HostPlan, state: HostState) -> list[str]:
         for needs in plan.card_needs:
             if needs.gpus.vendor == state.gpus.vendor:
                 problems.extend(_lacking(needs, state))
-    return [*dict.fromkeys(problems), *_memory_problems(plan, state)]
+    return list(dict.fromkeys(problems))
 
 
-def _memory_problems(plan: HostPlan, state: HostState) -> list[str]:
-    """Why the models do not fit on the cards, each with the arithmetic. On a host with several cards nobody knows where
+def memory_problems(plan: HostPlan, state: HostState) -> list[str]:
+    """Why the models do not fit on the cards or into main memory, each with the arithmetic and with what would."""
+    return [*_of_cards(plan, state), *_of_main_memory(plan, state)]
+
+
+def _of_cards(plan: HostPlan, state: HostState) -> list[str]:
+    """Empty = they fit, or nobody knows. On a host with several cards nobody knows where
     a server without `uuids` puts its model, and nothing is said."""
     if state.gpus.problem or (len(state.gpus.memory) > 1 and any(use.on_cards and not use.uuids for use in plan.uses)):
         return []
@@ -66,8 +71,7 @@ def _memory_problems(plan: HostPlan, state: HostState) -> list[str]:
     ]
 
 
-def main_memory_problems(plan: HostPlan, state: HostState) -> list[str]:
-    """Why the models do not fit into main memory, with the arithmetic; empty = they do, or nobody knows."""
+def _of_main_memory(plan: HostPlan, state: HostState) -> list[str]:
     found = plan.main_memory_plan(state.main_memory)
     if found.fits:
         return []

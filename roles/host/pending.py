@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from roles.contract.state import HostState
-from roles.host.cards import card_problems, main_memory_problems
+from roles.host.cards import card_problems, memory_problems
 from roles.host.foreign import in_the_way, to_take_over
 from roles.host.state import BUILD_USER
 from roles.host.supported import unsupported
@@ -134,8 +134,20 @@ def unused_installs(generation: Generation, state: HostState) -> tuple[str, ...]
     return tuple(sorted({*state.installs} - {*state.used_installs} - wanted))
 
 
-def unmet_needs(plan: HostPlan, generation: Generation, state: HostState, take_over: Sequence[str] = ()) -> list[str]:
-    """What a deploy cannot fix by itself, each with its fix. Empty = the deploy can start."""
+def unmet_needs(
+    plan: HostPlan,
+    generation: Generation,
+    state: HostState,
+    take_over: Sequence[str] = (),
+    *,
+    oversized: bool = False,
+) -> list[str]:
+    """What a deploy cannot fix by itself, each with its fix. Empty = the deploy can start.
+
+    Args:
+        take_over: names of what is not ours and may be moved aside.
+        oversized: models may be there that by the memory plan do not fit.
+    """
     layout = plan.layout
     problems = unsupported(plan, state)
     if state.user != layout.user:
@@ -149,7 +161,9 @@ def unmet_needs(plan: HostPlan, generation: Generation, state: HostState, take_o
     problems.extend(in_the_way(plan, state, take_over))
     problems.extend(_disks_too_small(plan, generation, state))
     problems.extend(card_problems(plan, state))
-    problems.extend(main_memory_problems(plan, state))
+    if not oversized:
+        let_pass = "\n        If you know better, let it pass with --data oversized=yes"
+        problems.extend(problem + let_pass for problem in memory_problems(plan, state))
     problems.extend(_wrong_processors(generation, state))
     return problems
 

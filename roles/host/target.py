@@ -33,6 +33,8 @@ class Target:
         """The generation that this run has activated."""
         self.take_over: tuple[str, ...] = ()
         """What this run may move aside, by the names that preflight prints."""
+        self.oversized = False
+        """Whether models may be there that by the memory plan do not fit."""
         self._state: HostState | None = None
         self._generation: Generation | None = None
 
@@ -92,7 +94,7 @@ class Target:
         Raises:
             DeployError: with everything that is in the way.
         """
-        problems = unmet_needs(self.plan, self.generation, self.state, self.take_over)
+        problems = unmet_needs(self.plan, self.generation, self.state, self.take_over, oversized=self.oversized)
         problems += [
             f"{install.install.title} is to be sent to it, but {install.install.sent_from} is not there: fix `path`"
             for install in self.pending.installs

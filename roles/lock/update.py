@@ -17,6 +17,7 @@ from roles.lock.entries import (
     LockedSource,
 )
 from roles.lock.file import LockError
+from roles.lock.incomplete import missing
 from roles.lock.obey import covers
 from roles.lock.references import Reference, merged
 
@@ -53,7 +54,7 @@ def updated(
     changes = []
     for reference in references:
         before = old.section(reference.section).get(reference.key)
-        if before is not None and reference not in named and covers(before, reference) and not _is_open(before):
+        if before is not None and reference not in named and covers(before, reference) and not missing(before):
             now = before
         else:
             stays = before is not None and reference not in named and (reference.moves or covers(before, reference))
@@ -84,19 +85,6 @@ def _named(references: Sequence[Reference], upgrade: str | None) -> list[Referen
         raise LockError(f"{upgrade} is pinned by the inventory itself: change it there")
     there = ", ".join(reference.key for reference in moving) or "nothing does"
     raise LockError(f"nothing that moves is called {upgrade}; what moves: {there}")
-
-
-def _is_open(entry: Entry) -> bool:
-    """Whether something of it is not known yet."""
-    match entry:
-        case LockedRevision(files=files, facts=facts):
-            models = any(path.endswith(".gguf") for path in files)
-            return not files or (facts is None and not models)
-        case LockedModel(layers=layers, facts=facts):
-            return not layers or facts is None
-        case LockedAddress(size=size):
-            return size is None
-    return False
 
 
 def _identity(entry: Entry) -> str:

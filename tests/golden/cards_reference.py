@@ -9,9 +9,11 @@ from roles.fit.facts import ModelFacts
 from roles.fit.llama_cpp import Settings
 from roles.fit.table import largest_context, size_of
 from roles.fit_inventory import described
+from roles.lock import lock_file, locked_facts, read_lock_file
+from roles.plan import not_known
 from roles.rooms import plan_of
-from tests.inventories import load_stack
-from tests.planned_models import LLAMA_3_1_8B_Q4, QWEN2_5_1_5B_Q4, QWEN2_5_7B_Q4, published
+from tests.inventories import INVENTORY, load_stack
+from tests.planned_models import LLAMA_3_1_8B_Q4, QWEN2_5_1_5B_Q4, QWEN2_5_7B_Q4
 
 _BOXES: Mapping[str, str] = {
     "gpu-16gb": "One card of 16 GB: Ollama keeps one model at a time, beside vLLM and a small llama.cpp server.",
@@ -28,9 +30,14 @@ _CARDS = ("8G", "12G", "16G", "24G", "48G")
 _HEAD = """# Which model on which card
 
 By the memory plan ([memory.md](memory.md)) the inventories in `inventory/` fit the cards that they are for. Each table
-is what `python deploys/fit.py INVENTORY` prints once the models' facts are known. Here they are those that are
-published: sizes of files, shapes of models. No figure on this page was measured on a card. `make golden` writes this
-page.
+is what `python deploys/fit.py INVENTORY` prints from the lock beside the inventory. No figure on this page was measured
+on a card. `make golden` writes this page.
+
+The locks were made from publications: commits, digests and sizes of files, and facts of models that were computed from
+sizes and shapes. Not published, and so open in them: the layers of Ollama's models, and the files of
+`Qwen/Qwen2.5-Coder-7B-Instruct-AWQ`. `preflight`, `prepare` and `full` say so, and need neither: what is fetched is
+held against the digest or the commit. `python deploys/lock.py INVENTORY` fills them in, and reads the facts from the
+models themselves.
 
 A card may have less than its name says: some of 48 GB show 46068 MiB with ECC. Give `Gpus(memory=…)` what `nvidia-smi`
 shows as the card's total.
@@ -52,7 +59,8 @@ def cards_page() -> str:
 
 
 def _lines(name: str) -> list[str]:
-    plan = plan_of(load_stack(f"{name}.py", name), known=published)
+    lock = read_lock_file(lock_file(INVENTORY / f"{name}.py"))
+    plan = plan_of(load_stack(f"{name}.py", name), known=locked_facts(lock, not_known))
     return [line for text in described(plan) for line in text.split("\n")]
 
 

@@ -23,13 +23,16 @@ import json, os, re
 from tests.stacks import *
 from pathlib import Path
 
-from roles.plan import NO_PINS, resolve
+from roles.host import facts_of_source
+from roles.lock import locked_facts, pins_of, references_of
+from roles.plan import resolve
 from roles.rooms import plan_of
 from roles.options import *
 from roles.litellm import LiteLLM
 
-def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept=None, keys=None, pins=NO_PINS, **data):
-    plan = plan_of(stack, pins)
+def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept=None, keys=None, lock=None, **data):
+    pins = pins_of(lock, references_of(plan_of(stack)) if lock else ())
+    plan = plan_of(stack, pins, known=locked_facts(lock, facts_of_source))
     read = converged_state(plan, resolve(plan, PLATFORM))
     change(read)
     responses = {re.compile(r" state'?$"): json.dumps(read)}

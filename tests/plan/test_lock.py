@@ -15,12 +15,12 @@ from tests.labhost.paths import REPOSITORY
 from tests.plan.fake import PREAMBLE, passing_verdict, run_pyinfra
 
 _STACK = """
-from roles.lock import lock_file, pins_of, read_lock_file, references_of
+from roles.lock import lock_file, read_lock_file
 
 model = HubFile(endpoint="{url}", repository="org/m", revision="main", file="m.gguf")
 stack = small_stack(providers=[native(model=model), python(model=model)])
-pins = pins_of(read_lock_file(lock_file(Path(__file__))), references_of(plan_of(stack)))
-hosts = [fake("box", stack, verdict={verdict!r}, pins=pins, unlocked=False)]
+lock = read_lock_file(lock_file(Path(__file__)))
+hosts = [fake("box", stack, verdict={verdict!r}, lock=lock, unlocked=False)]
 """
 
 
@@ -35,6 +35,18 @@ def test_without_a_lock_what_moves_is_refused_with_the_command_that_pins_it(tmp_
     assert "Traceback" not in run.output
     allowed = run_pyinfra(tmp_path, text, deploy, options=("--data", "unlocked=yes"))
     assert allowed.status == 0, allowed.output
+
+
+def test_a_lock_that_does_not_say_everything_is_obeyed_and_said(tmp_path: Path) -> None:
+    text = _STACK.format(url="http://127.0.0.1:1", verdict=passing_verdict())
+    lock = tmp_path / "inventory.lock"
+    entry = f"{{commit: {'b' * 40}, patterns: [m.gguf]}}"
+    lock.write_text(f"version: 1\nhub: {{'http://127.0.0.1:1/org/m@main': {entry}}}\n")
+    run = run_pyinfra(tmp_path, text, "preflight.py")
+    assert run.status == 0, run.output
+    words = " ".join(run.output.split())
+    assert f"{lock} does not say everything yet, and a deploy does not need it: http://127.0.0.1:1/org/m@main" in words
+    assert "(its files' digests and its facts); run `python deploys/lock.py" in words
 
 
 def test_a_verification_needs_no_lock(tmp_path: Path) -> None:

@@ -373,3 +373,14 @@ def test_models_that_do_not_fit_into_main_memory_are_refused_with_the_arithmetic
     for problem in problems:
         assert "the models do not fit into main memory:\n        MiB of main memory" in problem
         assert 'and the host has 3072: give LlamaServer "native" a context of at most ' in problem
+
+
+def test_a_person_who_knows_better_is_told_no_more_than_that() -> None:
+    stack = small_stack(
+        providers=[native(model=SMALL_MODEL, context_size=32_768)], routes=[route("n", "native")], aliases={}
+    )
+    plan = plan_of(stack, known=published)
+    generation = resolve(plan, PLATFORM, reveal=lambda _: "x" * 20)
+    state = read(HostState, {**converged_state(plan, generation), "main_memory": 1 << 30})
+    assert len(unmet_needs(plan, generation, state)) == 1
+    assert unmet_needs(plan, generation, state, oversized=True) == []
