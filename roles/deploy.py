@@ -35,6 +35,7 @@ from roles.host import (
     go_back,
     guard_terminal,
     history_request,
+    install_driver,
     inventory_file,
     keys_request,
     leave_generations,
@@ -81,6 +82,8 @@ def full() -> None:
     `--data take_over=NAME,…` moves it aside, by the names that `preflight` prints; `rollback` gives it back.
 
     What moves, such as a branch, must be in the inventory's lock; `--data unlocked=yes` lets it pass.
+
+    A `driver` that must be installed comes first, and the host is rebooted for it.
     """
     target = _target(locked=True)
     _check(target)
@@ -88,6 +91,8 @@ def full() -> None:
         host.log(f"changes {line}")
     acquire_lock(name="Take the deploy lock")
     prepare_system(name="Prepare the system")
+    if target.driver_state:
+        install_driver(name="Install the NVIDIA driver")
     make_installs(name="Make installs")
     write_generation(name="Write the generation")
     stage_gateway(name="Stage the gateway")
@@ -98,7 +103,12 @@ def full() -> None:
 
 def prepare() -> None:
     """Install packages and make installs and models, as `full` would, then stop: what is running stays unchanged."""
-    _check(_target(locked=True))
+    target = _target(locked=True)
+    _check(target)
+    if target.driver.comes and target.plan.gpus:
+        raise DeployError(
+            f"{host.name}: its NVIDIA driver comes first, and what is built depends on the cards: run deploys/full.py"
+        )
     acquire_lock(name="Take the deploy lock", to="prepare")
     prepare_system(name="Prepare the system")
     make_installs(name="Make installs")
@@ -136,6 +146,7 @@ def preflight() -> None:
         *([f"install packages: {' '.join(pending.packages)}"] if pending.packages else []),
         *([f"make the user {pending.build_user}"] if pending.build_user else []),
         *(f"make the user {user}" for user in pending.users),
+        *target.driver.lines,
         *([f"let {target.plan.layout.user}'s services run without a login"] if pending.linger else []),
         *(f"make {install.install.title}" for install in pending.installs),
         *([f"write generation {target.generation.digest}"] if pending.write_generation else []),

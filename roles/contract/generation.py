@@ -22,6 +22,9 @@ NO_GENERATION = "none"
 PACKAGES_FILE = "packages.yaml"
 """Path, below the generation, of the list of the Debian packages that it needs."""
 
+DRIVER_FILE = "nvidia-driver.yaml"
+"""Path, below the generation, of what the inventory says of the graphics driver, if it says anything."""
+
 VERIFIER_START = "roles/verify/start.py"
 """Path, below the install of the verifier's sources, of the file that starts it."""
 

@@ -4,6 +4,7 @@ from roles.host.cards import memory_problems
 from roles.host.changes import changes
 from roles.host.clients import ClientKeys, described, keys_request, make_keys
 from roles.host.connection import NoteStep
+from roles.host.driver_install import install_driver
 from roles.host.foreign import notes
 from roles.host.given import check_names, given, inventory_file
 from roles.host.history import History, HostHistory, KeptGeneration, history_request
@@ -49,6 +50,7 @@ __all__ = [
     "go_back",
     "guard_terminal",
     "history_request",
+    "install_driver",
     "inventory_file",
     "keys_request",
     "leave_generations",

@@ -46,7 +46,7 @@ def acquire_lock(
     target = Target.of(host)
     match to:
         case "deploy":
-            anything = target.pending.anything
+            anything = target.pending.anything or target.driver.anything
         case "prepare":
             anything = target.pending.prepare
         case "prune":

@@ -141,12 +141,14 @@ def unmet_needs(
     take_over: Sequence[str] = (),
     *,
     oversized: bool = False,
+    new_driver: bool = False,
 ) -> list[str]:
     """What a deploy cannot fix by itself, each with its fix. Empty = the deploy can start.
 
     Args:
         take_over: names of what is not ours and may be moved aside.
         oversized: models may be there that by the memory plan do not fit.
+        new_driver: the cards get another driver first, with which they are looked at again.
     """
     layout = plan.layout
     problems = unsupported(plan, state)
@@ -160,7 +162,7 @@ def unmet_needs(
         problems.append(f"packages are missing: ask an administrator to run `apt-get install {packages}` once")
     problems.extend(in_the_way(plan, state, take_over))
     problems.extend(_disks_too_small(plan, generation, state))
-    problems.extend(card_problems(plan, state))
+    problems.extend([] if new_driver else card_problems(plan, state))
     if not oversized:
         let_pass = "\n        If you know better, let it pass with --data oversized=yes"
         problems.extend(problem + let_pass for problem in memory_problems(plan, state))

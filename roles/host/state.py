@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api import FactBase, StringCommand
 
+from roles.contract.driver import DriverState, ReadDriver
 from roles.contract.state import HostState, ReadState
 from roles.host.program import answer, program_command
 from roles.plan import HostPlan, TaskUnit, unit_prefix
@@ -55,3 +56,16 @@ class StackState(FactBase[HostState]):
 
     def process(self, output: list[str]) -> HostState:
         return answer(HostState, output)
+
+
+class FoundDriver(FactBase[DriverState]):
+    """What is there of the graphics driver. Reads only.
+
+    Asked with `_stdin=StandardInput(ReadDriver(…))`.
+    """
+
+    def command(self) -> StringCommand:
+        return program_command(ReadDriver.program)
+
+    def process(self, output: list[str]) -> DriverState:
+        return answer(DriverState, output)

@@ -8,14 +8,17 @@ from pathlib import Path
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
+from roles.contract.driver import DriverState, ReadDriver
+from roles.contract.generation import DRIVER_FILE
 from roles.contract.requests import LookAtModels, UvTool
 from roles.contract.state import HostState
 from roles.host.connection import tend
+from roles.host.driver import DriverSteps, driver_problems, driver_steps
 from roles.host.host_files import MissingFiles
 from roles.host.host_models import ModelProblems
 from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
 from roles.host.program import StandardInput, held_lock, hold_lock
-from roles.host.state import StackState, state_request
+from roles.host.state import FoundDriver, StackState, state_request
 from roles.plan import Generation, HostPlan, read_lock, resolve
 
 _KEY = "ai_backend_target"
@@ -37,6 +40,7 @@ class Target:
         """Whether models may be there that by the memory plan do not fit."""
         self._state: HostState | None = None
         self._generation: Generation | None = None
+        self._driver: DriverState | None = None
 
     @classmethod
     def of(cls, host: Host) -> Target:
@@ -81,12 +85,31 @@ class Target:
         return pending_steps(self.plan, self.generation, self.state, self.take_over)
 
     @property
+    def driver_state(self) -> DriverState | None:
+        """The graphics driver; none = neither the inventory nor the generation that runs says anything of it."""
+        deployed = DRIVER_FILE in self.state.files
+        if self.plan.driver is None and not deployed:
+            return None
+        if self._driver is None:
+            wanted = ReadDriver(state=self.plan.layout.state)
+            found = self.host.get_fact(FoundDriver, _stdin=StandardInput(wanted))
+            if found is None:
+                raise DeployError(f"{self.host.name}: its driver cannot be read, see above")
+            self._driver = found
+        return self._driver
+
+    @property
+    def driver(self) -> DriverSteps:
+        found = self.driver_state
+        return driver_steps(self.plan.driver, found) if found else DriverSteps()
+
+    @property
     def unused_installs(self) -> tuple[str, ...]:
         return unused_installs(self.generation, self.state)
 
     def changed(self) -> None:
         """Something changed on the host: the facts read before are no longer valid."""
-        self._state = self._generation = None
+        self._state = self._generation = self._driver = None
 
     def check(self) -> None:
         """Refuse a host on which a deploy could only fail.
@@ -94,7 +117,21 @@ class Target:
         Raises:
             DeployError: with everything that is in the way.
         """
-        problems = unmet_needs(self.plan, self.generation, self.state, self.take_over, oversized=self.oversized)
+        if problems := self.problems():
+            raise DeployError(f"{self.host.name} cannot be deployed to:\n" + "\n".join(f"    - {p}" for p in problems))
+
+    def problems(self) -> list[str]:
+        """Everything that is in the way of a deploy, each with its fix."""
+        steps, found = self.driver, self.driver_state
+        problems = unmet_needs(
+            self.plan,
+            self.generation,
+            self.state,
+            self.take_over,
+            oversized=self.oversized,
+            new_driver=steps.comes,
+        )
+        problems += driver_problems(self.plan, self.state, found, steps) if found else []
         problems += [
             f"{install.install.title} is to be sent to it, but {install.install.sent_from} is not there: fix `path`"
             for install in self.pending.installs
@@ -105,10 +142,9 @@ class Target:
             problems += [f"it has no file {path} that can be read: put it there first" for path in missing or ()]
         if self.plan.host_models:
             wanted = LookAtModels(models=self.plan.host_models)
-            found = self.host.get_fact(ModelProblems, _stdin=StandardInput(wanted))
-            problems += found.problems if found else ()
-        if problems:
-            raise DeployError(f"{self.host.name} cannot be deployed to:\n" + "\n".join(f"    - {p}" for p in problems))
+            looked_at = self.host.get_fact(ModelProblems, _stdin=StandardInput(wanted))
+            problems += looked_at.problems if looked_at else ()
+        return problems
 
     def uv_tool(self) -> UvTool:
         """The uv that makes environments there; its folder is named by its requirements and the host's Python."""

@@ -8,6 +8,7 @@ from roles.contract.modes import Mode
 from roles.options.arguments import OURS, check_arguments
 from roles.options.base import Many, Options, nearest
 from roles.options.clients import Client
+from roles.options.driver import NvidiaDriver
 from roles.options.errors import OptionsError, calling_line
 from roles.options.gpus import Gpus, GpuUuid
 from roles.options.money import Budget, Price
@@ -65,6 +66,7 @@ __all__ = [
     "ModelSource",
     "Name",
     "Network",
+    "NvidiaDriver",
     "Options",
     "OptionsError",
     "Port",

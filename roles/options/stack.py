@@ -9,6 +9,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from roles.options.base import Many, Options, nearest
 from roles.options.clients import Client
+from roles.options.driver import NvidiaDriver
 from roles.options.routes import Route
 from roles.options.secrets import GivenSecret, Secret
 from roles.options.service import Cache, Gateway, Provider, Service
@@ -71,6 +72,8 @@ class Stack(Options):
     """Which systemd manager runs it."""
     verification: Verification = Field(Verification(), examples=["verification=Verification(every=300)"])
     """How the host verifies itself."""
+    driver: NvidiaDriver | None = Field(None, examples=['driver=NvidiaDriver(version="535")'])
+    """The driver of NVIDIA's cards as part of the deploy; none = it is found and checked, and never touched."""
 
     @property
     def all_services(self) -> tuple[Service, ...]:
@@ -116,6 +119,15 @@ class Stack(Options):
     @staticmethod
     def _is_no_longer(other: Route, route: Route) -> bool:
         return bool(other.context_size and route.context_size and other.context_size <= route.context_size)
+
+    @model_validator(mode="after")
+    def _only_root_installs_a_driver(self) -> Stack:
+        if self.driver and isinstance(self.scope, UserScope):
+            raise ValueError(
+                "`driver` needs root, which user scope does not have; remove it, and have an administrator install the "
+                "driver, or take SystemScope()"
+            )
+        return self
 
     @model_validator(mode="after")
     def _services_are_beside_the_others(self) -> Stack:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from roles.contract.generation import PACKAGES_FILE
+import yaml
+
+from roles.contract.generation import DRIVER_FILE, PACKAGES_FILE
 from roles.fit.table import size_of
-from roles.options import Cache, Deployment, OptionsError, Route, Service, Stack
+from roles.options import Cache, Deployment, NvidiaDriver, OptionsError, Route, Service, Stack
 from roles.plan.abilities import route_abilities, with_longer_contexts
 from roles.plan.firewall import firewall_plan
 from roles.plan.gpu_unit import gpu_plan
@@ -155,6 +157,7 @@ def compile_stack(
             ),
             # For the verifier, which must check that they are still installed.
             PACKAGES_FILE: "".join(["packages:\n", *(f"- {package}\n" for package in packages)]),
+            **_driver_file(stack.driver),
         },
         host_files=tuple(file for part in parts for file in part.host_files),
         host_models=models,
@@ -162,6 +165,7 @@ def compile_stack(
         generated_secrets=tuple(secret for part in parts for secret in part.generated_secrets),
         gpus=tuple(cards),
         card_needs=tuple(needs for part in parts for needs in part.card_needs),
+        driver=stack.driver,
         staging=next((part.staging for part in parts if part.staging), None),
         uses=uses,
         card_sizes=sizes,
@@ -170,6 +174,14 @@ def compile_stack(
         pulled=tuple(model for part in parts for model in part.pulled),
         prune_commands=tuple(command for part in parts for command in part.prune_commands),
     )
+
+
+def _driver_file(driver: NvidiaDriver | None) -> dict[str, str]:
+    """For the next deploy, which must know that there is something to let go of once the inventory says nothing."""
+    if driver is None:
+        return {}
+    said = {name: value for name, value in driver.model_dump().items() if value is not None}
+    return {DRIVER_FILE: yaml.safe_dump({"driver": said}, sort_keys=False)}
 
 
 def _beside(service: Service, part: ServicePlan) -> list[Beside]:

@@ -17,7 +17,7 @@ from roles.contract.recipes import Recipe
 from roles.contract.requests import HostModel
 from roles.fit.main_memory import MainPlan, main_plan
 from roles.fit.uses import Use
-from roles.options import Client, Deployment, GivenSecret, Gpus, Mode, Route, Secret
+from roles.options import Client, Deployment, GivenSecret, Gpus, Mode, NvidiaDriver, Route, Secret
 from roles.plan.layout import Layout
 from roles.plan.memory import Load
 
@@ -504,6 +504,8 @@ class HostPlan:
     """The cards that the host must have, one entry per service that uses any."""
     card_needs: tuple[CardNeeds, ...]
     """What services need of them."""
+    driver: NvidiaDriver | None
+    """Their driver, if it is part of the deploy."""
     staging: Staging | None
     """How the gateway is tried out before the host is switched."""
     uses: tuple[Use, ...]

@@ -28,6 +28,7 @@ from roles.options import (
     HubFile,
     HubModel,
     LocalFile,
+    NvidiaDriver,
     Options,
     Price,
     Probe,
@@ -54,7 +55,7 @@ _SECTIONS: dict[str, Sequence[type[Options]] | type[Service]] = {
     "The gateway's cache": Cache,
     "Providers": Provider,
     "Further services": Service,
-    "Graphics cards": (Gpus,),
+    "Graphics cards": (Gpus, NvidiaDriver),
     "Where files come from": (
         UrlFile,
         HubFile,

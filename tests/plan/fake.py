@@ -30,7 +30,8 @@ from roles.rooms import plan_of
 from roles.options import *
 from roles.litellm import LiteLLM
 
-def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept=None, keys=None, lock=None, **data):
+def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept=None, keys=None, driver=None,
+         lock=None, **data):
     pins = pins_of(lock, references_of(plan_of(stack)) if lock else ())
     plan = plan_of(stack, pins, known=locked_facts(lock, facts_of_source))
     read = converged_state(plan, resolve(plan, PLATFORM))
@@ -42,6 +43,8 @@ def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept
         responses["/verdicts"] = kept
     if keys:
         responses[re.compile(r" generations.client_keys'?$")] = json.dumps(dict(zip(("with_key", "without_key"), keys)))
+    if driver:
+        responses[re.compile(r" driver.look'?$")] = json.dumps(driver)
     if history:
         responses[re.compile(r" generations.kept'?$")] = json.dumps(history(read["generation"]))
     given = {"stack": stack, "unlocked": True, **data}

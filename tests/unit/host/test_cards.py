@@ -359,6 +359,8 @@ def test_vllm_on_the_processor_needs_avx2(missing: list[str], gpus: Gpus | None,
         '("host" in Proxmox, "host-passthrough" in libvirt)'
     )
     assert found == ([lacks] if told else [])
+
+
 NO_CARDS: dict[str, Any] = {"cards": {}}
 
 
@@ -366,9 +368,9 @@ NO_CARDS: dict[str, Any] = {"cards": {}}
 def test_models_that_do_not_fit_into_main_memory_are_refused_with_the_arithmetic(known: KnownFacts) -> None:
     server = native(model=SMALL_MODEL, context_size=32_768)
     stack = small_stack(providers=[server], routes=[route("n", "native")], aliases={}, memory="64G")
-    assert judged(stack, NO_CARDS, known, 4 << 30) == []
+    assert judged(stack, NO_CARDS, known, main_memory=4 << 30) == []
     assert judged(stack, NO_CARDS, known) == []
-    problems = judged(stack, NO_CARDS, known, 3 << 30)
+    problems = judged(stack, NO_CARDS, known, main_memory=3 << 30)
     assert len(problems) == (known is published)
     for problem in problems:
         assert "the models do not fit into main memory:\n        MiB of main memory" in problem

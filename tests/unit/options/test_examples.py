@@ -11,6 +11,7 @@ from roles.options import Options, OptionsError
 from roles.options.base import example
 from tests.option_groups import GROUPS, public_names
 
+_KEY = f'UrlFile(url="https://nvidia.example.com/d/key.pub", sha256="{"0" * 64}")'
 _GGUF = f'LocalFile(path="model.gguf", sha256="{"0" * 64}")'
 _BESIDE = {
     "LlamaCppBuild.cuda_architectures": 'backend="cuda"',
@@ -21,6 +22,8 @@ _BESIDE = {
     "LlamaServer.draft_gpu_layers": f"draft_model={_GGUF}",
     "LlamaServer.draft_max": f"draft_model={_GGUF}",
     "LlamaServer.draft_min": f"draft_model={_GGUF}",
+    "NvidiaDriver.key": 'source="nvidia", repository="https://nvidia.example.com/d"',
+    "NvidiaDriver.repository": f'source="nvidia", key={_KEY}',
     "OllamaModel.parameters": f"gguf={_GGUF}",
     "OllamaModel.system": f"gguf={_GGUF}",
     "OllamaModel.template": f"gguf={_GGUF}",

@@ -86,7 +86,7 @@ _LOST = ("[GPU is lost]", "[GPU requires reset]", "[Unknown Error]", "ERR!")
 """Values in place of a figure for a card that no longer works."""
 
 
-_MODULES = ("nvidia", "nvidia-current*", "nvidia-open*")
+MODULES = ("nvidia", "nvidia-current*", "nvidia-open*")
 """Files of the driver's modules: the name of NVIDIA and Ubuntu, then those of Debian."""
 
 
@@ -236,7 +236,7 @@ def _other_drivers(root: Path) -> str:
 
 def _why_not_loaded(root: Path) -> str | None:
     """Why the kernel has not loaded the driver's module, where its files show it."""
-    kernel, modules = running_kernel(root), module_files(root, *_MODULES)
+    kernel, modules = running_kernel(root), module_files(root, *MODULES)
     if kernel is None or not (root / "lib/modules" / kernel).is_dir():
         return None  # a container sees another system's modules
     if not modules:

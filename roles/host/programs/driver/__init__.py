@@ -1,0 +1,1 @@
+"""The graphics driver as packages: what is there, installing, holding, letting go."""
