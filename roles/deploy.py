@@ -97,7 +97,7 @@ def full() -> None:
     write_generation(name="Write the generation")
     stage_gateway(name="Stage the gateway")
     activate_generation(name="Activate the generation")
-    verify_routes(name="Verify every route", deploying=True)
+    verify_routes(name="Verify every route", deploying=True, apis=host.data.stack.verification.apis)
     release_lock(name="Give the deploy lock back")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import math
 import time
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -332,9 +333,14 @@ class Verified:
     generation: Generation
     proc: Path
 
-    def verdict(self, *, apis: bool = False, speed: bool = False, **changes: Any) -> Verdict:
+    def verdict(
+        self, *, apis: bool = False, apis_seconds: float = math.inf, speed: bool = False, **changes: Any
+    ) -> Verdict:
         generation = replace(self.generation, **changes)
-        return asyncio.run(verify(generation, read_states=_running, apis=apis, speed=speed, proc=self.proc))
+        made = verify(
+            generation, read_states=_running, apis=apis, apis_seconds=apis_seconds, speed=speed, proc=self.proc
+        )
+        return asyncio.run(made)
 
     def red(self, *, apis: bool = False, **changes: Any) -> dict[str, str]:
         """What was seen, by id of each failed check. None is unknown."""

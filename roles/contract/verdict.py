@@ -35,6 +35,8 @@ _UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _HALVES = re.compile("[\ud800-\udfff]")
 """Halves of surrogate pairs, as Python reads names that are not UTF-8: most readers refuse them in JSON."""
 
+_ASKS_APIS = re.compile("^route/.+/apis/[^/]+$")
+
 _EXIT_STATUS: Mapping[Status, int] = {"pass": 0, "fail": 1, "unknown": 2}
 
 
@@ -320,6 +322,11 @@ class Check:
     def group(self) -> str:
         """The first part of the id: `host`, `unit`, `install`, `model`, `gateway` or `route`."""
         return self.id.partition("/")[0]
+
+    @property
+    def asks_apis(self) -> bool:
+        """Whether it asks a route as client programs ask, or with their mistakes."""
+        return bool(_ASKS_APIS.match(self.id))
 
     @property
     def status(self) -> Status:

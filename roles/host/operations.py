@@ -190,13 +190,14 @@ def activate_generation() -> Generator[PyinfraCommand, None, None]:
     If it does not come up, the generation that worked before is activated again, and the operation still fails.
     """
     target = Target.of(host)
-    reasons = target.pending.activate
-    if not reasons:
+    pending = target.pending
+    if not pending.activate:
         host.noop("the generation is active and every unit runs it")
         return
-    for reason in reasons:
+    for reason in pending.activate:
         host.log(f"activating, as {reason}")
-    yield from _go_to(target, target.generation.digest, by_hand=False, take_over=target.pending.take_over)
+    yield from _go_to(target, target.generation.digest, by_hand=False, take_over=pending.take_over)
+    target.restarted = pending.restarts
 
 
 @operation()

@@ -30,6 +30,8 @@ class Pending:
     """Whether to try out the gateway before it replaces a running one."""
     activate: tuple[str, ...]
     """Why the generation must be activated; empty = it already runs."""
+    restarts: tuple[str, ...]
+    """The servers that the activation starts, or starts anew, by their units."""
     take_over: tuple[str, ...]
     """What is moved aside before the activation, by its names: what was asked for, and what a killed run has begun."""
     verify: bool
@@ -65,6 +67,7 @@ def pending_steps(plan: HostPlan, generation: Generation, state: HostState, take
         write_generation=_must_be_written(plan, generation, state),
         stage=_must_be_staged(plan, generation, state),
         activate=(*_reasons_to_activate(plan, generation, state), *(f"{name} is taken over" for name in taking)),
+        restarts=_restarts(plan, generation, state),
         take_over=taking,
         verify=not state.verified,
     )
@@ -118,6 +121,15 @@ def _reasons_to_activate(plan: HostPlan, generation: Generation, state: HostStat
         elif unit.kind == "server" and found.outdated:
             reasons.append(f"{unit.name} runs from files that were replaced since")
     return reasons
+
+
+def _restarts(plan: HostPlan, generation: Generation, state: HostState) -> tuple[str, ...]:
+    found = {unit.name: state.units.get(unit.name) for unit in plan.servers}
+    return tuple(
+        name
+        for name, unit in found.items()
+        if unit is None or unit.outdated or unit.running_digest != generation.unit_digests[name]
+    )
 
 
 def _went_back(generation: Generation, state: HostState) -> str:

@@ -34,6 +34,8 @@ class Target:
         """The generation that was current when this run began an activation, even of the same generation."""
         self.activated: str | None = None
         """The generation that this run has activated."""
+        self.restarted: tuple[str, ...] = ()
+        """The servers that it has started by that, or started anew, by their units."""
         self.take_over: tuple[str, ...] = ()
         """What this run may move aside, by the names that preflight prints."""
         self.oversized = False

@@ -24,10 +24,14 @@ from roles.host.output import decoded
 from roles.host.outside import outside_checks
 from roles.host.program import HostProgram, python_command
 from roles.host.target import Target
-from roles.verify import EARLIER, FORMS, VERDICTS, Verdict, print_report, read_verdict
+from roles.options import AskApis
+from roles.verify import APIS, EARLIER, FORMS, VERDICTS, Verdict, failed_apis, print_report, read_verdict
 
 _LOG_WIDTH = 140
 """Columns of the table if it goes to a file or a pipe."""
+
+_APIS_SECONDS = 60
+"""For so long a deploy asks as client programs ask. Small models need a few seconds, slow ones would need minutes."""
 
 _NO_VERDICT = "the verifier gave no verdict"
 
@@ -36,8 +40,9 @@ class HostVerdict(FactBase[Verdict]):
     """The result of the host's own verifier. It asks the endpoint, systemd and /proc. It keeps the verdict there, and
     changes nothing else."""
 
-    def command(self, verifier: str, more: More | None) -> StringCommand:
-        """`verifier`: path of the generation's `bin/verify`. `more`: what it does besides its usual checks."""
+    def command(self, verifier: str, more: str | None) -> StringCommand:
+        """`verifier`: path of the generation's `bin/verify`. `more`: what it does besides its usual checks, e.g. `apis`
+        or `apis=60`."""
         return StringCommand(QuoteString(verifier), "--json", "--keep", *([f"--{more}"] if more else []))
 
     def process(self, output: list[str]) -> Verdict:
@@ -64,6 +69,17 @@ class KeptVerdicts(FactBase[tuple[Verdict, ...]]):
         return tuple(verdicts)
 
 
+class FailedApis(FactBase[dict[str, dict[str, str]]]):
+    """What failed when generations were last asked as client programs ask: generation → check id → code. Reads only."""
+
+    def command(self, state: str) -> StringCommand:
+        """`state`: the layout's state folder."""
+        return StringCommand("cat", QuoteString(f"{state}/{APIS}"), "2>/dev/null", "||", "true")
+
+    def process(self, output: list[str]) -> dict[str, dict[str, str]]:
+        return failed_apis("\n".join(output))
+
+
 class Refusal(PyinfraCommand):
     """A command that fails with a reason: how an operation reports that its check fails."""
 
@@ -81,7 +97,11 @@ class Refusal(PyinfraCommand):
 
 @operation()
 def verify_routes(
-    *, deploying: bool = False, report: str | None = None, more: More | None = None
+    *,
+    deploying: bool = False,
+    apis: AskApis = "on-demand",
+    report: str | None = None,
+    more: More | None = None,
 ) -> Generator[PyinfraCommand, None, None]:
     """Run the verifier on the host and print its table. A pass changes nothing; anything else fails the operation.
 
@@ -89,6 +109,8 @@ def verify_routes(
         deploying: the run must leave a working host. The verdict on what it activated is recorded there. If it fails,
             the generation that worked before is activated again. Otherwise the run only verifies the host, and also
             reports what changed since the last verdict.
+        apis: if `after-changes`, a deploy that has started or restarted servers also asks as client programs ask. What
+            fails then fails the deploy; the generation stays if the same failed in the one before.
         report: folder on this machine for the verdict in all its forms, in a folder of the host's name.
         more: besides the usual checks, `apis`: ask as client programs ask, and with their mistakes; `faults`: really
             stop backends to see fallbacks answer, which clients notice.
@@ -103,7 +125,7 @@ def verify_routes(
     verdict = host.get_fact(
         HostVerdict,
         verifier=f"{target.plan.layout.config}/bin/verify",
-        more=more,
+        more=f"apis={_APIS_SECONDS}" if deploying and apis == "after-changes" and _has_changed(target) else more,
         # 1: a check fails; 2: a check could not be made. Both come with a verdict.
         _success_exit_codes=[0, 1, 2],
         # Output without a verdict is reported below. pyinfra would end the run here, with a traceback.
@@ -124,9 +146,9 @@ def verify_routes(
     summary = verdict.summary if verdict else f"{_NO_VERDICT}: is the stack deployed, and by this version?"
     # If the generation passed before and this run did not touch it, nothing is recorded and nothing is undone.
     if deploying and (target.activated or not target.state.verified):
-        yield _consequence(target, verdict.of_the_stack() if verdict else None)
+        yield _consequence(target, _of_the_change(host, target, verdict.of_the_stack()) if verdict else None)
         if verdict is not None and verdict.status != "pass":
-            # The generation stays all the same: the problem is in the host itself.
+            # The generation stays all the same: the problem is in the host itself, or was there before.
             yield Refusal(summary)
     elif verdict is not None and verdict.status == "pass":
         host.noop(summary)
@@ -144,6 +166,27 @@ def _write_report(verdict: Verdict, earlier: Sequence[Verdict], folder: Path) ->
     for form in FORMS.values():
         (folder / form.file).write_text(form.write(verdict, earlier), encoding="utf-8")
     return folder
+
+
+def _has_changed(target: Target) -> bool:
+    """Whether this run has started or restarted servers, or one that died before it may have."""
+    return bool(target.restarted) if target.activated else not target.state.verified
+
+
+def _of_the_change(host: Host, target: Target, verdict: Verdict) -> Verdict:
+    """The same without what client programs would not get before the change either, as far as that was asked."""
+    if target.found == target.activated or not any(check.asks_apis and not check.ok for check in verdict.checks):
+        return verdict
+    failed = host.get_fact(FailedApis, state=target.plan.layout.state) or {}
+    before = failed.get(target.found or "", {})
+    return replace(
+        verdict,
+        checks=tuple(
+            check
+            for check in verdict.checks
+            if check.ok or not check.asks_apis or before.get(check.id) != (check.code or "")
+        ),
+    )
 
 
 def _consequence(target: Target, verdict: Verdict | None) -> HostProgram:
@@ -177,5 +220,8 @@ def _reason(verdict: Verdict | None) -> str:
     """Why a generation fails, with the failed checks: for people who read the last lines only."""
     if verdict is None:
         return _NO_VERDICT
-    wrong = [f"    {check.id}: {check.seen}" for check in verdict.checks if not check.ok]
-    return "\n".join([verdict.outcome, *wrong])
+    wrong = [check for check in verdict.checks if not check.ok]
+    lines = [verdict.outcome, *(f"    {check.id}: {check.seen}" for check in wrong)]
+    if wrong and all(check.asks_apis for check in wrong):
+        lines.append('    To deploy it all the same: verification=Verification(apis="on-demand")')
+    return "\n".join(lines)

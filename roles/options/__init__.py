@@ -34,10 +34,11 @@ from roles.options.sources import (
 from roles.options.spelling import is_address, quoted, spelled
 from roles.options.stack import Stack, SystemScope, UserScope
 from roles.options.values import BindAddress, HostPath, MemorySize, ModelName, Name, Network, Port, Seconds, Sha256, Url
-from roles.options.verification import Verification
+from roles.options.verification import AskApis, Verification
 
 __all__ = [
     "OURS",
+    "AskApis",
     "BindAddress",
     "Budget",
     "Cache",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, SerializeAsAny
 
@@ -10,9 +10,12 @@ from roles.options.base import Options
 from roles.options.secrets import GivenSecret
 from roles.options.spelling import spelled
 
+AskApis: TypeAlias = Literal["after-changes", "on-demand"]
+"""When routes are asked as client programs ask."""
+
 
 class Verification(Options):
-    """The verification that a host makes of itself: after each boot, and then regularly."""
+    """The verification that a host makes of itself: after each boot, and then regularly; and what a deploy verifies."""
 
     every: Annotated[int, Field(ge=60)] = Field(900, examples=["every=300"])
     """Seconds from the end of one verification to the next. Each sends every model a short question."""
@@ -24,3 +27,6 @@ class Verification(Options):
     webhook: SerializeAsAny[GivenSecret] | None = Field(None, examples=['webhook=EnvSecret("ALERT_WEBHOOK")'])
     """Address that gets a POST of JSON when the host stops passing and when it passes again. A secret: anyone who knows
     such an address can write to it."""
+    apis: AskApis = Field("after-changes", examples=['apis="on-demand"'])
+    """When routes are asked as client programs ask, and with their mistakes: by each deploy that starts or restarts a
+    server, for a minute at most, or only by `--data verify=apis`."""

@@ -9,15 +9,18 @@ from roles.verify.loading import ConfigError, load_generation
 from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.run import verify
 from roles.verify.verdict.kept import VERDICTS
+from roles.verify.verdict.kept_apis import APIS, failed_apis
 from roles.verify.verdict.reading import read_verdict
 
 __all__ = [
+    "APIS",
     "EARLIER",
     "FORMS",
     "VERDICTS",
     "Check",
     "ConfigError",
     "Verdict",
+    "failed_apis",
     "load_generation",
     "print_report",
     "read_verdict",

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -40,7 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True, help="link to the generation, e.g. /etc/ai-backend")
     parser.add_argument("--deep", action="store_true", help="read every model's files, and compare their digests")
     parser.add_argument(
-        "--apis", action="store_true", help="ask each route as client programs ask, and with their mistakes"
+        "--apis",
+        metavar="SECONDS",
+        nargs="?",
+        const=math.inf,
+        type=float,
+        help="ask each route as client programs ask, and with their mistakes; for so many seconds, else all",
     )
     parser.add_argument(
         "--faults", action="store_true", help="really stop backends, to see fallbacks answer: clients notice"
@@ -85,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 generation,
                 progress=_print_error,
                 deep=options.deep,
-                apis=options.apis,
+                apis=options.apis is not None,
+                apis_seconds=options.apis or math.inf,
                 faults=options.faults,
                 speed=options.speed,
                 wait=wait,

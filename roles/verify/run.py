@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import time
@@ -60,6 +61,7 @@ async def verify(
     progress: Progress = no_progress,
     deep: bool = False,
     apis: bool = False,
+    apis_seconds: float = math.inf,
     faults: bool = False,
     speed: bool = False,
     wait: bool = True,
@@ -72,6 +74,7 @@ async def verify(
         progress: called with what a long run is waiting for.
         deep: read every model's files, also those that look unchanged.
         apis: ask each route as client programs ask, by its abilities, and with their mistakes.
+        apis_seconds: after so many, no further such question is asked.
         faults: really stop backends, one route after the other, to see its fallbacks answer.
         speed: measure how fast each route answers.
         wait: wait for services that are starting.
@@ -98,7 +101,7 @@ async def verify(
             measured, speeds = await measure_speeds(context)
             made += measured
         if apis and generation.gateway:
-            made += await ask_apis(context)
+            made += await ask_apis(context, apis_seconds)
         if faults:
             made += await inject_faults(context)
     return await concluded(generation, made, beginning, speeds=speeds, memory=memory, proc=proc)

@@ -10,7 +10,18 @@ from typing import Any
 
 from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaCppPython, LlamaServer
-from roles.options import Deployment, HubFile, Probe, PythonSdist, Route, Stack, SystemScope, UrlFile, UserScope
+from roles.options import (
+    AskApis,
+    Deployment,
+    HubFile,
+    Probe,
+    PythonSdist,
+    Route,
+    Stack,
+    SystemScope,
+    UrlFile,
+    UserScope,
+)
 from tests.labhost import Lab
 from tests.labhost.files import lab_models
 
@@ -90,6 +101,14 @@ def lab_stack(
     )
 
 
-def lab_host(stack: Stack, name: str = os.environ.get("LAB_HOST", "demo"), **data: Any) -> tuple[str, dict[str, Any]]:
-    """An inventory entry for a lab host. The lab makes its models anew for each run: most inventories have no lock."""
+def lab_host(
+    stack: Stack, name: str = os.environ.get("LAB_HOST", "demo"), *, apis: AskApis = "on-demand", **data: Any
+) -> tuple[str, dict[str, Any]]:
+    """An inventory entry for a lab host. The lab makes its models anew for each run: most inventories have no lock.
+
+    Args:
+        apis: when routes are asked as client programs ask; by each of the many deploys, it would take long.
+    """
+    verification = stack.verification.model_copy(update={"apis": apis})
+    stack = stack.model_copy(update={"verification": verification})
     return (name, {"stack": stack, "ssh_config_file": str(LAB.folders.ssh_config), "unlocked": True, **data})

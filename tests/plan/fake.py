@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,10 @@ from roles.rooms import plan_of
 from roles.options import *
 from roles.litellm import LiteLLM
 
-def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept=None, keys=None, driver=None,
-         lock=None, **data):
+def fake(
+    name, stack, change=lambda read: None, verdict=None, history=None, kept=None, keys=None, driver=None, apis=None,
+    lock=None, **data
+):
     pins = pins_of(lock, references_of(plan_of(stack)) if lock else ())
     plan = plan_of(stack, pins, known=locked_facts(lock, facts_of_source))
     read = converged_state(plan, resolve(plan, PLATFORM))
@@ -41,6 +43,8 @@ def fake(name, stack, change=lambda read: None, verdict=None, history=None, kept
         responses["bin/verify"] = verdict
     if kept:
         responses["/verdicts"] = kept
+    if apis:
+        responses["/apis.json"] = json.dumps(apis)
     if keys:
         responses[re.compile(r" generations.client_keys'?$")] = json.dumps(dict(zip(("with_key", "without_key"), keys)))
     if driver:
@@ -62,7 +66,7 @@ class Run:
 
     def programs(self, to: str | None = None) -> list[str]:
         """What was sent, to one host or to all, by short names: `fact`, `history`, `verify`,
-        `kept verdicts`, or the host program's name."""
+        `kept verdicts`, `failed apis`, or the host program's name."""
         return [_short(command) for name, command in self.commands if to in (None, name)]
 
     def steps(self, to: str | None = None) -> list[str]:
@@ -75,6 +79,8 @@ def _short(command: str) -> str:
         return "verify"
     if "/verdicts" in command:
         return "kept verdicts"
+    if "/apis.json" in command:
+        return "failed apis"
     program = command.rstrip("'").split()[-1].rpartition(".")[2]
     return {"state": "fact", "kept": "history"}.get(program, program)
 
@@ -109,8 +115,8 @@ def _joined(output: str) -> str:
     return re.sub(r"\n(?!.*\[fake\])(?!\s+\[)", " ", output)
 
 
-def passing_verdict(**changes: Any) -> str:
-    """A verdict of the verifier, as JSON, with one check in it."""
+def passing_verdict(*further: Mapping[str, Any], **changes: Any) -> str:
+    """A verdict of the verifier, as JSON, with one check in it, and with further ones that differ from it in fields."""
     check: dict[str, Any] = {
         "id": "gateway/models",
         "subject": "gateway",
@@ -127,7 +133,7 @@ def passing_verdict(**changes: Any) -> str:
         "boot_id": "b007",
         "generation": "abc",
         "seconds": 0.1,
-        "checks": [{**check, "ok": True, "seconds": 0.1, **changes}],
+        "checks": [{**check, "ok": True, "seconds": 0.1, **each} for each in (changes, *further)],
         "deployment": None,
         "events": [],
     }

@@ -11,6 +11,11 @@ from tests.plan.fake import OLDER, passing_verdict, run_pyinfra
 PASS = f"verdict={passing_verdict()!r}"
 FAIL = f"verdict={passing_verdict(ok=False, seen='n alone')!r}"
 UNPROVED = "lambda read: read.update(verified=False)"
+_PICTURE = {"id": "route/n/apis/picture", "ok": False, "seen": "status 500", "code": "bad-status"}
+NO_PICTURE = f"verdict={passing_verdict(_PICTURE)!r}"
+"""A route does not do what client programs ask."""
+OTHER = f"lambda read: (read.update(generation='0ld'), ({OLDER})(read))"
+"""What makes a converged host one with another generation, whose gateway is another."""
 HISTORY = """
 def history(active):
     def entry(name):
@@ -42,6 +47,53 @@ def test_a_verification_that_an_earlier_run_owed_is_made_and_written_down(tmp_pa
     assert run.steps() == ["deploy_lock", "verify", "record", "deploy_lock"]
     run = run_pyinfra(tmp_path, f"hosts = [fake('box', small_stack(), {UNPROVED}, {FAIL})]")
     assert run.steps() == ["deploy_lock", "verify", "rollback", "deploy_lock"]
+
+
+@pytest.mark.parametrize(
+    ("before", "steps"),
+    [
+        pytest.param({}, ["failed apis", "rollback"], id="never asked"),
+        pytest.param({"0ld": {}}, ["failed apis", "rollback"], id="nothing failed"),
+        pytest.param({"0ld": {_PICTURE["id"]: "empty-answer"}}, ["failed apis", "rollback"], id="failed otherwise"),
+        pytest.param({"0lder": {_PICTURE["id"]: "bad-status"}}, ["failed apis", "rollback"], id="an older one"),
+        pytest.param({"0ld": {_PICTURE["id"]: "bad-status"}}, ["failed apis", "record"], id="failed the same"),
+    ],
+)
+def test_what_clients_got_before_the_change_and_not_after_it_is_a_reason_to_go_back(
+    tmp_path: Path, before: dict[str, dict[str, str]], steps: list[str]
+) -> None:
+    changed = f"small_stack(), {OTHER}, {NO_PICTURE}, history=history, apis={before!r}"
+    run = run_pyinfra(tmp_path, f"{HISTORY}hosts = [fake('box', {changed})]")
+    assert run.status == 1, "it is told in any case"
+    assert run.steps() == ["history", "deploy_lock", "write", "stage", "forward", "verify", *steps, "deploy_lock"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "change", "asked"),
+    [
+        pytest.param("small_stack()", OTHER, True, id="another gateway"),
+        pytest.param("small_stack()", UNPROVED, True, id="an earlier run died"),
+        pytest.param("small_stack()", "lambda read: None", False, id="nothing"),
+        pytest.param("small_stack()", "lambda read: read.update(generation='0ld')", False, id="no server"),
+        pytest.param(
+            "small_stack(verification=Verification(apis='on-demand'))", OTHER, False, id="another gateway, on demand"
+        ),
+    ],
+)
+def test_a_deploy_that_changes_a_server_asks_as_client_programs_ask(
+    tmp_path: Path, stack: str, change: str, asked: bool
+) -> None:
+    run = run_pyinfra(tmp_path, f"{HISTORY}hosts = [fake('box', {stack}, {change}, {PASS}, history=history)]")
+    assert run.status == 0, run.output
+    (command,) = [command for _, command in run.commands if "bin/verify" in command]
+    assert ("--apis=60" in command) == asked
+
+
+def test_going_back_by_hand_asks_the_usual_only(tmp_path: Path) -> None:
+    """An older verifier may not know what else there is."""
+    inventory = f"{HISTORY}hosts = [fake('box', small_stack(), {PASS}, history=history)]"
+    run = run_pyinfra(tmp_path, inventory, "rollback.py")
+    assert [command for _, command in run.commands if "bin/verify" in command and "--apis" in command] == []
 
 
 def test_verifying_alone_writes_nothing_down_and_takes_nothing_back(tmp_path: Path) -> None:

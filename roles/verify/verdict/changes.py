@@ -27,7 +27,7 @@ NOTICED = 0.1
 _OUTSIDE = "host/outside/"
 """The beginning of the ids of checks that are made from other machines; that machine's name follows."""
 _HERE = ""
-_ON_DEMAND = re.compile("^route/.*/(apis/|fault-injection-|speed$)")
+_ON_DEMAND = re.compile("^route/.*/(fault-injection-|speed$)")
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _place(check: Check) -> str:
 
 def _is_on_demand(check: Check) -> bool:
     """It is made only if somebody wants it: its absence says nothing."""
-    return bool(_ON_DEMAND.search(check.id))
+    return check.asks_apis or bool(_ON_DEMAND.search(check.id))
 
 
 def _is_worse(old: Check, check: Check) -> bool:

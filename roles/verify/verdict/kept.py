@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from roles.contract.verdict import Verdict
+from roles.verify.verdict.kept_apis import keep_apis
 from roles.verify.verdict.kept_files import in_order, next_name, text_of
 from roles.verify.verdict.kept_speeds import keep_speeds
 from roles.verify.verdict.reading import read_verdict
@@ -25,7 +26,8 @@ by as much."""
 
 
 def keep(verdict: Verdict, state: Path) -> None:
-    """Writes a verdict, whole or not at all, and drops those beyond the limit; keeps the speeds that it measured.
+    """Writes a verdict, whole or not at all, and drops those beyond the limit; keeps the speeds that it measured,
+    and what client programs would not get.
 
     Raises:
         OSError: it could not be written: the disk is full, or the user may not. Verdicts kept before are still there.
@@ -36,6 +38,7 @@ def keep(verdict: Verdict, state: Path) -> None:
     write_whole(f"{replace(verdict, usage=None).to_json()}\n", folder / next_name(folder, verdict.time))
     if verdict.speeds:
         keep_speeds(verdict.speeds, state)
+    keep_apis(verdict, state)
     for old in in_order(folder)[:-KEPT_VERDICTS]:
         with contextlib.suppress(OSError):  # the folder may belong to another user
             old.unlink()

@@ -86,6 +86,23 @@ def test_a_deviation_is_a_reason_to_activate(change: Callable[[dict[str, Any]], 
 
 
 @pytest.mark.parametrize(
+    ("change", "restarts"),
+    [
+        pytest.param(_set("generation", "0ther"), (), id="another generation with the same servers"),
+        pytest.param(_set("units|ai-backend-verify.timer|active", False), (), id="a timer does not run"),
+        pytest.param(_set(f"units|{NATIVE}|running_digest", "0ld"), (NATIVE,), id="a server runs something older"),
+        pytest.param(_set(f"units|{NATIVE}|running_digest", ""), (NATIVE,), id="a server does not run"),
+        pytest.param(_set(f"units|{NATIVE}|outdated", True), (NATIVE,), id="an upgrade came"),
+        pytest.param(lambda read: read["units"].pop(NATIVE), (NATIVE,), id="a server is new"),
+    ],
+)
+def test_the_servers_that_an_activation_restarts(
+    change: Callable[[dict[str, Any]], None], restarts: tuple[str, ...]
+) -> None:
+    assert pending_after(change).restarts == restarts
+
+
+@pytest.mark.parametrize(
     "change",
     [
         pytest.param(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from roles.data import More
 from roles.host.verification import HostVerdict
 
 
@@ -13,9 +12,10 @@ from roles.host.verification import HostVerdict
     [
         pytest.param(None, "--json --keep", id="as usual"),
         pytest.param("apis", "--json --keep --apis", id="as client programs ask"),
+        pytest.param("apis=60", "--json --keep --apis=60", id="as client programs ask, for a minute"),
         pytest.param("faults", "--json --keep --faults", id="fault injection"),
     ],
 )
-def test_the_verifier_is_asked_for_what_is_wanted(more: More | None, end: str) -> None:
+def test_the_verifier_is_asked_for_what_is_wanted(more: str | None, end: str) -> None:
     command = HostVerdict().command("/etc/ai-backend/bin/verify", more=more)
     assert command.get_raw_value() == f"/etc/ai-backend/bin/verify {end}"

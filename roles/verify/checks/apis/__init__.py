@@ -7,9 +7,12 @@ good questions: a gateway that makes a route pay for them would spoil the answer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import replace
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import TypeVar
 
 from roles.contract.abilities import UNKNOWN, Abilities
 from roles.contract.modes import MODES
@@ -34,29 +37,72 @@ from roles.verify.verdict.claim import CannotCheck, CheckFailed
 __all__ = ["ask_apis"]
 
 
-async def ask_apis(context: VerificationContext) -> list[Check]:
-    """The checks of all routes."""
-    routes = context.generation.routes
+async def ask_apis(context: VerificationContext, seconds: float = math.inf) -> list[Check]:
+    """The checks of all routes.
+
+    Args:
+        seconds: after so many, no further question is asked.
+    """
+    routes, time_left = context.generation.routes, _TimeLeft(seconds)
     context.progress(f"asking {len(routes)} routes as client programs ask, and with their mistakes")
-    good = await asyncio.gather(*(_patiently(route, _questions(route), context) for route in routes))
+    good = await asyncio.gather(*(_patiently(route, _questions(route), context, time_left) for route in routes))
     # One after another: each looks at how long an answer takes.
-    freed = [await hang_up_question().check(route, context) for route in routes if MODES[route.mode].generates]
-    wrong = await asyncio.gather(*(_in_order(route, mistakes(route), context) for route in routes))
-    after = await asyncio.gather(*(after_mistakes().check(route, context) for route in routes))
+    freed = [
+        await hang_up_question().check(route, context)
+        for route in time_left.of([route for route in routes if MODES[route.mode].generates])
+    ]
+    wrong = await asyncio.gather(*(_in_order(route, mistakes(route), context, time_left) for route in routes))
+    made = [route for route, checks in zip(routes, wrong, strict=True) if checks]
+    after = await asyncio.gather(*(after_mistakes().check(route, context) for route in made))
+    if time_left.left_out:
+        context.progress(f"after {seconds:g} s, {time_left.left_out} questions were left out")
     return [*chain(*good), *freed, *chain(*wrong), *after]
 
 
-async def _in_order(route: Route, questions: Sequence[Question], context: VerificationContext) -> list[Check]:
-    return [await question.check(route, context) for question in questions]
+_T = TypeVar("_T")
 
 
-async def _patiently(route: Route, questions: Sequence[Question], context: VerificationContext) -> list[Check]:
+@dataclass
+class _TimeLeft:
+    """How long questions may still be asked.
+
+    Attributes:
+        seconds: from now on.
+        left_out: how many were not asked as the time was over.
+    """
+
+    seconds: float
+    left_out: int = 0
+    _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() - self._began >= self.seconds
+
+    def of(self, wanted: Sequence[_T]) -> Iterator[_T]:
+        """One after another, as long as there is time."""
+        for number, each in enumerate(wanted):
+            if self.is_over:
+                self.left_out += len(wanted) - number
+                return
+            yield each
+
+
+async def _in_order(
+    route: Route, questions: Sequence[Question], context: VerificationContext, time_left: _TimeLeft
+) -> list[Check]:
+    return [await question.check(route, context) for question in time_left.of(questions)]
+
+
+async def _patiently(
+    route: Route, questions: Sequence[Question], context: VerificationContext, time_left: _TimeLeft
+) -> list[Check]:
     """A question that fails is followed by the time of the route's cooldown, so that the next one is judged by itself:
     as long as that helps."""
     checks, helps = [], True
-    for question in questions:
+    for question in time_left.of(questions):
         checks.append(await question.check(route, context))
-        if helps and not checks[-1].ok:
+        if helps and not checks[-1].ok and not time_left.is_over:
             try:
                 await outlast_cooldown(
                     lambda: ask_plainly(route, route.name, context),

@@ -269,6 +269,15 @@ def test_a_failed_question_spoils_no_other(verified: Verified, double: Double, g
     assert codes(verified, only_chat(double, generation)) == {"stop": "parameter-ignored"}
 
 
+def test_when_the_time_is_over_no_further_question_is_asked(
+    verified: Verified, double: Double, generation: Generation
+) -> None:
+    double.spoil("qwen", delay=1.0)
+    asked = kinds(verified, "qwen", **only_chat(double, generation), apis_seconds=0.9)
+    assert asked == {"usage"}, "what has begun is answered"
+    assert kinds(verified, "qwen", **only_chat(double, generation), apis_seconds=0) == set()
+
+
 def test_questions_carry_what_no_cache_has_answered(verified: Verified, double: Double, generation: Generation) -> None:
     verified.verdict(**only_chat(double, generation))
     for field in ("input", "messages"):

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from roles.contract.verdict import SCHEMA
-from roles.host.verification import KeptVerdicts
+from roles.host.verification import FailedApis, KeptVerdicts
 from roles.verify import Verdict, read_verdict
 from roles.verify import __main__ as command
 from roles.verify.verdict import kept_files
 from roles.verify.verdict.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept
+from roles.verify.verdict.kept_apis import APIS
 from roles.verify.verdict.kept_speeds import SPEEDS, read_speeds
 from roles.verify.watch import has_changed
 from tests.deployed import deployed
@@ -61,6 +62,47 @@ def test_a_damaged_file_of_speeds_counts_as_none_and_is_replaced(tmp_path: Path)
         assert read_speeds(tmp_path) == ()
         keep(USED, tmp_path)
         assert read_speeds(tmp_path) == USED.speeds
+
+
+def _asked(generation: str, **ok: bool) -> Verdict:
+    """A verdict on a generation whose route was asked as client programs ask."""
+    checks = tuple(
+        replace(
+            GOOD.checks[0], id=f"route/a/b/apis/{kind}", ok=passes, seen="it", code=None if passes else "empty-answer"
+        )
+        for kind, passes in ok.items()
+    )
+    return replace(GOOD, generation=generation, checks=(*GOOD.checks, *checks))
+
+
+def _failed(state: Path) -> dict[str, dict[str, str]]:
+    """The same, as the control machine reads it."""
+    fact = FailedApis()
+    done = subprocess.run(["sh", "-c", str(fact.command(str(state)))], capture_output=True, text=True, check=True)
+    return fact.process(done.stdout.splitlines())
+
+
+def test_what_failed_when_clients_questions_were_last_asked_is_kept_by_generation(tmp_path: Path) -> None:
+    assert _failed(tmp_path) == {}
+    keep(GOOD, tmp_path)
+    assert not (tmp_path / APIS).exists(), "none were asked"
+    keep(_asked("old", stop=False, usage=True), tmp_path)
+    keep(_asked("new", stop=True), tmp_path)
+    keep(replace(BAD, generation="new"), tmp_path)
+    assert _failed(tmp_path) == {"old": {"route/a/b/apis/stop": "empty-answer"}, "new": {}}
+    keep(_asked("old", stop=True, usage=False), tmp_path)
+    assert _failed(tmp_path) == {"new": {}, "old": {"route/a/b/apis/usage": "empty-answer"}}
+    for number in range(30):
+        keep(_asked(f"{number}", stop=True), tmp_path)
+    assert list(_failed(tmp_path)) == [f"{number}" for number in range(10, 30)]
+
+
+def test_a_damaged_file_of_what_failed_counts_as_none_and_is_replaced(tmp_path: Path) -> None:
+    for text in ("", "[]", "7", '{"a": 7}', '{"a": {"b": null}}', "\0", "[" * 5000, '{"a": {}'):
+        (tmp_path / APIS).write_text(text)
+        assert _failed(tmp_path) == {}
+        keep(_asked("new", stop=False), tmp_path)
+        assert _failed(tmp_path) == {"new": {"route/a/b/apis/stop": "empty-answer"}}
 
 
 def test_where_nothing_was_kept_nothing_is_read(tmp_path: Path) -> None:
