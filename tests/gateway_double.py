@@ -212,7 +212,7 @@ class _Handler(QuietHandler):
             return {"results": [{"index": index, "relevance_score": 0.5} for index in order]}
         if self.path == "/v1/completions":
             likely = {"logprobs": {"token_logprobs": [-0.1]}} if self._asks(manner, body, "logprobs") else {}
-            return {"choices": [{"text": manner.words, **likely}]}
+            return {"choices": [{"text": self._stopped(manner, body), **likely}]}
         if self.path == "/v1/responses":
             part = {"type": "output_text", "text": manner.words}
             called = {"type": "function_call", "name": manner.tool, "arguments": manner.tool_arguments}
@@ -220,10 +220,7 @@ class _Handler(QuietHandler):
         if self.path == "/v1/messages":
             called = {"type": "tool_use", "name": manner.tool, "input": json.loads(manner.tool_arguments)}
             return {"content": [called if "tools" in body else {"type": "text", "text": manner.words}]}
-        words = manner.words
-        if self._asks(manner, body, "stop"):
-            words = words.partition(body["stop"][0])[0]
-        message: dict[str, Any] = {"content": words or None, "reasoning_content": manner.thinking}
+        message: dict[str, Any] = {"content": self._stopped(manner, body) or None, "reasoning_content": manner.thinking}
         if "tools" in body and manner.tool:
             message = {"content": None, "tool_calls": [self._call(manner, body)]}
         if "response_format" in body:
@@ -232,6 +229,9 @@ class _Handler(QuietHandler):
         if self._asks(manner, body, "logprobs"):
             choice["logprobs"] = {"content": [{"logprob": -0.1}]}
         return {"choices": [choice for _ in range(body["n"] if self._asks(manner, body, "n") else 1)]}
+
+    def _stopped(self, manner: Manner, body: Mapping[str, Any]) -> str:
+        return manner.words.partition(body["stop"][0])[0] if self._asks(manner, body, "stop") else manner.words
 
     def _asks(self, manner: Manner, body: Mapping[str, Any], name: str) -> bool:
         return bool(body.get(name)) and name not in manner.ignores

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from roles.contract.abilities import Abilities
 from roles.verify.checks.apis.picture import picture_part
@@ -58,6 +59,26 @@ def require_calls(calls: Sequence[ToolCall], *names: str) -> str:
     return seen
 
 
+def require_usage(chunks: Sequence[Mapping[str, Any]]) -> str:
+    """The tokens that the last chunk of a stream counts."""
+    last = chunks[-1] if chunks else {}
+    usage = last.get("usage")
+    if not isinstance(usage, dict) or not usage.get("prompt_tokens") or not usage.get("completion_tokens"):
+        raise CheckFailed("parameter-ignored", f"the last chunk has no usage: {quoted(json.dumps(last))}")
+    return f"{usage['prompt_tokens']} + {usage['completion_tokens']} tokens"
+
+
+def last_word(words: str) -> str:
+    """What a second answer, which would be the same, is to stop at."""
+    return (words.split() or ["e"])[-1]
+
+
+def require_stopped(words: str, stop: str) -> str:
+    if stop in words:
+        raise CheckFailed("parameter-ignored", f"it goes on after {quoted(stop)}: {quoted(words)}")
+    return f"stopped before {quoted(stop)}"
+
+
 async def _post(route: Route, context: VerificationContext, **more: object) -> Reply:
     return await context.api.post(PATH, body_of(route, **more), route.probe.timeout)
 
@@ -76,28 +97,17 @@ async def _streamed_usage(route: Route, context: VerificationContext) -> str:
     def read() -> str:
         chunks = chat_chunks(reply)
         some("".join(map(words_of, deltas(chunks))))
-        usage = chunks[-1].get("usage")
-        if not isinstance(usage, dict) or not usage.get("prompt_tokens") or not usage.get("completion_tokens"):
-            raise CheckFailed("parameter-ignored", f"the last chunk has no usage: {quoted(json.dumps(chunks[-1]))}")
-        return f"{usage['prompt_tokens']} + {usage['completion_tokens']} tokens"
+        return require_usage(chunks)
 
     return judged(reply, route, read)
 
 
 async def _stop(route: Route, context: VerificationContext) -> str:
     first = await _post(route, context, max_tokens=few_tokens(route))
-    words = judged(first, route, lambda: words_of(_message(first)))
     # The model says the same again: it is asked without chance.
-    stop = (words.split() or ["e"])[-1]
+    stop = last_word(judged(first, route, lambda: words_of(_message(first))))
     second = await _post(route, context, max_tokens=few_tokens(route), stop=[stop])
-
-    def read() -> str:
-        found = str(_message(second).get("content") or "")
-        if stop in found:
-            raise CheckFailed("parameter-ignored", f"it goes on after {quoted(stop)}: {quoted(found)}")
-        return f"stopped before {quoted(stop)}"
-
-    return judged(second, route, read)
+    return judged(second, route, lambda: require_stopped(str(_message(second).get("content") or ""), stop))
 
 
 def _message(reply: Reply) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roles.contract.abilities import Abilities
-from roles.verify.checks.apis.chats import TOOL_PROMPT, require_calls
+from roles.verify.checks.apis.chats import TOOL_PROMPT, last_word, require_calls, require_stopped, require_usage
 from roles.verify.checks.apis.question import (
     Ask,
     Question,
@@ -16,6 +16,7 @@ from roles.verify.checks.apis.question import (
 from roles.verify.checks.samples import PARAMETERS, TOOL, TOOL_PURPOSE
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Route
+from roles.verify.probe.api import Reply
 from roles.verify.probe.forms import (
     chat_chunks,
     choices,
@@ -32,6 +33,7 @@ from roles.verify.probe.forms import (
 from roles.verify.verdict.claim import CheckFailed
 
 _RESPONSES = "/v1/responses"
+_COMPLETIONS = "/v1/completions"
 _MESSAGES = "/v1/messages"
 _TEXTS = 2
 
@@ -63,7 +65,11 @@ def message_questions(abilities: Abilities) -> list[Question]:
 
 def completion_questions(abilities: Abilities) -> list[Question]:
     """Those of a completion route with these abilities."""
-    questions = [Question("stream", "streams a completion", "words", _streamed_completion)]
+    questions = [
+        Question("stream", "streams a completion", "words", _streamed_completion),
+        Question("usage", "ends a stream with its usage", "tokens in the last chunk", _completion_usage),
+        Question("stop", "stops before the words that a request says", "an answer without them", _stopped_completion),
+    ]
     if abilities.logprobs:
         claim = "says how likely its words are"
         questions.append(Question("logprobs", claim, "a logarithm for each token", _completion_logprobs))
@@ -147,7 +153,7 @@ async def _counted(route: Route, context: VerificationContext) -> str:
 
 
 async def _streamed_completion(route: Route, context: VerificationContext) -> str:
-    reply = await context.api.stream("/v1/completions", body_of(route), route.probe.timeout)
+    reply = await context.api.stream(_COMPLETIONS, body_of(route), route.probe.timeout)
 
     def read() -> str:
         firsts = [chunk["choices"][0] for chunk in chat_chunks(reply) if chunk.get("choices")]
@@ -156,9 +162,27 @@ async def _streamed_completion(route: Route, context: VerificationContext) -> st
     return judged(reply, route, read)
 
 
+async def _completion_usage(route: Route, context: VerificationContext) -> str:
+    body = body_of(route, max_tokens=few_tokens(route), stream_options={"include_usage": True})
+    reply = await context.api.stream(_COMPLETIONS, body, route.probe.timeout)
+    return judged(reply, route, lambda: require_usage(chat_chunks(reply)))
+
+
+async def _stopped_completion(route: Route, context: VerificationContext) -> str:
+    body = body_of(route, max_tokens=few_tokens(route))
+    first = await context.api.post(_COMPLETIONS, body, route.probe.timeout)
+    stop = last_word(judged(first, route, lambda: _text(first)))
+    second = await context.api.post(_COMPLETIONS, {**body, "stop": [stop]}, route.probe.timeout)
+    return judged(second, route, lambda: require_stopped(_text(second), stop))
+
+
+def _text(reply: Reply) -> str:
+    return str(choices(reply)[0].get("text") or "")
+
+
 async def _completion_logprobs(route: Route, context: VerificationContext) -> str:
     body = body_of(route, max_tokens=few_tokens(route), logprobs=1)
-    reply = await context.api.post("/v1/completions", body, route.probe.timeout)
+    reply = await context.api.post(_COMPLETIONS, body, route.probe.timeout)
 
     def read() -> str:
         if not choices(reply)[0].get("logprobs"):

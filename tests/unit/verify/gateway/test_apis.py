@@ -165,6 +165,8 @@ def test_a_chat_that_cannot_do_what_it_should_is_told(
     [
         pytest.param("text", {"end": ""}, "stream", "broken-stream", id="a completion without an end"),
         pytest.param("text", {"words": ""}, "stream", "empty-answer", id="a completion of nothing"),
+        pytest.param("text", {"ignores": ["stream_options"]}, "usage", "parameter-ignored", id="no usage"),
+        pytest.param("text", {"ignores": ["stop"]}, "stop", "parameter-ignored", id="no stop"),
         pytest.param("text", {"ignores": ["logprobs"]}, "logprobs", "parameter-ignored", id="no logprobs"),
         pytest.param("vector", {"vector": ()}, "base64", "empty-answer", id="an empty vector as base64"),
         pytest.param("vector", {"vector": ()}, "list", "empty-answer", id="empty vectors"),
