@@ -14,7 +14,7 @@ import pytest
 
 from tests.lab import odd_names as odd
 from tests.lab.conftest import NewHost
-from tests.lab.deploys import OPERATIONS, deploy, failures, inventory_file, main_pids, verdict
+from tests.lab.deploys import OPERATIONS, Run, deploy, failures, inventory_file, main_pids, verdict
 from tests.labhost import LabHost
 
 UNIT = "llama-server@native.service"
@@ -210,6 +210,55 @@ def test_closed_ports_are_closed_from_elsewhere_and_one_that_somebody_forwards_i
     told = "the gateway's port; and the one that is to be closed, in the table and below it"
     assert run.output.count("takes connections") == 3, told
     assert f"FAIL from the control machine {socket.gethostname()} {UNIT} is closed: takes connections" in run.output
+
+
+SEES = """
+stack = lab_stack(native={native!r})
+seeing = stack.routes[0].model_copy(update={{"vision": True}})
+hosts = [lab_host(stack.model_copy(update={{"routes": (seeing, stack.routes[1])}}), apis={apis!r})]
+"""
+"""A route that is to take pictures, by a server that was not given what reads them: only who sends one notices."""
+PICTURE = "route/tiny-native/apis/picture"
+
+
+def active(host: LabHost) -> str:
+    return Path(host.run("readlink /etc/ai-backend").stdout.strip()).name
+
+
+def deploy_seeing(host: LabHost, folder: Path, apis: str, **native: object) -> Run:
+    return deploy(host, inventory=inventory_file(folder, SEES.format(native=native, apis=apis)))
+
+
+def test_what_only_client_programs_would_notice_is_found_after_a_change_and_taken_back(
+    host: LabHost, tmp_path: Path
+) -> None:
+    before = active(host)
+    run = deploy_seeing(host, tmp_path, "after-changes")
+    assert run.status == 1
+    message = run.output[run.output.rindex("failed: 1 of ") :]
+    assert f"    {PICTURE}: " in message
+    assert 'To deploy it all the same: verification=Verification(apis="on-demand")' in message
+    assert f"Generation {before} is active again: " in message
+    assert active(host) == before
+    assert red(host) == {}
+
+
+@pytest.mark.soak_only
+def test_what_client_programs_did_not_get_before_the_change_either_takes_nothing_back(
+    host: LabHost, tmp_path: Path
+) -> None:
+    deploy_seeing(host, tmp_path, "on-demand").must_pass()
+    before = active(host)
+    assert red(host, "--apis", "--keep").keys() == {PICTURE}
+    run = deploy_seeing(host, tmp_path, "after-changes", context_size=1024)
+    assert run.status == 1, "it is told all the same"
+    assert "1 of " in run.output
+    assert "rolling back" not in run.output
+    assert active(host) != before
+    assert red(host) == {}
+    # Nothing changes: nothing but the usual is asked.
+    again = deploy_seeing(host, tmp_path, "after-changes", context_size=1024).must_pass()
+    assert again.results() == dict.fromkeys(OPERATIONS, "No changes")
 
 
 def test_another_host_of_the_inventory_looks_too(host: LabHost, tmp_path: Path) -> None:
