@@ -14,8 +14,10 @@ from pyinfra.api.state import BaseStateCallback
 
 from roles.contract.clients import KeysState
 from roles.contract.trace import FoundRequest
+from roles.contract.verdict import RouteSpeed
 from roles.data import AT_ONCE, GENERATION, OVERSIZED, REPORT, REQUEST, ROTATE, TAKE_OVER, UNLOCKED, VERIFY
 from roles.host import (
+    CHANGED_SPEED,
     ClientKeys,
     History,
     HostHistory,
@@ -97,7 +99,8 @@ def full() -> None:
     write_generation(name="Write the generation")
     stage_gateway(name="Stage the gateway")
     activate_generation(name="Activate the generation")
-    verify_routes(name="Verify every route", deploying=True, apis=host.data.stack.verification.apis)
+    apis = host.data.stack.verification.apis
+    verify_routes(name="Verify every route", deploying=True, apis=apis, more=CHANGED_SPEED)
     release_lock(name="Give the deploy lock back")
 
 
@@ -124,7 +127,8 @@ def verify() -> None:
     notice. It stops backends, one route after the other, to see that the fallbacks answer, and starts them again.
     """
     _target()
-    verify_routes(name="Verify every route", report=given(host, REPORT), more=given(host, VERIFY))
+    more = given(host, VERIFY)
+    verify_routes(name="Verify every route", report=given(host, REPORT), more=more)
 
 
 def reboot() -> None:
@@ -277,7 +281,12 @@ def _entry(generation: KeptGeneration, before: KeptGeneration | None) -> list[st
     return [
         f"{generation.time}  {generation.name}  by {generation.who or 'nobody that is remembered'}{active}",
         *(f"    {line}" for line in [generation.outcome or "its verification is still to come", *gone, *changed]),
+        *(f"    speed of {each.route}: {_speed(each)}" for each in generation.speeds),
     ]
+
+
+def _speed(speed: RouteSpeed) -> str:
+    return f"{speed.words}; slower: {speed.slower}" if speed.slower else speed.words
 
 
 def prune() -> None:

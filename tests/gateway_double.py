@@ -18,6 +18,7 @@ from roles.contract.abilities import UNKNOWN, Abilities
 from roles.contract.modes import MODES, Mode
 from roles.verify import Verdict, verify
 from roles.verify.checks.gateway import WRONG_KEY
+from roles.verify.checks.speed import Measuring
 from roles.verify.generation import Generation, Scope
 from roles.verify.probe.systemd import UnitState
 from tests.labhost.http_server import QuietHandler, ThreadedServer
@@ -48,6 +49,7 @@ class Manner:
     Attributes:
         ignores: fields of requests that have no effect.
         answers: by path, another answer than the right one.
+        pause: seconds after each event of a stream.
         goes_on: seconds for which a long answer keeps it busy, whether or not anybody waits for it.
         mistakes: how it answers wrong requests; none = it refuses them, with the cause.
     """
@@ -65,6 +67,7 @@ class Manner:
     stream_error: bool = False
     abort: bool = False
     delay: float = 0.0
+    pause: float = 0.0
     vector: Sequence[float] = (0.1, 0.2)
     order: Sequence[int] = (1, 0)
     tool: str | None = "report_weather"
@@ -248,6 +251,7 @@ class _Handler(QuietHandler):
         self._head(200, manner.kind, {**self._origin(model, manner), **more})
         for event in self._events(manner, body):
             self._event(event)
+            time.sleep(manner.pause)
         if manner.stream_error:
             self._event({"error": {"message": "backend went away", "code": "500"}})
         if not manner.abort and not self.path.endswith(("/messages", "/responses")):
@@ -334,7 +338,7 @@ class Verified:
     proc: Path
 
     def verdict(
-        self, *, apis: bool = False, apis_seconds: float = math.inf, speed: bool = False, **changes: Any
+        self, *, apis: bool = False, apis_seconds: float = math.inf, speed: Measuring | None = None, **changes: Any
     ) -> Verdict:
         generation = replace(self.generation, **changes)
         made = verify(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roles.contract.requests import Request
+from roles.contract.verdict import RouteSpeed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class GenerationContents:
         files: path → SHA-256.
         installs: name → folder and title.
         missing_installs: those that no longer exist: name and folder.
+        speeds: of the routes that were measured in it, as they were last.
     """
 
     name: str
@@ -36,6 +38,7 @@ class GenerationContents:
     files: Mapping[str, str]
     installs: Mapping[str, tuple[str, str]]
     missing_installs: tuple[str, ...]
+    speeds: tuple[RouteSpeed, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from roles.contract.abilities import UNKNOWN, Abilities
 from roles.contract.modes import Mode
+from roles.contract.speeds import WhenSlower
 
 PROVIDERS_FILE = "providers.yaml"
 """Path, below the generation, of the servers and their addresses: `Providers`."""
@@ -339,6 +340,16 @@ class Probe:
     documents: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class SpeedBounds:
+    """How fast a route must be: at least so many tokens a second for one client, the first token after at most so many
+    seconds; none = no bound but its speed before."""
+
+    when_slower: WhenSlower = "report"
+    tokens_per_second: float | None = None
+    first_token: float | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """A public name and its deployments.
@@ -363,6 +374,7 @@ class Model:
     content_policy_fallbacks: tuple[str, ...]
     probe: Probe
     abilities: Abilities = UNKNOWN
+    speed: SpeedBounds = SpeedBounds()
 
 
 @dataclass(frozen=True)

@@ -239,19 +239,27 @@ class RouteSpeed:
     tokens_per_second: Rate
     """Tokens that it then wrote a second, for one client."""
     prompt_tokens_per_second: Rate
-    """Tokens of a long prompt that it read a second."""
+    """Tokens of a long prompt that it read a second; 0 = it had not read it in time."""
     at_once: Number
     """Clients at the same time, for the next number; 0 = there was no time to try."""
     tokens_per_second_at_once: Rate
     """Tokens that it wrote a second, for all of them together."""
+    others: Number = 0
+    """Requests of others that were under way meanwhile: with any, it is not judged."""
+    slower: str = ""
+    """In what it is slower than it should be, for people; empty = in nothing."""
+    made_of: str = ""
+    """A digest of what the route is made of; empty = not known."""
 
     @property
     def words(self) -> str:
         """For people."""
         several = f", {self.tokens_per_second_at_once:g} for {self.at_once} clients" if self.at_once else ""
+        read = self.prompt_tokens_per_second
+        beside = f"; measured beside {self.others} requests of others" if self.others else ""
         return (
             f"first token after {self.first_token:.2f} s; {self.tokens_per_second:g} tokens/s{several}; "
-            f"reads {self.prompt_tokens_per_second:g} tokens/s"
+            f"reads {f'{read:g}' if read else 'too few'} tokens/s{beside}"
         )
 
 
@@ -359,9 +367,10 @@ class Verdict:
     usage: Usage | None = None
     """The requests of the gateway's clients; null = not known, as to an ordinary user, and in kept verdicts."""
     speeds: tuple[RouteSpeed, ...] = ()
-    """Of the routes that were measured: only a run that is asked to measures any."""
+    """Of the routes that were measured: a run by hand that is asked to, a deploy that changes a route, and one run a
+    night measure any."""
     speeds_before: tuple[RouteSpeed, ...] = ()
-    """Of the same routes, when they were last measured before."""
+    """What they are compared with: of the same routes, as they were measured before."""
     memory: tuple[EngineMemory, ...] = ()
     """Of each model server: what it takes, as planned and as measured. A difference is no failure."""
     schema: Annotated[int, Promise({"const": SCHEMA})] = SCHEMA
@@ -384,6 +393,18 @@ class Verdict:
     def count(self) -> Counter[Status]:
         """How many checks have which status."""
         return Counter(check.status for check in self.checks)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What fails no check, and is to be known: for people."""
+        budgets = [budget.warning for budget in self.usage.budgets] if self.usage else []
+        failed = {check.subject for check in self.checks if check.ok is False and check.id.endswith("/speed")}
+        slower = [
+            f"route {each.route} is slower{' (beside requests of others)' if each.others else ''}: {each.slower}"
+            for each in self.speeds
+            if each.slower and each.route not in failed
+        ]
+        return (*filter(None, [*budgets, *(each.warning for each in self.memory)]), *slower)
 
     @property
     def exit_status(self) -> int:

@@ -28,9 +28,10 @@ from roles.host.program import StandardInput
 from roles.host.rebooting import reboot_host
 from roles.host.target import Target
 from roles.host.trace import LoggedRequest, nothing_of, trace_request, way_of
-from roles.host.verification import verify_routes
+from roles.host.verification import CHANGED_SPEED, verify_routes
 
 __all__ = [
+    "CHANGED_SPEED",
     "ClientKeys",
     "History",
     "HostHistory",

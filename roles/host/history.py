@@ -11,6 +11,7 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import DeployError
 
 from roles.contract.history import GenerationContents, KeptGenerations, ReadHistory
+from roles.contract.verdict import RouteSpeed
 from roles.host.program import answer, program_command
 from roles.host.programs.generations.kept import DEPLOYS, deploy_order
 from roles.plan import Generation, Layout
@@ -29,6 +30,7 @@ class KeptGeneration:
         texts: path → text of the world-readable files.
         installs: name → folder and title.
         missing_installs: those that no longer exist: name and folder.
+        speeds: of the routes that were measured in it.
     """
 
     name: str
@@ -41,6 +43,7 @@ class KeptGeneration:
     texts: Mapping[str, str]
     installs: Mapping[str, tuple[str, str]]
     missing_installs: tuple[str, ...]
+    speeds: tuple[RouteSpeed, ...] = ()
 
     @classmethod
     def planned(cls, generation: Generation) -> KeptGeneration:
@@ -144,6 +147,7 @@ def _generation(
         texts={path: read.texts[digest] for path, digest in entry.files.items() if digest in read.texts},
         installs=entry.installs,
         missing_installs=entry.missing_installs,
+        speeds=entry.speeds,
     )
 
 

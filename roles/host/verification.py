@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Final, Literal
 
 from pyinfra import host
 from pyinfra.api import FactBase, Host, QuoteString, State, StringCommand, operation
@@ -32,6 +33,8 @@ _LOG_WIDTH = 140
 
 _APIS_SECONDS = 60
 """For so long a deploy asks as client programs ask. Small models need a few seconds, slow ones would need minutes."""
+CHANGED_SPEED: Final = "speed=changed"
+"""What a deploy of this version's generation adds: the speed of the routes that it changes."""
 
 _NO_VERDICT = "the verifier gave no verdict"
 
@@ -40,10 +43,10 @@ class HostVerdict(FactBase[Verdict]):
     """The result of the host's own verifier. It asks the endpoint, systemd and /proc. It keeps the verdict there, and
     changes nothing else."""
 
-    def command(self, verifier: str, more: str | None) -> StringCommand:
-        """`verifier`: path of the generation's `bin/verify`. `more`: what it does besides its usual checks, e.g. `apis`
-        or `apis=60`."""
-        return StringCommand(QuoteString(verifier), "--json", "--keep", *([f"--{more}"] if more else []))
+    def command(self, verifier: str, more: Sequence[str] = ()) -> StringCommand:
+        """`verifier`: path of the generation's `bin/verify`. `more`: what it does besides its usual checks, such as
+        `apis` or `apis=60`."""
+        return StringCommand(QuoteString(verifier), "--json", "--keep", *(f"--{each}" for each in more))
 
     def process(self, output: list[str]) -> Verdict:
         try:
@@ -101,7 +104,7 @@ def verify_routes(
     deploying: bool = False,
     apis: AskApis = "on-demand",
     report: str | None = None,
-    more: More | None = None,
+    more: More | Literal["speed=changed"] | None = None,
 ) -> Generator[PyinfraCommand, None, None]:
     """Run the verifier on the host and print its table. A pass changes nothing; anything else fails the operation.
 
@@ -113,7 +116,7 @@ def verify_routes(
             fails then fails the deploy; the generation stays if the same failed in the one before.
         report: folder on this machine for the verdict in all its forms, in a folder of the host's name.
         more: besides the usual checks, `apis`: ask as client programs ask, and with their mistakes; `faults`: really
-            stop backends to see fallbacks answer, which clients notice.
+            stop backends to see fallbacks answer, which clients notice; `speed`: measure how fast routes answer.
     """
     if not host.state.is_executing:
         return  # nothing can be verified before the operations above have run
@@ -122,10 +125,13 @@ def verify_routes(
     if not deploying:
         # Before the verifier runs, as it keeps its verdict.
         earlier = host.get_fact(KeptVerdicts, state=target.plan.layout.state) or ()
+    asked = [more] if more else []
+    if deploying and apis == "after-changes" and _has_changed(target):
+        asked.append(f"apis={_APIS_SECONDS}")
     verdict = host.get_fact(
         HostVerdict,
         verifier=f"{target.plan.layout.config}/bin/verify",
-        more=f"apis={_APIS_SECONDS}" if deploying and apis == "after-changes" and _has_changed(target) else more,
+        more=tuple(asked),
         # 1: a check fails; 2: a check could not be made. Both come with a verdict.
         _success_exit_codes=[0, 1, 2],
         # Output without a verdict is reported below. pyinfra would end the run here, with a traceback.

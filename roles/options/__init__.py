@@ -12,7 +12,7 @@ from roles.options.driver import NvidiaDriver
 from roles.options.errors import OptionsError, calling_line
 from roles.options.gpus import Gpus, GpuUuid
 from roles.options.money import Budget, Price
-from roles.options.routes import Deployment, Probe, Route
+from roles.options.routes import Deployment, Probe, Route, Speed
 from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, GivenSecret, Secret
 from roles.options.service import Cache, Gateway, KeyedProvider, Provider, Service
 from roles.options.sources import (
@@ -82,6 +82,7 @@ __all__ = [
     "Service",
     "Sha256",
     "SourceTree",
+    "Speed",
     "Stack",
     "SystemScope",
     "TextFile",

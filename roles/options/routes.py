@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from roles.contract.abilities import WhenUnsupported
 from roles.contract.modes import MODES, PROMPT, Mode
+from roles.contract.speeds import WhenSlower
 from roles.options.base import Many, Options
 from roles.options.money import Price
 from roles.options.spelling import spelled
@@ -66,6 +67,29 @@ class Probe(Options):
     """Seconds that one answer may take."""
 
 
+class Speed(Options):
+    """How fast a route must be. Beside what is declared, it must not be slower than in the generation before, by more
+    than its noise."""
+
+    when_slower: WhenSlower = Field("report", examples=['when_slower="fail"'])
+    """What to do if it is slower: `report` is a warning; `fail` fails the verification, so that a deploy is taken back;
+    `off` does not measure."""
+    tokens_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, examples=["tokens_per_second=30"]
+    )
+    """Tokens that it must write a second, at least, for one client; none = no bound."""
+    time_to_first_token: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, examples=["time_to_first_token=1.5"]
+    )
+    """Seconds until the first token of its answer to a short question, at most; none = no bound."""
+
+    @model_validator(mode="after")
+    def _measures_what_it_bounds(self) -> Speed:
+        if self.when_slower == "off" and (self.tokens_per_second or self.time_to_first_token):
+            raise ValueError('`when_slower="off"` measures nothing; remove the bounds, or set it to "report" or "fail"')
+        return self
+
+
 class Route(Options):
     """A public model name and its deployments."""
 
@@ -110,6 +134,14 @@ class Route(Options):
         None, examples=['probe=Probe(prompt="What is the capital of France?", expects="Paris")']
     )
     """The verifier's question; none = one that fits its mode."""
+    speed: WhenSlower | Speed = Field("report", examples=['speed=Speed(when_slower="fail", tokens_per_second=30)'])
+    """Whether its speed is measured, if it writes text, and what to do if it is slower than it should be: `report`,
+    `fail` or `off`, or a `Speed` with bounds."""
+
+    @property
+    def speed_bounds(self) -> Speed:
+        """How fast it must be."""
+        return self.speed if isinstance(self.speed, Speed) else Speed(when_slower=self.speed)
 
     @property
     def asked(self) -> Probe:
@@ -133,4 +165,10 @@ class Route(Options):
             raise ValueError('`tools` and `structured_outputs` are for chats; remove them, or set `mode="chat"`')
         if not takes_documents and self.asked.documents:
             raise ValueError('`documents` are for a reranker; set `mode="rerank"`, or remove them from the probe')
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_speed_to_bound(self) -> Route:
+        if not MODES[self.mode].generates and self.speed not in ("report", "off"):
+            raise ValueError(f"`speed` is of routes that write text, and its mode is {self.mode}; remove it")
         return self

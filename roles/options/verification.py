@@ -24,6 +24,11 @@ class Verification(Options):
     )
     """File for the metrics, e.g. `/var/lib/prometheus/node-exporter/ai_backend.prom`; its folder must exist. None =
     `verdicts/ai_backend.prom` in the state folder."""
+    speed_at: Annotated[str, spelled("([01][0-9]|2[0-3]):[0-5][0-9]", 'time of day such as "03:00"')] | None = Field(
+        "03:00", examples=['speed_at="04:30"']
+    )
+    """Time of day, on the host's clock, from which on the speed of each route is measured once, within three hours, as
+    soon as no request of others is under way; none = never."""
     webhook: SerializeAsAny[GivenSecret] | None = Field(None, examples=['webhook=EnvSecret("ALERT_WEBHOOK")'])
     """Address that gets a POST of JSON when the host stops passing and when it passes again. A secret: anyone who knows
     such an address can write to it."""

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from roles.contract import manifest
 from roles.contract.manifest import MODELS_FILE, PROVIDERS_FILE
-from roles.options import Probe
+from roles.options import Probe, Speed
 from roles.plan.layout import Layout
 from roles.plan.model import Backend, Beside, GatewayPlan, RoutePlan, ServerUnit, ServicePlan, TaskUnit, Unit
 from roles.plan.templates import render
@@ -149,6 +149,15 @@ def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
         content_policy_fallbacks=route.content_policy_fallbacks,
         probe=_probe(route.options.asked),
         abilities=route.abilities,
+        speed=_speed(route.options.speed_bounds),
+    )
+
+
+def _speed(speed: Speed) -> manifest.SpeedBounds:
+    return manifest.SpeedBounds(
+        when_slower=speed.when_slower,
+        tokens_per_second=speed.tokens_per_second,
+        first_token=speed.time_to_first_token,
     )
 
 

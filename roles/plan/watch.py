@@ -24,6 +24,10 @@ def metrics_file(verification: Verification, layout: Layout) -> str:
     return verification.textfile or f"{layout.state}/verdicts/ai_backend.prom"
 
 
+def _nightly(verification: Verification) -> list[str]:
+    return ["--speed-at", verification.speed_at] if verification.speed_at else []
+
+
 def watch_plan(
     verification: Verification, layout: Layout, gpus: Sequence[Gpus], models: Sequence[str] = ()
 ) -> ServicePlan:
@@ -41,7 +45,7 @@ def watch_plan(
             layout=layout,
             unit=WATCH_UNIT,
             # Not through the command, which would drop the secret from its environment.
-            command=[*verifier_arguments(layout), "--watch", "--textfile", textfile],
+            command=[*verifier_arguments(layout), "--watch", "--textfile", textfile, *_nightly(verification)],
             path=PATH,
             vendors=sorted({each.vendor for each in gpus}),
             secrets=secrets,

@@ -10,11 +10,14 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
 
 from roles.contract.verdict import Verdict
+from roles.verify.checks.speed import Measuring
 from roles.verify.first_answers import first_answers
 from roles.verify.generation import Generation
 from roles.verify.loading import ConfigError, load_generation
@@ -23,6 +26,7 @@ from roles.verify.reports.prometheus import prometheus
 from roles.verify.run import verify
 from roles.verify.staged import verify_staged
 from roles.verify.verdict.kept import VERDICTS, keep, read_kept
+from roles.verify.verdict.kept_speeds import read_speeds
 from roles.verify.verdict.quoting import printable
 from roles.verify.verdict.writing import write_whole
 from roles.verify.watch import WEBHOOK_VARIABLE, NotDelivered, has_changed, notify, settled, webhook
@@ -51,7 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--faults", action="store_true", help="really stop backends, to see fallbacks answer: clients notice"
     )
-    parser.add_argument("--speed", action="store_true", help="measure how fast each route answers, some seconds each")
+    parser.add_argument(
+        "--speed",
+        nargs="?",
+        choices=["all", "changed"],
+        const="all",
+        help="measure how fast each route answers, ten seconds each at most; changed: those that changed since",
+    )
     forms = parser.add_mutually_exclusive_group()
     for name, form in FORMS.items():
         forms.add_argument(f"--{name}", dest="form", action="store_const", const=form, help=f"print {form.what}")
@@ -63,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--watch",
         action="store_true",
         help=f"keep the verdict, print for a journal, notify ${WEBHOOK_VARIABLE} of a change",
+    )
+    parser.add_argument(
+        "--speed-at",
+        metavar="HH:MM",
+        help="with --watch: measure each route once in the three hours from then on, beside no request of others",
     )
     parser.add_argument("--textfile", type=Path, metavar="FILE", help="write the metrics there too")
     options = parser.parse_args(arguments)
@@ -78,8 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.staged:
             verdict = asyncio.run(verify_staged(generation, options.staged, options.stale))
         elif options.watch:
+            speed = Measuring.at_night(options.speed_at, datetime.now().astimezone()) if options.speed_at else None
             # Each attempt verifies the generation that is current then.
-            verdict = settled(lambda: asyncio.run(verify(load_generation(options.config))), generation.state)
+            verdict = settled(
+                lambda: asyncio.run(verify(load_generation(options.config), speed=speed)), generation.state
+            )
         else:
             # Rules of the firewall refuse others at some ports, and no wait changes that.
             wait = generation.scope == "user" or os.geteuid() == 0
@@ -94,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 apis=options.apis is not None,
                 apis_seconds=options.apis or math.inf,
                 faults=options.faults,
-                speed=options.speed,
+                speed=Measuring(options.speed) if options.speed else None,
                 wait=wait,
             )
             verdict = asyncio.run(made)
@@ -108,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.keep or options.watch:
         _keep(verdict, generation)
     if options.textfile:
-        _write_metrics(verdict, options.textfile)
+        _write_metrics(verdict, generation, options.textfile)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Models answer in any script; the terminal may support only one.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -135,9 +153,13 @@ def _keep(verdict: Verdict, generation: Generation) -> None:
         _print_error(f"verify: the verdict is not kept: {place}: {error.strerror}")
 
 
-def _write_metrics(verdict: Verdict, file: Path) -> None:
+def _write_metrics(verdict: Verdict, generation: Generation, file: Path) -> None:
+    """Most verdicts measure no speed: the metrics have what was measured last."""
+    measured = {each.route: each for each in verdict.speeds}
+    last = [each.last for each in read_speeds(generation.state) if each.generation == verdict.generation]
+    speeds = {each.route: each for each in last} | measured
     try:
-        write_whole(prometheus(verdict), file)
+        write_whole(prometheus(replace(verdict, speeds=tuple(speeds.values()))), file)
     except OSError as error:
         _print_error(f"verify: the metrics are not written: {error.filename or file}: {error.strerror}")
 

@@ -27,7 +27,7 @@ from roles.verify.checks.gateway import canary_check, gateway_checks
 from roles.verify.checks.host import host_checks
 from roles.verify.checks.planned_memory import engine_memory
 from roles.verify.checks.routes import balance_check, route_checks, warm_up
-from roles.verify.checks.speed import measure_speeds
+from roles.verify.checks.speed import Measuring, measure_speeds
 from roles.verify.checks.tasks import task_checks, timer_checks
 from roles.verify.checks.units import Settled, settle, unit_checks
 from roles.verify.checks.versions import version_checks
@@ -48,7 +48,7 @@ from roles.verify.probe.systemd import read_unit_states
 from roles.verify.probe.usage import read_usage
 from roles.verify.verdict.claim import CannotCheck, or_reason
 from roles.verify.verdict.events import read_events
-from roles.verify.verdict.kept_speeds import read_speeds
+from roles.verify.verdict.kept_speeds import compared_with, read_speeds
 
 _COLD_SECONDS = 60
 """Within this time after its start, a gateway may not have had a request yet."""
@@ -63,7 +63,7 @@ async def verify(
     apis: bool = False,
     apis_seconds: float = math.inf,
     faults: bool = False,
-    speed: bool = False,
+    speed: Measuring | None = None,
     wait: bool = True,
     proc: Path = PROC,
 ) -> Verdict:
@@ -76,7 +76,7 @@ async def verify(
         apis: ask each route as client programs ask, by its abilities, and with their mistakes.
         apis_seconds: after so many, no further such question is asked.
         faults: really stop backends, one route after the other, to see its fallbacks answer.
-        speed: measure how fast each route answers.
+        speed: measure how fast these routes answer.
         wait: wait for services that are starting.
         proc: where the proc file system is mounted.
     """
@@ -98,7 +98,7 @@ async def verify(
         speeds: tuple[RouteSpeed, ...] = ()
         # Only after everything else has been checked undisturbed.
         if speed and generation.gateway:
-            measured, speeds = await measure_speeds(context)
+            measured, speeds = await measure_speeds(context, speed)
             made += measured
         if apis and generation.gateway:
             made += await ask_apis(context, apis_seconds)
@@ -219,8 +219,9 @@ async def concluded(
 
 
 def _before(speeds: Sequence[RouteSpeed], generation: Generation) -> tuple[RouteSpeed, ...]:
-    measured = {each.route for each in speeds}
-    return tuple(each for each in read_speeds(generation.state) if each.route in measured)
+    kept = read_speeds(generation.state)
+    found = [compared_with(kept, generation.name, each.route) for each in speeds]
+    return tuple(each.good for each in found if each and each.good)
 
 
 def _boot_id(proc: Path) -> str:

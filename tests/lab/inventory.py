@@ -101,14 +101,20 @@ def lab_stack(
     )
 
 
+def _unmeasured(route: Route) -> Route:
+    return route if "speed" in route.model_fields_set else route.model_copy(update={"speed": "off"})
+
+
 def lab_host(
     stack: Stack, name: str = os.environ.get("LAB_HOST", "demo"), *, apis: AskApis = "on-demand", **data: Any
 ) -> tuple[str, dict[str, Any]]:
-    """An inventory entry for a lab host. The lab makes its models anew for each run: most inventories have no lock.
+    """An inventory entry for a lab host. The lab makes its models anew for each run: most inventories have no lock. The
+    speed of a route is measured only if the stack says so, which else is the default and would make each deploy longer.
 
     Args:
         apis: when routes are asked as client programs ask; by each of the many deploys, it would take long.
     """
     verification = stack.verification.model_copy(update={"apis": apis})
-    stack = stack.model_copy(update={"verification": verification})
+    routes = tuple(map(_unmeasured, stack.routes))
+    stack = stack.model_copy(update={"verification": verification, "routes": routes})
     return (name, {"stack": stack, "ssh_config_file": str(LAB.folders.ssh_config), "unlocked": True, **data})

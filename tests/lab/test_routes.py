@@ -255,34 +255,6 @@ async def _cut(host: LabHost) -> str:
         return str(reply.headers["x-request-id"])
 
 
-def test_the_speed_of_each_route_is_measured_and_one_that_got_slower_is_named(deployed: Deployed) -> None:
-    deployed.deploy().must_pass()
-    deployed.rested()
-    first = deployed.deploy("verify.py", {"verify": "speed"}).output
-    assert "slower: route" not in first
-    # A limit of requests a minute, which verifications have used up, is not waited for.
-    kept = json.loads(deployed.host.run("cat $(ls /var/lib/ai-backend/verdicts/*.json | tail -n 1)").stdout)
-    assert {each["id"] for each in kept["checks"] if not each["ok"]} <= {"route/limited/speed"}
-    speeds = {
-        speed["route"]: speed for speed in json.loads(deployed.host.run("cat /var/lib/ai-backend/speeds.json").stdout)
-    }
-    assert {"one", "three", "wide", "plain"} <= set(speeds)
-    assert "ranker" not in speeds
-    speeds.pop("limited", None)  # verifications may have used its requests of this minute up
-    assert all(0 < speed["first_token"] < 5 and speed["at_once"] == 4 for speed in speeds.values()), speeds
-    # Its server is stopped most of the time.
-    pid = deployed.host.run("systemctl show -P MainPID llama-server@wide.service").stdout.strip()
-    loop = f"while kill -STOP {pid}; do sleep 0.3; kill -CONT {pid}; sleep 0.003; done"
-    deployed.host.run(f"systemd-run --quiet --unit=slow-server sh -c '{loop}'")
-    try:
-        second = deployed.deploy("verify.py", {"verify": "speed"}).output
-    finally:
-        deployed.host.run(f"systemctl stop slow-server; kill -CONT {pid}")
-    slower = [line for line in second.splitlines() if "slower: route wide: first token after" in line]
-    assert len(slower) == 1, second
-    print(slower[0])
-
-
 def test_a_primary_that_restarts_again_and_again_costs_nobody_an_answer(deployed: Deployed) -> None:
     deploy_hasty(deployed)
     deployed.rested()

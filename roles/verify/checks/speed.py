@@ -1,169 +1,175 @@
-"""How fast each route answers: until the first token, tokens a second for one client and for several, and how fast it
-reads a prompt. Measured through the gateway, as a client meets it; one route after the other."""
+"""Whether each route is as fast as it should be: measured, and compared with what is declared and with what it was. One
+route after the other."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
-import statistics
 import time
-import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeAlias
 
 from roles.contract.modes import MODES
+from roles.contract.speeds import KeptSpeed
 from roles.contract.verdict import Check, RouteSpeed
 from roles.verify.checks.front import requests_under_way
-from roles.verify.checks.judging import origin_problems
-from roles.verify.checks.routes import probe_request
+from roles.verify.checks.measuring import speed_of
 from roles.verify.context import VerificationContext
-from roles.verify.generation import Route
-from roles.verify.probe.api import StreamReply
+from roles.verify.generation import Generation, Route
 from roles.verify.verdict.claim import CannotCheck, CheckFailed, Claim
+from roles.verify.verdict.kept_speeds import compared_with, read_speeds
+from roles.verify.verdict.slower import faster, slower
 
-AT_ONCE = 4
-"""Clients at the same time."""
-_ALONE = 3
-"""Answers for one client: the median is reported."""
-_TOKENS = 48
-"""Of each answer: a second or two of a model of 7 billion parameters on a card."""
-_PROMPT_WORDS = 300
-"""Of the long prompt, some 400 tokens: enough that reading it takes longer than all else in the request."""
-_CONTEXT_OF_A_WORD = 12
-"""Tokens of context that a word of it must leave: a tokenizer may need five for one, and there are other tokens."""
-_LONGEST = 10.0
-"""Seconds after which no further answer of a route is asked for, but that to the long prompt."""
+Which: TypeAlias = Literal["all", "changed", "due"]
+"""All routes that are measured at all; those that changed since they were; those not measured since a time, and only
+while nobody else has requests under way."""
 
-_ASKED = "Write a long story about the sea."
-
-
-async def measure_speeds(context: VerificationContext) -> tuple[list[Check], tuple[RouteSpeed, ...]]:
-    """A check for each route that writes text, and the speeds of those that answered."""
-    routes = [route for route in context.generation.routes if MODES[route.mode].generates]
-    context.progress(f"measuring the speed of {len(routes)} routes, some seconds each")
-    checks, speeds = [], list[RouteSpeed]()
-
-    async def measured(route: Route) -> str:
-        others = await _others(context)
-        speed = await _speed_of(route, context)
-        speeds.append(speed)
-        return f"{speed.words}{others}"
-
-    for route in routes:
-        claim = Claim(f"route/{route.name}/speed", route.name, "answers at a speed that can be measured", "its speed")
-        checks.append(await claim.check(measured(route)))
-    return checks, tuple(speeds)
-
-
-async def _others(context: VerificationContext) -> str:
-    """For the report, if others use the gateway meanwhile; empty, too, if this user cannot ask."""
-    front = context.gateway.front
-    try:
-        count = await requests_under_way(front, context) if front else 0
-    except CannotCheck:
-        return ""
-    return f"; measured beside {count} requests of others" if count else ""
+_NIGHT = timedelta(hours=3)
+_PATIENCE = 10.0
+"""Seconds, in all, for which a run waits for requests of others: the host's own verification may have just begun."""
+_MOMENT, _PAUSE = 1.0, 0.3
+"""Seconds."""
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """A streamed answer, in seconds on the monotonic clock.
+class Measuring:
+    """Which routes a run measures.
 
     Attributes:
-        first, last: when its first and its last token came.
-        read, written: tokens of the request and of the answer.
+        since: for `due`: ISO 8601, UTC.
     """
 
-    began: float
-    first: float
-    last: float
-    read: int
-    written: int
+    which: Which
+    since: str = ""
 
-    @property
-    def until_first(self) -> float:
-        return self.first - self.began
+    @classmethod
+    def at_night(cls, at: str, now: datetime) -> Measuring | None:
+        """For a run that begins `now`; None = it is not the time.
 
-
-async def _speed_of(route: Route, context: VerificationContext) -> RouteSpeed:
-    """
-    Raises:
-        CheckFailed: it does not answer, or without saying how many tokens there were.
-        CannotCheck: it may not be asked as often in this minute.
-    """
-    deadline = time.monotonic() + _LONGEST
-    # A server that loads its models on demand does that first.
-    await _ask(route, context, _ASKED, 1)
-    alone = list[_Answer]()
-    while len(alone) < _ALONE and (not alone or time.monotonic() < deadline):
-        alone.append(await _ask(route, context, _ASKED, _TOKENS))
-    words = min(_PROMPT_WORDS, (route.abilities.context_size or 4096) // _CONTEXT_OF_A_WORD)
-    prompt = await _ask(route, context, " ".join(["word"] * words), 1)
-    together: Sequence[_Answer] = ()
-    if time.monotonic() < deadline:
-        together = await asyncio.gather(*(_ask(route, context, _ASKED, _TOKENS) for _ in range(AT_ONCE)))
-    return RouteSpeed(
-        route=route.name,
-        first_token=round(statistics.median(each.until_first for each in alone), 3),
-        tokens_per_second=round(statistics.median(map(_rate, alone)), 1),
-        prompt_tokens_per_second=round(prompt.read / max(prompt.until_first, 1e-3), 1),
-        at_once=len(together),
-        tokens_per_second_at_once=round(_rate_of_all(together), 1) if together else 0.0,
-    )
+        Args:
+            at: the time of day from which on they are due: HH:MM, in the time zone of `now`.
+        """
+        hour, minute = map(int, at.split(":"))
+        began = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        if began > now:
+            began -= timedelta(days=1)
+        return cls("due", began.astimezone(UTC).isoformat(timespec="seconds")) if now < began + _NIGHT else None
 
 
-def _rate(answer: _Answer) -> float:
-    """Tokens a second after the first one. An answer that came at once has no rate of its own: that of the whole."""
-    if answer.written > 1 and answer.last > answer.first:
-        return (answer.written - 1) / (answer.last - answer.first)
-    return answer.written / max(answer.last - answer.began, 1e-3)
-
-
-def _rate_of_all(answers: Sequence[_Answer]) -> float:
-    took = max(each.last for each in answers) - min(each.began for each in answers)
-    return sum(each.written for each in answers) / max(took, 1e-3)
-
-
-async def _ask(route: Route, context: VerificationContext, prompt: str, tokens: int) -> _Answer:
-    path, body = probe_request(route, route.name)
-    # What differs at the beginning is in no cache of prompts.
-    asked = MODES[route.mode].body(f"{uuid.uuid4().hex} {prompt}", ())
-    body |= {**asked, "max_tokens": tokens, "stream_options": {"include_usage": True}}
-    reply = await context.api.stream_now(path, body, max(route.probe.timeout, _LONGEST))
-    if reply.over_limit:
-        raise CannotCheck("its limit of requests or tokens is used up for this minute", code="over-limit")
-    reply.require_ok()
-    if problems := origin_problems(reply.headers, route):
-        raise CheckFailed(problems[0].code, str(problems[0]))
-    return _timed(reply)
-
-
-def _timed(reply: StreamReply) -> _Answer:
-    began = reply.times[0] if reply.times else 0.0
-    usage: dict[str, Any] = {}
-    tokens = list[float]()
-    for event, moment in zip(reply.events, reply.times[1:], strict=True):
-        try:
-            chunk = json.loads(event)
-        except ValueError:
+async def measure_speeds(
+    context: VerificationContext, measuring: Measuring
+) -> tuple[list[Check], tuple[RouteSpeed, ...]]:
+    """A check for each route that is measured, and the speeds of those that answered."""
+    kept = read_speeds(context.generation.state)
+    routes = [route for route in context.generation.routes if _is_wanted(route, measuring, context, kept)]
+    if routes:
+        context.progress(f"measuring the speed of {len(routes)} routes, some seconds each")
+    quiet_by = time.monotonic() + _PATIENCE
+    checks, speeds = [], list[RouteSpeed]()
+    for route in routes:
+        if measuring.which == "due" and await _others(context):
             continue
-        if isinstance(chunk, dict):
-            usage = chunk.get("usage") or usage
-            if _has_text(chunk):
-                tokens.append(moment)
-    if reply.broken or not tokens:
-        raise CheckFailed("broken-stream", reply.broken or "no token in the answer")
-    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not isinstance(read, int) or not isinstance(written, int):
-        raise CheckFailed("malformed-answer", "the stream does not say how many tokens there were")
-    return _Answer(began, tokens[0], tokens[-1], read, written)
+        claim = Claim(f"route/{route.name}/speed", route.name, "is as fast as it should be", _expected(route))
+        measured = _measured(route, context, kept, speeds, quiet_by)
+        checks.append(await claim.check(measured if measuring.which == "all" else _if_possible(route, measured)))
+    return checks, tuple(speeds)
 
 
-def _has_text(chunk: dict[str, Any]) -> bool:
-    for choice in chunk.get("choices") or ():
-        delta = choice.get("delta") if isinstance(choice, dict) else None
-        for part in (choice, delta):
-            if isinstance(part, dict) and any(part.get(key) for key in ("text", "content", "reasoning_content")):
-                return True
-    return False
+def _is_wanted(route: Route, measuring: Measuring, context: VerificationContext, kept: Sequence[KeptSpeed]) -> bool:
+    if not MODES[route.mode].generates or route.speed.when_slower == "off":
+        return False
+    own = [each for each in kept if each.last.route == route.name]
+    match measuring.which:
+        case "all":
+            return True
+        case "changed":
+            made_of = _made_of(route, context.generation)
+            return not any(each.good and each.good.made_of == made_of for each in own if made_of)
+        case "due":
+            name = context.generation.name
+            return not any(each.generation == name and each.time >= measuring.since for each in own)
+
+
+def _made_of(route: Route, generation: Generation) -> str:
+    """A digest of all that decides how fast it is: its servers and the gateway as deployed, and the route itself. Empty
+    if that cannot be read."""
+    names = {deployment.provider for deployment in route.deployments}
+    services = [provider.service for provider in generation.providers if provider.name in names]
+    services += generation.gateway.instances if generation.gateway else ()
+    try:
+        parts = [asdict(route), *sorted(service.wanted_digest() for service in services)]
+    except CannotCheck:
+        return ""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _expected(route: Route) -> str:
+    bounds = route.speed
+    parts = [f"at least {bounds.tokens_per_second:g} tokens/s"] if bounds.tokens_per_second else []
+    parts += [f"the first token after at most {bounds.first_token:g} s"] if bounds.first_token else []
+    return ", ".join([*parts, "no slower than before"])
+
+
+async def _measured(
+    route: Route,
+    context: VerificationContext,
+    kept: Sequence[KeptSpeed],
+    speeds: list[RouteSpeed],
+    quiet_by: float,
+) -> str:
+    """Adds its speed to `speeds`.
+
+    Raises:
+        CheckFailed: it is slower than it should be, and that is a failure; or it does not answer.
+        CannotCheck: it cannot be measured now.
+    """
+    before = compared_with(kept, context.generation.name, route.name)
+    others = await _others(context, quiet_by)
+    speed = await speed_of(route, context)
+    found = slower(speed, route.speed, before)
+    if found:
+        # That may be chance, which only ever makes a route slower.
+        speed = faster(speed, await speed_of(route, context))
+        found = slower(speed, route.speed, before)
+    others = max(others, await _others(context))
+    speed = replace(speed, others=others, slower=found, made_of=_made_of(route, context.generation))
+    speeds.append(speed)
+    if not found:
+        return speed.words
+    if route.speed.when_slower == "fail" and not others:
+        raise CheckFailed("route-slower", f"{found}. Measured: {speed.words}")
+    return f"slower: {found}. Measured: {speed.words}"
+
+
+async def _if_possible(route: Route, measured: Awaitable[str]) -> str:
+    """In a run that nobody asked to measure, a speed that cannot be measured fails nothing."""
+    try:
+        return await measured
+    except CannotCheck as reason:
+        return f"not measured: {reason}"
+    except CheckFailed as failed:
+        if route.speed.when_slower == "fail":
+            raise
+        return f"not measured: {failed}"
+
+
+async def _others(context: VerificationContext, quiet_by: float = 0.0) -> int:
+    """How many requests of others are under way; 0, too, if this user cannot ask.
+
+    Args:
+        quiet_by: until when to wait for them, in seconds on the monotonic clock.
+    """
+    front = context.gateway.front
+    # One of our own that was just cut off counts for a moment.
+    until = max(quiet_by, time.monotonic() + _MOMENT)
+    while True:
+        try:
+            count = await requests_under_way(front, context) if front else 0
+        except CannotCheck:
+            return 0
+        if not count or time.monotonic() >= until:
+            return count
+        await asyncio.sleep(_PAUSE)

@@ -8,6 +8,19 @@ from roles.contract.verdict import Cause
 from roles.verify.doctor.sign import AGAIN, FIREWALL, FRONT_LOG, GATEWAY_LOG, INSTALLS, LOG, Sign
 
 ROUTES: Mapping[str, Sign] = {
+    "route-slower": Sign(
+        ("route/*/speed",),
+        ("route-slower",),
+        "a route is slower than it should be",
+        (
+            Cause("what was changed in {unit} makes it slower, such as threads or layers", "{systemctl} cat {unit}"),
+            Cause("something else uses the processors or cards", "top -bn 1 | head -n 20"),
+            Cause(
+                'it is meant to be slower: deploy it once with `speed="report"`, or correct the bounds',
+                "grep -A 4 'speed:' {config}/model-mappings.yaml",
+            ),
+        ),
+    ),
     "backend-down": Sign(
         ("route/*",),
         (),

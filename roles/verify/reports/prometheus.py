@@ -35,6 +35,8 @@ def prometheus(verdict: Verdict) -> str:
          [({"route": each.route}, f"{each.first_token:g}") for each in verdict.speeds]),
         ("route_prompt_tokens_per_second", "How many tokens of a long prompt a route read a second.",
          [({"route": each.route}, f"{each.prompt_tokens_per_second:g}") for each in verdict.speeds]),
+        ("route_slower", "Whether a route is slower than it should be: 1 it is, 0 it is not.",
+         [({"route": each.route}, str(int(bool(each.slower)))) for each in verdict.speeds]),
         ("route_tokens_per_second", "How many tokens a route wrote a second, for so many clients together.",
          [sample for each in verdict.speeds for sample in _rates(each)]),
         ("verdict", "Whether all checks pass: 1 they do, 0 some does not, NaN some could not be made.",

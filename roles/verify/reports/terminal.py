@@ -44,11 +44,8 @@ def print_report(verdict: Verdict, console: Console, earlier: Sequence[Verdict] 
             console.print(
                 Text(_line(f"{each.memory} of {each.provider}: planned {planned}, measured {measured}")), soft_wrap=True
             )
-        if each.warning:
-            console.print(Text(_line(f"warning: {each.warning}"), style="bold yellow", overflow="fold"))
-    for budget in verdict.usage.budgets if verdict.usage else ():
-        if budget.warning:
-            console.print(Text(_line(f"warning: {budget.warning}"), style="bold yellow", overflow="fold"))
+    for warning in verdict.warnings:
+        console.print(Text(_line(f"warning: {warning}"), style="bold yellow", overflow="fold"))
     console.print(Text(_line(verdict.summary), style=_STYLES[verdict.status]), soft_wrap=True)
 
 

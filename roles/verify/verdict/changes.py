@@ -6,23 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from roles.contract.verdict import Check, RouteSpeed, Verdict
+from roles.contract.verdict import Check, Verdict
 
 SLOWER = 2.0
 """How many times as long as before an answer must take to be reported."""
 
 FLOOR = 1.0
 """Seconds. Below it a doubling is chance."""
-
-
-NOISE = 0.3
-"""Share by which a speed differs between two runs by chance: less is not reported."""
-
-ANSWER = 50
-"""Tokens of an answer."""
-
-NOTICED = 0.1
-"""Seconds that such an answer must take longer."""
 
 _OUTSIDE = "host/outside/"
 """The beginning of the ids of checks that are made from other machines; that machine's name follows."""
@@ -40,7 +30,6 @@ class Changes:
     new: checks that were not made before, but for those on demand that pass.
     gone: checks that are no longer made, but for those on demand.
     slower: requests that pass but take far longer, each with the seconds that it took before.
-        speeds: routes whose speed was measured and is lower, and what it was when it was last measured.
     """
 
     since: str
@@ -50,7 +39,6 @@ class Changes:
     new: tuple[Check, ...]
     gone: tuple[Check, ...]
     slower: tuple[tuple[Check, float], ...]
-    speeds: tuple[tuple[RouteSpeed, RouteSpeed], ...]
 
     def lines(self) -> list[str]:
         """For people, the worst first; empty if nothing changed."""
@@ -63,8 +51,6 @@ class Changes:
             yield f"passes again: {check.id}"
         for check, before in self.slower:
             yield f"slower: {check.id}: {before:.1f} s → {check.seconds:.1f} s"
-        for old, new in self.speeds:
-            yield f"slower: route {new.route}: {new.words}; before: {old.words}"
         for check in self.new:
             yield f"new{'' if check.ok else ', and does not pass'}: {check.id}"
         for check in self.gone:
@@ -95,7 +81,6 @@ def changes(earlier: Sequence[Verdict], verdict: Verdict) -> Changes | None:
         new=tuple(check for check in made if check.id not in before and not (check.ok and _is_on_demand(check))),
         gone=tuple(check for check in before.values() if check.id not in now and not _is_on_demand(check)),
         slower=tuple((check, old.seconds) for old, check in both if _is_slower(old, check)),
-        speeds=tuple(_slower_speeds(verdict)),
     )
 
 
@@ -123,23 +108,6 @@ def _is_slower(old: Check, check: Check) -> bool:
     # The duration of other checks shows nothing about the service.
     asks = check.group == "route" and bool(old.ok and check.ok) and not check.id.endswith("/speed")
     return asks and check.seconds >= FLOOR and check.seconds > SLOWER * old.seconds
-
-
-def _slower_speeds(verdict: Verdict) -> Iterator[tuple[RouteSpeed, RouteSpeed]]:
-    before = {speed.route: speed for speed in verdict.speeds_before}
-    for speed in verdict.speeds:
-        old = before.get(speed.route)
-        if old and (_is_lower(old.tokens_per_second, speed.tokens_per_second) or _is_late(old, speed)):
-            yield old, speed
-
-
-def _is_lower(old: float, new: float) -> bool:
-    """A server that answers in no time differs much from run to run, and nobody notices."""
-    return new < (1 - NOISE) * old and ANSWER / max(new, 1e-3) - ANSWER / max(old, 1e-3) >= NOTICED
-
-
-def _is_late(old: RouteSpeed, new: RouteSpeed) -> bool:
-    return new.first_token >= FLOOR and new.first_token > SLOWER * old.first_token
 
 
 def _context(last: Verdict, verdict: Verdict) -> Iterator[str]:

@@ -37,7 +37,7 @@ def keep(verdict: Verdict, state: Path) -> None:
     # All users may read it: who sent how many requests is left out.
     write_whole(f"{replace(verdict, usage=None).to_json()}\n", folder / next_name(folder, verdict.time))
     if verdict.speeds:
-        keep_speeds(verdict.speeds, state)
+        keep_speeds(verdict, state)
     keep_apis(verdict, state)
     for old in in_order(folder)[:-KEPT_VERDICTS]:
         with contextlib.suppress(OSError):  # the folder may belong to another user

@@ -20,8 +20,10 @@ from roles.litellm import LiteLLM
 from roles.options import Client, EnvSecret, Secret, Stack
 from roles.plan import Generation, resolve
 from roles.rooms import plan_of
+from roles.verify.verdict.kept import keep
 from tests.requests import run_program
 from tests.stacks import PLATFORM, native, python, route, small_stack
+from tests.verdicts import GOOD, SPEED
 
 
 def event(name: str, minute: int, what: str, **more: Any) -> dict[str, Any]:
@@ -219,10 +221,14 @@ def test_the_fact_shows_texts_that_anybody_may_read_and_of_secrets_a_digest(tmp_
     (tmp_path / "config").symlink_to(generation)
     (tmp_path / "generations" / "previous").symlink_to(generation)
     request = ReadHistory(**{name: str(tmp_path / name) for name in ("config", "generations", "state")})
+    (tmp_path / "state").mkdir()
+    keep(replace(GOOD, generation="abc", speeds=(SPEED,)), tmp_path / "state")
+    keep(replace(GOOD, generation="def", speeds=(replace(SPEED, first_token=9.0),)), tmp_path / "state")
     done = run_program(request)
     assert done.returncode == 0, done.stderr
     assert "never-to-be-seen" not in done.stdout
     (found,) = History.of(answer(KeptGenerations, [done.stdout])).generations
     assert (found.name, found.active, found.passed, found.outcome) == ("abc", True, False, "")
+    assert found.speeds == (SPEED,)
     assert found.texts["providers.yaml"] == "scope: system"
     assert set(found.files) == {"activation.json", "env/x.env", "providers.yaml"}

@@ -24,6 +24,7 @@ from roles.options import (
     LocalFile,
     OptionsError,
     Route,
+    Speed,
     UrlArchive,
     UrlFile,
     Verification,
@@ -55,6 +56,22 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "something else than a group": (
         lambda: native(model=None),
         ['"model": give UrlFile(…) or HubFile(…) or LocalFile(…) or HostFile(…), not None; for example model=HubFile('],
+    ),
+    "a speed that is no word of ours": (
+        lambda: route("a", "native", speed="slow"),
+        ['Route(name="a")', 'option "speed"', '"report"', '"slow"', "; for example speed=Speed("],
+    ),
+    "a bound of a speed that is not measured": (
+        lambda: Speed(when_slower="off", tokens_per_second=30),
+        ['Speed: `when_slower="off"` measures nothing; remove the bounds, or set it to "report" or "fail"'],
+    ),
+    "a speed of a route that writes no text": (
+        lambda: route("a", "native", mode="embedding", speed="fail"),
+        ["`speed` is of routes that write text, and its mode is embedding; remove it"],
+    ),
+    "a time that is none": (
+        lambda: Verification(speed_at="25:00"),
+        ['option "speed_at"', 'time of day such as "03:00"', '"25:00"'],
     ),
     "a secret that nobody has yet": (
         lambda: Verification(**_any(webhook=GeneratedSecret())),

@@ -15,7 +15,8 @@ from typing import Any
 from roles.contract.activation import read_activation
 from roles.contract.generation import ACTIVATION, INSTALL_MARK, ActivatedUnit
 from roles.contract.history import GenerationContents, KeptGenerations, ReadHistory
-from roles.contract.wire import written
+from roles.contract.speeds import SPEEDS, KeptSpeed
+from roles.contract.wire import read, written
 from roles.host.programs.console import HostError
 
 DEPLOYS = ("refused", "activated", "failed")
@@ -29,9 +30,10 @@ fields."""
 def main(request: ReadHistory) -> None:
     config = Path(request.config)
     texts: dict[str, str] = {}
+    speeds = _speeds(request.state)
     kept = KeptGenerations(
         active=config.readlink().name if config.is_symlink() else None,
-        generations=tuple(_contents(folder, texts) for folder in generations(request.generations)),
+        generations=tuple(_contents(folder, texts, speeds) for folder in generations(request.generations)),
         texts=texts,
         events=tuple(events(request.state)),
     )
@@ -118,7 +120,15 @@ def missing_installs(generation: Path) -> list[str]:
     ]
 
 
-def _contents(generation: Path, texts: dict[str, str]) -> GenerationContents:
+def _speeds(state: str) -> tuple[KeptSpeed, ...]:
+    """Those that the verifier keeps; none, if they cannot be read or are in another version's form."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads(Path(state, SPEEDS).read_bytes())
+        return tuple(read(KeptSpeed, each, strict=False) for each in found)
+    return ()
+
+
+def _contents(generation: Path, texts: dict[str, str], speeds: Sequence[KeptSpeed]) -> GenerationContents:
     """A generation's contents: digests of its files, titles of its installs, and the world-readable texts."""
     files = {}
     for parent, _, names in os.walk(generation):
@@ -136,6 +146,7 @@ def _contents(generation: Path, texts: dict[str, str]) -> GenerationContents:
         files=files,
         installs={link.name: (str(link.readlink()), _title(link)) for link in generation.glob("install/*")},
         missing_installs=tuple(missing_installs(generation)),
+        speeds=tuple(each.last for each in speeds if each.generation == generation.name),
     )
 
 

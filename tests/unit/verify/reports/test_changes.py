@@ -9,7 +9,7 @@ import pytest
 
 from roles.contract.verdict import Check
 from roles.verify.verdict.changes import changes
-from tests.verdicts import GOOD, SPEED, changed
+from tests.verdicts import GOOD, changed
 
 BEFORE = replace(GOOD, time="2026-11-24T05:00:00+00:00")
 PORT = "unit/ollama.service/port"
@@ -67,34 +67,6 @@ def test_checks_that_are_new_or_gone_are_told() -> None:
         "new, and does not pass: host/disk/free",
         "no longer checked: unit/ai-backend-front.service/active",
     ]
-
-
-@pytest.mark.parametrize(
-    ("then", "told"),
-    [
-        pytest.param({}, False, id="the same"),
-        pytest.param({"tokens_per_second": 30.0}, False, id="slower by a quarter"),
-        pytest.param({"tokens_per_second": 29.0}, True, id="slower by a third"),
-        pytest.param({"tokens_per_second": 80.0}, False, id="faster"),
-        pytest.param({"tokens_per_second": 0.0}, True, id="not at all"),
-        pytest.param({"first_token": 0.9}, False, id="later, by little"),
-        pytest.param({"first_token": 1.1}, True, id="later, by much"),
-    ],
-)
-def test_a_route_that_got_slower_since_it_was_last_measured_is_told(then: dict[str, float], told: bool) -> None:
-    now = replace(SPEED, **then)  # type: ignore[arg-type]
-    verdict = replace(GOOD, speeds=(replace(now, route="new"), now), speeds_before=(SPEED,))
-    found = changes([BEFORE], verdict)
-    assert found is not None
-    lines = [f"slower: route {SPEED.route}: {now.words}; before: {SPEED.words}"]
-    assert found.lines() == (lines if told else [])
-
-
-def test_a_server_that_answers_in_no_time_may_differ() -> None:
-    fast, half = replace(SPEED, tokens_per_second=5000.0), replace(SPEED, tokens_per_second=1000.0)
-    found = changes([BEFORE], replace(GOOD, speeds=(half,), speeds_before=(fast,)))
-    assert found is not None
-    assert found.lines() == []
 
 
 OUTSIDE = Check("host/outside/control/11434", "ollama", "is closed to others", "closed", "closed", True, 0.1)

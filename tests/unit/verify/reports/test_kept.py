@@ -13,18 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from roles.contract.verdict import SCHEMA
+from roles.contract.speeds import SPEEDS
+from roles.contract.verdict import SCHEMA, Check
 from roles.host.verification import FailedApis, KeptVerdicts
 from roles.verify import Verdict, read_verdict
 from roles.verify import __main__ as command
 from roles.verify.verdict import kept_files
 from roles.verify.verdict.kept import KEPT_VERDICTS, VERDICTS, keep, read_kept
 from roles.verify.verdict.kept_apis import APIS
-from roles.verify.verdict.kept_speeds import SPEEDS, read_speeds
+from roles.verify.verdict.kept_speeds import read_speeds
 from roles.verify.watch import has_changed
 from tests.deployed import deployed
 from tests.labhost.paths import REPOSITORY
-from tests.verdicts import BAD, GOOD, SPEED, USED, as_schema_2, without_codes
+from tests.verdicts import BAD, GOOD, SLOW, SPEED, USED, as_schema_2, without_codes
 
 
 def _at(number: int) -> Verdict:
@@ -47,13 +48,35 @@ def test_a_kept_verdict_which_all_users_may_read_names_no_client(tmp_path: Path)
     assert read_kept(tmp_path, 10) == (replace(USED, usage=None),)
 
 
-def test_the_speed_of_each_route_is_kept_as_it_was_last_measured(tmp_path: Path) -> None:
+def test_the_speed_of_each_route_is_kept_with_its_generation(tmp_path: Path) -> None:
     assert read_speeds(tmp_path) == ()
     keep(USED, tmp_path)
-    keep(replace(GOOD, speeds=(replace(SPEED, tokens_per_second=7.0),)), tmp_path)
+    then = replace(SPEED, tokens_per_second=37.0)
+    keep(replace(GOOD, speeds=(then,), generation="2nd"), tmp_path)
+    keep(replace(GOOD, time="2026-11-25T06:00:00+00:00", speeds=(then,)), tmp_path)
     keep(GOOD, tmp_path)
-    first, second = read_speeds(tmp_path)
-    assert (first, second) == (replace(SPEED, tokens_per_second=7.0), USED.speeds[1])
+    found = [(each.generation, each.time, each.last, each.good) for each in read_speeds(tmp_path)]
+    assert found == [
+        (GOOD.generation, GOOD.time, SLOW, SLOW),
+        ("2nd", GOOD.time, then, then),
+        (GOOD.generation, "2026-11-25T06:00:00+00:00", then, then),
+    ]
+
+
+def test_what_is_slower_or_failed_or_beside_others_is_nothing_to_compare_with(tmp_path: Path) -> None:
+    late = replace(GOOD, time="2026-11-25T06:00:00+00:00")
+    keep(replace(GOOD, speeds=(SPEED,)), tmp_path)
+    slow = replace(SPEED, tokens_per_second=7.0, slower="7 tokens/s")
+    keep(replace(late, speeds=(slow,)), tmp_path)
+    keep(replace(GOOD, speeds=(replace(SPEED, others=1),)), tmp_path)
+    (kept,) = read_speeds(tmp_path)
+    assert (kept.time, kept.last, kept.good) == (late.time, slow, SPEED)
+    keep(replace(BAD, speeds=(SPEED,), generation="2nd"), tmp_path)
+    assert read_speeds(tmp_path)[1].good is None
+    # A generation whose only failure is its host's is no worse.
+    disk = replace(GOOD.checks[0], id="host/disk/free", ok=False)
+    keep(replace(GOOD, speeds=(SPEED,), generation="3rd", checks=(*GOOD.checks, disk)), tmp_path)
+    assert read_speeds(tmp_path)[2].good == SPEED
 
 
 def test_a_damaged_file_of_speeds_counts_as_none_and_is_replaced(tmp_path: Path) -> None:
@@ -61,7 +84,31 @@ def test_a_damaged_file_of_speeds_counts_as_none_and_is_replaced(tmp_path: Path)
         (tmp_path / SPEEDS).write_text(text)
         assert read_speeds(tmp_path) == ()
         keep(USED, tmp_path)
-        assert read_speeds(tmp_path) == USED.speeds
+        assert tuple(each.last for each in read_speeds(tmp_path)) == USED.speeds
+
+
+def test_metrics_have_the_speeds_that_were_measured_last(tmp_path: Path) -> None:
+    generation = deployed(tmp_path)
+    state = generation.state
+    state.mkdir(exist_ok=True)
+    keep(USED, state)
+    keep(replace(USED, generation="another", speeds=(replace(SPEED, route="gone"),)), state)
+    command._write_metrics(replace(GOOD, speeds=(replace(SPEED, first_token=0.5),)), generation, tmp_path / "a.prom")
+    lines = (tmp_path / "a.prom").read_text().splitlines()
+    assert [line for line in lines if line.startswith("ai_backend_route_first_token_seconds{")] == [
+        'ai_backend_route_first_token_seconds{route="qwen-native"} 0.5',
+        'ai_backend_route_first_token_seconds{route="vision"} 0.214',
+    ]
+    assert 'ai_backend_route_slower{route="vision"} 1' in lines
+
+
+def test_a_slow_night_is_told_once_and_no_later_verdict_takes_it_back() -> None:
+    slow = Check("route/qwen-native/speed", "qwen-native", "is fast", "", "slow", False, 9)
+    night = replace(GOOD, checks=(*GOOD.checks, slow))
+    assert has_changed(night, [GOOD])
+    assert not has_changed(GOOD, [night])
+    assert has_changed(BAD, [night])
+    assert has_changed(replace(night, checks=(*GOOD.checks, replace(slow, ok=True))), [night])
 
 
 def _asked(generation: str, **ok: bool) -> Verdict:
