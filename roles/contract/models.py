@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+MODELS_LINKS = "models-elsewhere"
+"""Below the state: a link for each folder of another disk that models are or were in."""
 HOMES = ("/home", "/root", "/run/user")
 """Where `ProtectHome=` hides everything."""
 

@@ -67,6 +67,20 @@ class ReleaseLock(Request):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelsFolder:
+    """A folder of another disk that models are in.
+
+    Attributes:
+        link: the link by which installs are reached there.
+        shown: its units see it although they may not enter the folders above.
+    """
+
+    path: str
+    link: str
+    shown: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrepareSystem(ChangeRequest):
     """Install packages, create users and folders.
 
@@ -78,6 +92,7 @@ class PrepareSystem(ChangeRequest):
         cache: the layout's.
         folders: path and mode of each.
         lingering: let the user's services run without a login.
+        models_folder: where models are, if not in a folder of the state.
     """
 
     program = "system"
@@ -89,6 +104,7 @@ class PrepareSystem(ChangeRequest):
     cache: str
     folders: tuple[tuple[str, int], ...]
     lingering: bool
+    models_folder: ModelsFolder | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +125,7 @@ class MakeInstall(ChangeRequest):
         token: for a repository that requires one.
         cache: the layout's.
         build_user: the user for builds; none = the user of the program.
-        copies: how many copies of a model its server makes on the same disk: there must be room for them too.
+        copies: how many copies of a model its server makes below `state`: there must be room for them too.
     """
 
     program = "installers.install"
@@ -343,11 +359,13 @@ class HostModel:
 
 @dataclass(frozen=True, kw_only=True)
 class LookAtModels(Request):
-    """Print, as JSON, why models cannot be used that must be on the host already: `FoundModels`."""
+    """Print, as JSON, why models cannot be used that must be on the host already, or a folder for others:
+    `FoundModels`."""
 
     program = "installers.host_models"
 
     models: tuple[HostModel, ...]
+    folder: ModelsFolder | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from roles.contract.requests import MakeInstall, PrepareSystem, UvTool
+from roles.contract.models import is_hidden
+from roles.contract.requests import MakeInstall, ModelsFolder, PrepareSystem, UvTool
 from roles.host.state import BUILD_USER
 from roles.plan import Layout, ResolvedInstall
 
@@ -34,7 +35,16 @@ def system_request(
         cache=layout.cache,
         folders=((layout.installs, 0o755), (layout.state, 0o755), (layout.cache, 0o755)),
         lingering=linger,
+        models_folder=models_folder(layout),
     )
+
+
+def models_folder(layout: Layout) -> ModelsFolder | None:
+    """The folder of the models, if it is elsewhere."""
+    if layout.models_folder is None:
+        return None
+    shown = layout.scope == "user" or is_hidden(layout.models_folder)
+    return ModelsFolder(path=layout.models_folder, link=layout.models, shown=shown)
 
 
 def install_request(layout: Layout, resolved: ResolvedInstall, uv: UvTool) -> MakeInstall:

@@ -26,7 +26,7 @@ def state_request(plan: HostPlan) -> ReadState:
         units_folder=layout.units,
         wanted_by=layout.wanted_by,
         disk_folders=(layout.installs, layout.state, layout.cache, SHARED_MEMORY),
-        marked_folders=(layout.installs, f"{layout.state}/models"),
+        marked_folders=(layout.installs, f"{layout.state}/models", layout.models_links),
         packages=plan.packages,
         users=plan.users if system else (),
         build_user=BUILD_USER if system else None,

@@ -18,6 +18,7 @@ from roles.host.host_files import MissingFiles
 from roles.host.host_models import ModelProblems
 from roles.host.pending import Pending, pending_steps, unmet_needs, unused_installs
 from roles.host.program import StandardInput, held_lock, hold_lock
+from roles.host.requests import models_folder
 from roles.host.state import FoundDriver, StackState, state_request
 from roles.plan import Generation, HostPlan, read_lock, resolve
 
@@ -142,8 +143,10 @@ class Target:
         if self.plan.host_files and self.pending.anything:
             missing = self.host.get_fact(MissingFiles, self.plan.host_files)
             problems += [f"it has no file {path} that can be read: put it there first" for path in missing or ()]
-        if self.plan.host_models:
-            wanted = LookAtModels(models=self.plan.host_models)
+        # Models that are complete are where they belong; else it may be that their disk is away.
+        folder = models_folder(self.plan.layout) if self.pending.installs else None
+        if self.plan.host_models or folder:
+            wanted = LookAtModels(models=self.plan.host_models, folder=folder)
             looked_at = self.host.get_fact(ModelProblems, _stdin=StandardInput(wanted))
             problems += looked_at.problems if looked_at else ()
         return problems

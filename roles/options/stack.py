@@ -14,7 +14,7 @@ from roles.options.routes import Route
 from roles.options.secrets import GivenSecret, Secret
 from roles.options.service import Cache, Gateway, Provider, Service
 from roles.options.spelling import spelled
-from roles.options.values import MemorySize, ModelName
+from roles.options.values import MemorySize, ModelName, ModelsFolder
 from roles.options.verification import Verification
 
 LoginName = Annotated[str, spelled("[a-z_][a-z0-9_-]{0,31}", 'login name in lower case, such as "ai"')]
@@ -70,6 +70,10 @@ class Stack(Options):
     """Main memory of the host, to plan with before it is there; none = it is compared once the host is read."""
     scope: SystemScope | UserScope = Field(SystemScope(), examples=['scope=UserScope(user="ai")'])
     """Which systemd manager runs it."""
+    models_folder: ModelsFolder | None = Field(None, examples=['models_folder="/data/models"'])
+    """A folder of the host, on another disk, for the models that a deploy fetches or sends; none = beside its other
+    state. It must be there, and of root alone (in user scope, of the user). After a change of it, models are copied
+    from where they were, and nothing is removed until it is pruned. Ollama keeps what it pulls beside its state."""
     verification: Verification = Field(Verification(), examples=["verification=Verification(every=300)"])
     """How the host verifies itself."""
     driver: NvidiaDriver | None = Field(None, examples=['driver=NvidiaDriver(version="535")'])

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field
 
 from roles.options.spelling import is_address, quoted, spelled
 
+_LONGEST_NAME = 240
+"""Bytes of a file's name, with some left of the 255 that Linux takes."""
 _UNITS = "KMGT"
 _MOST_BYTES = 1 << 60
 _LONGEST_PATH = 2000
@@ -96,6 +98,12 @@ def _host_path(text: str) -> str:
     return text
 
 
+def _models_folder(text: str) -> str:
+    if len(text.encode()) > _LONGEST_NAME:
+        raise ValueError(f"{quoted(text)} is longer than {_LONGEST_NAME} bytes: give the folder a shorter path")
+    return text
+
+
 def _local_path(text: str) -> str:
     if is_address(text):
         raise ValueError(f"{quoted(text)} is an address, and this is the path of a file of this machine")
@@ -141,5 +149,7 @@ LocalPath = Annotated[str, AfterValidator(_local_path)]
 """Path of a file of the control machine."""
 HostPath = Annotated[str, AfterValidator(_host_path)]
 """Whole path on the host, without a slash at its end."""
+ModelsFolder = Annotated[HostPath, AfterValidator(_models_folder)]
+"""The same, of a length that one name has room for."""
 MemorySize = Annotated[str, AfterValidator(_memory_size)]
 """A size as systemd writes it: `512M`, `16G`."""

@@ -92,7 +92,7 @@ def compile_stack(
     def planned(service: Service, context: HostContext) -> ServicePlan:
         return _planner(service, planners)(service, context)
 
-    layout = layout_of(stack.scope)
+    layout = layout_of(stack.scope, stack.models_folder)
     host = HostContext(layout, pins=pins)
     providers = [planned(provider, host) for provider in stack.providers]
     loads = [load for part in providers for load in part.loads]
@@ -134,7 +134,8 @@ def compile_stack(
     if (firewall := firewall_plan(layout, [server for part in parts for server in part.servers])) is not None:
         parts.append(firewall)
     models = tuple(dict.fromkeys(model for part in parts for model in part.host_models))
-    parts.append(watch_plan(stack.verification, layout, cards, [model.path for model in models]))
+    seen = [*(model.path for model in models), *([layout.models_folder] if layout.models_folder else [])]
+    parts.append(watch_plan(stack.verification, layout, cards, seen))
     units = tuple(unit for part in parts for unit in part.units)
     packages = tuple(sorted({package for part in parts for package in part.packages}))
     assert gateway.gateway, f"{stack.gateway} does not say what it is for the verifier"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from roles.options import SystemScope, UserScope
+from roles.contract.models import MODELS_LINKS
+from roles.options import OptionsError, SystemScope, UserScope
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Layout:
     """Package and compiler caches, build trees: may be removed at any time."""
     units: str
     """The systemd manager's folder for unit files."""
+    models_folder: str | None = None
+    """Where models are, if not below the state."""
 
     @property
     def taken_over(self) -> str:
@@ -37,7 +40,16 @@ class Layout:
 
     @property
     def models(self) -> str:
-        return f"{self.state}/models"
+        """The folder of the models: a link, if they are elsewhere. Generations reach theirs by its name, and pruning
+        finds by the links what is in former folders."""
+        if self.models_folder is None:
+            return f"{self.state}/models"
+        # No path of a host that an option takes has a colon, so no two have one name.
+        return f"{self.models_links}/{self.models_folder.strip('/').replace('/', ':')}"
+
+    @property
+    def models_links(self) -> str:
+        return f"{self.state}/{MODELS_LINKS}"
 
     @property
     def secrets(self) -> str:
@@ -50,7 +62,8 @@ class Layout:
     @property
     def disks(self) -> tuple[str, ...]:
         """The folders that may be on file systems of their own, and must not fill up."""
-        return (self.generations, self.installs, self.state, self.cache)
+        elsewhere = (self.models_folder,) if self.models_folder else ()
+        return (self.generations, self.installs, self.state, self.cache, *elsewhere)
 
     @property
     def wanted_by(self) -> str:
@@ -65,7 +78,27 @@ class Layout:
         return self.models if kind.endswith("model") else f"{self.installs}/{kind}"
 
 
-def layout_of(scope: SystemScope | UserScope) -> Layout:
+def layout_of(scope: SystemScope | UserScope, models_folder: str | None = None) -> Layout:
+    """
+    Args:
+        models_folder: as in `Layout`.
+
+    Raises:
+        OptionsError: it is within a folder of the layout, or has one within.
+    """
+    layout = _layout_of(scope)
+    if models_folder is None:
+        return layout
+    for ours in (layout.config, layout.generations, layout.installs, layout.state, layout.cache, layout.units):
+        if f"{models_folder}/".startswith(f"{ours}/") or f"{ours}/".startswith(f"{models_folder}/"):
+            raise OptionsError(
+                f"`models_folder`: {models_folder} and {ours}, which deploys manage, are one within the other: name "
+                "a folder of another disk, or remove it to keep models beside the other state"
+            )
+    return replace(layout, models_folder=models_folder)
+
+
+def _layout_of(scope: SystemScope | UserScope) -> Layout:
     if isinstance(scope, SystemScope):
         return Layout(
             scope="system",

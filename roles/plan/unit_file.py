@@ -69,6 +69,8 @@ def unit_file(
         more: further values for the template itself.
     """
     on_host = [model.path for model in models if isinstance(model, HostFile | HostFolder)]
+    if layout.models_folder and len(on_host) < len(models):
+        on_host.append(layout.models_folder)
     return render(
         template,
         layout=layout,

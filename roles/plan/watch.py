@@ -34,7 +34,7 @@ def watch_plan(
     """The verifier and its two units. They belong to the host and not to a service.
 
     Args:
-        models: paths of the models that are on the host already.
+        models: paths of the models that are on the host already, and of their folder elsewhere.
     """
     secrets: Mapping[str, EnvValue] = {WEBHOOK_VARIABLE: verification.webhook} if verification.webhook else {}
     textfile = metrics_file(verification, layout)

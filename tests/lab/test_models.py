@@ -198,6 +198,39 @@ def test_a_model_on_another_disk_is_served_from_where_it_is_and_every_trouble_wi
     )
 
 
+def test_models_move_to_another_disk_and_back_and_are_never_fetched_again(host: LabHost, tmp_path: Path) -> None:
+    disk = "[Mount]\nWhat=tmpfs\nType=tmpfs\nOptions=mode=755,size=1g\nWhere=/srv/disk\n"
+    host.run(
+        f"mkdir -p /srv/disk/models && printf '{disk}' > /etc/systemd/system/srv-disk.mount && systemctl daemon-reload"
+    )
+    stack = "Stack(**{**dict(lab_stack()), 'models_folder': '/srv/disk/models'})"
+    inventory = inventory_file(tmp_path, f"from roles.options import *\nhosts = [lab_host({stack})]")
+    # The folder is there, and its disk is not.
+    fails(
+        deploy(host, inventory=inventory),
+        "/srv/disk, on which tmpfs belongs, is not mounted: run `mount /srv/disk`",
+    )
+    host.run("systemctl start srv-disk.mount && install -d -m 777 /srv/disk/models")
+    fails(deploy(host, inventory=inventory), "can be written by others: run `chown 0 /srv/disk/models && chmod go-w")
+    host.run("chmod go-w /srv/disk/models")
+    run = deploy(host, inventory=inventory).must_pass()
+    assert "native.gguf: copying" in run.output
+    assert "native.gguf: fetching" not in run.output
+    assert ask(host, "tiny-native") == says("native.gguf")
+    (model,) = host.run("ls -d /srv/disk/models/*/native.gguf").stdout.split()
+    pid = host.run("systemctl show -p MainPID --value llama-server@native").stdout.strip()
+    assert model in host.run(f"cat /proc/{pid}/maps; ls -l /proc/{pid}/fd").stdout
+    assert "No changes" in deploy(host, inventory=inventory).must_pass().results()["Make installs"]
+    # What needs its disk is stopped with it, and nothing is written to the disk below.
+    host.run("systemctl stop srv-disk.mount")
+    assert host.run("systemctl is-active llama-server@native", check=False).stdout.strip() != "active"
+    fails(deploy(host, inventory=inventory), "/srv/disk, on which tmpfs belongs, is not mounted")
+    assert host.run("ls -A /srv/disk/models").stdout == ""
+    # Without the disk, the former models are where they were.
+    deploy(host).must_pass()
+    assert ask(host, "tiny-native") == says("native.gguf")
+
+
 def test_of_a_home_the_server_sees_its_model_alone(host: LabHost, tmp_path: Path) -> None:
     host.run(
         "install -d -m 700 /home/ada && echo secret > /home/ada/diary"

@@ -12,6 +12,7 @@ from roles.contract.requests import PrepareSystem
 from roles.host.programs.console import HostError, Progress, say
 from roles.host.programs.files import make_folder
 from roles.host.programs.installers.handover import give_cache
+from roles.host.programs.installers.models_folder import link_models
 from roles.host.programs.processes import run, user_of
 from roles.host.programs.systemd import Manager
 
@@ -31,6 +32,8 @@ def main(request: PrepareSystem) -> None:
         _ensure_user(name, "/nonexistent", "to run as")
     for folder, mode in request.folders:
         make_folder(Path(folder), mode)
+    if request.models_folder:
+        link_models(request.models_folder)
     for name in ("uv", "ccache"):
         cache = Path(request.cache, name)
         make_folder(cache)

@@ -32,6 +32,14 @@ _RESERVE = 256 << 20
 
 
 @dataclass(frozen=True)
+class Copies:
+    """Copies that a server makes of a model, and the folder in which it does that."""
+
+    number: int
+    folder: Path
+
+
+@dataclass(frozen=True)
 class Digest:
     """A file's expected digest: `sha256` of its bytes, or `git-blob`, the SHA-1 by which git names its content."""
 
@@ -92,7 +100,7 @@ def download(
     title: str,
     headers: Mapping[str, str] | None = None,
     size: int | None = None,
-    copies: int = 0,
+    copies: Copies | None = None,
 ) -> None:
     """Download `url` to a file in the folder. Afterwards the file has the digest, or does not exist.
 
@@ -101,7 +109,7 @@ def download(
     Args:
         headers: see `open_url`.
         size: bytes that it must have; none = unknown.
-        copies: see `MakeInstall`.
+        copies: what its server makes of it.
 
     Raises:
         HostError: the server refuses, the connection keeps failing, the disk is too small, the server sends more than
@@ -148,7 +156,13 @@ class _Fetch:
     """One download: `done` of `total` bytes have arrived; no total = the server has not sent one."""
 
     def __init__(
-        self, url: str, folder: Folder, part: str, headers: Mapping[str, str], size: int | None, copies: int
+        self,
+        url: str,
+        folder: Folder,
+        part: str,
+        headers: Mapping[str, str],
+        size: int | None,
+        copies: Copies | None,
     ) -> None:
         self._url, self._folder, self._part, self._headers, self._size = url, folder, part, headers, size
         self._copies = copies
@@ -225,7 +239,7 @@ class _Fetch:
         if self._size is not None and max(self.total, self.done) > self._size:
             self._refuse_more(self._size)
         whole = self.total or self._size or 0
-        check_space(self._folder.path, max(0, whole - self.done), self._url, more=self._copies * whole)
+        check_space(self._folder.path, whole, self._url, there=self.done, copies=self._copies)
         room = self.done + max(0, shutil.disk_usage(self._folder.path).free - _RESERVE)
         return room if self._size is None else min(self._size, room)
 
@@ -240,12 +254,35 @@ class _Fetch:
         )
 
 
-def check_space(folder: Path, needed: int, what: str, *, more: int = 0) -> None:
-    """Refuse to begin a download that would fill the disk; `more`: bytes of the copies that a server makes of it."""
+def check_space(folder: Path, size: int, what: str, *, there: int = 0, copies: Copies | None = None) -> None:
+    """Refuse to begin what would fill a disk.
+
+    Args:
+        size: bytes that it will have, of which `there` are in the folder already.
+        copies: what its server makes of it.
+
+    Raises:
+        HostError: there is no room.
+    """
+    needed, more = max(0, size - there), copies.number * size if copies else 0
+    where = _there_already(copies.folder) if copies and more else folder
+    if where.stat().st_dev == folder.stat().st_dev:
+        also = f", and {megabytes(more)} more for what its server makes of it" if more else ""
+        _check_free(folder, needed + more, f"{what} needs {megabytes(needed)}{also}")
+    else:
+        _check_free(folder, needed, f"{what} needs {megabytes(needed)}")
+        _check_free(where, more, f"What its server makes of {what} needs {megabytes(more)}")
+
+
+def _check_free(folder: Path, needed: int, who_needs_it: str) -> None:
     free = shutil.disk_usage(folder).free
-    if needed + more + _RESERVE > free:
-        copies = f", and {megabytes(more)} more for what its server makes of it" if more else ""
+    if needed + _RESERVE > free:
         raise HostError(
-            f"{what} needs {megabytes(needed)}{copies}, but {folder} has {megabytes(free)} free and "
-            f"{megabytes(_RESERVE)} are to stay free. Nothing was fetched; make room and run again"
+            f"{who_needs_it}, but {folder} has {megabytes(free)} free and {megabytes(_RESERVE)} are to stay free. "
+            "Nothing was fetched; make room and run again"
         )
+
+
+def _there_already(folder: Path) -> Path:
+    """A folder, or what is above one that does not exist yet."""
+    return next(path for path in (folder, *folder.parents) if path.exists())

@@ -17,10 +17,11 @@ from pathlib import Path
 from roles.contract.generation import INSTALL_MARK
 from roles.contract.models import is_hidden
 from roles.contract.recipes import HostModelRecipe
-from roles.contract.requests import FoundModels, HostModel, LookAtModels
+from roles.contract.requests import FoundModels, HostModel, LookAtModels, ModelsFolder
 from roles.contract.wire import written
 from roles.host.programs.console import HostError, Progress, described, megabytes, say
 from roles.host.programs.installers.download import Digest
+from roles.host.programs.installers.models_folder import folder_problem
 from roles.host.programs.installers.weights import check_weights
 from roles.host.programs.systemd import Manager
 
@@ -34,6 +35,8 @@ _CONTENT_CHANGED = "If that is wanted, {accept}; if not, put the former one back
 
 def main(request: LookAtModels) -> None:
     problems = [problem for model in request.models if (problem := _problem(model))]
+    if request.folder and (problem := _problem_of_folder(request.folder)):
+        problems.append(problem)
     print(json.dumps(written(FoundModels(problems=tuple(problems)))))
 
 
@@ -41,24 +44,55 @@ def _problem(model: HostModel) -> str | None:
     """Why a model cannot be used, with the fix; none = it can."""
     path = Path(model.path)
     try:
-        kind = subprocess.run(
-            ["/usr/bin/stat", "--dereference", "--format=%F", model.path],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_PATIENCE,
-        ).stdout
+        kind = _kind(path)
     except subprocess.TimeoutExpired:
-        return (
-            f"{path} does not answer within {_PATIENCE:.0f} s: its share or its disk is away; see `findmnt --target "
-            f"{path}`"
-        )
+        return _silent(path)
     if not kind:
         return f"{path} is not there: {_mount_that_is_away(path) or 'put it there first, or fix `path`'}"
-    if model.folder != (kind.strip() == "directory"):
+    if model.folder != (kind == "directory"):
         wanted, name = ("folder", "HostFile") if model.folder else ("file", "HostFolder")
-        return f"{path} is a {kind.strip()} and not a {wanted}: give a {name}, or fix `path`"
+        return f"{path} is a {kind} and not a {wanted}: give a {name}, or fix `path`"
     return _out_of_sight(model) or _not_readable(model)
+
+
+def _problem_of_folder(folder: ModelsFolder) -> str | None:
+    """Why the folder for models cannot be used, with the fix; none = it can."""
+    path = Path(folder.path)
+    try:
+        kind = _kind(path)
+    except subprocess.TimeoutExpired:
+        return _silent(path)
+    # It may be there, and what belongs on it not: the disk above would be filled.
+    if away := _mount_that_is_away(path):
+        return f"{path} is not what it is meant to be: {away}"
+    if kind != "directory":
+        what = f"is a {kind} and not a folder" if kind else "is not there"
+        return f"{path}, the `models_folder`, {what}: run `mkdir {path}` where its disk is mounted"
+    closed = [] if folder.shown else [each for each in (*reversed(path.parents), path) if not _can_enter(each, "")]
+    if closed:
+        return f"services have users of their own, who may not enter {closed[0]}: run `chmod o+x {closed[0]}`"
+    return folder_problem(folder)
+
+
+def _kind(path: Path) -> str:
+    """What has that path, as `stat` calls it; empty = nothing.
+
+    Raises:
+        TimeoutExpired: its file system does not answer.
+    """
+    return subprocess.run(
+        ["/usr/bin/stat", "--dereference", "--format=%F", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_PATIENCE,
+    ).stdout.strip()
+
+
+def _silent(path: Path) -> str:
+    return (
+        f"{path} does not answer within {_PATIENCE:.0f} s: its share or its disk is away; see `findmnt --target {path}`"
+    )
 
 
 def _mount_that_is_away(path: Path) -> str | None:

@@ -21,7 +21,7 @@ from roles.contract.recipes import HubModelRecipe
 from roles.host.programs.below import PART, REVISION_FILE, Folder, Listing, one_line, parts_of, shown
 from roles.host.programs.console import HostError, megabytes, say
 from roles.host.programs.files import write_atomic
-from roles.host.programs.installers.download import Digest, check_space, download, open_url
+from roles.host.programs.installers.download import Copies, Digest, check_space, download, open_url
 from roles.host.programs.installers.weights import has_weights, listed
 
 _TIMEOUT_SECONDS = 30
@@ -136,12 +136,12 @@ class Hub:
 
 
 def fetch_from_hub(
-    recipe: HubModelRecipe, folder: Path, title: str, token: str | None, copies: int = 0
+    recipe: HubModelRecipe, folder: Path, title: str, token: str | None, copies: Copies | None = None
 ) -> dict[str, Digest]:
     """Download the wanted files of one commit into `folder`. Files that are already right are not fetched again.
 
     Args:
-        copies: see `MakeInstall`.
+        copies: what its server makes of it.
 
     Returns:
         Path below `folder` → the file's digest.
@@ -161,8 +161,7 @@ def fetch_from_hub(
     say(f"{title}: {len(wanted)} files, {megabytes(sum(file.size for file in wanted))}")
     with Folder(folder) as top:
         missing = [file for file in wanted if _size(top, file) is None]
-        size = sum(file.size for file in missing)
-        check_space(folder, size, title, more=copies * size)
+        check_space(folder, sum(file.size for file in missing), title, copies=copies)
         for file in missing:
             url, what = hub.address(commit, file.path), f"{title}: {file.path}"
             with top.below(file.parts[:-1], make=True) as parent:

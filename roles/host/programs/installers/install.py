@@ -25,10 +25,11 @@ from roles.contract.requests import MakeInstall
 from roles.host.programs.below import Folder, Listing, parts_of
 from roles.host.programs.console import HostError, described, say, seconds
 from roles.host.programs.files import make_folder, remove_tree, write_atomic
-from roles.host.programs.installers.download import Digest, download
+from roles.host.programs.installers.download import Copies, Digest, download
 from roles.host.programs.installers.host_models import record_host_model
 from roles.host.programs.installers.hub import fetch_from_hub
 from roles.host.programs.installers.install_files import is_damaged, take
+from roles.host.programs.installers.models_folder import copy_from, former_of
 from roles.host.programs.installers.python_env import make_python_env
 from roles.host.programs.installers.receive import accept_sent
 from roles.host.programs.installers.release import unpack_release
@@ -94,7 +95,8 @@ def _make(request: MakeInstall, folder: Path) -> Mapping[str, Digest]:
     make_folder(folder.parent)
     if isinstance(recipe, HostModelRecipe):
         make_folder(folder)
-        return record_host_model(recipe, Path(request.folder), request.title)
+        former = None if Path(request.folder, INSTALL_MARK).exists() else former_of(Path(request.folder), request.state)
+        return record_host_model(recipe, former.folder if former else Path(request.folder), request.title)
     if isinstance(recipe, ModelRecipe | SentModelRecipe | HubModelRecipe):
         # Not removed first: it contains what was downloaded before a cut.
         make_folder(folder)
@@ -127,15 +129,17 @@ def _write_files(files: Mapping[str, str], path: Path, title: str) -> None:
 def _fetch_model(
     recipe: ModelRecipe | SentModelRecipe | HubModelRecipe, request: MakeInstall, path: Path
 ) -> Mapping[str, Digest]:
-    title = request.title
+    title, copies = request.title, Copies(request.copies, Path(request.state))
+    if former := former_of(Path(request.folder), request.state):
+        return copy_from(former, path, title, copies)
     if isinstance(recipe, HubModelRecipe):
-        return fetch_from_hub(recipe, path, title, request.token, request.copies)
+        return fetch_from_hub(recipe, path, title, request.token, copies)
     digest = Digest("sha256", recipe.sha256)
     (name,) = parts_of(recipe.filename, f"{title}: its address")
     with Folder(path) as folder:
         if folder.size(name) is None:
             if isinstance(recipe, ModelRecipe):
-                download(recipe.url, digest, folder, name, title, copies=request.copies)
+                download(recipe.url, digest, folder, name, title, copies=copies)
             else:
                 accept_sent(folder, name, digest, title)
     return {name: digest}

@@ -10,7 +10,8 @@ from roles.contract.requests import ReceiveFile
 from roles.host.programs.below import PART, Folder, parts_of
 from roles.host.programs.console import HostError, megabytes, say
 from roles.host.programs.files import make_folder
-from roles.host.programs.installers.download import Digest, accept_part, check_space
+from roles.host.programs.installers.download import Copies, Digest, accept_part, check_space
+from roles.host.programs.installers.models_folder import former_of
 
 
 def main(request: ReceiveFile) -> None:
@@ -23,6 +24,9 @@ def main(request: ReceiveFile) -> None:
         if (whole := folder.size(name)) is not None:
             print(whole)
             return
+        if (former := former_of(target.parent, request.state)) and name in former.files:
+            print(former.files[name][0])  # it is copied from there
+            return
         if piece := request.piece:
             if (folder.size(part) or 0) > piece.size:
                 folder.remove(part)  # the remains of another file
@@ -31,7 +35,8 @@ def main(request: ReceiveFile) -> None:
                 raise HostError(f"{target}{PART} has {there} bytes, not {piece.offset}: run again")
             if there + len(data) > piece.size:
                 raise HostError(f"{target}: more is sent than the {piece.size} bytes it has: run again")
-            check_space(target.parent, piece.size - there, str(target), more=request.copies * piece.size)
+            copies = Copies(request.copies, Path(request.state))
+            check_space(target.parent, piece.size, str(target), there=there, copies=copies)
             with folder.append(part) as file:
                 file.write(data)
                 file.flush()
