@@ -73,7 +73,7 @@ from roles.lock import (
     references_of,
 )
 from roles.options import GivenSecret, OptionsError, Stack
-from roles.plan import NO_GENERATION, HostPlan
+from roles.plan import NO_GENERATION, HostPlan, ProxyLogin
 from roles.rooms import plan_of
 
 
@@ -346,6 +346,8 @@ def _plan(each: Host, lock: LockContent | None, inventory: Path | None, *, locke
         secrets += [install.token for install in plan.installs if install.token]
         for secret in secrets:
             secret.reveal()
+        if plan.outbound and isinstance(plan.outbound.proxy, ProxyLogin):
+            plan.outbound.proxy.address()
         _check_keys_differ(stack)
     except OptionsError as error:
         raise DeployError(f'host "{each.name}": {error}') from None

@@ -45,3 +45,22 @@ def issue(
 
 def _openssl(*arguments: str) -> None:
     subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+def issue_signed(folder: Path, *names: str) -> tuple[Path, Path, Path]:
+    """The files of an authority's certificate, of one that it signed for those DNS names, and of that one's key."""
+    authority, authority_key = folder / "authority.crt", folder / "authority.key"
+    certificate, key, request = folder / "server.crt", folder / "server.key", folder / "server.csr"
+    extensions = folder / "server.ext"
+    extensions.write_text(f"subjectAltName={','.join(f'DNS:{each}' for each in names)}\nbasicConstraints=CA:FALSE\n")
+    made = ("-nodes", "-keyout")
+    _openssl(
+        *("req", "-x509", *EC, *made, str(authority_key), "-subj", "/CN=Company", "-days", "90"),
+        *("-addext", "keyUsage=critical,keyCertSign", "-out", str(authority)),
+    )
+    _openssl("req", "-new", *EC, *made, str(key), "-subj", f"/CN={names[0]}", "-out", str(request))
+    _openssl(
+        *("x509", "-req", "-in", str(request), "-CA", str(authority), "-CAkey", str(authority_key), "-CAcreateserial"),
+        *("-days", "30", "-extfile", str(extensions), "-out", str(certificate)),
+    )
+    return authority, certificate, key

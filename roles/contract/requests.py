@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 from roles.contract.generation import GeneratedVariable, Scope
+from roles.contract.outbound import WayOut
 from roles.contract.recipes import Recipe
 
 Holder: TypeAlias = Mapping[str, str]
@@ -93,6 +94,7 @@ class PrepareSystem(ChangeRequest):
         folders: path and mode of each.
         lingering: let the user's services run without a login.
         models_folder: where models are, if not in a folder of the state.
+        way_out: how packages are reached; none = directly.
     """
 
     program = "system"
@@ -105,6 +107,7 @@ class PrepareSystem(ChangeRequest):
     folders: tuple[tuple[str, int], ...]
     lingering: bool
     models_folder: ModelsFolder | None = None
+    way_out: WayOut | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +129,7 @@ class MakeInstall(ChangeRequest):
         cache: the layout's.
         build_user: the user for builds; none = the user of the program.
         copies: how many copies of a model its server makes below `state`: there must be room for them too.
+        way_out: how what it is made of is reached; none = directly.
     """
 
     program = "installers.install"
@@ -138,6 +142,7 @@ class MakeInstall(ChangeRequest):
     build_user: str | None
     uv: UvTool
     copies: int = 0
+    way_out: WayOut | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,8 +108,17 @@ def prepare_system() -> Generator[PyinfraCommand, None, None]:
     if not pending.prepare:
         host.noop("packages, users and folders are there")
         return
-    keep_off, users = target.plan.keep_off, pending.users
-    yield HostProgram(system_request(layout, pending.packages, keep_off, users=users, linger=pending.linger))
+    plan = target.plan
+    yield HostProgram(
+        system_request(
+            layout,
+            pending.packages,
+            plan.keep_off,
+            users=pending.users,
+            linger=pending.linger,
+            outbound=plan.outbound,
+        )
+    )
     target.changed()
 
 
@@ -124,7 +133,7 @@ def make_installs() -> Generator[PyinfraCommand, None, None]:
     for install in missing:
         if install.install.sent_from:
             yield SendFile(install.install.sent_from, install, layout.state)
-        yield HostProgram(install_request(layout, install, target.uv_tool()))
+        yield HostProgram(install_request(layout, install, target.uv_tool(), target.plan.outbound))
     target.changed()
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roles.contract.models import is_hidden
+from roles.contract.outbound import WayOut
 from roles.contract.requests import MakeInstall, ModelsFolder, PrepareSystem, UvTool
 from roles.host.state import BUILD_USER
-from roles.plan import Layout, ResolvedInstall
+from roles.plan import Layout, OutboundPlan, ProxyLogin, ResolvedInstall
 
 
 def system_request(
@@ -17,6 +18,7 @@ def system_request(
     *,
     users: Sequence[str] = (),
     linger: bool = False,
+    outbound: OutboundPlan | None = None,
 ) -> PrepareSystem:
     """For the program `system`.
 
@@ -25,6 +27,7 @@ def system_request(
         keep_off: units that come with them and must not start.
         users: missing system users that units run as.
         linger: enable lingering for the user.
+        outbound: how packages are reached.
     """
     return PrepareSystem(
         state=layout.state,
@@ -36,6 +39,7 @@ def system_request(
         folders=((layout.installs, 0o755), (layout.state, 0o755), (layout.cache, 0o755)),
         lingering=linger,
         models_folder=models_folder(layout),
+        way_out=_way_out(outbound),
     )
 
 
@@ -47,7 +51,9 @@ def models_folder(layout: Layout) -> ModelsFolder | None:
     return ModelsFolder(path=layout.models_folder, link=layout.models, shown=shown)
 
 
-def install_request(layout: Layout, resolved: ResolvedInstall, uv: UvTool) -> MakeInstall:
+def install_request(
+    layout: Layout, resolved: ResolvedInstall, uv: UvTool, outbound: OutboundPlan | None = None
+) -> MakeInstall:
     """For the program `installers.install`."""
     install = resolved.install
     return MakeInstall(
@@ -60,6 +66,16 @@ def install_request(layout: Layout, resolved: ResolvedInstall, uv: UvTool) -> Ma
         build_user=_builder(layout),
         uv=uv,
         copies=install.copies,
+        way_out=_way_out(outbound),
+    )
+
+
+def _way_out(outbound: OutboundPlan | None) -> WayOut | None:
+    if outbound is None:
+        return None
+    proxy = outbound.proxy
+    return WayOut(
+        proxy=proxy.address() if isinstance(proxy, ProxyLogin) else proxy, no_proxy=outbound.no_proxy, ca=outbound.ca
     )
 
 

@@ -83,8 +83,8 @@ def plan_ollama(ollama: Ollama, context: HostContext) -> ServicePlan:
             **_settings(ollama),
         },
         installs=(release,),
-        # It connects to its registry.
-        reaches_out=True,
+        # From its registry.
+        fetches=True,
         kept_models=[KeptModel(model.name, model.digest) for model in models],
         packages=("zstd",) if ollama.release.suffix == ".tar.zst" else (),
         abilities=dict.fromkeys(ollama.served(), _abilities(ollama)),

@@ -12,6 +12,7 @@ from roles.options.driver import NvidiaDriver
 from roles.options.errors import OptionsError, calling_line
 from roles.options.gpus import Gpus, GpuUuid
 from roles.options.money import Budget, Price
+from roles.options.outbound import Outbound
 from roles.options.routes import Deployment, Probe, Route, Speed
 from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, GivenSecret, Secret
 from roles.options.service import Cache, Gateway, KeyedProvider, Provider, Service
@@ -70,6 +71,7 @@ __all__ = [
     "NvidiaDriver",
     "Options",
     "OptionsError",
+    "Outbound",
     "Port",
     "Price",
     "Probe",

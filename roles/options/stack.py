@@ -10,6 +10,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from roles.options.base import Many, Options, nearest
 from roles.options.clients import Client
 from roles.options.driver import NvidiaDriver
+from roles.options.outbound import Outbound
 from roles.options.routes import Route
 from roles.options.secrets import GivenSecret, Secret
 from roles.options.service import Cache, Gateway, Provider, Service
@@ -70,6 +71,8 @@ class Stack(Options):
     """Main memory of the host, to plan with before it is there; none = it is compared once the host is read."""
     scope: SystemScope | UserScope = Field(SystemScope(), examples=['scope=UserScope(user="ai")'])
     """Which systemd manager runs it."""
+    outbound: Outbound | None = Field(None, examples=['outbound=Outbound(proxy="http://proxy.example.com:3128")'])
+    """How the host reaches what it fetches; none = directly, with the authorities that it trusts itself."""
     models_folder: ModelsFolder | None = Field(None, examples=['models_folder="/data/models"'])
     """A folder of the host, on another disk, for the models that a deploy fetches or sends; none = beside its other
     state. It must be there, and of root alone (in user scope, of the user). After a change of it, models are copied

@@ -52,6 +52,7 @@ from roles.plan.model import (
     runtime_folder,
 )
 from roles.plan.models import host_models, model_install, model_path
+from roles.plan.outbound import OutboundPlan, ProxyLogin
 from roles.plan.pins import NO_PINS, HubPin, HubReference, Pins
 from roles.plan.provider_unit import Dialect, openai_prefixes, provider_plan
 from roles.plan.python_env import Indexes, python_env, read_lock
@@ -114,9 +115,11 @@ __all__ = [
     "Load",
     "LoadSource",
     "Login",
+    "OutboundPlan",
     "Pins",
     "Planner",
     "PlatformKey",
+    "ProxyLogin",
     "PulledModel",
     "ReleaseRecipe",
     "RenderedFile",

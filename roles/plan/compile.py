@@ -28,6 +28,7 @@ from roles.plan.model import (
     ServerUnit,
     ServicePlan,
 )
+from roles.plan.outbound import OutboundPlan, outbound_plan
 from roles.plan.pins import NO_PINS, Pins
 from roles.plan.planned import planned_memory
 from roles.plan.watch import WATCH_TIMER, watch_plan
@@ -40,11 +41,13 @@ class HostContext:
     Attributes:
         pins: what is locked of that which a service fetches by itself; installs are pinned later.
         shares: name of a provider → the share of its cards that it is to reserve.
+        outbound: how the host reaches what is fetched.
     """
 
     layout: Layout
     pins: Pins = field(default=NO_PINS, kw_only=True)
     shares: Mapping[str, float] = field(default_factory=dict, kw_only=True)
+    outbound: OutboundPlan | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -93,13 +96,14 @@ def compile_stack(
         return _planner(service, planners)(service, context)
 
     layout = layout_of(stack.scope, stack.models_folder)
-    host = HostContext(layout, pins=pins)
+    outbound = outbound_plan(stack.outbound)
+    host = HostContext(layout, pins=pins, outbound=outbound)
     providers = [planned(provider, host) for provider in stack.providers]
     loads = [load for part in providers for load in part.loads]
     sizes = card_sizes(loads)
     uses = with_shares([load.use(facts_of) for load in loads], sizes)
     if shares := {use.provider: use.share for use in uses if use.share}:
-        host = HostContext(layout, pins=pins, shares=shares)
+        host = replace(host, shares=shares)
         providers = [planned(provider, host) for provider in stack.providers]
     backends = tuple(
         replace(
@@ -172,6 +176,7 @@ def compile_stack(
         card_sizes=sizes,
         main_memory=size_of(stack.memory) if stack.memory else None,
         gateways=len(gateway.gateway.instances),
+        outbound=outbound,
         pulled=tuple(model for part in parts for model in part.pulled),
         prune_commands=tuple(command for part in parts for command in part.prune_commands),
     )

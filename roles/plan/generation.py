@@ -27,6 +27,7 @@ from roles.contract.recipes import Recipe
 from roles.contract.wire import written
 from roles.options import GivenSecret
 from roles.plan.model import DigestOf, EnvValue, HostPlan, Install, ServerUnit, TaskUnit, Unit
+from roles.plan.outbound import ProxyLogin
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
 
 _SHOWN_DIGITS = 16
@@ -144,6 +145,8 @@ def _value(value: EnvValue, reveal: Callable[[GivenSecret], str]) -> str:
     match value:
         case DigestOf(secret):
             return key_digest(reveal(secret))
+        case ProxyLogin():
+            return value.address(reveal)
         case GivenSecret():
             return reveal(value)
         case _:

@@ -20,6 +20,7 @@ from roles.fit.uses import Use
 from roles.options import Client, Deployment, GivenSecret, Gpus, Mode, NvidiaDriver, Route, Secret
 from roles.plan.layout import Layout
 from roles.plan.memory import Load
+from roles.plan.outbound import OutboundPlan, ProxyLogin
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class DigestOf:
     secret: GivenSecret
 
 
-EnvValue: TypeAlias = str | GivenSecret | DigestOf
+EnvValue: TypeAlias = str | GivenSecret | DigestOf | ProxyLogin
 MEGABYTE = 10**6
 
 STOP_SECONDS = 60
@@ -518,6 +519,8 @@ class HostPlan:
     """Processes of the gateway, for which main memory is kept."""
     pulled: tuple[PulledModel, ...]
     """Models that servers fetch by themselves."""
+    outbound: OutboundPlan | None
+    """How it reaches what it fetches; none = directly."""
     prune_commands: tuple[tuple[str, ...], ...]
     """As in the service plans, of all of them."""
 

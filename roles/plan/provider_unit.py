@@ -12,6 +12,7 @@ from roles.options import Gpus, KeyedProvider, Mode, ModelSource, OptionsError, 
 from roles.plan.compile import HostContext
 from roles.plan.model import STOP_SECONDS, Backend, Endpoint, Install, Login, ServerUnit, ServicePlan
 from roles.plan.models import host_models, model_install
+from roles.plan.outbound import server_outbound
 from roles.plan.unit_file import unit_file
 
 
@@ -50,12 +51,12 @@ def provider_plan(
     template: str,
     command: Sequence[str],
     environment: Mapping[str, str],
+    fetches: bool = False,
     installs: Sequence[Install],
     models: Sequence[ModelSource] = (),
     packages: Sequence[str] = (),
     reads: Mapping[str, str] | None = None,
     stop_seconds: int = STOP_SECONDS,
-    reaches_out: bool = False,
     weights: Sequence[CardWeights] = (),
     kept_models: Sequence[KeptModel] = (),
     abilities: Mapping[str, Abilities],
@@ -69,20 +70,22 @@ def provider_plan(
         template: the unit's template, below `templates`.
         command: the program and its arguments.
         environment: variables that are not secret.
+        fetches: it fetches something from other hosts while it runs, by the way that the stack gives.
         installs: what it runs from, besides its models.
         models: the models that it reads.
         packages: Debian packages that making or running it needs.
         stop_seconds: how long a stop may take before systemd kills it.
-        reaches_out: it fetches something from other hosts while it runs.
         reads: files that the process reads from the generation: path → text.
         weights, kept_models, abilities, version, queue: as in `Backend`.
     """
     address = f"http://{provider.reachable_at}:{provider.port}"
     login = _login(provider, context, dialect, unit)
-    secrets = login.given(login.server_variable) if login else {}
+    way = server_outbound(context.outbound if fetches else None, context.layout)
+    secrets = {**(login.given(login.server_variable) if login else {}), **way.secrets}
+    read = {**(reads or {}), **way.reads}
     gpus = provider.cards
     needed = tuple({each.name: each for each in (*installs, *map(model_install, models))}.values())
-    variables = {**environment, **_visible_cards(gpus)}
+    variables = {**environment, **way.environment, **_visible_cards(gpus)}
     _refuse_given_twice(provider, {*variables, *secrets})
     planned = ServerUnit(
         name=unit,
@@ -100,11 +103,11 @@ def provider_plan(
             memory_max=provider.memory_max,
             before_gateway=True,
             stop_seconds=stop_seconds,
-            loopback_only=provider.is_local and not reaches_out,
+            loopback_only=provider.is_local and not fetches,
             models=models,
         ),
         environment=secrets,
-        reads=tuple(reads or ()),
+        reads=tuple(read),
         installs=tuple(install.name for install in needed),
         start_timeout=provider.start_timeout + (gpus.wait if gpus else 0),
         endpoint=Endpoint(provider.bind, provider.port, address + dialect.ready_path),
@@ -115,7 +118,7 @@ def provider_plan(
         installs=needed,
         host_models=host_models(models, context.layout),
         packages=(*packages, *_card_packages(gpus)),
-        files=reads or {},
+        files=read,
         generated_secrets=login.generated if login else (),
         backend=Backend(
             provider=provider.name,

@@ -30,6 +30,7 @@ from roles.options import (
     LocalFile,
     NvidiaDriver,
     Options,
+    Outbound,
     Price,
     Probe,
     Provider,
@@ -48,7 +49,7 @@ from roles.options.base import example, former_options
 from roles.plan import Room, rooms
 
 _SECTIONS: dict[str, Sequence[type[Options]] | type[Service]] = {
-    "The stack": (Stack, SystemScope, UserScope, Verification),
+    "The stack": (Stack, SystemScope, UserScope, Outbound, Verification),
     "Routes": (Route, Deployment, Price, Probe),
     "Clients": (Client, Budget),
     "The gateway": Gateway,

@@ -101,6 +101,8 @@ class _Handler(QuietHandler):
             self.end_headers()
             return
         self.send_response(HTTPStatus.PARTIAL_CONTENT if part else HTTPStatus.OK)
+        if file.suffix == ".html":
+            self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(end - first))
         if part:
             self.send_header("Content-Range", f"bytes {first}-{end - 1}/{size}")

@@ -17,8 +17,25 @@ _NOTED = 80
 """Characters of a step's output to show as its progress."""
 
 
+_hidden: set[str] = set()
+
+
+def keep_hidden(*words: str) -> None:
+    """From here on no message has these in it, such as a password that a command may repeat."""
+    _hidden.update(words)
+
+
+def without_hidden(message: str) -> str:
+    for word in sorted(_hidden, key=len, reverse=True):
+        message = message.replace(word, "[not shown]")
+    return message
+
+
 class HostError(Exception):
     """Something on the host is not as it must be: the message names what, where and how to fix it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_hidden(message))
 
 
 _REMEDIES = {
@@ -41,7 +58,7 @@ def described(error: HostError | OSError) -> str:
 def say(message: str) -> None:
     """Print a message for people. If the output is closed, the program still runs to its end."""
     with contextlib.suppress(OSError):
-        print(message, flush=True)
+        print(without_hidden(message), flush=True)
 
 
 def seconds(since: float) -> str:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from roles.contract.outbound import PROXY_VARIABLES
 from roles.host.programs.confined import confined_command, sent, stop_leftovers
 from roles.host.programs.console import HostError
 from roles.host.programs.host_lock import host_lock_descriptors
@@ -59,6 +60,9 @@ def run(
     variables = {**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})}
     started, stdin = list(command), b""
     if account:
+        if not network:
+            # Third-party code that needs no proxy does not get to know its password.
+            variables = {name: value for name, value in variables.items() if name not in PROXY_VARIABLES}
         variables |= {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
         stop_leftovers()
         started = confined_command(account, writable, network=network, devices=devices, folder=folder or Path("/"))

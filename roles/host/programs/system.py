@@ -13,6 +13,7 @@ from roles.host.programs.console import HostError, Progress, say
 from roles.host.programs.files import make_folder
 from roles.host.programs.installers.handover import give_cache
 from roles.host.programs.installers.models_folder import link_models
+from roles.host.programs.installers.way_out import use_way_out
 from roles.host.programs.processes import run, user_of
 from roles.host.programs.systemd import Manager
 
@@ -20,11 +21,12 @@ _APT = ["apt-get", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeou
 
 
 def main(request: PrepareSystem) -> None:
+    authorities = use_way_out(request.way_out, request.cache)
     if request.lingering:
         _enable_lingering()
     if request.packages:
         _keep_off(request.keep_off)
-        _install_packages(request.packages)
+        _install_packages(request.packages, authorities)
     builder = request.build_user
     if builder:
         _ensure_user(builder, request.cache, "to build as")
@@ -51,8 +53,13 @@ def _keep_off(units: Sequence[str]) -> None:
             manager.call("mask", unit)
 
 
-def _install_packages(packages: Sequence[str]) -> None:
+def _install_packages(packages: Sequence[str], authorities: Path | None) -> None:
+    """
+    Args:
+        authorities: the file of those that are trusted; none = as apt is set up.
+    """
     title = f"Debian packages {' '.join(packages)}"
+    options = ["-o", f"Acquire::https::CAInfo={authorities}"] if authorities else []
     environment = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "l"}
     say(f"{title}: installing")
     with Progress(title) as progress:
@@ -61,13 +68,13 @@ def _install_packages(packages: Sequence[str]) -> None:
             run(command, what=what, environment=environment, on_line=progress.note)
 
         try:
-            apt(*_APT, "install", *packages)
+            apt(*_APT, *options, "install", *packages)
         except HostError:
             # A power failure may have interrupted dpkg. The package lists of a fresh or long unused host name versions
             # that the mirror no longer has, or none at all.
             apt("dpkg", "--configure", "-a", what="finishing what dpkg began")
-            apt(*_APT, "update", what="refreshing the package lists")
-            apt(*_APT, "install", *packages)
+            apt(*_APT, *options, "update", what="refreshing the package lists")
+            apt(*_APT, *options, "install", *packages)
 
 
 def _enable_lingering() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from roles.llama_cpp import LlamaCppPython
-from roles.options import Options, OptionsError
+from roles.options import Options, OptionsError, Outbound
 from roles.options.base import example
 from tests.option_groups import GROUPS, public_names
 
@@ -50,6 +50,8 @@ def _needed(group: type[Options], option: str = "") -> dict[str, Any]:
     needed = [name for name, field in group.model_fields.items() if field.is_required()]
     if group is LlamaCppPython and option != "models":
         needed += ["model", "served_name"]
+    if group is Outbound and option != "ca":
+        needed.append("proxy")
     beside = _written(_BESIDE.get(f"{group.__name__}.{option}", ""))
     return {name: _written(example(group.model_fields[name]))[name] for name in needed} | beside
 

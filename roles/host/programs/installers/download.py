@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import shutil
 import time
 import urllib.error
@@ -17,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from roles.host.programs.below import PART, Folder, one_line
 from roles.host.programs.console import HostError, Progress, megabytes, say
@@ -81,15 +82,37 @@ def open_url(url: str, headers: Mapping[str, str], *, first_byte: int = 0, timeo
     return answer
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """The proxy's password is for the proxy: where a redirect leads past it, its target would get that."""
+
+    def redirect_request(self, *redirect: Any) -> urllib.request.Request | None:
+        following = super().redirect_request(*redirect)
+        if following:
+            following.remove_header("Proxy-authorization")
+        return following
+
+
 _HANDLERS = (
     urllib.request.ProxyHandler,
     urllib.request.UnknownHandler,
     urllib.request.HTTPHandler,
     urllib.request.HTTPSHandler,
     urllib.request.HTTPDefaultErrorHandler,
-    urllib.request.HTTPRedirectHandler,
+    _Redirects,
     urllib.request.HTTPErrorProcessor,
 )
+
+
+def remedy(cause: str) -> str:
+    """What to do about the way out that a request was refused on; empty = it may be something else."""
+    if re.search(r"\b407\b", cause):
+        return "the proxy wants another user or password: fix `login` of the stack's `outbound`"
+    if "certificate verify failed" in cause.lower():
+        return (
+            "the host does not trust who signed the server's certificate: if that is your company's proxy, give its "
+            "authority as `ca` of the stack's `outbound`"
+        )
+    return ""
 
 
 def download(
@@ -182,6 +205,8 @@ class _Fetch:
                 self._rest()
                 return
             except urllib.error.HTTPError as error:
+                if advice := remedy(str(error.code)):
+                    raise HostError(f"{self._url} cannot be fetched: {advice}") from None
                 if error.code == 416:
                     if error.headers.get("Content-Range") == f"bytes */{self.done}":
                         return  # the file was already complete
@@ -195,6 +220,8 @@ class _Fetch:
                 # ValueError: it redirects to an invalid address.
                 reason = getattr(error, "reason", None) or error
                 cause = one_line(reason) or type(error).__name__
+            if advice := remedy(cause):
+                raise HostError(f"{self._url} cannot be fetched ({cause}): {advice}")
             fruitless = 0 if self.done > before else fruitless + 1
             if fruitless >= ATTEMPTS:
                 raise HostError(

@@ -21,7 +21,7 @@ from roles.contract.recipes import HubModelRecipe
 from roles.host.programs.below import PART, REVISION_FILE, Folder, Listing, one_line, parts_of, shown
 from roles.host.programs.console import HostError, megabytes, say
 from roles.host.programs.files import write_atomic
-from roles.host.programs.installers.download import Copies, Digest, check_space, download, open_url
+from roles.host.programs.installers.download import Copies, Digest, check_space, download, open_url, remedy
 from roles.host.programs.installers.weights import has_weights, listed
 
 _TIMEOUT_SECONDS = 30
@@ -110,10 +110,11 @@ class Hub:
             with open_url(url, self.headers, timeout=_TIMEOUT_SECONDS) as answer:
                 text = answer.read(_LONGEST_ANSWER + 1)
         except urllib.error.HTTPError as error:
-            raise HostError(self._refusal(error.code, revision)) from None
+            raise HostError(remedy(str(error.code)) or self._refusal(error.code, revision)) from None
         except (OSError, HTTPException, ValueError) as error:
             cause = one_line(error) or type(error).__name__
-            raise HostError(f"{self._endpoint} cannot be asked for {self._repository}: {cause}; run again") from None
+            advice = remedy(cause) or "run again"
+            raise HostError(f"{self._endpoint} cannot be asked for {self._repository}: {cause}; {advice}") from None
         if len(text) > _LONGEST_ANSWER:
             raise self._odd(f"more than {megabytes(_LONGEST_ANSWER)} for a list of files")
         try:

@@ -34,9 +34,11 @@ from roles.host.programs.installers.python_env import make_python_env
 from roles.host.programs.installers.receive import accept_sent
 from roles.host.programs.installers.release import unpack_release
 from roles.host.programs.installers.source_build import build_from_source
+from roles.host.programs.installers.way_out import use_way_out
 
 
 def main(request: MakeInstall) -> None:
+    use_way_out(request.way_out, request.cache)
     folder = Path(request.folder)
     complete = _is_complete(folder)
     if complete and not is_damaged(folder):

@@ -13,6 +13,7 @@ from roles.host.programs.processes import run
 
 _MODULES = (
     "roles.contract.generation",
+    "roles.contract.outbound",
     "roles.contract.recipes",
     "roles.contract.requests",
     "roles.host.programs.console",
