@@ -115,6 +115,8 @@ class ModelRegistry(ThreadedServer):
         super().__init__(address, _Handler)
         self.folder = folder
         self.other_host = other_host
+        self.scheme = "http"
+        """Of what is redirected to; `https` for one that was given a certificate."""
         self.faults = faults or RegistryFaults()
         self.asked: list[Asked] = []
 
@@ -164,7 +166,7 @@ class _Handler(QuietHandler):
         elif self.command == "HEAD" or registry.faults.no_redirect:
             self._serve_bytes(blob)
         else:
-            location = f"http://{registry.other_host}:{registry.server_port}/direct/{digest}"
+            location = f"{registry.scheme}://{registry.other_host}:{registry.server_port}/direct/{digest}"
             self._answer(HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": location})
 
     def _answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:

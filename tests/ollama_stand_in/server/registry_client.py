@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import re
@@ -10,7 +11,8 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import unquote, urlencode, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from .errors import ApiError
 from .names import Name
@@ -51,14 +53,32 @@ def ask(method: str, url: str, headers: dict[str, str]) -> Reply:
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     host = parts.hostname or ""
     secure = parts.scheme == "https"
-    connection = (http.client.HTTPSConnection if secure else http.client.HTTPConnection)(host, port, timeout=_TIMEOUT)
+    proxy, login = _proxy(parts.scheme, host)
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(*(proxy or (host, port)), timeout=_TIMEOUT)
+    path = f"{parts.path}{'?' + parts.query if parts.query else ''}"
+    if proxy and secure:
+        connection.set_tunnel(host, port, login)
+    elif proxy:
+        path, headers = url, {**headers, **login}
     try:
-        connection.request(method, f"{parts.path}{'?' + parts.query if parts.query else ''}", headers=headers)
+        connection.request(method, path, headers=headers)
         response = connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         connection.close()
         raise RegistryError(f'{method.capitalize()} "{url}": {_in_words(error, host, port)}') from error
     return Reply(response.status, response.headers, response, connection)
+
+
+def _proxy(scheme: str, host: str) -> tuple[tuple[str, int] | None, dict[str, str]]:
+    """The proxy to a host, as Go takes it from the environment, and the header with its login."""
+    given = getproxies().get(scheme)
+    if not given or proxy_bypass(host) or host == "localhost" or host.startswith("127."):
+        return None, {}
+    parts = urlsplit(given)
+    login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    header = {"Proxy-Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if parts.username else {}
+    return (parts.hostname or "", parts.port or 80), header
 
 
 def _in_words(error: Exception, host: str, port: int) -> str:
