@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import roles.litellm
 import roles.llama_cpp
+import roles.monitoring
 import roles.ollama
 import roles.redis
 import roles.vllm

@@ -264,6 +264,7 @@ class Gateway(Server):
         instance_key_file, instance_key_variable: where the key is that the instances require.
         instance_url: the URL of one of the instances.
         cooldown: seconds for which it skips a backend after a failure.
+        metrics_port: where the endpoint's process shows its metrics, on loopback; none = nowhere.
     """
 
     url: str
@@ -277,6 +278,7 @@ class Gateway(Server):
     front: Front | None = None
     canary: Canary | None = None
     tls: Tls | None = None
+    metrics_port: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from roles.contract.budgets import Budget
 from roles.contract.clients import Clients, Limits
 from roles.contract.wire import written
+from roles.litellm.metrics import METRICS
 from roles.litellm.options import LiteLLM
 from roles.litellm.requests.names import INSTANCE_KEY_VARIABLE
 from roles.options import Cache, Deployment, OptionsError, Price, Route
@@ -127,7 +128,8 @@ def litellm_config(gateway: LiteLLM, context: GatewayContext) -> dict[str, Json]
             "request_timeout": gateway.request_timeout,
             "drop_params": gateway.drop_params,
             "json_logs": True,
-            "callbacks": [REQUEST_CHECKS, REQUEST_COUNTER],
+            "callbacks": [REQUEST_CHECKS, REQUEST_COUNTER, *(["prometheus"] if context.monitoring else [])],
+            **(METRICS if context.monitoring else {}),
             # Errors that clients get name no other routes.
             "expose_router_debug_in_errors": False,
             **(_cache(*context.cache) if context.cache else {}),

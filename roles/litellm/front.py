@@ -21,7 +21,7 @@ from roles.litellm.config import MASTER_KEY_VARIABLE
 from roles.litellm.options import LiteLLM
 from roles.litellm.requests.names import CLIENT_HEADER, INSTANCE_KEY_VARIABLE
 from roles.litellm.tls import JOIN, PACKAGES, join_command, join_program, joined_file, renewal_units
-from roles.options import GivenSecret
+from roles.options import GivenSecret, Monitor
 from roles.plan import (
     FRONT_UNIT,
     FRONT_USER,
@@ -33,6 +33,7 @@ from roles.plan import (
     EnvValue,
     Layout,
     Live,
+    MetricsPage,
     ServerUnit,
     ServicePlan,
     Spare,
@@ -73,6 +74,9 @@ _EXPOSED = (
 _LOGGED_REFUSALS = 5
 """Logged refusals per source within a minute. Further ones in that time go to the client only."""
 
+_SHOWN = {"no-maint": ""}
+"""Of HAProxy's metrics: without those of instances that are not declared."""
+
 _KEY_HEADERS = ("X-LiteLLM-API-Key", "API-Key", "X-API-Key", "X-Goog-API-Key", "Ocp-Apim-Subscription-Key")
 """Headers in which client software sends the key, besides `Authorization: Bearer`: all that LiteLLM 1.106.2 reads."""
 _MODEL = "[A-Za-z0-9]([A-Za-z0-9._:@+-]|%3A|%40|%2B)*"
@@ -98,15 +102,22 @@ def drain_of(gateway: LiteLLM, server: str) -> Drain:
 
 
 def front_plan(
-    gateway: LiteLLM, layout: Layout, clients: Sequence[ClientPlan], instance_key_file: str, master_key_file: str
+    gateway: LiteLLM,
+    layout: Layout,
+    clients: Sequence[ClientPlan],
+    instance_key_file: str,
+    master_key_file: str,
+    monitoring: Monitor | None,
 ) -> ServicePlan:
     """HAProxy on the endpoint's address, with the instances behind it.
 
     Args:
         instance_key_file: the environment file with the key that the instances require.
         master_key_file: the environment file with the gateway's own key if that is made on the host.
+        monitoring: what collects its metrics.
     """
     tls = gateway.tls
+    metrics_port = monitoring.front_port if monitoring else None
     joined = (JOIN,) if tls else ()
     reads = (_CONFIG, _START, _HOLDERS, _WATCH, *joined)
     live_environment: dict[str, EnvValue] = {
@@ -148,7 +159,9 @@ def front_plan(
         reads=reads,
         start_timeout=_START_SECONDS,
         user=FRONT_USER,
-        endpoint=Endpoint(gateway.bind, gateway.port, f"{gateway.local_url}{READY_PATH}", gateway.local_port),
+        endpoint=Endpoint(
+            gateway.bind, gateway.port, f"{gateway.local_url}{READY_PATH}", gateway.local_port, metrics_port
+        ),
         live_environment=live_environment,
     )
     made = tuple(
@@ -164,13 +177,16 @@ def front_plan(
         # Debian's own, with Debian's configuration.
         keep_off=("haproxy.service",),
         files={
-            _CONFIG: _config(gateway, layout),
+            _CONFIG: _config(gateway, layout, metrics_port),
             _START: (_HERE / "start-front.sh").read_text(),
             _HOLDERS: (resources.files("roles") / "contract" / "holders.py").read_text(),
             _WATCH: (_HERE / "watch_instances.py").read_text(),
             **({JOIN: join_program()} if tls else {}),
         },
         host_files=(tls.certificate, tls.key) if tls else (),
+        pages=(MetricsPage("haproxy", "front", f"127.0.0.1:{metrics_port}", parameters=_SHOWN),)
+        if metrics_port
+        else (),
     )
 
 
@@ -190,7 +206,7 @@ def _end(last_day: date | None) -> int:
     return int(datetime(last_day.year, last_day.month, last_day.day, tzinfo=UTC).timestamp()) + _DAY
 
 
-def _config(gateway: LiteLLM, layout: Layout) -> str:
+def _config(gateway: LiteLLM, layout: Layout, metrics_port: int | None) -> str:
     return render(
         f"litellm/{_CONFIG}.j2",
         unit=FRONT_UNIT,
@@ -216,6 +232,7 @@ def _config(gateway: LiteLLM, layout: Layout) -> str:
         asked_paths=_ASKED,
         joined_certificate=joined_file(layout),
         exposed_headers=_EXPOSED,
+        metrics_port=metrics_port,
     )
 
 

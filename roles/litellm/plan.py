@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 
@@ -31,6 +31,7 @@ from roles.plan import (
     GATEWAY_INSTANCES,
     GATEWAY_USER,
     MEGABYTE,
+    PROMETHEUS_USER,
     STAGED_FOLDER,
     STAGED_PORT,
     VERIFIER,
@@ -42,6 +43,8 @@ from roles.plan import (
     GeneratedVariable,
     Install,
     Layout,
+    Login,
+    MetricsPage,
     ServerUnit,
     ServicePlan,
     Staging,
@@ -84,9 +87,11 @@ _PROCESS_ENVIRONMENT = {
     "NO_REDOC": "True",
     "NO_OPENAPI": "True",
 }
+_LEAN_METRICS = {"PROMETHEUS_DISABLE_CREATED_SERIES": "True"}
+"""Without a second series for each, of when it began."""
 PUBLIC_VARIABLES = frozenset(
     {
-        *(*_PROCESS_ENVIRONMENT, MODELS_VARIABLE, LIMITS_VARIABLE, USAGE_VARIABLE),
+        *(*_PROCESS_ENVIRONMENT, *_LEAN_METRICS, MODELS_VARIABLE, LIMITS_VARIABLE, USAGE_VARIABLE),
         *(CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE),
     }
 )
@@ -133,6 +138,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
         secrets,
         environment_files,
         bool(context.cache),
+        bool(context.monitoring),
         all(address.startswith("http://127.") for address in [backend.api_base for backend in context.backends])
         and (not context.cache or context.cache[0].reachable_at.startswith("127.")),
     )
@@ -140,7 +146,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
         replace(process.unit(name, "127.0.0.1", port), drain=drain_of(gateway, server))
         for (server, name), port in zip(SERVERS.items(), gateway.instance_ports, strict=False)
     )
-    front = front_plan(gateway, layout, context.clients, instance_key.path, client_key.path)
+    front = front_plan(gateway, layout, context.clients, instance_key.path, client_key.path, context.monitoring)
     (endpoint,) = front.servers
     canary = canary_target(gateway, context.routes)
     config = litellm_config(gateway, context)
@@ -178,7 +184,17 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
             else None,
         ),
         staging=_staging(process, [unit.name for unit in instances]),
+        pages=(*front.pages, *_pages(instances, instance_key)) if context.monitoring else (),
     )
+
+
+def _pages(instances: Sequence[ServerUnit], key: GeneratedVariable) -> Iterator[MetricsPage]:
+    """The metrics of each instance, which is one process: all of its requests are in them."""
+    login = Login(GeneratedSecret(), key.path, key.variable, key.variable)
+    for unit in instances:
+        name = unit.name.removesuffix(".service")
+        # Without the slash at its end LiteLLM answers with a redirection.
+        yield MetricsPage("litellm", name, f"{unit.endpoint.bind}:{unit.endpoint.port}", "/metrics/", login=login)
 
 
 def _request_sources() -> Install:
@@ -198,6 +214,7 @@ class _Process:
     secrets: Mapping[str, EnvValue]
     environment_files: Sequence[str]
     has_cache: bool
+    is_monitored: bool
     asks_local_only: bool
     """All backends, and the cache, are reached over loopback."""
 
@@ -221,7 +238,7 @@ class _Process:
             stop_timeout=self.gateway.longest_drain,
             user=GATEWAY_USER,
             # Its administration pages require no key. Clients use the front, which does not pass those pages on.
-            callers=(FRONT_USER,) if self.gateway.instance_ports else None,
+            callers=(FRONT_USER, *((PROMETHEUS_USER,) if self.is_monitored else ())),
         )
 
     def text(
@@ -268,6 +285,7 @@ class _Process:
                 LIMITS_VARIABLE: f"{layout.config}/{CLIENTS_FILE}",
                 **({USAGE_VARIABLE: usage} if usage else {}),
                 **(cache if self.has_cache else {}),
+                **(_LEAN_METRICS if self.is_monitored else {}),
             },
             usage_folder=f"ai-backend/{USAGE_FOLDER}" if usage else None,
             secrets=self.secrets,

@@ -182,7 +182,7 @@ class LlamaServer(KeyedProvider):
     spec_type: SpecType | None = Field(None, examples=['spec_type="ngram-simple"'])
     """How tokens are drafted; none = not at all, or `draft-simple` with a `draft_model`."""
     metrics: bool = Field(False, examples=["metrics=True"])
-    """Serve Prometheus metrics at `/metrics`."""
+    """Serve Prometheus metrics at `/metrics`, also without `monitoring` in the stack."""
     slots: bool = Field(True, examples=["slots=False"])
     """Serve the state of the slots at `/slots`."""
     extra_arguments: Many[str] = Field((), examples=['extra_arguments=["--slot-prompt-similarity", "0.2"]'])

@@ -32,6 +32,7 @@ _NATIVE = Dialect(
     api_path="/v1",
     ready_path="/health",
     key_variable="LLAMA_API_KEY",
+    metrics_path="/metrics",
 )
 _PYTHON = Dialect(
     # The list of models requires the key; the page that describes the API does not.
@@ -72,6 +73,8 @@ def _dialect(server: LlamaCppPython) -> Dialect:
 
 def plan_server(server: LlamaServer, context: HostContext) -> ServicePlan:
     """`llama-server@<name>.service`."""
+    if context.monitoring:
+        server = server.model_copy(update={"metrics": True})
     layout = context.layout
     unit = f"llama-server@{server.name}.service"
     template = f"chat-templates/{unit}.jinja"

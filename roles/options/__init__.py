@@ -15,7 +15,7 @@ from roles.options.money import Budget, Price
 from roles.options.outbound import Outbound
 from roles.options.routes import Deployment, Probe, Route, Speed
 from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, GivenSecret, Secret
-from roles.options.service import Cache, Gateway, KeyedProvider, Provider, Service
+from roles.options.service import Cache, Gateway, KeyedProvider, Monitor, Provider, Service
 from roles.options.sources import (
     FileUrl,
     GgufSource,
@@ -66,6 +66,7 @@ __all__ = [
     "Mode",
     "ModelName",
     "ModelSource",
+    "Monitor",
     "Name",
     "Network",
     "NvidiaDriver",

@@ -125,3 +125,12 @@ class Cache(Service):
     if it says `"cache": {"use-cache": true}`."""
     ttl: Seconds = Field(600, examples=["ttl=3600"])
     """Seconds that an answer is cached."""
+
+
+class Monitor(Service):
+    """What collects the metrics of all others, which show theirs once a stack has one."""
+
+    abstract: ClassVar[bool] = True
+
+    front_port: Port = Field(9101, examples=["front_port=9201"])
+    """Loopback port at which the gateway's front shows its metrics."""

@@ -13,7 +13,7 @@ from roles.options.driver import NvidiaDriver
 from roles.options.outbound import Outbound
 from roles.options.routes import Route
 from roles.options.secrets import GivenSecret, Secret
-from roles.options.service import Cache, Gateway, Provider, Service
+from roles.options.service import Cache, Gateway, Monitor, Provider, Service
 from roles.options.spelling import spelled
 from roles.options.values import MemorySize, ModelName, ModelsFolder
 from roles.options.verification import Verification
@@ -64,6 +64,8 @@ class Stack(Options):
     """The people and programs that use the endpoint, each with its own key; none = they share the `master_key`."""
     cache: SerializeAsAny[Cache] | None = Field(None, examples=["cache=Redis()"])
     """The gateway's cache; none = every request goes to a provider, and no state is shared."""
+    monitoring: SerializeAsAny[Monitor] | None = Field(None, examples=["monitoring=Monitoring()"])
+    """What collects metrics of everything on the host; none = nothing does, and nothing shows any."""
     services: Many[SerializeAsAny[Service]] = Field((), examples=["services=[StatusPage()]"])
     """Further services beside those, such as an exporter of metrics, of your own types (see CONTRIBUTING.md): they run
     and are verified, but no route needs them."""
@@ -84,7 +86,8 @@ class Stack(Options):
 
     @property
     def all_services(self) -> tuple[Service, ...]:
-        return (*self.providers, *([self.cache] if self.cache else []), self.gateway, *self.services)
+        single = [service for service in (self.cache, self.gateway, self.monitoring) if service]
+        return (*self.providers, *single, *self.services)
 
     def provider(self, name: str) -> Provider:
         return next(provider for provider in self.providers if provider.name == name)
@@ -139,7 +142,12 @@ class Stack(Options):
     @model_validator(mode="after")
     def _services_are_beside_the_others(self) -> Stack:
         for service in self.services:
-            for kind, option in ((Provider, "providers"), (Cache, "cache"), (Gateway, "gateway")):
+            for kind, option in (
+                (Provider, "providers"),
+                (Cache, "cache"),
+                (Gateway, "gateway"),
+                (Monitor, "monitoring"),
+            ):
                 if isinstance(service, kind):
                     raise ValueError(f"`services` has {service}, which belongs in `{option}`; move it there")
         return self

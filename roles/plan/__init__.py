@@ -19,8 +19,8 @@ from roles.contract.recipes import (
     SdistSource,
     SourceBuildRecipe,
 )
-from roles.plan.compile import BesideContext, GatewayContext, HostContext, Planner, compile_stack
-from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER
+from roles.plan.compile import BesideContext, GatewayContext, HostContext, MonitoringContext, Planner, compile_stack
+from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER, PROMETHEUS_USER
 from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
 from roles.plan.layout import Layout, layout_of
 from roles.plan.memory import KnownFacts, Load, LoadSource, memory_plan, not_known
@@ -40,6 +40,7 @@ from roles.plan.model import (
     HostPlan,
     Install,
     Login,
+    MetricsPage,
     PulledModel,
     RoutePlan,
     ServerUnit,
@@ -77,6 +78,7 @@ __all__ = [
     "MEGABYTE",
     "NO_GENERATION",
     "NO_PINS",
+    "PROMETHEUS_USER",
     "STAGED_FOLDER",
     "STAGED_PORT",
     "STAGED_PORTS",
@@ -116,6 +118,8 @@ __all__ = [
     "LoadSource",
     "Login",
     "OutboundPlan",
+    "MetricsPage",
+    "MonitoringContext",
     "Pins",
     "Planner",
     "PlatformKey",

@@ -10,7 +10,7 @@ import yaml
 
 from roles.contract.generation import DRIVER_FILE, PACKAGES_FILE
 from roles.fit.table import size_of
-from roles.options import Cache, Deployment, NvidiaDriver, OptionsError, Route, Service, Stack
+from roles.options import Cache, Deployment, Monitor, NvidiaDriver, OptionsError, Route, Service, Stack
 from roles.plan.abilities import route_abilities, with_longer_contexts
 from roles.plan.firewall import firewall_plan
 from roles.plan.gpu_unit import gpu_plan
@@ -24,6 +24,7 @@ from roles.plan.model import (
     DeploymentPlan,
     HostPlan,
     Install,
+    MetricsPage,
     RoutePlan,
     ServerUnit,
     ServicePlan,
@@ -31,7 +32,7 @@ from roles.plan.model import (
 from roles.plan.outbound import OutboundPlan, outbound_plan
 from roles.plan.pins import NO_PINS, Pins
 from roles.plan.planned import planned_memory
-from roles.plan.watch import WATCH_TIMER, watch_plan
+from roles.plan.watch import WATCH_TIMER, metrics_file, watch_plan
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,14 @@ class HostContext:
         pins: what is locked of that which a service fetches by itself; installs are pinned later.
         shares: name of a provider → the share of its cards that it is to reserve.
         outbound: how the host reaches what is fetched.
+        monitoring: what collects its metrics; none = nothing does.
     """
 
     layout: Layout
     pins: Pins = field(default=NO_PINS, kw_only=True)
     shares: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     outbound: OutboundPlan | None = field(default=None, kw_only=True)
+    monitoring: Monitor | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,21 @@ class BesideContext(HostContext):
     servers: tuple[ServerUnit, ...]
 
 
+@dataclass(frozen=True)
+class MonitoringContext(BesideContext):
+    """What monitoring may know: the metrics of all of these.
+
+    Attributes:
+        verdict: the file with the metrics of the last verification.
+    """
+
+    pages: tuple[MetricsPage, ...]
+    verdict: str
+
+
 Planner = Callable[[Any, Any], ServicePlan]
-"""A service room's `plan(options, context)`. The context is a `HostContext`, or a subclass of it for a gateway or for a
-service beside the others."""
+"""A service room's `plan(options, context)`. The context is a `HostContext`, or a subclass of it for a gateway, for a
+service beside the others, or for monitoring."""
 
 
 def compile_stack(
@@ -97,7 +112,7 @@ def compile_stack(
 
     layout = layout_of(stack.scope, stack.models_folder)
     outbound = outbound_plan(stack.outbound)
-    host = HostContext(layout, pins=pins, outbound=outbound)
+    host = HostContext(layout, pins=pins, outbound=outbound, monitoring=stack.monitoring)
     providers = [planned(provider, host) for provider in stack.providers]
     loads = [load for part in providers for load in part.loads]
     sizes = card_sizes(loads)
@@ -126,12 +141,24 @@ def compile_stack(
             aliases,
             cache=(stack.cache, cache) if stack.cache and cache else None,
             clients=tuple(ClientPlan(client.name, stack.names_for(client), client) for client in stack.clients),
+            monitoring=stack.monitoring,
         ),
     )
     parts = [*providers, *([cache] if cache else []), gateway]
-    known = BesideContext(layout, tuple(server for part in parts for server in part.servers))
+    known = BesideContext(
+        layout, tuple(server for part in parts for server in part.servers), monitoring=stack.monitoring
+    )
     services = [(service, planned(service, known)) for service in stack.services]
     parts += [part for _, part in services]
+    if stack.monitoring:
+        everything = MonitoringContext(
+            layout,
+            tuple(server for part in parts for server in part.servers),
+            tuple(page for part in parts for page in part.pages),
+            metrics_file(stack.verification, layout),
+        )
+        services.append((stack.monitoring, planned(stack.monitoring, everything)))
+        parts.append(services[-1][1])
     cards = [part.gpus for part in parts if part.gpus]
     if (ready := gpu_plan(layout, cards)) is not None:
         parts.insert(0, ready)

@@ -17,6 +17,7 @@ from roles.plan.unit_file import DIGEST_PLACEHOLDER, GATEWAY_INSTANCES
 GATEWAY_USER = "ai-backend-gateway"
 FRONT_USER = "ai-backend-front"
 LOADER_USER = "ai-backend-loader"
+PROMETHEUS_USER = "ai-backend-prometheus"
 """The users that call what is closed to others. A dynamic user of systemd has no uid before its unit runs."""
 
 FIREWALL_UNIT = "ai-backend-firewall.service"
@@ -58,9 +59,17 @@ def firewall_plan(layout: Layout, servers: Sequence[ServerUnit]) -> ServicePlan 
         unit=FIREWALL_UNIT,
         table=" ".join(_TABLE),
         closed=[
-            (each.name, each.endpoint.port, ", ".join(f'"{user}"' for user in ("root", *(each.callers or ()))))
-            for each in closed
+            *((each.name, each.endpoint.port, _quoted("root", *(each.callers or ()))) for each in closed),
+            *(
+                (each.name, each.endpoint.metrics_port, _quoted("root", PROMETHEUS_USER))
+                for each in servers
+                if each.endpoint.metrics_port
+            ),
         ],
         staged_ports=STAGED_PORTS,
     )
     return ServicePlan(units=(unit,), packages=("nftables",), files={_RULES: rules})
+
+
+def _quoted(*users: str) -> str:
+    return ", ".join(f'"{user}"' for user in users)

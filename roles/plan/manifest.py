@@ -66,6 +66,7 @@ def _gateway(gateway: GatewayPlan) -> manifest.Gateway:
         front=gateway.front,
         canary=gateway.canary,
         tls=gateway.tls,
+        metrics_port=gateway.endpoint.endpoint.metrics_port,
     )
 
 

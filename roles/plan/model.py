@@ -126,17 +126,19 @@ class Endpoint:
     """Where a unit listens: the TCP port that it must own on address `bind`, and an address on its own host that gives
     status 200 once it is ready, or a `redis://` one that answers a PING.
 
-    `local_port` is a further port of it, on loopback, for its own host; none = it has one port.
+    `local_port` is a further port of it, on loopback, for its own host, and `metrics_port` one with its metrics, for
+    what collects them; none = it has none.
     """
 
     bind: str
     port: int
     ready_url: str
     local_port: int | None = None
+    metrics_port: int | None = None
 
     @property
     def ports(self) -> tuple[int, ...]:
-        return (self.port, *([self.local_port] if self.local_port else []))
+        return (self.port, *(port for port in (self.local_port, self.metrics_port) if port))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,6 +308,27 @@ class Login:
 
 
 @dataclass(frozen=True)
+class MetricsPage:
+    """A page of metrics in Prometheus' format.
+
+    Attributes:
+        job: what kind of server has it.
+        instance: which one, unique among all pages of the host.
+        address: IP address and port.
+        path: where on its server.
+        parameters: of the request.
+        login: the key that requests for it must carry; none = it requires none.
+    """
+
+    job: str
+    instance: str
+    address: str
+    path: str = "/metrics"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    login: Login | None = None
+
+
+@dataclass(frozen=True)
 class Backend:
     """A provider as the gateway reaches it.
 
@@ -432,6 +455,8 @@ class ServicePlan:
     """The models that it loads."""
     pulled: tuple[PulledModel, ...] = ()
     """Models that it fetches by itself."""
+    pages: tuple[MetricsPage, ...] = ()
+    """Its metrics, in a stack with monitoring."""
     prune_commands: tuple[tuple[str, ...], ...] = ()
     """Commands that free what it keeps but is no longer declared, and report what they freed."""
 

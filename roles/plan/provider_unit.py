@@ -10,7 +10,7 @@ from roles.contract.manifest import PLAIN, CardWeights, KeptModel, Traits
 from roles.contract.modes import MODES
 from roles.options import Gpus, KeyedProvider, Mode, ModelSource, OptionsError, Provider
 from roles.plan.compile import HostContext
-from roles.plan.model import STOP_SECONDS, Backend, Endpoint, Install, Login, ServerUnit, ServicePlan
+from roles.plan.model import STOP_SECONDS, Backend, Endpoint, Install, Login, MetricsPage, ServerUnit, ServicePlan
 from roles.plan.models import host_models, model_install
 from roles.plan.outbound import server_outbound
 from roles.plan.unit_file import unit_file
@@ -26,6 +26,7 @@ class Dialect:
         api_path: what follows the address in `api_base`.
         ready_path: gives status 200 once it is ready, without a key.
         key_variable: the variable from which it reads the key that it requires.
+        metrics_path: where it shows its metrics, with that key; none = it has none.
         traits: how it behaves, for the verifier.
     """
 
@@ -34,6 +35,7 @@ class Dialect:
     api_path: str
     ready_path: str
     key_variable: str | None = None
+    metrics_path: str | None = None
     traits: Traits = PLAIN
 
 
@@ -137,7 +139,15 @@ def provider_plan(
             queue=queue,
         ),
         gpus=gpus,
+        pages=_pages(provider, context, dialect, login),
     )
+
+
+def _pages(provider: Provider, context: HostContext, dialect: Dialect, login: Login | None) -> tuple[MetricsPage, ...]:
+    if context.monitoring is None or dialect.metrics_path is None:
+        return ()
+    address = f"{provider.reachable_at}:{provider.port}"
+    return (MetricsPage(dialect.kind, provider.name, address, dialect.metrics_path, login=login),)
 
 
 def _refuse_given_twice(provider: Provider, of_the_plan: Collection[str]) -> None:

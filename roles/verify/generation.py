@@ -64,7 +64,7 @@ class Service:
         ready_url: returns status 200 once the service can answer.
         start_timeout: seconds that it may take from its start until then.
         unit_file: the unit's file in the generation, with the digest that the process should carry.
-        local_port: a further port that it may listen on, on loopback; None = none.
+        local_ports: further ports that it may listen on, on loopback.
     """
 
     unit: str
@@ -73,7 +73,7 @@ class Service:
     ready_url: str
     start_timeout: float
     unit_file: Path
-    local_port: int | None = None
+    local_ports: tuple[int, ...] = ()
 
     def wanted_digest(self) -> str:
         """The digest in the unit's file.

@@ -64,8 +64,9 @@ def _packages(file: Path) -> tuple[str, ...]:
 
 
 def _gateway(read: manifest.Gateway, folder: Path) -> Gateway:
+    local_ports = (read.tls.local_port if read.tls else None, read.metrics_port)
     return Gateway(
-        service=replace(_service(read, folder), local_port=read.tls.local_port if read.tls else None),
+        service=replace(_service(read, folder), local_ports=tuple(port for port in local_ports if port)),
         url=read.url.rstrip("/"),
         key_file=folder / read.key_file,
         key_variable=read.key_variable,

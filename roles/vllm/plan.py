@@ -40,6 +40,7 @@ _DIALECT = Dialect(
     ready_path="/health",
     key_variable="VLLM_API_KEY",
     traits=TRAITS,
+    metrics_path="/metrics",
 )
 _MODES: Mapping[str, Sequence[Mode]] = {"generate": ("chat", "completion"), "pooling": ("embedding", "rerank")}
 """What each runner serves; `auto` is the one or the other, by the model."""

@@ -28,6 +28,7 @@ from roles.options import (
     HubFile,
     HubModel,
     LocalFile,
+    Monitor,
     NvidiaDriver,
     Options,
     Outbound,
@@ -55,6 +56,7 @@ _SECTIONS: dict[str, Sequence[type[Options]] | type[Service]] = {
     "The gateway": Gateway,
     "The gateway's cache": Cache,
     "Providers": Provider,
+    "Monitoring": Monitor,
     "Further services": Service,
     "Graphics cards": (Gpus, NvidiaDriver),
     "Where files come from": (
@@ -71,7 +73,7 @@ _SECTIONS: dict[str, Sequence[type[Options]] | type[Service]] = {
     "Secrets": (EnvSecret, FileSecret, GeneratedSecret),
 }
 """Title → groups of options, or the kind of service of which the rooms have some."""
-_KINDS = (Gateway, Cache, Provider, Service)
+_KINDS = (Gateway, Cache, Provider, Monitor, Service)
 
 
 def sections(known: Sequence[Room] | None = None) -> dict[str, list[type[Options]]]:

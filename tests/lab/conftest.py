@@ -24,6 +24,7 @@ _SHORTEST_LAST = (
     "test_local_user",
     "test_user_scope",
     "test_host_checks",
+    "test_monitoring",
     "test_toy_service",
     "test_gpu_host",
     "test_models",

@@ -51,7 +51,7 @@ def _judged(generation: Generation, proc: Path) -> Iterator[tuple[Listener, str 
             service = declared.get(unit)
             if service and listener.port == service.port and is_at(listener, service.bind):
                 continue
-            if service and listener.port == service.local_port and is_at(listener, "127.0.0.1"):
+            if service and listener.port in service.local_ports and is_at(listener, "127.0.0.1"):
                 continue
             traits = all_traits.get(unit, PLAIN)
             address = ip_address(listener.address)

@@ -405,7 +405,7 @@ def test_the_declared_ports_and_an_engines_own_on_loopback_are_well(fake_proc: F
 
 def test_the_hosts_own_port_of_an_endpoint_with_tls_is_declared(fake_proc: FakeProc) -> None:
     known = provider("llama-server", 8080)
-    service = replace(known.service, local_port=8081)
+    service = replace(known.service, local_ports=(8081,))
     generation = replace(GENERATION, providers=(*GENERATION.providers[:2], replace(known, service=service)))
     fake_proc.listens("llama-server.service", "127.0.0.1", 8081)
     assert made(open_ports_check(generation, fake_proc.folder)) == (True, "nowhere else")

@@ -1,0 +1,9 @@
+"""Monitoring: Prometheus, Alertmanager and node exporter, from Debian."""
+
+from roles.monitoring.options import Monitoring
+from roles.monitoring.plan import plan_monitoring
+from roles.plan import register
+
+ROOM = register("monitoring", {Monitoring: plan_monitoring})
+
+__all__ = ["ROOM", "Monitoring"]
