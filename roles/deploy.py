@@ -252,7 +252,7 @@ def clients() -> None:
 def _check(target: Target) -> None:
     """Refuse a host that cannot be deployed to, but for what `--data take_over=…` names and `oversized=yes` allows."""
     target.take_over = given(host, TAKE_OVER) or ()
-    target.oversized = bool(given(host, OVERSIZED))
+    target.oversized = given(host, OVERSIZED) or False
     if target.oversized:
         for problem in memory_problems(target.plan, target.state):
             host.log(f"warning: {problem}")

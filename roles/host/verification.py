@@ -125,7 +125,7 @@ def verify_routes(
     if not deploying:
         # Before the verifier runs, as it keeps its verdict.
         earlier = host.get_fact(KeptVerdicts, state=target.plan.layout.state) or ()
-    asked = [more] if more else []
+    asked: list[str] = [more] if more else []
     if deploying and apis == "after-changes" and _has_changed(target):
         asked.append(f"apis={_APIS_SECONDS}")
     verdict = host.get_fact(
