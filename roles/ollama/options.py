@@ -16,10 +16,10 @@ from roles.options import (
     HubFile,
     Many,
     ModelName,
+    ModelServer,
     Name,
     Options,
     Port,
-    Provider,
     Seconds,
     Sha256,
     TextFile,
@@ -166,7 +166,7 @@ class OllamaModel(Options):
         return self
 
 
-class Ollama(Provider):
+class Ollama(ModelServer):
     """An Ollama server and its models."""
 
     held_variables: ClassVar[Mapping[str, str]] = {

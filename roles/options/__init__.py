@@ -15,7 +15,7 @@ from roles.options.money import Budget, Price
 from roles.options.outbound import Outbound
 from roles.options.routes import Deployment, Probe, Route, Speed
 from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, GivenSecret, Secret
-from roles.options.service import Cache, Gateway, KeyedProvider, Monitor, Provider, Service
+from roles.options.service import Cache, Gateway, KeyedProvider, ModelServer, Monitor, Provider, Service
 from roles.options.sources import (
     FileUrl,
     GgufSource,
@@ -65,6 +65,7 @@ __all__ = [
     "MemorySize",
     "Mode",
     "ModelName",
+    "ModelServer",
     "ModelSource",
     "Monitor",
     "Name",

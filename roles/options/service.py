@@ -55,11 +55,27 @@ _OF_ALL: Mapping[str, str] = {
     **dict.fromkeys(("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"), "gpus"),
     **dict.fromkeys(("CUDA_DEVICE_ORDER", "HOME", "PATH", "AI_BACKEND_*"), OURS),
 }
-"""Variables that no provider may be given."""
+"""Variables that no model server may be given."""
 
 
-class Provider(Service):
-    """A model server: a service that answers for one or more models."""
+class Provider(Options):
+    """Whatever answers for one or more models: a model server of the host, or one that others run."""
+
+    abstract: ClassVar[bool] = True
+
+    name: Name = Field(examples=['name="qwen-coder"'])
+    """Name of it, by which routes refer to it."""
+
+    def served(self) -> tuple[ModelName, ...]:
+        """The models that it serves, as requests to it name them."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return f'{type(self).__name__} "{self.name}"'
+
+
+class ModelServer(Service, Provider):
+    """A model server: a service of the host that answers for one or more models."""
 
     abstract: ClassVar[bool] = True
 
@@ -85,17 +101,13 @@ class Provider(Service):
         """The cards that it uses, whether the inventory names them or the installed build implies them."""
         return self.gpus
 
-    def served(self) -> tuple[ModelName, ...]:
-        """The models that it serves, as requests to it name them."""
-        raise NotImplementedError
-
     def gpu_memory_share(self) -> float | None:
         """The share of each card's memory that it reserves at its start; none = it takes what it needs."""
         return None
 
 
-class KeyedProvider(Provider):
-    """A provider that can require a key. Ollama cannot."""
+class KeyedProvider(ModelServer):
+    """A model server that can require a key. Ollama cannot."""
 
     abstract: ClassVar[bool] = True
 

@@ -13,7 +13,7 @@ from roles.options.driver import NvidiaDriver
 from roles.options.outbound import Outbound
 from roles.options.routes import Route
 from roles.options.secrets import GivenSecret, Secret
-from roles.options.service import Cache, Gateway, Monitor, Provider, Service
+from roles.options.service import Cache, Gateway, ModelServer, Monitor, Provider, Service
 from roles.options.spelling import spelled
 from roles.options.values import MemorySize, ModelName, ModelsFolder
 from roles.options.verification import Verification
@@ -49,7 +49,7 @@ class Stack(Options):
     providers: Annotated[Many[SerializeAsAny[Provider]], Field(min_length=1)] = Field(
         examples=['providers=[Ollama(release=OllamaRelease(version="0.32.15"), models=["llama3.1:latest"])]']
     )
-    """The model servers."""
+    """What answers: the model servers of the host, and those that others run."""
     gateway: SerializeAsAny[Gateway] = Field(examples=['gateway=LiteLLM(master_key=EnvSecret("LITELLM_MASTER_KEY"))'])
     """The LiteLLM gateway."""
     routes: Annotated[Many[Route], Field(min_length=1)] = Field(
@@ -85,9 +85,14 @@ class Stack(Options):
     """The driver of NVIDIA's cards as part of the deploy; none = it is found and checked, and never touched."""
 
     @property
+    def servers(self) -> tuple[ModelServer, ...]:
+        """Those of the providers that the host runs."""
+        return tuple(provider for provider in self.providers if isinstance(provider, ModelServer))
+
+    @property
     def all_services(self) -> tuple[Service, ...]:
         single = [service for service in (self.cache, self.gateway, self.monitoring) if service]
-        return (*self.providers, *single, *self.services)
+        return (*self.servers, *single, *self.services)
 
     def provider(self, name: str) -> Provider:
         return next(provider for provider in self.providers if provider.name == name)
@@ -154,32 +159,29 @@ class Stack(Options):
 
     @model_validator(mode="after")
     def _services_do_not_collide(self) -> Stack:
-        by_name: dict[str, Service] = {}
+        by_name: dict[str, Service | Provider] = {}
+        every: list[Service | Provider] = [*self.all_services, *self.providers]
+        for named in every:
+            if (other := by_name.setdefault(named.name, named)) is not named:
+                raise ValueError(f'{named} and {other} share the name "{named.name}"; rename one of them')
         by_port: dict[int, tuple[str, Service]] = {}
         for service in self.all_services:
-            if service.name in by_name:
-                raise ValueError(
-                    f'{service} and {by_name[service.name]} share the name "{service.name}"; rename one of them'
-                )
-            by_name[service.name] = service
             for bind, port in service.addresses:
-                other_bind, other = by_port.get(port, ("", service))
+                other_bind, other_service = by_port.get(port, ("", service))
                 if bind == other_bind or (other_bind and "0.0.0.0" in (bind, other_bind)):
                     raise ValueError(
-                        f"{service} and {other} both listen on port {port}; give one of them another `port`"
+                        f"{service} and {other_service} both listen on port {port}; give one of them another `port`"
                     )
                 by_port[port] = (bind, service)
         return self
 
     @model_validator(mode="after")
     def _gpu_memory_is_promised_once(self) -> Stack:
-        named: set[str | None] = {
-            uuid for provider in self.providers if provider.cards for uuid in provider.cards.uuids
-        }
+        named: set[str | None] = {uuid for provider in self.servers if provider.cards for uuid in provider.cards.uuids}
         for uuid in named or {None}:
             takers = [
                 (provider, share)
-                for provider in self.providers
+                for provider in self.servers
                 if provider.cards
                 and (share := provider.gpu_memory_share())
                 and (uuid is None or not provider.cards.uuids or uuid in provider.cards.uuids)

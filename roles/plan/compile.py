@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
 from roles.contract.generation import DRIVER_FILE, PACKAGES_FILE
+from roles.contract.manifest import PlannedMemory
 from roles.fit.table import size_of
-from roles.options import Cache, Deployment, Monitor, NvidiaDriver, OptionsError, Route, Service, Stack
+from roles.options import Cache, Deployment, Monitor, NvidiaDriver, OptionsError, Provider, Route, Service, Stack
 from roles.plan.abilities import route_abilities, with_longer_contexts
 from roles.plan.firewall import firewall_plan
 from roles.plan.gpu_unit import gpu_plan
@@ -26,6 +27,7 @@ from roles.plan.model import (
     Install,
     MetricsPage,
     RoutePlan,
+    ServerBackend,
     ServerUnit,
     ServicePlan,
 )
@@ -92,22 +94,25 @@ class MonitoringContext(BesideContext):
 
 
 Planner = Callable[[Any, Any], ServicePlan]
-"""A service room's `plan(options, context)`. The context is a `HostContext`, or a subclass of it for a gateway, for a
-service beside the others, or for monitoring."""
+"""A room's `plan(options, context)`. The context is a `HostContext`, or a subclass of it for a gateway, for a service
+beside the others, or for monitoring."""
+
+Planners: TypeAlias = Mapping[type[Service] | type[Provider], Planner]
+"""Which function plans what."""
 
 
 def compile_stack(
-    stack: Stack, planners: Mapping[type[Service], Planner], pins: Pins = NO_PINS, *, facts_of: KnownFacts = not_known
+    stack: Stack, planners: Planners, pins: Pins = NO_PINS, *, facts_of: KnownFacts = not_known
 ) -> HostPlan:
     """The plan of the one host that runs the stack.
 
     Args:
-        planners: which function plans which type of service.
+        planners: which function plans which type of service or provider.
         pins: what is locked.
         facts_of: the facts of the models that it names.
     """
 
-    def planned(service: Service, context: HostContext) -> ServicePlan:
+    def planned(service: Service | Provider, context: HostContext) -> ServicePlan:
         return _planner(service, planners)(service, context)
 
     layout = layout_of(stack.scope, stack.models_folder)
@@ -121,11 +126,7 @@ def compile_stack(
         host = replace(host, shares=shares)
         providers = [planned(provider, host) for provider in stack.providers]
     backends = tuple(
-        replace(
-            part.backend,
-            tasks=tuple(task.name for task in part.tasks),
-            memory=planned_memory(part.backend.provider, uses, sizes),
-        )
+        _completed(part.backend, part, planned_memory(part.backend.provider, uses, sizes))
         for part in providers
         if part.backend
     )
@@ -217,12 +218,19 @@ def _driver_file(driver: NvidiaDriver | None) -> dict[str, str]:
     return {DRIVER_FILE: yaml.safe_dump({"driver": said}, sort_keys=False)}
 
 
+def _completed(backend: Backend, part: ServicePlan, memory: PlannedMemory | None) -> Backend:
+    """A server of the host, with what is known only of its whole part of the plan."""
+    if not isinstance(backend, ServerBackend):
+        return backend
+    return replace(backend, tasks=tuple(task.name for task in part.tasks), memory=memory)
+
+
 def _beside(service: Service, part: ServicePlan) -> list[Beside]:
     tasks = tuple(task.name for task in part.tasks)
     return [Beside(service.name, part.kind, server, tasks, part.traits) for server in part.servers]
 
 
-def _planner(service: Service, planners: Mapping[type[Service], Planner]) -> Planner:
+def _planner(service: Service | Provider, planners: Planners) -> Planner:
     try:
         return planners[type(service)]
     except KeyError:

@@ -10,7 +10,17 @@ from roles.contract import manifest
 from roles.contract.manifest import MODELS_FILE, PROVIDERS_FILE
 from roles.options import Probe, Speed
 from roles.plan.layout import Layout
-from roles.plan.model import Backend, Beside, GatewayPlan, RoutePlan, ServerUnit, ServicePlan, TaskUnit, Unit
+from roles.plan.model import (
+    Backend,
+    Beside,
+    GatewayPlan,
+    RoutePlan,
+    ServerBackend,
+    ServerUnit,
+    ServicePlan,
+    TaskUnit,
+    Unit,
+)
 from roles.plan.templates import render
 
 _AS_SYSTEMD = ("systemd-run", "--quiet", "--wait", "--pipe", "--collect")
@@ -36,7 +46,7 @@ def manifest_files(
         timer=timer,
         gateway=_gateway(gateway),
         cache=_cache(cache, gateway) if cache else None,
-        providers=tuple(map(_provider, backends)),
+        providers=tuple(_provider(each) for each in backends if isinstance(each, ServerBackend)),
         services=tuple(
             manifest.NamedServer(
                 **_server(each.unit), name=each.name, kind=each.kind, tasks=each.tasks, traits=each.traits
@@ -81,7 +91,7 @@ def _cache(plan: ServicePlan, gateway: GatewayPlan) -> manifest.Cache:
     )
 
 
-def _provider(backend: Backend) -> manifest.Provider:
+def _provider(backend: ServerBackend) -> manifest.Provider:
     return manifest.Provider(
         **_server(backend.unit),
         name=backend.provider,

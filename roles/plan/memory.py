@@ -12,7 +12,7 @@ from roles.fit.stored import Facts
 from roles.fit.table import size_of
 from roles.fit.uses import Use
 from roles.fit.vllm import VllmSettings
-from roles.options import Gpus, ModelSource, OptionsError, Provider
+from roles.options import Gpus, ModelServer, ModelSource, OptionsError
 
 LoadSource: TypeAlias = ModelSource | str
 """Where a model comes from; a text: its name at a registry that the server asks by itself."""
@@ -36,7 +36,7 @@ class Load:
         unplanned: why its memory cannot be computed although the model is known; empty = it can.
     """
 
-    provider: Provider
+    provider: ModelServer
     model: str
     source: LoadSource
     settings: Settings | VllmSettings
@@ -73,7 +73,7 @@ def card_sizes(loads: Sequence[Load]) -> dict[str, int]:
     Raises:
         OptionsError: it declares two sizes for one card.
     """
-    found: dict[str, tuple[str, Provider]] = {}
+    found: dict[str, tuple[str, ModelServer]] = {}
     for load in loads:
         if load.gpus is None or load.gpus.memory is None:
             continue

@@ -328,44 +328,64 @@ class MetricsPage:
     login: Login | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Backend:
     """A provider as the gateway reaches it.
 
     Attributes:
         kind: its name in the manifest.
+        prefixes: LiteLLM's provider prefix for each of its modes; for chats one that keeps tools and templates.
+        api_base: address as those prefixes expect it, with or without `/v1`.
+        models: the model names that its requests may use.
+        login: the key that requests to it must carry; none = it cannot require one.
+        abilities: what it can do with each model beyond plain text; a model that is missing = its server decides.
+    """
+
+    provider: str
+    kind: str
+    prefixes: Mapping[Mode, str]
+    api_base: str
+    models: tuple[str, ...]
+    login: Login | None = None
+    abilities: Mapping[str, Abilities] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerBackend(Backend):
+    """A model server of the host.
+
+    Attributes:
         unit: the unit that runs it.
         traits: how it behaves, for the verifier.
         kept_models: the models that it keeps outside of installs.
         tasks: the units without which it does not serve all of its models.
         gpus: the cards that it uses.
         weights: the models of which one is in the memory of its cards; empty = unknown.
-        prefixes: LiteLLM's provider prefix for each of its modes; for chats one that keeps tools and templates.
-        api_base: address as those prefixes expect it, with or without `/v1`.
-        models: the model names that its requests may use.
-        login: the key that requests to it must carry; none = it cannot require one.
-        abilities: what it can do with each model beyond plain text; a model that is missing = its server decides.
         version: what it must answer as, where its traits say how to ask; empty = unknown.
         queue: most requests that it lets wait; none = any number.
         memory: what it takes, as planned; none = nothing is planned.
     """
 
-    provider: str
-    kind: str
     unit: ServerUnit
-    prefixes: Mapping[Mode, str]
-    api_base: str
-    models: tuple[str, ...]
     traits: Traits = PLAIN
     kept_models: tuple[KeptModel, ...] = ()
     tasks: tuple[str, ...] = ()
     gpus: Gpus | None = None
     weights: tuple[CardWeights, ...] = ()
-    login: Login | None = None
-    abilities: Mapping[str, Abilities] = field(default_factory=dict)
     version: str = ""
     queue: int | None = None
     memory: PlannedMemory | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalBackend(Backend):
+    """A server that others run.
+
+    Attributes:
+        metered: its owner may charge for requests.
+    """
+
+    metered: bool
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from roles.contract.abilities import Abilities
 from roles.contract.manifest import PLAIN, CardWeights, KeptModel, Traits
 from roles.contract.modes import MODES
-from roles.options import Gpus, KeyedProvider, Mode, ModelSource, OptionsError, Provider
+from roles.options import Gpus, KeyedProvider, Mode, ModelServer, ModelSource, OptionsError
 from roles.plan.compile import HostContext
-from roles.plan.model import STOP_SECONDS, Backend, Endpoint, Install, Login, MetricsPage, ServerUnit, ServicePlan
+from roles.plan.model import STOP_SECONDS, Endpoint, Install, Login, MetricsPage, ServerBackend, ServerUnit, ServicePlan
 from roles.plan.models import host_models, model_install
 from roles.plan.outbound import server_outbound
 from roles.plan.unit_file import unit_file
@@ -45,7 +45,7 @@ def openai_prefixes(*modes: Mode) -> dict[Mode, str]:
 
 
 def provider_plan(
-    provider: Provider,
+    provider: ModelServer,
     context: HostContext,
     dialect: Dialect,
     *,
@@ -78,7 +78,7 @@ def provider_plan(
         packages: Debian packages that making or running it needs.
         stop_seconds: how long a stop may take before systemd kills it.
         reads: files that the process reads from the generation: path → text.
-        weights, kept_models, abilities, version, queue: as in `Backend`.
+        weights, kept_models, abilities, version, queue: as in `ServerBackend`.
     """
     address = f"http://{provider.reachable_at}:{provider.port}"
     login = _login(provider, context, dialect, unit)
@@ -122,7 +122,7 @@ def provider_plan(
         packages=(*packages, *_card_packages(gpus)),
         files=read,
         generated_secrets=login.generated if login else (),
-        backend=Backend(
+        backend=ServerBackend(
             provider=provider.name,
             kind=dialect.kind,
             unit=planned,
@@ -143,14 +143,16 @@ def provider_plan(
     )
 
 
-def _pages(provider: Provider, context: HostContext, dialect: Dialect, login: Login | None) -> tuple[MetricsPage, ...]:
+def _pages(
+    provider: ModelServer, context: HostContext, dialect: Dialect, login: Login | None
+) -> tuple[MetricsPage, ...]:
     if context.monitoring is None or dialect.metrics_path is None:
         return ()
     address = f"{provider.reachable_at}:{provider.port}"
     return (MetricsPage(dialect.kind, provider.name, address, dialect.metrics_path, login=login),)
 
 
-def _refuse_given_twice(provider: Provider, of_the_plan: Collection[str]) -> None:
+def _refuse_given_twice(provider: ModelServer, of_the_plan: Collection[str]) -> None:
     """
     Raises:
         OptionsError: the inventory gives a variable that the plan gives too.
@@ -160,7 +162,7 @@ def _refuse_given_twice(provider: Provider, of_the_plan: Collection[str]) -> Non
             raise OptionsError(f"{provider}: `environment`: `{name}` is given by the plan itself; remove it")
 
 
-def _login(provider: Provider, context: HostContext, dialect: Dialect, unit: str) -> Login | None:
+def _login(provider: ModelServer, context: HostContext, dialect: Dialect, unit: str) -> Login | None:
     if not isinstance(provider, KeyedProvider) or dialect.key_variable is None:
         return None
     return Login(

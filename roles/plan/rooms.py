@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from roles.options import Service
-from roles.plan.compile import Planner
+from roles.options import Provider, Service
+from roles.plan.compile import Planner, Planners
 from roles.plan.templates import add_templates
 
 
@@ -17,22 +16,22 @@ class Room:
 
     Attributes:
         name: of its folder, and of its templates' folder.
-        planners: which function plans each of its service types.
+        planners: which function plans each of its types of service or provider.
     """
 
     name: str
-    planners: Mapping[type[Service], Planner]
+    planners: Planners
 
 
 _ROOMS: dict[str, Room] = {}
 
 
-def register(name: str, planners: Mapping[type[Service], Planner], templates: Path | None = None) -> Room:
+def register(name: str, planners: Planners, templates: Path | None = None) -> Room:
     """Make a room known: the one line by which its package becomes part of the project.
 
     Args:
         name: of its folder.
-        planners: which function plans each of its service types.
+        planners: which function plans each of its types of service or provider.
         templates: the folder of its templates; none = `templates/<name>/` of the project.
 
     Raises:
@@ -50,6 +49,6 @@ def rooms() -> tuple[Room, ...]:
     return tuple(_ROOMS[name] for name in sorted(_ROOMS))
 
 
-def planners() -> dict[type[Service], Planner]:
-    """Which function plans which type of service, for all rooms."""
+def planners() -> dict[type[Service] | type[Provider], Planner]:
+    """Which function plans which type of service or provider, for all rooms."""
     return {service: planner for room in rooms() for service, planner in room.planners.items()}

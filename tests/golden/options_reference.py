@@ -49,7 +49,7 @@ from roles.options import (
 from roles.options.base import example, former_options
 from roles.plan import Room, rooms
 
-_SECTIONS: dict[str, Sequence[type[Options]] | type[Service]] = {
+_SECTIONS: dict[str, Sequence[type[Options]] | type[Service] | type[Provider]] = {
     "The stack": (Stack, SystemScope, UserScope, Outbound, Verification),
     "Routes": (Route, Deployment, Price, Probe),
     "Clients": (Client, Budget),
@@ -87,7 +87,7 @@ def sections(known: Sequence[Room] | None = None) -> dict[str, list[type[Options
     return found
 
 
-def _groups_of(room: Room, kind: type[Service]) -> list[type[Options]]:
+def _groups_of(room: Room, kind: type[Service] | type[Provider]) -> list[type[Options]]:
     """The services of that kind that a room has, then the groups of options that they take and that are its own."""
     services = [each for each in room.planners if next(known for known in _KINDS if issubclass(each, known)) is kind]
     found: dict[type[Options], None] = dict.fromkeys(services)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import roles.rooms  # noqa: F401  registers the rooms
 from roles.options import Options, OptionsError
 from roles.plan import rooms
 from tests.golden.conftest import Golden
