@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import roles.external
 import roles.litellm
 import roles.llama_cpp
 import roles.monitoring

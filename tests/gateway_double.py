@@ -338,13 +338,19 @@ class Verified:
     proc: Path
 
     def verdict(
-        self, *, apis: bool = False, apis_seconds: float = math.inf, speed: Measuring | None = None, **changes: Any
+        self,
+        *,
+        apis: bool = False,
+        apis_seconds: float = math.inf,
+        speed: Measuring | None = None,
+        last: Verdict | None = None,
+        sparing: bool = False,
+        **changes: Any,
     ) -> Verdict:
         generation = replace(self.generation, **changes)
-        made = verify(
-            generation, read_states=_running, apis=apis, apis_seconds=apis_seconds, speed=speed, proc=self.proc
-        )
-        return asyncio.run(made)
+        options: dict[str, Any] = {"apis": apis, "apis_seconds": apis_seconds, "speed": speed}
+        options |= {"last": last, "sparing": sparing}
+        return asyncio.run(verify(generation, read_states=_running, proc=self.proc, **options))
 
     def red(self, *, apis: bool = False, **changes: Any) -> dict[str, str]:
         """What was seen, by id of each failed check. None is unknown."""

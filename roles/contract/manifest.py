@@ -187,6 +187,27 @@ class Provider(NamedServer):
     memory: PlannedMemory | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class External:
+    """A provider that others run.
+
+    Attributes:
+        kind: how it is declared, for reports.
+        api_base: address for the gateway.
+        models: the model names that its requests may use.
+        metered: its owner may charge for requests.
+        key_file, key_variable: where its key is: a path below the generation; empty = it requires none.
+    """
+
+    name: str
+    kind: str
+    api_base: str
+    models: tuple[str, ...]
+    metered: bool
+    key_file: str = ""
+    key_variable: str = ""
+
+
 @dataclass(frozen=True)
 class Task:
     """A unit that does something after each start of the host or of its service, and ends.
@@ -305,6 +326,7 @@ class Providers:
         timer: the unit by which the host verifies itself.
         gateway: none on a host that runs providers only.
         services: those beside providers, cache and gateway.
+        externals: the providers of routes that others run.
     """
 
     scope: Scope
@@ -316,12 +338,13 @@ class Providers:
     providers: tuple[Provider, ...]
     services: tuple[NamedServer, ...] = ()
     tasks: tuple[Task, ...]
+    externals: tuple[External, ...] = ()
 
 
 @dataclass(frozen=True)
 class Deployment:
     """One backend of a route: the gateway's answers name `id` and `api_base` as their origin. Those of the lowest
-    `order` share the requests; others wait for these to fail."""
+    `order` share the requests; others wait for these to fail. A `metered` one is not asked more often than needed."""
 
     id: str
     api_base: str
@@ -329,6 +352,7 @@ class Deployment:
     weight: float = 1
     order: int = 1
     model: str = ""
+    metered: bool = False
 
 
 @dataclass(frozen=True)

@@ -83,12 +83,13 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class DeployedProvider:
-    """A model server."""
+    """What answers for models."""
 
     name: str
     kind: str
     """e.g. `vllm`."""
     unit: str
+    """Empty = others run it."""
     api_base: str
     """Its address for the gateway."""
     models: tuple[str, ...]
@@ -127,7 +128,7 @@ class Deployed:
     cache: str | None
     """The unit that caches the gateway's answers; null = they are not cached."""
     providers: tuple[DeployedProvider, ...]
-    """The model servers."""
+    """The model servers, and those that others run."""
     routes: tuple[DeployedRoute, ...]
     """The public names."""
     installs: Mapping[str, str]
@@ -344,6 +345,22 @@ class Check:
 
 
 @dataclass(frozen=True)
+class ExternalState:
+    """A provider that others run, as it was last found."""
+
+    name: str
+    problem: str
+    """What is wrong with it while others answer for it; empty = nothing, or a check fails for it."""
+    asked: str
+    """When its deployments were last asked for an answer, and each gave one: ISO 8601, UTC; empty = some did not."""
+
+    @property
+    def warning(self) -> str:
+        """For people; empty = there is none."""
+        return f"{self.name}: {self.problem}" if self.problem else ""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What the verifier of AI Unified Backend found on one host: `bin/verify --json`. Nothing in it is secret. A change
     that an older reader would misread gets the next number, in `schema` and in the name."""
@@ -371,6 +388,8 @@ class Verdict:
     night measure any."""
     speeds_before: tuple[RouteSpeed, ...] = ()
     """What they are compared with: of the same routes, as they were measured before."""
+    externals: tuple[ExternalState, ...] = ()
+    """The providers of routes that others run."""
     memory: tuple[EngineMemory, ...] = ()
     """Of each model server: what it takes, as planned and as measured. A difference is no failure."""
     schema: Annotated[int, Promise({"const": SCHEMA})] = SCHEMA
@@ -404,7 +423,12 @@ class Verdict:
             for each in self.speeds
             if each.slower and each.route not in failed
         ]
-        return (*filter(None, [*budgets, *(each.warning for each in self.memory)]), *slower)
+        return (
+            *filter(
+                None, [*budgets, *(each.warning for each in self.memory), *(each.warning for each in self.externals)]
+            ),
+            *slower,
+        )
 
     @property
     def exit_status(self) -> int:

@@ -94,7 +94,9 @@ def canary_target(gateway: LiteLLM, routes: Sequence[RoutePlan]) -> RoutePlan | 
         return None
     if any(CANARY in (route.name, *route.aliases) for route in routes):
         raise OptionsError(f'"{CANARY}" is the name of the gateway\'s canary; take another, or set `canary=False`')
-    return next((route for route in routes if route.options.mode == "chat"), None)
+    chats = [route for route in routes if route.options.mode == "chat"]
+    # It is asked at each verification.
+    return next((route for route in chats if not route.is_metered), None)
 
 
 def litellm_config(gateway: LiteLLM, context: GatewayContext) -> dict[str, Json]:

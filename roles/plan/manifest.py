@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TypedDict
 
@@ -54,6 +54,7 @@ def manifest_files(
             for each in beside
         ),
         tasks=tuple(_task(unit) for unit in units if isinstance(unit, TaskUnit)),
+        externals=tuple(_externals(routes, gateway)),
     )
     models = manifest.Models(tuple(_model(route, gateway) for route in routes))
     return {
@@ -109,6 +110,22 @@ def _provider(backend: ServerBackend) -> manifest.Provider:
     )
 
 
+def _externals(routes: Sequence[RoutePlan], gateway: GatewayPlan) -> Iterator[manifest.External]:
+    """Those that a route names. The gateway's processes alone have their keys."""
+    named = {each.backend.provider: each.backend for route in routes for each in route.deployments}
+    for backend in named.values():
+        if not isinstance(backend, ServerBackend):
+            yield manifest.External(
+                name=backend.provider,
+                kind=backend.kind,
+                api_base=backend.api_base,
+                models=backend.models,
+                metered=backend.metered,
+                key_file=gateway.instances[0].environment_file if backend.login else "",
+                key_variable=backend.login.client_variable if backend.login else "",
+            )
+
+
 class _Server(TypedDict):
     unit: str
     bind: str
@@ -148,6 +165,7 @@ def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
                 weight=deployment.options.weight,
                 order=deployment.options.order,
                 model=deployment.model,
+                metered=deployment.backend.metered,
             )
             for deployment in route.deployments
         ),
@@ -174,11 +192,11 @@ def _speed(speed: Speed) -> manifest.SpeedBounds:
 
 def _is_shared_out(route: RoutePlan) -> bool:
     """Whether each request goes to one of the first deployments by their weights alone. A verification of that must not
-    use up limits."""
+    use up limits, or cost money."""
     options = [deployment.options for deployment in route.deployments]
     first = [each for each in options if each.order == min(other.order for other in options)]
     plain = not any(each.rpm or each.tpm or each.max_parallel_requests or each.tags for each in options)
-    return len(first) > 1 and plain
+    return len(first) > 1 and plain and not route.is_metered
 
 
 def _probe(probe: Probe) -> manifest.Probe:

@@ -339,6 +339,7 @@ class Backend:
         models: the model names that its requests may use.
         login: the key that requests to it must carry; none = it cannot require one.
         abilities: what it can do with each model beyond plain text; a model that is missing = its server decides.
+        metered: its owner may charge for requests.
     """
 
     provider: str
@@ -348,6 +349,7 @@ class Backend:
     models: tuple[str, ...]
     login: Login | None = None
     abilities: Mapping[str, Abilities] = field(default_factory=dict)
+    metered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -375,17 +377,6 @@ class ServerBackend(Backend):
     version: str = ""
     queue: int | None = None
     memory: PlannedMemory | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExternalBackend(Backend):
-    """A server that others run.
-
-    Attributes:
-        metered: its owner may charge for requests.
-    """
-
-    metered: bool
 
 
 @dataclass(frozen=True)
@@ -515,6 +506,12 @@ class RoutePlan:
     @property
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.aliases)
+
+    @property
+    def is_metered(self) -> bool:
+        """Whether a request to it may cost money while all is well."""
+        first = min(each.options.order for each in self.deployments)
+        return any(each.backend.metered for each in self.deployments if each.options.order == first)
 
 
 @dataclass(frozen=True)

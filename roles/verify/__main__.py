@@ -96,7 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             speed = Measuring.at_night(options.speed_at, datetime.now().astimezone()) if options.speed_at else None
             # Each attempt verifies the generation that is current then.
             verdict = settled(
-                lambda: asyncio.run(verify(load_generation(options.config), speed=speed)), generation.state
+                lambda: asyncio.run(
+                    verify(load_generation(options.config), speed=speed, last=_last(generation), sparing=True)
+                ),
+                generation.state,
             )
         else:
             # Rules of the firewall refuse others at some ports, and no wait changes that.
@@ -114,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 faults=options.faults,
                 speed=Measuring(options.speed) if options.speed else None,
                 wait=wait,
+                last=_last(generation),
             )
             verdict = asyncio.run(made)
     except ConfigError as error:
@@ -138,6 +142,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print_report(verdict, Console(), earlier)
     return verdict.exit_status
+
+
+def _last(generation: Generation) -> Verdict | None:
+    """The last kept verdict."""
+    return next(iter(read_kept(generation.state, 1)), None)
 
 
 def _print_error(text: str) -> None:

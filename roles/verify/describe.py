@@ -27,6 +27,9 @@ def describe(generation: Generation) -> Deployed:
         providers=tuple(
             DeployedProvider(each.name, each.kind, each.service.unit, each.api_base, each.models)
             for each in generation.providers
+        )
+        + tuple(
+            DeployedProvider(each.name, each.kind, "", each.api_base, each.models) for each in generation.externals
         ),
         routes=tuple(_route(route) for route in generation.routes),
         installs=_installs(generation.folder),

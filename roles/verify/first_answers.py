@@ -22,7 +22,7 @@ _START_TIME_FIELD = 22
 
 async def first_answers(generation: Generation, *, proc: Path = PROC) -> Mapping[str, float | None]:
     """Route → seconds from the host's boot to its first good answer, at most half a second late; None = it gave none
-    within the longest start time-out of the services.
+    within the longest start time-out of the services. Without those whose answers may cost money.
 
     Args:
         proc: where the proc file system is mounted.
@@ -45,7 +45,7 @@ async def first_answers(generation: Generation, *, proc: Path = PROC) -> Mapping
                     return round(time.clock_gettime(time.CLOCK_BOOTTIME) - booted, 1)
             return None
 
-        names = [route.name for route in generation.routes]
+        names = [route.name for route in generation.routes if not route.is_metered]
         return dict(zip(names, await asyncio.gather(*(first(name) for name in names)), strict=True))
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "Canary",
     "CardWeights",
     "Deployment",
+    "External",
     "Front",
     "Gateway",
     "Generation",
@@ -127,6 +128,33 @@ class Provider:
     version: str = ""
     queue: int | None = None
     memory: PlannedMemory | None = None
+
+
+@dataclass(frozen=True)
+class External:
+    """A provider that others run.
+
+    Attributes:
+        kind: how it is declared, for reports.
+        metered: its owner may charge for requests.
+        key_file, key_variable: where its key is; None = it requires none.
+    """
+
+    name: str
+    kind: str
+    api_base: str
+    models: tuple[str, ...]
+    metered: bool
+    key_file: Path | None = None
+    key_variable: str = ""
+
+    def key(self) -> str | None:
+        """The key that requests to it carry; None = it requires none.
+
+        Raises:
+            CannotCheck: it cannot be read.
+        """
+        return _read_key(self.key_file, self.key_variable) if self.key_file else None
 
 
 @dataclass(frozen=True)
@@ -260,6 +288,11 @@ class Route(Model):
         first = min(deployment.order for deployment in self.deployments)
         return tuple(deployment for deployment in self.deployments if deployment.order == first)
 
+    @property
+    def is_metered(self) -> bool:
+        """Whether a request to it may cost money while all is well."""
+        return any(deployment.metered for deployment in self.sharers)
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -275,6 +308,7 @@ class Generation:
         state: the folder of the host's history and of its kept verdicts.
         packages: the Debian packages that it needs; none if written by a version that did not record them.
         beside: the services beside providers, cache and gateway.
+        externals: the providers of routes that others run.
     """
 
     folder: Path
@@ -290,6 +324,7 @@ class Generation:
     timer: str | None = None
     packages: tuple[str, ...] = ()
     beside: tuple[Beside, ...] = ()
+    externals: tuple[External, ...] = ()
 
     @property
     def name(self) -> str:

@@ -14,7 +14,18 @@ from pydantic import TypeAdapter, ValidationError
 
 from roles.contract import manifest
 from roles.contract.generation import PACKAGES_FILE
-from roles.verify.generation import Beside, Cache, CardWeights, Gateway, Generation, Provider, Route, Service, Task
+from roles.verify.generation import (
+    Beside,
+    Cache,
+    CardWeights,
+    External,
+    Gateway,
+    Generation,
+    Provider,
+    Route,
+    Service,
+    Task,
+)
 
 _T = TypeVar("_T")
 
@@ -51,6 +62,7 @@ def load_generation(config: Path) -> Generation:
         beside=tuple(
             Beside(each.name, _service(each, folder), each.kind, each.tasks, each.traits) for each in read.services
         ),
+        externals=tuple(_external(each, folder) for each in read.externals),
     )
 
 
@@ -102,6 +114,18 @@ def _provider(read: manifest.Provider, folder: Path) -> Provider:
         version=read.version,
         queue=read.queue,
         memory=read.memory,
+    )
+
+
+def _external(read: manifest.External, folder: Path) -> External:
+    return External(
+        name=read.name,
+        kind=read.kind,
+        api_base=read.api_base,
+        models=read.models,
+        metered=read.metered,
+        key_file=folder / read.key_file if read.key_file else None,
+        key_variable=read.key_variable,
     )
 
 

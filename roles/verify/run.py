@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from roles.contract.verdict import Check, EngineMemory, RouteSpeed, Verdict
+from roles.contract.verdict import Check, EngineMemory, ExternalState, RouteSpeed, Verdict
 from roles.verify.checks.apis import ask_apis
 from roles.verify.checks.cache import cache_check
 from roles.verify.checks.certificate import certificate_check
+from roles.verify.checks.externals import Externals, check_externals
 from roles.verify.checks.fault_injection import inject_faults
 from roles.verify.checks.files import files_check
 from roles.verify.checks.front import front_check, keys_check
@@ -65,6 +66,8 @@ async def verify(
     faults: bool = False,
     speed: Measuring | None = None,
     wait: bool = True,
+    last: Verdict | None = None,
+    sparing: bool = False,
     proc: Path = PROC,
 ) -> Verdict:
     """Verifies a generation on the host that this runs on.
@@ -78,6 +81,8 @@ async def verify(
         faults: really stop backends, one route after the other, to see its fallbacks answer.
         speed: measure how fast these routes answer.
         wait: wait for services that are starting.
+        last: the last kept verdict.
+        sparing: ask metered providers for answers only if they have not answered within a day.
         proc: where the proc file system is mounted.
     """
     beginning = Beginning()
@@ -95,6 +100,10 @@ async def verify(
         checks += await run.host_checks(tasks, routes, deep=deep)
         made += await asyncio.gather(*tasks, *checks, *routes)
         memory = await engine_memory(context)
+        externals = Externals()
+        if generation.gateway:
+            externals = await check_externals(context, last, sparing=sparing)
+            made += externals.checks
         speeds: tuple[RouteSpeed, ...] = ()
         # Only after everything else has been checked undisturbed.
         if speed and generation.gateway:
@@ -104,7 +113,9 @@ async def verify(
             made += await ask_apis(context, apis_seconds)
         if faults:
             made += await inject_faults(context)
-    return await concluded(generation, made, beginning, speeds=speeds, memory=memory, proc=proc)
+    return await concluded(
+        generation, made, beginning, speeds=speeds, externals=externals.states, memory=memory, proc=proc
+    )
 
 
 async def _wait_for_services(context: VerificationContext) -> Settled:
@@ -199,6 +210,7 @@ async def concluded(
     *,
     speeds: tuple[RouteSpeed, ...] = (),
     memory: tuple[EngineMemory, ...] = (),
+    externals: tuple[ExternalState, ...] = (),
     proc: Path = PROC,
 ) -> Verdict:
     """The verdict of the checks that were made, with likely causes for each that does not pass."""
@@ -215,6 +227,7 @@ async def concluded(
         speeds=speeds,
         speeds_before=_before(speeds, generation) if speeds else (),
         memory=memory,
+        externals=externals,
     )
 
 

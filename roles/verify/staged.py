@@ -40,7 +40,7 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
             checks.append(cache_check(generation.cache, alone, context))
         checks += [_patiently(_ask(route, each, context)) for route, each in askable]
         checks += [
-            _patiently(_fail(edge, context))
+            _fall_back(edge, context)
             for edge in _edges(generation)
             if not _needed(generation, edge.target.deployments) & set(stale)
         ]
@@ -73,9 +73,18 @@ def _ask(route: Route, deployment: Deployment, context: VerificationContext) -> 
     return lambda: deployment_check(route, deployment, context, "staged")
 
 
-def _fail(edge: _Edge, context: VerificationContext) -> _Make:
+async def _fall_back(edge: _Edge, context: VerificationContext) -> Check:
+    """An outage of a provider that others run is no reason against a deploy."""
     id = f"route/{edge.route}/{edge.kind}"
-    return lambda: fallback_check(id, edge.route, edge.route, edge.target, context, **{edge.parameter: True})
+    check = await _patiently(
+        lambda: fallback_check(id, edge.route, edge.route, edge.target, context, **{edge.parameter: True})
+    )
+    if check.ok or not edge.target.is_metered:
+        return check
+    alone = [await deployment_check(edge.target, each, context, "staged") for each in edge.target.sharers]
+    if any(each.ok for each in alone):
+        return check
+    return replace(check, ok=True, code=None, seen=f"not tried: {edge.target.name} does not answer: {alone[0].seen}")
 
 
 @dataclass(frozen=True)
@@ -114,10 +123,15 @@ def _needed(generation: Generation, deployments: Collection[Deployment]) -> set[
 
 
 def _askable(generation: Generation, stale: Collection[str]) -> Iterator[tuple[Route, Deployment]]:
-    """Each deployment once, even if several routes share it."""
+    """Each deployment once, even if several routes share it; not those that may cost money, which the verification asks
+    after the deploy."""
     asked = set()
     for route in generation.routes:
         for deployment in route.deployments:
-            if deployment.id not in asked and not _needed(generation, [deployment]) & set(stale):
+            if (
+                deployment.id not in asked
+                and not deployment.metered
+                and not _needed(generation, [deployment]) & set(stale)
+            ):
                 asked.add(deployment.id)
                 yield route, deployment

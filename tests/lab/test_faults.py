@@ -37,6 +37,9 @@ PROVOKED_ELSEWHERE = {
     "thinking": "test_llama_cpp.py",
     "undone": "test_local_user.py",
     "keys": "test_client_keys.py",
+    "external-unreachable": "test_external.py",
+    "external-key": "verify_gateway",
+    "external-refuses": "verify_gateway",
     # Against doubles alone: a lab host has no card, its kernel does not count the memory of units, and its servers do
     # not break the rules of their interfaces.
     "card-memory": "test_verify_cards.py",

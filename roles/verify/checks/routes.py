@@ -7,7 +7,7 @@ import contextlib
 import json
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,11 +38,13 @@ _FALSE_ALARM = 1e-9
 
 
 def route_checks(route: Route, context: VerificationContext) -> list[Coroutine[Any, Any, Check]]:
-    """The checks of one route, by its name and by each alias, to be awaited."""
-    checks = [check for name in route.names for check in _name_checks(route, name, context)]
+    """The checks of one route, by its name and by each alias, to be awaited. Those that may cost money are made with
+    the checks of the providers that others run."""
+    names = () if route.is_metered else route.names
+    checks = [check for name in names for check in _name_checks(route, name, context)]
     if len(route.deployments) > 1:
         # Otherwise the others may hide one that never answers.
-        checks += [deployment_check(route, each, context, "alone") for each in route.deployments]
+        checks += [deployment_check(route, each, context, "alone") for each in route.deployments if not each.metered]
     return checks
 
 
@@ -142,9 +144,10 @@ def fallback_check(
 
 async def warm_up(context: VerificationContext, times: int) -> None:
     """Sends this many requests and accepts any answer: the first ones to a gateway take seconds."""
-    for route in [*context.generation.routes[:1]] * times:
+    free = [(route, each) for route in context.generation.routes for each in route.deployments if not each.metered]
+    for route, deployment in free[:1] * times:
         with contextlib.suppress(CheckFailed, CannotCheck):
-            await ask_plainly(route, route.deployments[0].id, context)
+            await ask_plainly(route, deployment.id, context)
 
 
 async def _shared_out(route: Route, context: VerificationContext) -> str:
@@ -178,6 +181,8 @@ _Ask = Callable[[Route, str, VerificationContext], Awaitable[str]]
 async def backend_is_well(ask: _Ask, route: Route, context: VerificationContext) -> bool:
     """Whether a deployment of the route answers, asked by its id: this bypasses cooldowns and fallbacks."""
     for deployment in route.deployments:
+        if deployment.metered:
+            continue
         try:
             await ask(route, deployment.id, context)
         except CheckFailed:
@@ -200,6 +205,15 @@ async def ask_plainly(
     reply = await _post(route, name, context, **more)
     seen, problems = _READERS[route.mode](reply, route.probe)
     return concluded(seen, problems, origin_problems(reply.headers, route, fallbacks))
+
+
+async def ask_any(route: Route, ids: Collection[str], context: VerificationContext) -> str:
+    """What the answer to the probe says, whichever of these deployments gives it."""
+    reply = await _post(route, route.name, context)
+    seen, problems = _READERS[route.mode](reply, route.probe)
+    origin = reply.headers.get("x-litellm-model-id", "nobody that is named")
+    wrong = [] if origin in ids else [Problem("wrong-origin", f"answered by {quoted(origin)}")]
+    return f"{concluded(seen, problems, wrong)} from {origin}"
 
 
 async def _streamed_chat(route: Route, name: str, context: VerificationContext) -> str:

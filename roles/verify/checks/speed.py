@@ -79,7 +79,7 @@ async def measure_speeds(
 
 
 def _is_wanted(route: Route, measuring: Measuring, context: VerificationContext, kept: Sequence[KeptSpeed]) -> bool:
-    if not MODES[route.mode].generates or route.speed.when_slower == "off":
+    if not MODES[route.mode].generates or route.is_metered or route.speed.when_slower == "off":
         return False
     own = [each for each in kept if each.last.route == route.name]
     match measuring.which:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from roles.contract.verdict import Check
+from roles.verify.doctor.externals import EXTERNALS
 from roles.verify.doctor.gateway import GATEWAY
 from roles.verify.doctor.host import HOST
 from roles.verify.doctor.installed import INSTALLED
@@ -21,7 +22,7 @@ from roles.verify.generation import Generation
 
 __all__ = ["SIGNS", "Place", "Sign", "explained"]
 
-SIGNS: Mapping[str, Sign] = {**INSTALLED, **UNITS, **HOST, **GATEWAY, **ROUTES}
+SIGNS: Mapping[str, Sign] = {**INSTALLED, **UNITS, **HOST, **GATEWAY, **EXTERNALS, **ROUTES}
 """By name, in the order in which they are tried: the first match counts."""
 
 

@@ -13,6 +13,7 @@ _TITLES: Mapping[str, str] = {
     "install": "Installs",
     "model": "Models",
     "gateway": "Gateway",
+    "external": "Run by others",
     "route": "Routes",
 }
 _WORST_FIRST: tuple[Status, ...] = ("fail", "unknown", "pass")

@@ -225,7 +225,7 @@ def _services(verdict: Verdict, deployed: Deployed | None) -> tuple[ServiceRow, 
 def _role(unit: str, deployed: Deployed | None) -> str:
     if deployed is None:
         return ""
-    roles = {provider.unit: f"provider {provider.name}" for provider in deployed.providers}
+    roles = {provider.unit: f"provider {provider.name}" for provider in deployed.providers if provider.unit}
     if deployed.endpoint:
         roles |= {deployed.endpoint.unit: "endpoint", **dict.fromkeys(deployed.endpoint.instances, "gateway")}
     if deployed.cache:
@@ -234,7 +234,8 @@ def _role(unit: str, deployed: Deployed | None) -> str:
 
 
 def _provider(provider: DeployedProvider, verdict: Verdict) -> ProviderRow:
-    own = [check for check in verdict.checks if check.group == "unit" and check.subject == provider.unit]
+    group, subject = ("unit", provider.unit) if provider.unit else ("external", provider.name)
+    own = [check for check in verdict.checks if check.group == group and check.subject == subject]
     return ProviderRow(provider, _status(own))
 
 

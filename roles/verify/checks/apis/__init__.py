@@ -43,7 +43,8 @@ async def ask_apis(context: VerificationContext, seconds: float = math.inf) -> l
     Args:
         seconds: after so many, no further question is asked.
     """
-    routes, time_left = context.generation.routes, _TimeLeft(seconds)
+    routes = [route for route in context.generation.routes if not route.is_metered]
+    time_left = _TimeLeft(seconds)
     context.progress(f"asking {len(routes)} routes as client programs ask, and with their mistakes")
     good = await asyncio.gather(*(_patiently(route, _questions(route), context, time_left) for route in routes))
     # One after another: each looks at how long an answer takes.

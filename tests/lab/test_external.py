@@ -1,0 +1,114 @@
+"""A route to a server that others run: here the gateway of another lab host, with a key for each of its clients."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import ask, deploy, failures, inventory_file, verdict
+from tests.lab.inventory import says
+from tests.labhost import LabHost
+
+CLOUD = """
+clients = [Client(name="box", key=EnvSecret("LAB_BOX_KEY"))]
+hosts = [lab_host(lab_stack(gateway={"bind": "0.0.0.0"}).model_copy(update={"clients": clients}))]
+"""
+BOX = """
+from roles.external import External
+stack = lab_stack(gateway={gateway!r})
+cloud = External(name="cloud", url="http://{address}:4000/v1", api_key=EnvSecret("LAB_BOX_KEY"), models=["tiny-python"])
+routes = [
+    *stack.routes,
+    Route(
+        name="paid", deployments=[Deployment(provider="cloud")], fallbacks=["tiny-native"], probe=Probe(max_tokens=16)
+    ),
+]
+hosts = [lab_host(stack.model_copy(update={{"providers": [*stack.providers, cloud], "routes": routes}}))]
+"""
+KEY = "sk-of-the-box-0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def cloud(new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> LabHost:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_BOX_KEY", KEY)
+        host = new_module_host("cloud", prepared=True)
+        deploy(host, inventory=inventory_file(tmp_path_factory.mktemp("cloud"), CLOUD)).must_pass()
+        return host
+
+
+@pytest.fixture(scope="module")
+def host(new_module_host: NewHost) -> LabHost:
+    return new_module_host("box", prepared=True)
+
+
+@pytest.fixture
+def inventory(cloud: LabHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LAB_BOX_KEY", KEY)
+    return box(cloud, tmp_path)
+
+
+def box(cloud: LabHost, folder: Path, **gateway: Any) -> Path:
+    return inventory_file(folder, BOX.format(address=cloud.address, gateway=gateway))
+
+
+def asked(cloud: LabHost) -> int:
+    """The chats that the cloud has answered to its client."""
+    lines = cloud.run("journalctl -u ai-backend-front -o cat --no-pager").stdout.splitlines()
+    requests = [json.loads(line) for line in lines if line.startswith("{")]
+    return sum(each.get("client") == "box" and "/chat/completions" in str(each.get("path")) for each in requests)
+
+
+def test_it_answers_and_is_asked_for_answers_after_a_deploy_alone(
+    host: LabHost, cloud: LabHost, inventory: Path
+) -> None:
+    deploy(host, inventory=inventory).must_pass()
+    assert ask(host, "paid") == says("python.gguf")
+    before = asked(cloud)
+    assert before >= 3
+    host.run("systemctl start --wait ai-backend-verify", timeout=120)
+    assert asked(cloud) == before
+    kept = json.loads(host.run("cat $(ls -t /var/lib/ai-backend/verdicts/*.json | head -1)").stdout)
+    assert kept["status"] == "pass"
+    assert {"external/cloud/reached", "external/cloud/tiny-python@cloud", "route/paid/chat"} <= {
+        check["id"] for check in kept["checks"]
+    }
+    assert "LAB_BOX_KEY" not in host.run("cat /etc/ai-backend/*.yaml").stdout
+    held = host.run(f"grep -rl {KEY} /etc/ai-backend/ /var/lib/ai-backend /run 2>/dev/null", check=False).stdout
+    assert held.split() == ["/etc/ai-backend/env/litellm@a.service.env"]
+
+
+def test_its_outage_is_a_warning_and_no_deploy_is_taken_back_for_it(
+    host: LabHost, cloud: LabHost, inventory: Path, tmp_path: Path
+) -> None:
+    cloud.cut_power()
+    found = verdict(host)
+    assert failures(found) == []
+    (state,) = found["externals"]
+    assert "tiny-native" in state["problem"]
+    assert ask(host, "paid") == says("native.gguf")
+    changed = tmp_path / "changed"
+    changed.mkdir()
+    run = deploy(host, inventory=box(cloud, changed, cooldown=7)).must_pass()
+    assert "warning: cloud: " in run.output
+    cloud.boot()
+
+
+@pytest.mark.usefixtures("inventory")
+def test_without_a_stand_in_it_is_a_failure_with_its_cause(host: LabHost, cloud: LabHost, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    text = BOX.format(address=cloud.address, gateway={}).replace('fallbacks=["tiny-native"], ', "")
+    deploy(host, inventory=inventory_file(alone, text)).must_pass()
+    cloud.run("systemctl stop ai-backend-front")
+    found = verdict(host)
+    wrong = {check["id"]: check for check in found["checks"] if check["ok"] is False}
+    assert wrong.keys() == {"external/cloud/reached", "external/cloud/tiny-python@cloud", "route/paid/chat"}
+    reached = wrong["external/cloud/reached"]
+    assert reached["code"] == "external-unreachable"
+    assert reached["causes"][0]["cause"].startswith("it is down")
+    cloud.run("systemctl start ai-backend-front")

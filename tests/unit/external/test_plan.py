@@ -1,0 +1,124 @@
+"""Servers that others run: a route may lead to them, and nothing of them is on the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from roles.contract.manifest import MODELS_FILE, PROVIDERS_FILE
+from roles.external import Existing, External
+from roles.litellm import LiteLLM
+from roles.options import Deployment, EnvSecret, OptionsError, Provider, Route, Stack
+from roles.plan import HostPlan
+from roles.rooms import plan_of
+from tests.stacks import native
+
+KEY = EnvSecret("CLOUD_KEY")
+VARIABLE = "AI_BACKEND_KEY_THE_CLOUD"
+
+
+def cloud(**options: Any) -> External:
+    return External(
+        **{"name": "the-cloud", "url": "https://api.example.com/v1/", "api_key": KEY, "models": ["small"], **options}
+    )
+
+
+def planned(*providers: Provider, **route: Any) -> HostPlan:
+    routes = [Route(name="m", deployments=[Deployment(provider=each.name) for each in providers], **route)]
+    return plan_of(Stack(providers=list(providers), gateway=LiteLLM(), routes=routes))
+
+
+def entry(plan: HostPlan) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(plan.files["litellm-unified.yaml"])["model_list"][0]["litellm_params"]
+    return found
+
+
+def test_the_gateway_alone_gets_its_key_and_reaches_out() -> None:
+    with_cloud, without = planned(native(), cloud()), planned(native())
+    assert [unit.name for unit in with_cloud.units] == [unit.name for unit in without.units]
+    assert with_cloud.installs == without.installs
+    has_key = {unit.name for unit in with_cloud.units if VARIABLE in unit.all_environment}
+    assert has_key == {"litellm@a.service", "litellm@b.service"}
+    texts = [{unit.name: unit.text for unit in plan.units}["litellm@a.service"] for plan in (without, with_cloud)]
+    assert ["IPAddressDeny=any" in text for text in texts] == [True, False]
+
+
+def test_a_request_goes_to_its_address_with_its_key() -> None:
+    found = entry(planned(cloud()))
+    assert found["model"] == "openai/small"
+    assert found["api_base"] == "https://api.example.com/v1"
+    assert found["api_key"] == f"os.environ/{VARIABLE}"
+
+
+@pytest.mark.parametrize(("metered", "asked"), [(True, False), (False, True)], ids=["metered", "not metered"])
+def test_what_may_cost_money_is_not_asked_by_the_canary_nor_for_shares(metered: bool, asked: bool) -> None:
+    plan = planned(cloud(metered=metered), cloud(name="other", metered=metered))
+    (model,) = yaml.safe_load(plan.files[MODELS_FILE])["models"]
+    assert model["balance"] is asked
+    assert [each["metered"] for each in model["deployments"]] == [metered, metered]
+    assert (yaml.safe_load(plan.files[PROVIDERS_FILE])["gateway"]["canary"] is not None) is asked
+
+
+def test_the_canary_takes_a_route_whose_first_choice_is_free() -> None:
+    plan = plan_of(
+        Stack(
+            providers=[native(), cloud()],
+            gateway=LiteLLM(),
+            routes=[
+                Route(name="paid", deployments=[Deployment(provider="the-cloud")]),
+                Route(
+                    name="own", deployments=[Deployment(provider="native"), Deployment(provider="the-cloud", order=2)]
+                ),
+            ],
+        )
+    )
+    assert yaml.safe_load(plan.files[PROVIDERS_FILE])["gateway"]["canary"]["route"] == "own"
+
+
+def test_the_verifier_knows_those_that_routes_name_and_where_their_keys_are() -> None:
+    plan = plan_of(
+        Stack(
+            providers=[native(), cloud(), cloud(name="unused")],
+            gateway=LiteLLM(),
+            routes=[Route(name="m", deployments=[Deployment(provider="native"), Deployment(provider="the-cloud")])],
+        )
+    )
+    read = yaml.safe_load(plan.files[PROVIDERS_FILE])
+    assert [each["name"] for each in read["providers"]] == ["native"]
+    (found,) = read["externals"]
+    assert (found["name"], found["kind"]) == ("the-cloud", "external")
+    assert (found["key_file"], found["key_variable"]) == ("env/litellm@a.service.env", VARIABLE)
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("https://api.example.com/v1/chat/completions", 'give the address above it: "https://api.example.com/v1"'),
+        ("https://api.example.com/v1?key=abc", "has more than a path"),
+        ("api.example.com/v1", 'did you mean "https://api.example.com/v1"?'),
+        ("https://user:secret@api.example.com/v1", "has a user or password in it"),
+    ],
+    ids=["one kind of request", "a query", "no scheme", "a login"],
+)
+def test_an_address_that_cannot_work_is_refused(url: str, problem: str) -> None:
+    with pytest.raises(OptionsError, match="url") as refused:
+        cloud(url=url)
+    assert problem in str(refused.value)
+    assert "secret@" not in str(refused.value)
+
+
+def test_what_runs_here_is_asked_as_the_hosts_own_servers_are() -> None:
+    existing = Existing(name="ollama", url="http://127.0.0.1:11434/v1", models=["llama3.1:latest"])
+    plan = planned(existing)
+    (model,) = yaml.safe_load(plan.files[MODELS_FILE])["models"]
+    assert [each["metered"] for each in model["deployments"]] == [False]
+    assert entry(plan)["api_key"] == "none"
+    with pytest.raises(OptionsError, match="is not on loopback; declare what runs elsewhere as `External`"):
+        Existing(name="far", url="http://192.168.7.9:11434/v1", models=["m"])
+
+
+def test_its_name_is_no_other_ones() -> None:
+    with pytest.raises(OptionsError, match='share the name "native"'):
+        planned(native(), cloud(name="native"))

@@ -1,0 +1,156 @@
+"""Providers that others run are asked as rarely as they can be, and their outage is no failure of this host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roles.verify import Verdict
+from roles.verify.generation import Deployment, External, Probe, Route
+from tests.deployed import route
+from tests.gateway_double import BASE, KEY, Double, Verified
+
+REACHED = "external/cloud/reached"
+ANSWERS = "external/cloud/qwen@backend"
+BY_NAME = "route/qwen/chat"
+PROBE = Probe("Who are you?", None, 64, timeout=10.0)
+
+
+@pytest.fixture
+def far() -> Iterator[Double]:
+    """The server that others run."""
+    with Double() as server:
+        yield server
+
+
+@pytest.fixture
+def cloud(far: Double, tmp_path: Path) -> External:
+    key_file = tmp_path / "cloud.env"
+    key_file.write_text(f"KEY={KEY}\n")
+    return External("cloud", "external", f"{far.url}/v1", ("qwen",), True, key_file, "KEY")
+
+
+def routes(*, stand_in: bool, **deployment: Any) -> tuple[Route, ...]:
+    """A route to the cloud, maybe with a fallback, and one to a server of the host."""
+    paid = Deployment("qwen@backend", BASE, "cloud", metered=True, **deployment)
+    own = Deployment("gpt-4o@backend", BASE, "backend")
+    return (
+        route("qwen", (paid,), PROBE, fallbacks=("gpt-4o",) if stand_in else ()),
+        route("gpt-4o", (own,), PROBE),
+    )
+
+
+@pytest.fixture
+def verified(verified: Verified, double: Double, cloud: External) -> Verified:
+    double.names = ("qwen", "gpt-4o")
+    double.spoil("gpt-4o", origin="gpt-4o@backend")
+    return replace(
+        verified,
+        generation=replace(verified.generation, externals=(cloud,), routes=routes(stand_in=True)),
+    )
+
+
+def asked(double: Double) -> list[str]:
+    """The names of the cloud's model in requests, and an end to what is remembered of them."""
+    names = [body["model"] for body in double.bodies if body["model"].startswith("qwen")]
+    double.bodies.clear()
+    return names
+
+
+def hours_ago(verdict: Verdict, hours: int) -> Verdict:
+    earlier = [replace(each, asked=f"2026-01-0{1 + hours // 24}T00:00:00+00:00") for each in verdict.externals]
+    return replace(verdict, externals=tuple(earlier))
+
+
+def ids(verdict: Verdict) -> set[str]:
+    return {check.id for check in verdict.checks}
+
+
+def test_it_is_asked_for_answers_once_and_then_for_its_list_alone(verified: Verified, double: Double) -> None:
+    first = verified.verdict()
+    assert first.status == "pass"
+    assert asked(double) == ["qwen@backend", "qwen"]
+    assert {REACHED, ANSWERS, BY_NAME} <= ids(first)
+    second = verified.verdict(last=first, sparing=True)
+    assert asked(double) == []
+    assert ids(second) == ids(first)
+    assert second.status == "pass"
+    assert second.externals == first.externals
+    verified.verdict(last=second)
+    assert asked(double) == ["qwen@backend", "qwen"]
+
+
+def test_after_a_day_it_is_asked_again(verified: Verified, double: Double) -> None:
+    first = verified.verdict()
+    asked(double)
+    verified.verdict(last=hours_ago(first, 24), sparing=True)
+    assert asked(double) == ["qwen@backend", "qwen"]
+
+
+def test_another_generation_asks_it_again(verified: Verified, double: Double) -> None:
+    first = verified.verdict()
+    asked(double)
+    verified.verdict(last=replace(first, generation="another"), sparing=True)
+    assert asked(double) == ["qwen@backend", "qwen"]
+
+
+def test_an_outage_is_a_warning_while_others_answer(verified: Verified, double: Double, far: Double) -> None:
+    far.shutdown()
+    far.server_close()
+    double.spoil("qwen@backend", status=500, error="Cannot connect to host")
+    double.spoil("qwen", origin="gpt-4o@backend", fallbacks="1")
+    verdict = verified.verdict()
+    assert verdict.status == "pass"
+    (state,) = verdict.externals
+    assert state.problem.startswith(f"{verified.generation.externals[0].api_base}: ")
+    assert state.problem.endswith("until it does, gpt-4o@backend answers for it")
+    assert state.asked == ""
+    asked(double)
+    # So it is asked again soon.
+    verified.verdict(last=verdict, sparing=True)
+    assert asked(double) == ["qwen@backend", "qwen"]
+
+
+def test_an_outage_that_nobody_stands_in_for_fails(verified: Verified, double: Double, far: Double) -> None:
+    far.shutdown()
+    far.server_close()
+    double.spoil("qwen@backend", "qwen", status=500, error="Cannot connect to host")
+    red = verified.red(routes=routes(stand_in=False))
+    assert red.keys() == {REACHED, ANSWERS, BY_NAME}
+
+
+def test_a_route_whose_stand_in_fails_too_fails(verified: Verified, double: Double) -> None:
+    double.spoil("qwen@backend", "qwen", status=500, error="Cannot connect to host")
+    assert verified.red().keys() == {BY_NAME}
+
+
+def test_a_refused_key_says_so(verified: Verified, far: Double) -> None:
+    far.refusals[KEY] = 401
+    verified.generation.externals[0].key_file.write_text("KEY=another-key-than-that\n")  # type: ignore[union-attr]
+    far.refusals["another-key-than-that"] = 401
+    verdict = verified.verdict(routes=routes(stand_in=False))
+    (check,) = [check for check in verdict.checks if not check.ok]
+    assert (check.id, check.code) == (REACHED, "external-key-refused")
+
+
+def test_a_model_that_is_not_listed_is_said_and_asked_all_the_same(verified: Verified, far: Double) -> None:
+    far.names = ("another",)
+    verdict = verified.verdict()
+    assert verdict.status == "pass"
+    assert next(check.seen for check in verdict.checks if check.id == REACHED) == "1 models; not listed: qwen"
+
+
+def test_one_that_costs_nothing_is_verified_as_the_hosts_own(verified: Verified, double: Double) -> None:
+    free = tuple(
+        replace(each, deployments=tuple(replace(one, metered=False) for one in each.deployments))
+        for each in verified.generation.routes
+    )
+    verdict = verified.verdict(routes=free, sparing=True)
+    assert {"route/qwen/chat", "route/qwen/stream"} <= ids(verdict)
+    assert ANSWERS not in ids(verdict)
+    double.spoil("qwen", status=500, error="broken")
+    assert BY_NAME in verified.red(routes=free)
