@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 
+from tests.certificates import issue_signed
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, Run, ask, deploy, failures, inventory_file, main_pids, verdict
 from tests.lab.ollama import ollama_release
 from tests.labhost import Lab, LabHost
+from tests.labhost.faulty_mirror import FaultyMirror
+from tests.labhost.hub import publish as publish_on_hub
 from tests.labhost.models import write_tiny_gguf
+from tests.labhost.proxy import LoginProxy, with_tls
 from tests.ollama_stand_in.registry import ModelRegistry, publish
 
 PULLED = "This one was pulled"
@@ -296,3 +300,60 @@ def test_pruning_removes_models_that_are_no_longer_declared_and_nothing_did_befo
     used = host.run(f"grep -rhoE 'sha256:[0-9a-f]{{64}}' {store}/manifests | tr : - | sort -u").stdout
     assert host.run(f"ls {store}/blobs | sort").stdout == used
     assert ask(host, "made:latest") == MADE
+
+
+PROXY_LOGIN = "ada:proxy-pass/word@7"
+
+
+def test_models_come_through_a_proxy_with_a_login_and_past_a_companys_authority(
+    lab: Lab, host: LabHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host has no other way out: the names lead nowhere, and what they stand for listens on the lab's machine
+    alone."""
+    monkeypatch.setenv("LAB_PROXY_LOGIN", PROXY_LOGIN)
+    names = ("hub.invalid", "registry.invalid", "blobs.invalid")
+    authority, *pair = issue_signed(tmp_path, *names)
+    hub = FaultyMirror(tmp_path / "hub", "127.0.0.1")
+    registry = ModelRegistry(tmp_path / "registry", "127.0.0.1", other_host="blobs.invalid")
+    registry.scheme = "https"
+    digest = published(registry, tmp_path, "far", PULLED)
+    publish_on_hub(hub.folder, "org/far", {"far.gguf": (tmp_path / "far.gguf").read_bytes()})
+    ways = dict(zip(names, (hub, registry, registry), strict=True))
+    for server in (hub, registry):
+        with_tls(server, *pair)
+    address = lab.mirror_url.removeprefix("http://").partition(":")[0]
+    proxy = LoginProxy(address, PROXY_LOGIN, {name: ("127.0.0.1", server.server_port) for name, server in ways.items()})
+    with hub, registry, proxy:
+        outbound = (
+            f"Outbound(proxy='{proxy.url}', login=EnvSecret('LAB_PROXY_LOGIN'), no_proxy=['{address}'], "
+            f"ca=TextFile('{authority}'))"
+        )
+        models = (
+            "[MADE, OllamaModel(name='registry.invalid/library/far:latest'), OllamaModel(name='far-made:latest', "
+            "gguf=HubFile(endpoint='https://hub.invalid', repository='org/far', revision='main', file='far.gguf'))]"
+        )
+        release = ollama_release(lab).model_dump(exclude_none=True)
+        inventory = inventory_file(
+            tmp_path,
+            f"{STACK}\nfrom roles.options import EnvSecret, HubFile, Outbound, TextFile\n"
+            f"stack = ollama({release!r}, {models})\n"
+            f"hosts = [lab_host(Stack(**{{**dict(stack), 'outbound': {outbound}}}))]",
+        )
+        host.cut_network()
+        try:
+            run = deploy(host, inventory=inventory).must_pass()
+        finally:
+            host.restore_network()
+    assert ask(host, "registry.invalid/library/far:latest") == PULLED
+    assert ask(host, "far-made:latest") == PULLED
+    assert tags(host)["registry.invalid/library/far:latest"] == digest
+    assert {*proxy.let_through} == {f"CONNECT {name}" for name in names}
+    assert proxy.refused == 0
+    # The password is in one closed file, and in no command line, unit, message or log.
+    found = host.run("grep -rlF pass%2Fword /etc/ /opt/ai-backend /var/lib/ai-backend", check=False).stdout.split()
+    assert {path.partition("/env/")[2] for path in found} == {"ollama.service.env"}
+    assert {*host.run(f"stat -c %a {' '.join(found)}").stdout.split()} == {"600"}
+    told = host.run("journalctl --no-pager -o cat; systemctl show ollama; cat /proc/[0-9]*/cmdline", check=False).stdout
+    for password in ("pass/word", "pass%2Fword"):
+        assert password not in run.output
+        assert password not in told
