@@ -7,6 +7,7 @@ from importlib import resources
 
 from roles.monitoring.options import Monitoring
 from roles.monitoring.prometheus import prometheus_config
+from roles.monitoring.rules import alerts, rules_file
 from roles.options import OptionsError
 from roles.plan import (
     PROMETHEUS_USER,
@@ -26,6 +27,7 @@ PROMETHEUS = "ai-backend-prometheus.service"
 ALERTMANAGER = "ai-backend-alertmanager.service"
 EXPORTER = "ai-backend-node-exporter.service"
 CONFIG = "monitoring/prometheus.yml"
+RULES = "monitoring/rules.yml"
 ALERTMANAGER_CONFIG = "monitoring/alertmanager.yml"
 _START = "bin/start-prometheus"
 
@@ -80,7 +82,10 @@ def plan_monitoring(monitoring: Monitoring, context: MonitoringContext) -> Servi
             CONFIG: render(
                 "monitoring/config.yml.j2",
                 unit=PROMETHEUS,
-                config=prometheus_config(monitoring, pages, _KEYS),
+                config=prometheus_config(monitoring, pages, f"{layout.config}/{RULES}", _KEYS),
+            ),
+            RULES: render(
+                "monitoring/config.yml.j2", unit=PROMETHEUS, config=rules_file(alerts(context.verified_every))
             ),
             ALERTMANAGER_CONFIG: render(
                 "monitoring/config.yml.j2",
@@ -126,7 +131,7 @@ def _prometheus(monitoring: Monitoring, layout: Layout, pages: Sequence[MetricsP
             runtime_folder=runtime_folder(PROMETHEUS),
         ),
         environment=secrets,
-        reads=(CONFIG, _START),
+        reads=(CONFIG, RULES, _START),
         start_timeout=monitoring.start_timeout,
         user=PROMETHEUS_USER,
         endpoint=Endpoint(monitoring.bind, monitoring.port, f"http://{address}/-/ready"),

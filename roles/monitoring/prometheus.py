@@ -14,9 +14,10 @@ _LONGEST_READING = 10
 """Seconds that one page may take."""
 
 
-def prometheus_config(monitoring: Monitoring, pages: Sequence[MetricsPage], keys: str) -> dict[str, Json]:
+def prometheus_config(monitoring: Monitoring, pages: Sequence[MetricsPage], rules: str, keys: str) -> dict[str, Json]:
     """
     Args:
+        rules: the file of the alerts.
         keys: the folder of the keys for the pages, each in a file with the name of its variable.
     """
     return {
@@ -26,6 +27,7 @@ def prometheus_config(monitoring: Monitoring, pages: Sequence[MetricsPage], keys
             "evaluation_interval": f"{monitoring.interval}s",
             "external_labels": {"host": f"${{{HOST_VARIABLE}}}"},
         },
+        "rule_files": [rules],
         "alerting": {
             "alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{monitoring.alertmanager_port}"]}]}]
         },

@@ -65,7 +65,7 @@ class Stack(Options):
     cache: SerializeAsAny[Cache] | None = Field(None, examples=["cache=Redis()"])
     """The gateway's cache; none = every request goes to a provider, and no state is shared."""
     monitoring: SerializeAsAny[Monitor] | None = Field(None, examples=["monitoring=Monitoring()"])
-    """What collects metrics of everything on the host; none = nothing does, and nothing shows any."""
+    """What collects metrics of everything on the host and raises alerts; none = nothing does, and nothing shows any."""
     services: Many[SerializeAsAny[Service]] = Field((), examples=["services=[StatusPage()]"])
     """Further services beside those, such as an exporter of metrics, of your own types (see CONTRIBUTING.md): they run
     and are verified, but no route needs them."""

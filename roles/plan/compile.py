@@ -87,10 +87,12 @@ class MonitoringContext(BesideContext):
 
     Attributes:
         verdict: the file with the metrics of the last verification.
+        verified_every: seconds from the end of one verification to the next.
     """
 
     pages: tuple[MetricsPage, ...]
     verdict: str
+    verified_every: int
 
 
 Planner = Callable[[Any, Any], ServicePlan]
@@ -157,6 +159,7 @@ def compile_stack(
             tuple(server for part in parts for server in part.servers),
             tuple(page for part in parts for page in part.pages),
             metrics_file(stack.verification, layout),
+            stack.verification.every,
         )
         services.append((stack.monitoring, planned(stack.monitoring, everything)))
         parts.append(services[-1][1])

@@ -1,24 +1,32 @@
-"""Prometheus, Alertmanager and node exporter on a real host: what they read."""
+"""Prometheus, Alertmanager and node exporter on a real host: what they read, who may read them, and what they cost."""
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from roles.monitoring.rules import alerts
+from tests.lab.alert_cases import EVERY, cases_file
 from tests.lab.conftest import NewHost
-from tests.lab.deploys import ask, deploy, failures, inventory_file, verdict
+from tests.lab.deploys import OPERATIONS, ask, deploy, failures, inventory_file, verdict
 from tests.lab.inventory import says
 from tests.labhost import LabHost
 
+UNITS = ("ai-backend-prometheus.service", "ai-backend-alertmanager.service", "ai-backend-node-exporter.service")
 _INVENTORY = """
 from roles.monitoring import Monitoring
 stack = lab_stack(gateway={"instances": 2, "cooldown": 1})
 hosts = [lab_host(stack.model_copy(update={"monitoring": Monitoring(interval=5)}))]
+"""
+_WITHOUT = """
+hosts = [lab_host(lab_stack(gateway={"instances": 2, "cooldown": 1}))]
 """
 _PROMETHEUS = "http://127.0.0.1:9090"
 _READ_WITHIN = 40
@@ -54,6 +62,12 @@ def asked(host: LabHost, path: str) -> Any:
     return answer["data"]
 
 
+def value_of(host: LabHost, query: str) -> list[tuple[dict[str, str], float]]:
+    """What a query gives: labels and value of each series."""
+    result = asked(host, f"/api/v1/query?query={quote(query)}")["result"]
+    return [(each["metric"], float(each["value"][1])) for each in result]
+
+
 def test_it_is_verified_and_reads_every_page(host: LabHost) -> None:
     assert failures(verdict(host)) == []
     deadline = time.monotonic() + _READ_WITHIN
@@ -86,3 +100,119 @@ def test_debians_own_units_do_not_run(host: LabHost) -> None:
     for package in ("prometheus", "prometheus-alertmanager", "prometheus-node-exporter"):
         assert host.run(f"systemctl is-active {package}.service", check=False).stdout == "inactive\n"
         assert host.run(f"systemctl is-enabled {package}.service", check=False).stdout == "masked\n"
+
+
+@pytest.mark.parametrize("port", [9090, 9093, 9100, 9101])
+def test_no_other_user_reads_them(host: LabHost, port: int) -> None:
+    reading = f"curl -s -o /dev/null -w '%{{http_code}}' http://127.0.0.1:{port}/metrics"
+    assert host.run(reading).stdout == "200"
+    assert host.run(f"runuser -u nobody -- {reading}", check=False).stdout == "000"
+
+
+def test_the_units_are_hardened_and_their_keys_in_no_command_line(host: LabHost) -> None:
+    for unit in UNITS:
+        exposure = host.run(f"systemd-analyze security --no-pager '{unit}' | tail -1").stdout
+        assert exposure.split()[-2] in ("OK", "SAFE"), exposure
+    key = host.run("cut -d'\"' -f2 /var/lib/ai-backend/secrets/instance-key.env").stdout.strip()
+    assert key.startswith("sk-")
+    assert host.run("stat -c %a:%U /run/ai-backend-prometheus/INSTANCE_KEY").stdout == "600:ai-backend-prometheus\n"
+    assert key not in host.run("cat /proc/*/cmdline | tr '\\0' ' '", check=False).stdout
+    assert key not in host.run("cat /etc/ai-backend/monitoring/*").stdout
+
+
+def test_it_knows_units_disks_and_the_last_verdict(host: LabHost) -> None:
+    active = value_of(host, 'node_systemd_unit_state{state="active"} == 1')
+    assert {"litellm@a.service", "llama-server@native.service", *UNITS} <= {labels["name"] for labels, _ in active}
+    assert not [labels for labels, _ in active if "ssh" in labels["name"]]
+    # The disk of a lab host is an overlay, which node exporter leaves out.
+    assert value_of(host, 'node_filesystem_avail_bytes{mountpoint="/run"} > 0')
+    assert value_of(host, "node_textfile_scrape_error") == [
+        ({"__name__": "node_textfile_scrape_error", "instance": "node", "job": "node"}, 0)
+    ]
+    assert [value for _, value in value_of(host, "ai_backend_verdict")] == [1]
+
+
+_FUNCTIONS = frozenset(
+    ("absent", "and", "by", "increase", "min", "offset", "or", "predict_linear", "rate", "sum", "time", "unless")
+)
+
+
+def names_in(expression: str) -> set[str]:
+    """The metrics that an expression of PromQL names."""
+    outside = re.sub(r"\{[^}]*\}|\[[^]]*\]|\bby \([^)]*\)|\boffset \w+", " ", expression)
+    return set(re.findall(r"[a-zA-Z_:][\w:]*", outside)) - _FUNCTIONS
+
+
+def test_each_metric_that_an_alert_names_is_there(host: LabHost) -> None:
+    names = {name for alert in alerts(EVERY) for name in names_in(alert.expression)}
+    assert {"up", "ai_backend_check", "litellm_deployment_successful_fallbacks_total"} <= names
+    deadline = time.monotonic() + _READ_WITHIN
+    while missing := names - {*asked(host, "/api/v1/label/__name__/values")}:
+        assert time.monotonic() < deadline, missing
+        time.sleep(1)
+    # A series with another label's value would be as silent.
+    for query in (
+        'ai_backend_check{group="route"}',
+        'ai_backend_check{check=~"unit/.+/memory"}',
+        'haproxy_frontend_http_responses_total{proxy="endpoint",code="5xx"}',
+        'haproxy_backend_current_queue{proxy="gateways"}',
+        'node_systemd_unit_state{state="failed"}',
+        'litellm_deployment_successful_fallbacks_total{requested_model="tiny-python",fallback_model="tiny-native"} > 0',
+        'litellm_deployment_failure_responses_total{model_id="tiny-python@python",exception_status="500"} > 0',
+    ):
+        assert value_of(host, query), query
+
+
+def test_promtool_takes_the_rules_and_each_is_raised_by_its_own_fault(host: LabHost) -> None:
+    told = host.run("promtool check config /etc/ai-backend/monitoring/prometheus.yml").stdout
+    assert f"{len(alerts(EVERY))} rules found" in told
+    cases = cases_file("/etc/ai-backend/monitoring/rules.yml")
+    host.run("cat > /root/cases.yml && promtool test rules /root/cases.yml", input=cases)
+
+
+def test_a_fallback_is_told_to_alertmanager(host: LabHost) -> None:
+    deadline = time.monotonic() + _READ_WITHIN
+    while True:
+        told = json.loads(host.run("curl -sS --fail http://127.0.0.1:9093/api/v2/alerts").stdout)
+        found = {alert["labels"]["alertname"]: alert for alert in told}
+        if "FallbacksTaken" in found or time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    labels = found["FallbacksTaken"]["labels"]
+    assert (labels["requested_model"], labels["host"]) == ("tiny-python", host.run("hostname").stdout.strip())
+    assert found["FallbacksTaken"]["annotations"]["summary"].startswith(
+        "Requests for tiny-python were answered by tiny-"
+    )
+    # Nothing else is wrong with it.
+    assert set(found) <= {"FallbacksTaken", "VerdictStale"}
+
+
+_COST = "ps -o rss=,cputimes=,etimes=,comm= -C prometheus,prometheus-aler,prometheus-node"
+"""Kibibytes, seconds of processors, seconds since the start."""
+
+
+def test_all_of_it_takes_less_than_250_megabytes(host: LabHost) -> None:
+    shown = host.run(_COST).stdout
+    series = value_of(host, "prometheus_tsdb_head_series")[0][1]
+    print(f"\n{shown}{series:.0f} series")
+    taken = [int(line.split()[0]) for line in shown.splitlines()]
+    assert len(taken) == len(UNITS)
+    assert sum(taken) < 250 << 10
+    assert series < 5000
+
+
+def test_a_second_run_changes_nothing(host: LabHost, inventory: Path) -> None:
+    assert deploy(host, inventory=inventory).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
+
+
+def test_it_goes_with_its_option_and_comes_back_with_its_generation(host: LabHost, tmp_path: Path) -> None:
+    deploy(host, inventory=inventory_file(tmp_path, _WITHOUT)).must_pass()
+    for unit in UNITS:
+        assert host.run(f"systemctl is-active '{unit}'", check=False).stdout == "inactive\n"
+    assert not re.search(r":(9090|9093|9100|9101)\b", host.run("ss -Hltn").stdout)
+    assert host.run("ls /var/lib/ai-backend/prometheus").stdout
+    assert failures(verdict(host)) == []
+    deploy(host, "rollback.py", inventory=inventory_file(tmp_path, _WITHOUT)).must_pass()
+    for unit in UNITS:
+        assert host.run(f"systemctl is-active '{unit}'", check=False).stdout == "active\n"
+    assert value_of(host, "count(up) > 0")

@@ -1,0 +1,48 @@
+"""The table of the monitoring's page, from its alerts."""
+
+from __future__ import annotations
+
+import re
+
+from roles.monitoring.rules import Alert, alerts
+
+HEADING = "## Alerts"
+
+
+def alerts_reference(every: int) -> str:
+    """The text of `docs/monitoring.md` from that heading on.
+
+    Args:
+        every: seconds from the end of one verification to the next.
+    """
+    lines = [
+        HEADING,
+        "",
+        "`make golden` writes this table from `roles/monitoring/rules.py`. `critical`: clients are refused, or soon",
+        "will be; `warning`: look at it within the day. The last column names the rows of",
+        "[troubleshooting.md](troubleshooting.md#red-checks) that say more. There is none for a card that is too",
+        "hot, is throttled or has memory errors: neither the verdict nor node exporter has metrics of those.",
+        "",
+        "| alert | | after | what is so | what to do | check |",
+        "|---|---|---|---|---|---|",
+        *(_row(alert) for alert in alerts(every)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(alert: Alert) -> str:
+    cells = (
+        f"`{alert.name}`",
+        alert.severity,
+        "at once" if alert.lasts == "0s" else alert.lasts,
+        alert.summary,
+        alert.fix,
+    )
+    check = f"`{alert.checks}`" if alert.checks else ""
+    return f"| {' | '.join(_shown(cell) for cell in (*cells, check))} |"
+
+
+def _shown(text: str) -> str:
+    """A label as `LABEL`, a value as N."""
+    named = re.sub(r"\{\{ \$labels\.(\w+) }}", lambda found: found[1].upper(), text)
+    return re.sub(r"\{\{ \$value[^}]*}}", "N", named).replace("|", "\\|")

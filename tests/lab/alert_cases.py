@@ -1,0 +1,288 @@
+"""What raises each alert, and what does not, as series in time: cases for `promtool test rules`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from roles.monitoring.rules import Alert, alerts
+
+EVERY = 900
+
+
+@dataclass(frozen=True)
+class Case:
+    """An alert that is raised.
+
+    Attributes:
+        series: what is measured each minute, as promtool writes it: `1+2x30` begins with 1 and grows by 2, 30 times.
+        at: when it is looked at, in minutes.
+        labels: of the alert, besides its severity.
+        summary: what it says.
+        not_at: minutes at which it is not raised yet.
+    """
+
+    alert: str
+    series: Mapping[str, str]
+    at: int
+    labels: Mapping[str, str]
+    summary: str
+    not_at: tuple[int, ...] = field(default=())
+
+
+_CHECK = 'ai_backend_check{check="%s",group="%s",subject="%s"}'
+_DISK = '{device="/dev/sda1",fstype="ext4",mountpoint="/"}'
+_DISK_LABELS = {"device": "/dev/sda1", "fstype": "ext4", "mountpoint": "/"}
+_FRONT = 'haproxy_frontend_http_responses_total{proxy="endpoint",code="%s"}'
+_FALLBACKS = (
+    'litellm_deployment_successful_fallbacks_total{requested_model="%s",fallback_model="b",exception_status="500"}'
+)
+_FAILURES = 'litellm_deployment_failure_responses_total{requested_model="a",model_id="%s",exception_status="%s"}'
+
+CASES = (
+    Case(
+        "RouteFails",
+        {_CHECK % ("route/a/chat", "route", "a"): "1x4 0x5", _CHECK % ("route/a/stream", "route", "a"): "1x9"},
+        6,
+        {"subject": "a"},
+        "The route a fails its verification.",
+        not_at=(4,),
+    ),
+    Case(
+        "VerdictFails",
+        {"ai_backend_verdict": "1x4 0x5"},
+        7,
+        {},
+        "The last verification of the host has failed checks.",
+        not_at=(5,),
+    ),
+    Case(
+        "VerdictStale",
+        # The clock of these cases begins at 0.
+        {"ai_backend_verdict_timestamp_seconds": "0x200"},
+        100,
+        {},
+        "The host has not verified itself for more than 75 minutes.",
+        not_at=(75, 89),
+    ),
+    Case("VerdictStale", {}, 20, {}, "The host has not verified itself for more than 75 minutes.", not_at=(10,)),
+    Case(
+        "Unreadable",
+        {'up{job="litellm",instance="litellm@a"}': "1x4 0x5", 'up{job="node",instance="node"}': "1x9"},
+        8,
+        {"job": "litellm", "instance": "litellm@a"},
+        "Prometheus cannot read the metrics of litellm@a (litellm).",
+        not_at=(6,),
+    ),
+    Case(
+        "UnitFailed",
+        {
+            'node_systemd_unit_state{state="failed",name="vllm@big.service"}': "0x4 1x5",
+            # It fails whenever the host does not pass.
+            'node_systemd_unit_state{state="failed",name="ai-backend-verify.service"}': "1x9",
+        },
+        7,
+        {"state": "failed", "name": "vllm@big.service"},
+        "vllm@big.service has failed.",
+        not_at=(5,),
+    ),
+    Case(
+        "UnitRestarts",
+        {
+            'node_systemd_service_restart_total{name="ollama.service"}': "0x59 1x9 3x60",
+            'node_systemd_service_restart_total{name="litellm@a.service"}': "0x59 1x70",
+        },
+        80,
+        {"name": "ollama.service"},
+        "ollama.service was started again 3 times within an hour.",
+        not_at=(65,),
+    ),
+    Case(
+        "DeploymentFails",
+        {
+            _FAILURES % ("a@vllm", "500"): "_x4 1x3 5x9",
+            # A mistake of a client, and the canary.
+            _FAILURES % ("a@vllm", "400"): "0+9x20",
+            _FAILURES % ("", "500"): "0+9x20",
+            _FAILURES % ("ai-backend-canary", "500"): "0+9x20",
+        },
+        9,
+        {"requested_model": "a", "model_id": "a@vllm"},
+        "a@vllm fails requests for a.",
+        not_at=(6,),
+    ),
+    Case(
+        "FallbacksTaken",
+        # The first one makes the series.
+        {_FALLBACKS % "a": "_x4 1x40", _FALLBACKS % "ai-backend-canary": "0+1x40"},
+        6,
+        {"requested_model": "a", "fallback_model": "b"},
+        "Requests for a were answered by b.",
+        not_at=(3, 25),
+    ),
+    Case(
+        "RequestsFail",
+        {_FRONT % "2xx": "0+90x20", _FRONT % "5xx": "0x5 0+10x20"},
+        15,
+        {},
+        "10% of all requests end with an error of the server.",
+        not_at=(5,),
+    ),
+    Case(
+        "RequestsWait",
+        {'haproxy_backend_current_queue{proxy="gateways"}': "0x4 3x9"},
+        11,
+        {"proxy": "gateways"},
+        "Requests wait for a gateway instance: 3 just now.",
+        not_at=(9,),
+    ),
+    Case(
+        "UnitMemoryNearBound",
+        {_CHECK % ("unit/ollama.service/memory", "unit", "ollama.service"): "1x4 0x5"},
+        6,
+        {"check": "unit/ollama.service/memory", "group": "unit", "subject": "ollama.service"},
+        "ollama.service is near the bound of its memory, or was killed for lack of it.",
+        not_at=(4,),
+    ),
+    Case(
+        "HostMemoryLow",
+        {"node_memory_MemAvailable_bytes": "50x4 4x20", "node_memory_MemTotal_bytes": "100x30"},
+        16,
+        {},
+        "4% of the host's memory is available.",
+        not_at=(14,),
+    ),
+    Case(
+        "ProcessesKilled",
+        {"node_vmstat_oom_kill": "0x19 1x40"},
+        25,
+        {},
+        "The kernel has killed processes for lack of memory.",
+        not_at=(19, 40),
+    ),
+    Case(
+        "DiskFillsUp",
+        {f"node_filesystem_avail_bytes{_DISK}": "30000-8x600", f"node_filesystem_size_bytes{_DISK}": "100000x600"},
+        500,
+        _DISK_LABELS,
+        "/ will be full within four days if it goes on like this.",
+        not_at=(59,),
+    ),
+    Case(
+        "DiskFull",
+        {f"node_filesystem_avail_bytes{_DISK}": "30x4 2x20", f"node_filesystem_size_bytes{_DISK}": "100x30"},
+        11,
+        _DISK_LABELS,
+        "/ has 2% of its space left.",
+        not_at=(9,),
+    ),
+    Case(
+        "CertificateEnds",
+        {_CHECK % ("gateway/certificate", "gateway", "gateway"): "1x4 0x5"},
+        6,
+        {"check": "gateway/certificate", "group": "gateway", "subject": "gateway"},
+        "The endpoint's certificate ends soon, or is not what it should be.",
+        not_at=(4,),
+    ),
+    Case(
+        "CardUnusable",
+        {_CHECK % ("unit/vllm@big.service/gpu-memory", "unit", "vllm@big.service"): "1x4 0x5"},
+        6,
+        {
+            "check": "unit/vllm@big.service/gpu-memory",
+            "group": "unit",
+            "subject": "vllm@big.service",
+        },
+        "A graphics card or its driver is not as vllm@big.service needs it.",
+        not_at=(4,),
+    ),
+    Case(
+        "AlertsNotSent",
+        {'alertmanager_notifications_failed_total{integration="webhook"}': "0x9 2x30"},
+        15,
+        {"integration": "webhook"},
+        "Alerts do not reach whom they should.",
+        not_at=(9, 35),
+    ),
+    Case(
+        "RulesFail",
+        {'prometheus_rule_evaluation_failures_total{rule_group="ai-backend"}': "0x9 2x30"},
+        15,
+        {"rule_group": "ai-backend"},
+        "Prometheus cannot evaluate its alerts.",
+        not_at=(9, 35),
+    ),
+)
+
+HEALTHY = {
+    _CHECK % ("route/a/chat", "route", "a"): "1x600",
+    # One that could not be made.
+    _CHECK % ("unit/ollama.service/memory", "unit", "ollama.service"): "_x600",
+    "ai_backend_verdict": "1x600",
+    "ai_backend_verdict_timestamp_seconds": "0+60x600",
+    'up{job="node",instance="node"}': "1x600",
+    'node_systemd_unit_state{state="failed",name="ollama.service"}': "0x600",
+    'node_systemd_service_restart_total{name="ollama.service"}': "4x600",
+    _FAILURES % ("a@vllm", "500"): "7x600",
+    _FALLBACKS % "a": "7x600",
+    _FRONT % "2xx": "0+90x600",
+    _FRONT % "5xx": "3x600",
+    'haproxy_backend_current_queue{proxy="gateways"}': "0x600",
+    "node_memory_MemAvailable_bytes": "50x600",
+    "node_memory_MemTotal_bytes": "100x600",
+    "node_vmstat_oom_kill": "2x600",
+    f"node_filesystem_avail_bytes{_DISK}": "30000-1x600",
+    f"node_filesystem_size_bytes{_DISK}": "100000x600",
+    'node_filesystem_avail_bytes{fstype="tmpfs",mountpoint="/run"}': "0x600",
+    'node_filesystem_size_bytes{fstype="tmpfs",mountpoint="/run"}': "100x600",
+    "prometheus_notifications_dropped_total": "2x600",
+    "alertmanager_notifications_failed_total": "2x600",
+    "prometheus_rule_evaluation_failures_total": "2x600",
+}
+"""A host on which nothing is wrong that is not long past."""
+
+
+def cases_file(rules: str) -> str:
+    """The text of promtool's file: each case, and that a healthy host raises none.
+
+    Args:
+        rules: the rules' file.
+    """
+    known = {alert.name: alert for alert in alerts(EVERY)}
+    quiet = [{"eval_time": f"{minutes}m", "alertname": name} for name in known for minutes in (120, 600)]
+    return yaml.safe_dump(
+        {
+            "rule_files": [rules],
+            "evaluation_interval": "1m",
+            "tests": [
+                {"interval": "1m", "input_series": _input(HEALTHY), "alert_rule_test": quiet},
+                *(_test(case, known[case.alert]) for case in CASES),
+            ],
+        },
+        sort_keys=False,
+    )
+
+
+def _test(case: Case, alert: Alert) -> dict[str, Any]:
+    raised = {
+        "exp_labels": {**case.labels, "severity": alert.severity},
+        "exp_annotations": {
+            "summary": case.summary,
+            "description": re.sub(r"\{\{ \$labels\.(\w+) }}", lambda found: case.labels[found[1]], alert.described),
+            "runbook": f"docs/monitoring.md, Alerts: {alert.name}",
+        },
+    }
+    looks = [{"eval_time": f"{minutes}m", "alertname": alert.name} for minutes in case.not_at]
+    return {
+        "interval": "1m",
+        "input_series": _input(case.series),
+        "alert_rule_test": [*looks, {"eval_time": f"{case.at}m", "alertname": alert.name, "exp_alerts": [raised]}],
+    }
+
+
+def _input(series: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"series": name, "values": values} for name, values in series.items()]
