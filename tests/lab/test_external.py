@@ -14,11 +14,13 @@ from tests.lab.inventory import says
 from tests.labhost import LabHost
 
 CLOUD = """
+from roles.options import Client, EnvSecret
 clients = [Client(name="box", key=EnvSecret("LAB_BOX_KEY"))]
 hosts = [lab_host(lab_stack(gateway={"bind": "0.0.0.0"}).model_copy(update={"clients": clients}))]
 """
 BOX = """
 from roles.external import External
+from roles.options import EnvSecret
 stack = lab_stack(gateway={gateway!r})
 cloud = External(name="cloud", url="http://{address}:4000/v1", api_key=EnvSecret("LAB_BOX_KEY"), models=["tiny-python"])
 routes = [
