@@ -1,6 +1,6 @@
 """What a deploy sends to a host about its graphics driver, told by pyinfra's fake connector.
 
-The reboot is not here, as a fake host has no boots: `tests/lab/test_driver.py` has one.
+A fake host has no boots: it answers each question for its boot with another one.
 """
 
 from __future__ import annotations
@@ -30,6 +30,30 @@ def test_a_converged_host_with_a_driver_gets_one_read_more_and_nothing_else(tmp_
     assert run.status == 0, run.output
     assert run.programs() == ["fact", "look", "verify"]
     assert run.output.count("No changes") == 9
+
+
+def test_a_new_driver_is_followed_by_a_reboot_and_the_lock_is_taken_again_before_the_run_goes_on(
+    tmp_path: Path,
+) -> None:
+    reboots = """
+class Boots(dict):
+    count = 0
+    def get(self, key, default=None):
+        self.count += key == "stdout"
+        return f"boot {self.count}" if key == "stdout" else default
+
+name, data = fake("box", STACK, VERDICT, driver=runs(version="530.30.02", card=False))
+data["fake_responses"]["random/boot_id"] = Boots()
+hosts = [(name, data)]
+"""
+    wanted = "small_stack(driver=NvidiaDriver(version='535'))"
+    run = run_pyinfra(tmp_path, RUNS + reboots.replace("STACK", wanted).replace("VERDICT", PASS))
+    assert run.status == 0, run.output
+    assert "to install the NVIDIA driver, as it is 530.30.02, and 535 is wanted" in run.output
+    steps = [step for step in run.programs() if step in ("deploy_lock", "fact", "install", "look")]
+    assert steps[steps.index("install") :] == ["install", "deploy_lock", "fact", "look", "deploy_lock"], run.programs()
+    sent = " ".join(command for _, command in run.commands)
+    assert sent.index("driver.install") < sent.index("systemctl reboot") < sent.index("is-system-running --wait")
 
 
 def test_packages_that_are_not_held_are_held_under_the_lock_without_a_reboot(tmp_path: Path) -> None:
