@@ -67,7 +67,7 @@ class Existing(External):
 
     url: BaseUrl = Field(examples=['url="http://127.0.0.1:11434/v1"'])
     """Its address on this host, as client programs are given it; Ollama's with `/v1`."""
-    metered: bool = Field(False, examples=["metered=False"])
+    metered: bool = Field(False, examples=["metered=True"])
     """As in `External`."""
 
     @model_validator(mode="after")
