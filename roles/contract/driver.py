@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from roles.contract.outbound import WayOut
 from roles.contract.requests import ChangeRequest, Request
 
 DriverSource = Literal["debian", "nvidia", "installed"]
@@ -101,6 +102,8 @@ class InstallDriver(ChangeRequest):
         repository: address of NVIDIA's, with its key; none = Debian's own archives.
         oldest: the oldest version that is of use; none = any.
         oldest_for: what needs it, for people.
+        cache: the layout's.
+        way_out: how packages and key are reached; none = directly.
     """
 
     program = "driver.install"
@@ -113,6 +116,8 @@ class InstallDriver(ChangeRequest):
     key: DriverKey | None
     oldest: str | None
     oldest_for: str
+    cache: str
+    way_out: WayOut | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from roles.contract.driver import DriverKey, DriverState, InstallDriver
 from roles.contract.state import HostState
 from roles.host.programs.driver.install import is_version, numbers
 from roles.host.programs.driver.look import of_driver
+from roles.host.requests import way_out_of
 from roles.options import NvidiaDriver
 from roles.plan import CardNeeds, HostPlan
 
@@ -178,6 +179,8 @@ def driver_request(plan: HostPlan, steps: DriverSteps) -> InstallDriver:
         key=DriverKey(url=driver.key.url, sha256=driver.key.sha256) if driver.key else None,
         oldest=wanted[0] if wanted else None,
         oldest_for=wanted[1] if wanted else "",
+        cache=plan.layout.cache,
+        way_out=way_out_of(plan.outbound),
     )
 
 

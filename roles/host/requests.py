@@ -39,7 +39,7 @@ def system_request(
         folders=((layout.installs, 0o755), (layout.state, 0o755), (layout.cache, 0o755)),
         lingering=linger,
         models_folder=models_folder(layout),
-        way_out=_way_out(outbound),
+        way_out=way_out_of(outbound),
     )
 
 
@@ -66,11 +66,12 @@ def install_request(
         build_user=_builder(layout),
         uv=uv,
         copies=install.copies,
-        way_out=_way_out(outbound),
+        way_out=way_out_of(outbound),
     )
 
 
-def _way_out(outbound: OutboundPlan | None) -> WayOut | None:
+def way_out_of(outbound: OutboundPlan | None) -> WayOut | None:
+    """The same for a host program, with the proxy's login."""
     if outbound is None:
         return None
     proxy = outbound.proxy

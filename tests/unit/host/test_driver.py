@@ -12,7 +12,7 @@ from roles.contract.state import HostState
 from roles.contract.wire import read
 from roles.host.driver import DriverSteps, driver_problems, driver_request, driver_steps, not_loaded
 from roles.host.pending import unmet_needs
-from roles.options import Gpus, NvidiaDriver, Stack, UrlFile
+from roles.options import Gpus, NvidiaDriver, Outbound, Stack, UrlFile
 from roles.plan import resolve
 from roles.rooms import plan_of
 from tests.stacks import CUDA_BUILD, PLATFORM, converged_state, native, route, small_stack, vllm
@@ -147,6 +147,14 @@ def test_nvidias_own_packages_come_from_its_repository() -> None:
     assert request.key
     assert (request.repository, request.key.sha256) == ("https://nvidia.example.com/d", "a" * 64)
     assert (request.oldest, request.oldest_for) == ("580", "vLLM 0.32.0, which is built for CUDA 13,")
+    assert request.way_out is None
+
+
+def test_its_packages_are_fetched_as_all_else_is() -> None:
+    stack = small_stack(driver=NvidiaDriver(), outbound=Outbound(proxy="http://proxy.example.com:3128"))
+    request = driver_request(plan_of(stack), driver_steps(NvidiaDriver(), FRESH))
+    assert request.way_out
+    assert request.way_out.proxy == "http://proxy.example.com:3128"
 
 
 def problems(found: DriverState, driver: NvidiaDriver | None = None, **options: Any) -> list[str]:

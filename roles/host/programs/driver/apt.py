@@ -36,15 +36,23 @@ def _asked(*command: str) -> str:
     return done.stdout
 
 
-def use_debian(root: Path = Path("/")) -> None:
+def trusting(authorities: Path | None) -> tuple[str, ...]:
+    """Options of apt for the file of the authorities that it trusts; none = as apt is set up."""
+    return ("-o", f"Acquire::https::CAInfo={authorities}") if authorities else ()
+
+
+def use_debian(reaching: Sequence[str], root: Path = Path("/")) -> None:
     """Let apt have the driver from the archives of Debian that it uses already, and from their mirrors.
+
+    Args:
+        reaching: further options of apt.
 
     Raises:
         HostError: apt uses none.
     """
     text = debian_sources(_asked("apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages"))
     if text is None:
-        refresh()
+        refresh(reaching)
         text = debian_sources(_asked("apt-get", "indextargets", "--format", _FIELDS, "Created-By: Packages"))
     if text is None:
         raise HostError(
@@ -137,8 +145,8 @@ def forget(root: Path = Path("/")) -> bool:
     return bool(there)
 
 
-def refresh() -> None:
-    run(("apt-get", *_OPTIONS, "update"), what="refreshing the package lists", environment=_QUIETLY)
+def refresh(options: Sequence[str]) -> None:
+    run(("apt-get", *_OPTIONS, *options, "update"), what="refreshing the package lists", environment=_QUIETLY)
 
 
 def candidate(package: str) -> str | None:
@@ -150,9 +158,9 @@ def candidate(package: str) -> str | None:
     return None
 
 
-def install(packages: Sequence[str], what: str, on_line: Callable[[str], None]) -> None:
+def install(packages: Sequence[str], what: str, on_line: Callable[[str], None], options: Sequence[str]) -> None:
     command = (
-        *("apt-get", *_OPTIONS, "--no-install-recommends", "--allow-downgrades"),
+        *("apt-get", *_OPTIONS, *options, "--no-install-recommends", "--allow-downgrades"),
         *("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold", "install", *packages),
     )
     # A power failure may have interrupted dpkg, which then refuses everything else.

@@ -23,6 +23,7 @@ from roles.host.programs.driver.look import (
 from roles.host.programs.driver.record import boot_id, read_record, write_record
 from roles.host.programs.files import make_folder, read_text, write_atomic
 from roles.host.programs.installers.download import Digest, open_url
+from roles.host.programs.installers.way_out import use_way_out
 from roles.host.programs.processes import run
 
 _TITLE = "NVIDIA driver"
@@ -45,9 +46,10 @@ def main(request: InstallDriver) -> None:
         held=before.held if before else (),
     )
     write_record(request.state, record)
-    _set_up_apt(request)
+    reaching = apt.trusting(use_way_out(request.way_out, request.cache))
+    _set_up_apt(request, reaching)
     if request.packages:
-        record = _install(request, record)
+        record = _install(request, record, reaching)
     found = driver_state(request.state)
     packages = of_driver(found.installed, found.version)
     to_release = {*record.held} & {*found.held} if not request.hold else {*record.held} - {*packages}
@@ -59,20 +61,20 @@ def main(request: InstallDriver) -> None:
     apt.hold(to_hold)
 
 
-def _set_up_apt(request: InstallDriver) -> None:
+def _set_up_apt(request: InstallDriver, reaching: Sequence[str]) -> None:
     if request.source == "installed":
         apt.forget()
         return
     if request.repository and request.key:
         apt.use_repository(request.repository, _fetched(request.key))
     else:
-        apt.use_debian()
+        apt.use_debian(reaching)
     apt.prefer(request.version, request.repository)
 
 
-def _install(request: InstallDriver, record: DriverRecord) -> DriverRecord:
+def _install(request: InstallDriver, record: DriverRecord, reaching: Sequence[str]) -> DriverRecord:
     """Returns the new record."""
-    apt.refresh()
+    apt.refresh(reaching)
     _check(request)
     # First: whoever finds packages of a killed run must know that the kernel runs without them.
     record = replace(record, boot=boot_id())
@@ -82,7 +84,7 @@ def _install(request: InstallDriver, record: DriverRecord) -> DriverRecord:
     packages = [*_to_install(request.packages, installed_packages())]
     say(f"{_TITLE}: installing {' '.join(packages)}; its module is compiled, which takes minutes")
     with Progress(_TITLE) as progress:
-        apt.install(packages, f"installing the {_TITLE}", progress.note)
+        apt.install(packages, f"installing the {_TITLE}", progress.note, reaching)
     _check_module(request.state)
     return record
 

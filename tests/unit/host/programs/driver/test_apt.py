@@ -122,4 +122,4 @@ def test_a_failed_refresh_says_what_apt_said(monkeypatch: pytest.MonkeyPatch, tm
     (tmp_path / "apt-get").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(HostError, match=r"(?s)refreshing the package lists failed.*no network"):
-        apt.refresh()
+        apt.refresh(())
