@@ -3,7 +3,7 @@
 export UV_SYSTEM_CERTS := 1
 PY := .venv/bin/python
 PACKAGES := systemd-container mmdebstrap nftables iproute2 openssh-client debian-archive-keyring python3-venv zstd \
-	libatomic1
+	libatomic1 gpg gpg-agent
 CHROMIUM := /usr/bin/chromium
 LAB_WORKERS ?= 2
 # Seconds for each of some 70 property tests: ten minutes on two workers.
