@@ -19,38 +19,24 @@ from roles.contract.recipes import (
     SdistSource,
     SourceBuildRecipe,
 )
+from roles.plan.backends import Backend, Login, MetricsPage
 from roles.plan.compile import BesideContext, GatewayContext, HostContext, MonitoringContext, Planner, compile_stack
 from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER, PROMETHEUS_USER
 from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
+from roles.plan.installs import MEGABYTE, CardNeeds, Install, PulledModel
 from roles.plan.layout import Layout, layout_of
 from roles.plan.memory import KnownFacts, Load, LoadSource, memory_plan, not_known
 from roles.plan.model import (
-    MEGABYTE,
     STAGED_FOLDER,
     STAGED_PORT,
     STAGED_PORTS,
-    Backend,
-    CardNeeds,
     ClientPlan,
     DeploymentPlan,
-    DigestOf,
-    Endpoint,
-    EnvValue,
     GatewayPlan,
     HostPlan,
-    Install,
-    Login,
-    MetricsPage,
-    PulledModel,
     RoutePlan,
-    ServerUnit,
     ServicePlan,
     Staging,
-    TaskUnit,
-    TimerUnit,
-    TriggeredUnit,
-    Unit,
-    runtime_folder,
 )
 from roles.plan.models import host_models, model_install, model_path
 from roles.plan.outbound import OutboundPlan, ProxyLogin
@@ -61,6 +47,17 @@ from roles.plan.rooms import Room, planners, register, rooms
 from roles.plan.sources import sources_of
 from roles.plan.templates import render
 from roles.plan.unit_file import FRONT_UNIT, GATEWAY_INSTANCES, unit_file, unit_prefix
+from roles.plan.units import (
+    DigestOf,
+    Endpoint,
+    EnvValue,
+    ServerUnit,
+    TaskUnit,
+    TimerUnit,
+    TriggeredUnit,
+    Unit,
+    runtime_folder,
+)
 from roles.plan.verifier import COMMAND as VERIFIER_COMMAND
 from roles.plan.verifier import ENVIRONMENT as VERIFIER_ENVIRONMENT
 from roles.plan.verifier import SOURCES as VERIFIER

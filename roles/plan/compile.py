@@ -13,27 +13,18 @@ from roles.contract.manifest import PlannedMemory
 from roles.fit.table import size_of
 from roles.options import Cache, Deployment, Monitor, NvidiaDriver, OptionsError, Provider, Route, Service, Stack
 from roles.plan.abilities import route_abilities, with_longer_contexts
+from roles.plan.backends import Backend, Beside, MetricsPage, ServerBackend
 from roles.plan.firewall import firewall_plan
 from roles.plan.gpu_unit import gpu_plan
+from roles.plan.installs import Install
 from roles.plan.layout import Layout, layout_of
 from roles.plan.manifest import manifest_files
 from roles.plan.memory import KnownFacts, card_sizes, not_known, with_shares
-from roles.plan.model import (
-    Backend,
-    Beside,
-    ClientPlan,
-    DeploymentPlan,
-    HostPlan,
-    Install,
-    MetricsPage,
-    RoutePlan,
-    ServerBackend,
-    ServerUnit,
-    ServicePlan,
-)
+from roles.plan.model import ClientPlan, DeploymentPlan, HostPlan, RoutePlan, ServicePlan
 from roles.plan.outbound import OutboundPlan, outbound_plan
 from roles.plan.pins import NO_PINS, Pins
 from roles.plan.planned import planned_memory
+from roles.plan.units import ServerUnit
 from roles.plan.watch import WATCH_TIMER, metrics_file, watch_plan
 
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from roles.contract.generation import DIGEST_VARIABLE
 from roles.plan.layout import Layout
-from roles.plan.model import STAGED_PORTS, ServerUnit, ServicePlan, TaskUnit, runtime_folder
+from roles.plan.model import STAGED_PORTS, ServicePlan
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_PLACEHOLDER, GATEWAY_INSTANCES
+from roles.plan.units import ServerUnit, TaskUnit, runtime_folder
 
 GATEWAY_USER = "ai-backend-gateway"
 FRONT_USER = "ai-backend-front"

@@ -26,9 +26,11 @@ from roles.contract.holders import key_digest
 from roles.contract.recipes import Recipe
 from roles.contract.wire import written
 from roles.options import GivenSecret
-from roles.plan.model import DigestOf, EnvValue, HostPlan, Install, ServerUnit, TaskUnit, Unit
+from roles.plan.installs import Install
+from roles.plan.model import HostPlan
 from roles.plan.outbound import ProxyLogin
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
+from roles.plan.units import DigestOf, EnvValue, ServerUnit, TaskUnit, Unit
 
 _SHOWN_DIGITS = 16
 """Hexadecimal digits of a digest in folder names: 64 bits, for a few hundred folders per host."""

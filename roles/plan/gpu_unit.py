@@ -8,9 +8,10 @@ from importlib.resources import files
 from roles.contract.generation import DIGEST_VARIABLE
 from roles.options import Gpus
 from roles.plan.layout import Layout
-from roles.plan.model import ServicePlan, TaskUnit, runtime_folder
+from roles.plan.model import ServicePlan
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_PLACEHOLDER, GPU_UNIT
+from roles.plan.units import TaskUnit, runtime_folder
 from roles.plan.verifier import PATH
 
 

@@ -9,19 +9,11 @@ from typing import TypedDict
 from roles.contract import manifest
 from roles.contract.manifest import MODELS_FILE, PROVIDERS_FILE
 from roles.options import Probe, Speed
+from roles.plan.backends import Backend, Beside, ServerBackend
 from roles.plan.layout import Layout
-from roles.plan.model import (
-    Backend,
-    Beside,
-    GatewayPlan,
-    RoutePlan,
-    ServerBackend,
-    ServerUnit,
-    ServicePlan,
-    TaskUnit,
-    Unit,
-)
+from roles.plan.model import GatewayPlan, RoutePlan, ServicePlan
 from roles.plan.templates import render
+from roles.plan.units import ServerUnit, TaskUnit, Unit
 
 _AS_SYSTEMD = ("systemd-run", "--quiet", "--wait", "--pipe", "--collect")
 """The verifier's unit may read processes and files, but not the kernel's rules: systemd runs what reads those."""

@@ -10,8 +10,8 @@ from roles.contract.models import is_hidden
 from roles.contract.recipes import HostModelRecipe, HubModelRecipe, ModelRecipe, SentModelRecipe
 from roles.contract.requests import HostModel
 from roles.options import HostFile, HostFolder, HubFile, HubModel, LocalFile, ModelSource, UrlFile
+from roles.plan.installs import Install
 from roles.plan.layout import Layout
-from roles.plan.model import Install
 
 
 def model_path(source: ModelSource, layout: Layout) -> str:

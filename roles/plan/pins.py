@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from roles.contract.recipes import HubModelRecipe, ReleaseRecipe
-from roles.plan.model import Install
+from roles.plan.installs import Install
 
 
 @dataclass(frozen=True)

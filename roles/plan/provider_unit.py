@@ -9,11 +9,14 @@ from roles.contract.abilities import Abilities
 from roles.contract.manifest import PLAIN, CardWeights, KeptModel, Traits
 from roles.contract.modes import MODES
 from roles.options import Gpus, KeyedProvider, Mode, ModelServer, ModelSource, OptionsError
+from roles.plan.backends import Login, MetricsPage, ServerBackend
 from roles.plan.compile import HostContext
-from roles.plan.model import STOP_SECONDS, Endpoint, Install, Login, MetricsPage, ServerBackend, ServerUnit, ServicePlan
+from roles.plan.installs import Install
+from roles.plan.model import ServicePlan
 from roles.plan.models import host_models, model_install
 from roles.plan.outbound import server_outbound
 from roles.plan.unit_file import unit_file
+from roles.plan.units import STOP_SECONDS, Endpoint, ServerUnit
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Literal
 
 from roles.contract.recipes import BackendCheck, PythonEnvRecipe
-from roles.plan.model import Install
+from roles.plan.installs import Install
 
 
 def read_lock(room: str, name: str) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from roles.contract.generation import DIGEST_VARIABLE
 from roles.options import Gpus, HostFile, HostFolder, ModelSource, Service
 from roles.plan.layout import Layout
-from roles.plan.model import STOP_SECONDS, EnvValue
 from roles.plan.models import shown_paths
 from roles.plan.templates import render
+from roles.plan.units import STOP_SECONDS, EnvValue
 
 DIGEST_PLACEHOLDER = "@digest@"
 """Placeholder in a unit's text for its digest, which is known only once all that it covers is known."""

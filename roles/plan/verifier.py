@@ -11,8 +11,8 @@ from importlib.resources import files
 
 from roles.contract.generation import VERIFIER_START
 from roles.contract.recipes import FilesRecipe
+from roles.plan.installs import MEGABYTE, Install
 from roles.plan.layout import Layout
-from roles.plan.model import MEGABYTE, Install
 from roles.plan.python_env import python_env, read_lock
 from roles.plan.sources import sources_of
 

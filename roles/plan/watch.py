@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from roles.contract.generation import DIGEST_VARIABLE
 from roles.options import Gpus, Verification
 from roles.plan.layout import Layout
-from roles.plan.model import EnvValue, ServicePlan, TimerUnit, TriggeredUnit
+from roles.plan.model import ServicePlan
 from roles.plan.models import shown_paths
 from roles.plan.templates import render
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
+from roles.plan.units import EnvValue, TimerUnit, TriggeredUnit
 from roles.plan.verifier import COMMAND, PATH, verifier_arguments, verifier_command, verifier_installs
 
 WATCH_UNIT = "ai-backend-verify.service"
