@@ -1,0 +1,86 @@
+"""The speed of a route on a real host: measured at a deploy, kept with the generation, and a slower one taken back.
+
+Its model writes some 60 tokens a second on one thread; with 32 threads on two processors it writes a few.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import NewHost
+from tests.lab.deploys import OPERATIONS, Run, deploy, inventory_file
+from tests.labhost import Lab, LabHost
+from tests.labhost.faulty_mirror import FaultyMirror
+from tests.labhost.models import Shape, write_tiny_gguf
+
+_WORDS = [f"word{number}" for number in range(60)]
+_SHAPE = Shape(width=512, layers=12, heads=8, key_value_heads=4, feed_forward=1536, half=True, alike=True)
+_INVENTORY = """
+model = UrlFile(url={url!r}, sha256={sha256!r})
+stack = lab_stack(native={{"model": model, "threads": {threads}}}, native_says="word0 word1")
+first = stack.routes[0].model_copy(update={{"speed": {speed!r}}})
+hosts = [lab_host(stack.model_copy(update={{"routes": (first, stack.routes[1])}}))]
+"""
+_SPEED = r"first token after [0-9.]+ s; ([0-9.]+) tokens/s, [0-9.]+ for 4 clients; reads [0-9.]+ tokens/s"
+
+
+class Measured:
+    """A host with the small stack, whose native server has that model."""
+
+    def __init__(self, host: LabHost, mirror: FaultyMirror, folder: Path) -> None:
+        self.host = host
+        self._mirror = mirror
+        self._folder = folder
+
+    def deploy(self, file: str = "full.py", *, threads: int = 1, speed: str = "fail") -> Run:
+        model = self._mirror.folder / "model.gguf"
+        sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+        text = _INVENTORY.format(url=f"{self._mirror.url}/model.gguf", sha256=sha256, threads=threads, speed=speed)
+        return deploy(self.host, file, inventory=inventory_file(self._folder, text))
+
+    @property
+    def active(self) -> str:
+        return Path(self.host.run("readlink /etc/ai-backend").stdout.strip()).name
+
+
+@pytest.fixture(scope="module")
+def measured(lab: Lab, new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
+    served, folder = tmp_path_factory.mktemp("served"), tmp_path_factory.mktemp("inventory")
+    write_tiny_gguf(served / "model.gguf", says=" ".join(_WORDS), name="model", shape=_SHAPE)
+    host = new_module_host("speed", prepared=True)
+    address = lab.mirror_url.removeprefix("http://").partition(":")[0]
+    with FaultyMirror(served, address) as mirror:
+        yield Measured(host, mirror, folder)
+
+
+def test_a_generation_that_makes_a_route_slower_is_named_and_taken_back(measured: Measured) -> None:
+    measured.deploy().must_pass()
+    before = measured.active
+    slow = measured.deploy(threads=32)
+    assert slow.status != 0
+    found = re.search(rf"route/tiny-native/speed: ([0-9.]+) tokens/s, ([0-9.]+) in generation {before}", slow.output)
+    assert found, slow.output
+    print(f"{found[2]} tokens/s, and with 32 threads {found[1]}")
+    assert f"Generation {before} is active again: " in slow.output
+    assert measured.active == before
+    shown = measured.deploy("history.py").must_pass().output
+    assert len(re.findall(f"speed of tiny-native: {_SPEED}", shown)) == 2, shown
+    assert re.search(r"; slower: [0-9.]+ tokens/s, ", shown), shown
+    # Nothing has changed, so nothing is measured.
+    again = measured.deploy().must_pass()
+    assert again.results() == dict.fromkeys(OPERATIONS, "No changes")
+    assert "is as fast as it should be" not in again.output
+
+
+@pytest.mark.soak_only
+def test_a_slower_one_that_is_only_reported_stays_with_a_warning(measured: Measured) -> None:
+    measured.deploy().must_pass()
+    before = measured.active
+    slow = measured.deploy(threads=32, speed="report").must_pass()
+    assert re.search("warning: route tiny-native is slower: [0-9.]+ tokens/s, ", slow.output), slow.output
+    assert measured.active != before
