@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from pyinfra import host, logger, state
+from pyinfra import host, state
 from pyinfra.api import Host, State
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.state import BaseStateCallback
 
+from roles.checked_plans import checked_plan
 from roles.contract.clients import KeysState
 from roles.contract.trace import FoundRequest
 from roles.contract.verdict import RouteSpeed
-from roles.data import AT_ONCE, GENERATION, OVERSIZED, REPORT, REQUEST, ROTATE, TAKE_OVER, UNLOCKED, VERIFY
+from roles.data import AT_ONCE, GENERATION, OVERSIZED, REPORT, REQUEST, ROTATE, TAKE_OVER, VERIFY
 from roles.host import (
     CHANGED_SPEED,
     ClientKeys,
@@ -32,7 +31,6 @@ from roles.host import (
     changes,
     check_names,
     described,
-    facts_of_source,
     given,
     go_back,
     guard_terminal,
@@ -57,24 +55,12 @@ from roles.host import (
     way_of,
     write_generation,
 )
-from roles.host.inventory import InventoryError, stack_of
-from roles.lint import lint
-from roles.litellm import LITELLM_CONFIG, LITELLM_VARIABLES, LITELLM_VERSION, LiteLLM
 from roles.lock import (
-    LockContent,
     LockError,
-    Reference,
-    incomplete,
     lock_file,
-    locked_facts,
-    pins_of,
-    problems,
     read_lock_file,
-    references_of,
 )
-from roles.options import GivenSecret, OptionsError, Stack
-from roles.plan import NO_GENERATION, HostPlan, ProxyLogin
-from roles.rooms import plan_of
+from roles.plan import NO_GENERATION
 
 
 def full() -> None:
@@ -319,101 +305,13 @@ def _target(*, locked: bool = False) -> Target:
         lock = read_lock_file(lock_file(inventory)) if inventory else None
     except LockError as error:
         raise DeployError(str(error)) from None
-    plans = {each.name: _plan(each, lock, inventory, locked=locked) for each in state.inventory}
+    plans = {each.name: checked_plan(each, lock, inventory, locked=locked) for each in state.inventory}
     if not any(isinstance(handler, _ReleaseLockOnFailure) for handler in state.callback_handlers):
         state.add_callback_handler(_ReleaseLockOnFailure())  # type: ignore[no-untyped-call]
         state.add_callback_handler(NoteStep())  # type: ignore[no-untyped-call]
     target = Target(host, plans[host.name])
     target.attach()
     return target
-
-
-def _plan(each: Host, lock: LockContent | None, inventory: Path | None, *, locked: bool) -> HostPlan:
-    try:
-        stack = stack_of(each.name, each.data.get("stack"))
-    except InventoryError as error:
-        raise DeployError(str(error)) from None
-    try:
-        plan = plan_of(stack)
-        references = references_of(plan)
-        if locked:
-            _check_locked(each, lock, inventory, references)
-        plan = plan_of(stack, pins_of(lock, references), known=locked_facts(lock, facts_of_source))
-        _lint(plan)
-        given = [unit.all_environment for unit in plan.units]
-        secrets = [value for variables in given for value in variables.values() if isinstance(value, GivenSecret)]
-        secrets += [client.key for client in stack.clients if isinstance(client.key, GivenSecret)]
-        secrets += [install.token for install in plan.installs if install.token]
-        for secret in secrets:
-            secret.reveal()
-        if plan.outbound and isinstance(plan.outbound.proxy, ProxyLogin):
-            plan.outbound.proxy.address()
-        _check_keys_differ(stack)
-    except OptionsError as error:
-        raise DeployError(f'host "{each.name}": {error}') from None
-    return plan
-
-
-def _check_locked(
-    each: Host, lock: LockContent | None, inventory: Path | None, references: Sequence[Reference]
-) -> None:
-    """Raises `OptionsError` if something moves that the lock does not have, or is another than is locked."""
-    moving, stale = problems(lock, references)
-    if given(each, UNLOCKED):
-        moving = []
-    path = inventory or "INVENTORY"
-    run = f"run `python deploys/lock.py {path}`"
-    if stale:
-        raise OptionsError(
-            f"{lock_file(Path(path))} is of another inventory, or of another version of this project: it has something "
-            f"else for {', '.join(stale)}; {run}, which shows what changes"
-        )
-    if moving:
-        raise OptionsError(
-            f"{', '.join(moving)}: tomorrow it may be something else, and no lock says what is meant; {run} to pin it "
-            "as it is now, or let it pass with --data unlocked=yes"
-        )
-    # For each host all are planned.
-    if each.name == host.name and (open_entries := incomplete(lock, references)):
-        logger.warning(
-            f"{lock_file(Path(path))} does not say everything yet, and a deploy does not need it: "
-            f"{', '.join(open_entries)}; {run} with a network to fill it in"
-        )
-
-
-def _check_keys_differ(stack: Stack) -> None:
-    """Raises `OptionsError` if two clients have one key: it would not show whose requests are whose."""
-    holders: dict[str, str] = {}
-    keys = {f'client "{client.name}"': client.key for client in stack.clients}
-    if isinstance(stack.gateway, LiteLLM):
-        keys["the gateway (`master_key`)"] = stack.gateway.master_key
-    for holder, key in keys.items():
-        if isinstance(key, GivenSecret) and (other := holders.setdefault(key.reveal(), holder)) != holder:
-            raise OptionsError(f"{other} and {holder} have the same key; give each its own")
-
-
-def _lint(plan: HostPlan) -> None:
-    """Raises `OptionsError` if LiteLLM would not do with the rendered configuration what the inventory declares."""
-    variables = {name for unit in plan.units if LITELLM_CONFIG in unit.reads for name in unit.environment}
-    variables |= LITELLM_VARIABLES | {name for secret in plan.generated_secrets for name in secret.names}
-    findings = lint(
-        plan.files[LITELLM_CONFIG],
-        version=LITELLM_VERSION,
-        environment=dict.fromkeys(variables, "set"),
-        name=LITELLM_CONFIG,
-    )
-    findings = [finding for finding in findings if finding.rule not in _INSTALLED]
-    wrong = [str(finding) for finding in findings if finding.rule not in _CHOSEN]
-    if wrong:
-        raise OptionsError(f"what the inventory declares makes a gateway that does not work: {'; '.join(wrong)}")
-    for finding in findings:
-        logger.warning(str(finding))
-
-
-_INSTALLED = frozenset({"prometheus-package"})
-"""Rules about a package that LiteLLM's environment has, as its lock names it."""
-_CHOSEN = frozenset({"fallback-smaller-context"})
-"""Rules of the lint whose warnings an inventory may have reasons for. All others are errors in any configuration."""
 
 
 class _ReleaseLockOnFailure(BaseStateCallback):

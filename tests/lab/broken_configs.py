@@ -223,5 +223,5 @@ def broken_host(name: str, *, lint: bool = True) -> list[tuple[str, dict[str, An
     """
     mock.patch("roles.litellm.plan.litellm_config", broken_config(WAYS[name])).start()
     if not lint:
-        mock.patch("roles.deploy._lint").start()
+        mock.patch("roles.checked_plans.lint_configuration").start()
     return sound_host()

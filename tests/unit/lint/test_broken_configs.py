@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import roles.litellm.plan
-from roles.deploy import _lint
+from roles.checked_plans import lint_configuration
 from roles.litellm import LiteLLM
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.options import OptionsError, Stack
@@ -41,7 +41,7 @@ def whole_stack() -> Stack:
 
 
 def test_the_whole_stack_passes() -> None:
-    _lint(plan_of(whole_stack()))
+    lint_configuration(plan_of(whole_stack()))
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -49,7 +49,7 @@ def test_it_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roles.litellm.plan, "litellm_config", broken_config(WAYS[name]))
     plan: Any = plan_of(whole_stack())
     if name in NOT_BY_THE_LINT:
-        _lint(plan)
+        lint_configuration(plan)
         return
     with pytest.raises(OptionsError, match=r"litellm-unified\.yaml:\d+: (error|warning): "):
-        _lint(plan)
+        lint_configuration(plan)

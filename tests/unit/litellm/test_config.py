@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from roles.deploy import _lint
+from roles.checked_plans import lint_configuration
 from roles.litellm import LITELLM_CONFIG, LiteLLM
 from roles.litellm.config import CANARY
 from roles.ollama import Ollama, OllamaRelease
@@ -67,7 +67,7 @@ def parameters(stack: Stack, name: str) -> list[Any]:
 
 @pytest.mark.parametrize("stack", [small_stack, everything])
 def test_the_lint_finds_no_error_in_what_is_rendered(stack: Any) -> None:
-    _lint(plan_of(stack()))
+    lint_configuration(plan_of(stack()))
 
 
 def test_a_rendered_configuration_that_would_not_work_is_refused() -> None:
@@ -76,17 +76,17 @@ def test_a_rendered_configuration_that_would_not_work_is_refused() -> None:
         plan, files={**plan.files, LITELLM_CONFIG: plan.files[LITELLM_CONFIG].replace("- p", "- q")}
     )
     with pytest.raises(OptionsError, match=r"litellm-unified\.yaml:\d+: error: .*\"q\".*\[fallback-target-missing\]"):
-        _lint(broken)
+        lint_configuration(broken)
 
 
 def test_what_an_inventory_may_want_is_told_and_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr("roles.deploy.logger.warning", told.append)
+    monkeypatch.setattr("roles.checked_plans.logger.warning", told.append)
     routes = [
         route("n", "native", fallbacks=["p"], context_size=8192),
         route("p", "python", context_size=4096),
     ]
-    _lint(plan_of(small_stack(routes=routes)))
+    lint_configuration(plan_of(small_stack(routes=routes)))
     assert told
     assert all("[fallback-smaller-context]" in line for line in told)
 
