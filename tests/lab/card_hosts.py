@@ -100,9 +100,10 @@ class CardHost:
     def _answers_from(self, namespaces: str, script: str) -> None:
         """Logins come to a server of their own, in namespaces that a script prepares."""
         ready = f"timeout 20 sh -c 'until ss -tln | grep -q :{_PORT}; do sleep 0.1; done'"
-        start = f"set -e; {script}\nexec /usr/sbin/sshd -D -p {_PORT}"
-        unit = "systemd-run --quiet --unit answers -p KillMode=control-group"
-        self.does(f"{unit} unshare {namespaces} sh -c {shlex.quote(start)}; {ready}", "systemctl stop answers")
+        # In a file: systemd would fill in the variables of a command by itself.
+        self.host.run("cat > /run/answers.sh", input=f"set -e; {script}\nexec /usr/sbin/sshd -D -p {_PORT}\n")
+        unit = "systemd-run --quiet --collect --unit answers -p KillMode=control-group"
+        self.does(f"{unit} unshare {namespaces} sh /run/answers.sh; {ready}", "systemctl stop answers")
         self.data = {"ssh_port": _PORT}
 
     def does(self, do: str, undo: str) -> None:
