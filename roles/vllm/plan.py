@@ -217,8 +217,15 @@ def _lock() -> str:
     return read_lock("vllm", "vllm-0.32.0")
 
 
+_FOR_PROCESSORS = (2500 * MEGABYTE, 3000 * MEGABYTE)
+"""Bytes of the environment, and of the cache while it is made: as measured."""
+_FOR_CARDS = (10_000 * MEGABYTE, 6000 * MEGABYTE)
+"""The same with PyTorch and NVIDIA's libraries for CUDA: an estimate, not measured."""
+
+
 def _environment(package: VllmPackage) -> Install:
     requirements = package.requirements.text() if package.requirements else _lock()
+    disk, work_disk = _FOR_PROCESSORS if package.version.endswith("+cpu") else _FOR_CARDS
     return python_env(
         package.name,
         "vllm",
@@ -229,6 +236,6 @@ def _environment(package: VllmPackage) -> Install:
             tuple(package.extra_index_urls),
             tuple(package.find_links),
         ),
-        disk=2500 * MEGABYTE,
-        work_disk=3000 * MEGABYTE,
+        disk=disk,
+        work_disk=work_disk,
     )

@@ -224,7 +224,8 @@ def _no_tools(kernel: str | None, root: Path) -> str:
     return (
         f"there is an NVIDIA card ({', '.join(display_devices(root, NVIDIA))}) and no driver of NVIDIA"
         f"{f', only {others}, with which nothing can compute' if others else ''}: install the driver and its tools, "
-        "and reboot (Debian: nvidia-driver and nvidia-smi of the section non-free; Ubuntu: `ubuntu-drivers install`)"
+        "and reboot (Debian: nvidia-driver and nvidia-smi of the section non-free; Ubuntu: `ubuntu-drivers install`), "
+        "or let the deploy do both: `driver=NvidiaDriver()` in the stack"
     )
 
 
