@@ -37,6 +37,7 @@ PROVOKED_ELSEWHERE = {
     "thinking": "test_llama_cpp.py",
     "undone": "test_local_user.py",
     "keys": "test_client_keys.py",
+    "route-slower": "test_speed.py",
     "external-unreachable": "test_external.py",
     "external-key": "verify_gateway",
     "external-refuses": "verify_gateway",
