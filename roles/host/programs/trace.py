@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -23,7 +24,7 @@ def main(request: FindRequest) -> None:
 
 def find(request: FindRequest, manager: Manager) -> FoundRequest:
     # Newest first, so that of too many lines the oldest are left out: the front's line is the request's last.
-    found = manager.journal(request.units, "--reverse", "--case-sensitive=yes", f"--grep={request.id}")
+    found = manager.journal(request.units, "--reverse", "--case-sensitive=yes", f"--grep={whole(request.id)}")
     lines = list(islice(_lines(found), _MOST_LINES + 1))
     oldest = next(_lines(manager.journal((request.front,))), None)
     return FoundRequest(
@@ -31,6 +32,11 @@ def find(request: FindRequest, manager: Manager) -> FoundRequest:
         more=len(lines) > _MOST_LINES,
         oldest=oldest.time if oldest else None,
     )
+
+
+def whole(id: str) -> str:
+    """The expression of an id that is no part of another word or number: one of digits alone is in many."""
+    return rf"(?<![\w.]){re.escape(id)}(?!\w|\.\d)"
 
 
 def _lines(entries: Iterable[str]) -> Iterator[LoggedLine]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -179,3 +180,19 @@ def test_all_servers_are_asked() -> None:
     request = trace_request(PLAN, "abc")
     assert isinstance(request, FindRequest)
     assert {FRONT_UNIT, NATIVE, "litellm@a.service"} <= set(request.units)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"id": "12345", "status": 200}', True),
+        ("request 12345.", True),
+        ("request 12345: failed", True),
+        ("port 123456", False),
+        ("it took 0.12345 s", False),
+        ("it took 12345.6 s", False),
+        ("0b0c12345f", False),
+    ],
+)
+def test_an_id_of_digits_is_no_part_of_another_number(text: str, found: bool) -> None:
+    assert bool(re.search(trace.whole("12345"), text)) is found
