@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from roles.fit.checkpoint import CheckpointFacts
 from roles.fit.llama_cpp import Settings
 from roles.fit.stored import Facts
-from roles.fit.vllm import VllmSettings
+from roles.fit.vllm import VllmSettings, adapter_memory
 
 STEP = 256
 """Tokens between two contexts that are tried."""
@@ -48,10 +49,21 @@ class Use:
         if isinstance(self.facts, str):
             return self.facts
         if self.facts.known:
-            return ""
+            return self._unknown_adapters
         return (
             f"the cache of the architecture {self.facts.architecture} is not known here, and only its weights are "
             "planned"
+        )
+
+    @property
+    def _unknown_adapters(self) -> str:
+        if not isinstance(self.settings, VllmSettings) or not isinstance(self.facts, CheckpointFacts):
+            return ""
+        if adapter_memory(self.facts, self.settings) is not None:
+            return ""
+        return (
+            f"the memory of LoRA adapters for the architecture {self.facts.architecture} is not known here, and the "
+            "model alone is planned"
         )
 
     @property

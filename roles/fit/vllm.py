@@ -25,6 +25,11 @@ _LARGE_CARD = 70 << 30
 _GRAPHS = 600 << 20
 """Bytes for CUDA graphs: logs of vLLM that people published say 0.2 to 0.6 GiB for models of 7 to 8 billion weights."""
 _FULL_DTYPES = frozenset({"float", "float32"})
+_MIXTURES = frozenset(
+    {"deepseek_v2", "deepseek_v3", "glm4_moe", "gpt_oss", "granitemoe", "kimi_k2", "mixtral", "olmoe", "qwen2_moe",
+     "qwen3_moe"}
+)  # fmt: skip
+"""Mixtures of experts, each of which has a place of its own for adapters."""
 _MUCH_LARGER = 1.5
 """So many times larger is one kind of layers before the smaller one gives the size of all groups."""
 
@@ -43,6 +48,8 @@ class VllmSettings:
         tensor_parallel: cards that each layer is split over.
         pipeline_parallel: groups of cards that the layers are distributed over.
         eager: it captures no CUDA graphs.
+        adapters: LoRA adapters that it has a place for; 0 = it knows none.
+        adapter_rank: the largest rank of one.
     """
 
     context: int = 0
@@ -54,6 +61,8 @@ class VllmSettings:
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     eager: bool = False
+    adapters: int = 0
+    adapter_rank: int = 0
 
     @property
     def number_size(self) -> int:
@@ -74,10 +83,30 @@ def least(facts: CheckpointFacts, settings: VllmSettings, card: int | None) -> P
     """
     cache = settings.cache_bytes
     return Parts(
-        weights=_weights(facts, settings),
+        weights=_weights(facts, settings) + (adapter_memory(facts, settings) or 0),
         cache=request_cache(facts, settings, card) if cache is None else cache,
-        buffers=_peak(facts, settings, card) + (0 if settings.eager else _GRAPHS),
+        buffers=_peak(facts, settings, card) + (0 if settings.eager else _graphs(settings)),
     )
+
+
+def adapter_memory(facts: CheckpointFacts, settings: VllmSettings) -> int | None:
+    """Bytes of each card that it reserves at its start for LoRA adapters, whatever is in their files; None = not known.
+
+    For each place two matrices of the largest rank beside each linear layer, the embeddings and the output, which a few
+    models have none for: `create_lora_weights` of `lora/layers`.
+    """
+    if not settings.adapters:
+        return 0
+    if not facts.known or facts.architecture in _MIXTURES:
+        return None
+    parts, width = settings.tensor_parallel, facts.width
+    queries, feed_forward = -(-facts.heads * facts.head_size // parts), -(-facts.feed_forward // parts)
+    # Of what a layer is split by, a card has its part; the other matrix is on each card whole.
+    attention = 3 * width + queries + _numbers(facts, parts) + queries + width
+    layer = attention + 2 * (width + feed_forward) + feed_forward + width
+    layers = -(-len(facts.windows) // settings.pipeline_parallel)
+    numbers = layers * layer + 2 * (facts.vocabulary + width)
+    return settings.adapters * settings.adapter_rank * numbers * settings.number_size
 
 
 def request_cache(facts: CheckpointFacts, settings: VllmSettings, card: int | None) -> int:
@@ -105,6 +134,11 @@ def _weights(facts: CheckpointFacts, settings: VllmSettings) -> int:
     # Norms and the like are on each card whole; they are small.
     parts = settings.tensor_parallel * settings.pipeline_parallel
     return -(-(facts.packed + facts.wide * settings.number_size) // parts)
+
+
+def _graphs(settings: VllmSettings) -> int:
+    """With adapters it captures each graph twice, with and without one: `v1/cudagraph_dispatcher.py`."""
+    return 2 * _GRAPHS if settings.adapters else _GRAPHS
 
 
 def _peak(facts: CheckpointFacts, settings: VllmSettings, card: int | None) -> int:

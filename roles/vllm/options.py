@@ -73,8 +73,26 @@ class VllmPackage(Options):
         return next((target for prefix, target in _LOCAL_VERSIONS.items() if local.startswith(prefix)), None)
 
 
+class LoraAdapter(Options):
+    """A LoRA adapter for a vLLM server's model: a further name that the server answers by, with the adapter applied."""
+
+    name: ModelName = Field(examples=['name="support-bot"'])
+    """Its name in requests to this server, which a deployment gives as `model`."""
+    model: HubModel | HostFolder = Field(
+        examples=[
+            'model=HubModel(repository="example/support-bot-lora", revision="91cad51170dc346986eccefdc2dd33a9da36ead9")'
+        ]
+    )
+    """The repository with `adapter_config.json` and its weights, or a folder of the host that has them."""
+
+
+LoraRank = Literal[1, 8, 16, 32, 64, 128, 256, 320, 512]
+LORA_RANK: LoraRank = 16
+"""vLLM's own `max_lora_rank`."""
+
+
 class Vllm(KeyedProvider):
-    """A vLLM server for one model."""
+    """A vLLM server for one model, and for LoRA adapters of it."""
 
     held_variables: ClassVar[Mapping[str, str]] = {"VLLM_API_KEY": "api_key", "VLLM_PORT": OURS}
 
@@ -97,6 +115,19 @@ class Vllm(KeyedProvider):
     """The graphics cards that it runs on; none = the processor, which needs a `package` built for it."""
     served_model_name: ModelName | None = Field(None, examples=['served_model_name="qwen-coder-vllm"'])
     """The model's name in requests to this server; none = the repository's name, or the folder's."""
+    lora_modules: Many[LoraAdapter] = Field(
+        (),
+        examples=[
+            'lora_modules=[LoraAdapter(name="support-bot", model=HubModel(repository="example/support-bot-lora", '
+            'revision="91cad51170dc346986eccefdc2dd33a9da36ead9"))]'
+        ],
+    )
+    """LoRA adapters of the model, each of which answers by a name of its own."""
+    max_lora_rank: LoraRank | None = Field(None, examples=["max_lora_rank=64"])
+    """The largest rank (`r` in `adapter_config.json`) of the adapters; a larger one takes more memory. None = 16."""
+    max_loras: Annotated[int, Field(ge=1)] | None = Field(None, examples=["max_loras=4"])
+    """Adapters that are on the cards at a time; requests for others wait. None = 1. On the processor it is not given:
+    there all of them are in memory."""
     runner: Literal["auto", "generate", "pooling"] = Field("auto", examples=['runner="pooling"'])
     """The use of the model; `pooling` for embedding models."""
     quantization: Word | None = Field(None, examples=['quantization="awq_marlin"'])
@@ -187,6 +218,22 @@ class Vllm(KeyedProvider):
             )
         return self
 
+    @model_validator(mode="after")
+    def _adapters_fit_together(self) -> Vllm:
+        names = self.served()
+        for adapter in self.lora_modules:
+            if names.count(adapter.name) > 1:
+                whose = "the model itself" if adapter.name == self.model_name else "another adapter"
+                raise ValueError(
+                    f'"{adapter.name}" is the name of a LoRA adapter and of {whose}; give the adapter another `name`'
+                )
+        given = [option for option in ("max_lora_rank", "max_loras") if getattr(self, option) is not None]
+        if given and not self.lora_modules:
+            raise ValueError(f"`{given[0]}` is given, and there is no adapter; give `lora_modules`, or remove it")
+        if self.max_loras is not None and self.gpus is None:
+            raise ValueError("`max_loras` is for cards: on the processor each adapter has a place; remove it")
+        return self
+
     @field_validator("extra_arguments")
     @classmethod
     def _not_what_options_say(cls, arguments: Sequence[str]) -> Sequence[str]:
@@ -204,8 +251,21 @@ class Vllm(KeyedProvider):
             return self.served_model_name
         return self.model.repository if isinstance(self.model, HubModel) else self.model.filename
 
+    @property
+    def adapter_places(self) -> int:
+        """Adapters that it keeps where it computes; 0 = it has none.
+
+        On the processor there is one more place than adapters, which stays empty: where requests with and without an
+        adapter are computed together, vLLM gives those without what is in the last place, by their index -1
+        (`lora/ops/torch_ops/lora_ops.py`).
+        """
+        if not self.lora_modules:
+            return 0
+        return self.max_loras or 1 if self.gpus else len(self.lora_modules) + 1
+
     def served(self) -> tuple[ModelName, ...]:
-        return (self.model_name,)
+        """The model's own name first."""
+        return (self.model_name, *(adapter.name for adapter in self.lora_modules))
 
     def gpu_memory_share(self) -> float | None:
         return self.gpu_memory_utilization if self.gpus else None

@@ -17,6 +17,7 @@ from roles.plan import (
     HostContext,
     Indexes,
     Install,
+    Layout,
     ServicePlan,
     model_path,
     provider_plan,
@@ -106,6 +107,7 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
         "--disable-fastapi-docs",
         "--enable-log-requests",
         *_options(vllm),
+        *_adapters(vllm, layout),
         *(["--chat-template", f"{layout.config}/{template}"] if vllm.chat_template else []),
         *vllm.extra_arguments,
     ]  # fmt: skip
@@ -134,14 +136,14 @@ def plan_vllm(vllm: Vllm, context: HostContext) -> ServicePlan:
             "PATH": f"{layout.install(package.name)}/bin:{_PATH}",
         },
         installs=(package,),
-        models=(vllm.model,),
+        models=(vllm.model, *(adapter.model for adapter in vllm.lora_modules)),
         packages=("python3-venv", *(_GPU_PACKAGES if vllm.gpus else _CPU_PACKAGES)),
         stop_seconds=_SHUTDOWN_SECONDS + 10,
         reads={
             log_config: f"{json.dumps(_LOG_CONFIG, indent=2)}\n",
             **({template: vllm.chat_template.text()} if vllm.chat_template else {}),
         },
-        abilities={vllm.model_name: _abilities(vllm)},
+        abilities=dict.fromkeys(vllm.served(), _abilities(vllm)),
     )
     return replace(planned, card_needs=_card_needs(vllm), loads=loads_of(vllm))
 
@@ -211,6 +213,16 @@ def _options(vllm: Vllm) -> list[str]:
     }
     given = [str(part) for option, value in options.items() if value is not None for part in (option, value)]
     return [*given, *(flag for flag, wanted in flags.items() if wanted)]
+
+
+def _adapters(vllm: Vllm, layout: Layout) -> list[str]:
+    """As JSON: in the form `name=path`, a comma would not be part of the path."""
+    if not vllm.lora_modules:
+        return []
+    modules = [{"name": each.name, "path": model_path(each.model, layout)} for each in vllm.lora_modules]
+    places = ["--max-loras", str(vllm.adapter_places)] if vllm.adapter_places > 1 else []
+    rank = ["--max-lora-rank", str(vllm.max_lora_rank)] if vllm.max_lora_rank else []
+    return ["--enable-lora", *places, *rank, "--lora-modules", *(json.dumps(module) for module in modules)]
 
 
 def _lock() -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.labhost.hf_models import tiny_hf_files
+from tests.labhost.hf_models import tiny_hf_files, tiny_lora_files
 from tests.labhost.hub import publish
 from tests.labhost.image import say
 from tests.labhost.models import tool_call_sentence, write_tiny_gguf
@@ -26,6 +26,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "tools.gguf": {"template": "tools"},
 }
 VLLM_SAYS = "This is the vLLM server"
+ADAPTER_SAYS = "This server is the vLLM"
+"""What vLLM's model says with the adapter: its own words in another order."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,15 @@ def lab_vllm_model(folders: LabFolders) -> str:
     folders.files.mkdir(parents=True, exist_ok=True)
     with locked(folders.files.with_suffix(".lock")):
         publish(folders.files, repository, tiny_hf_files(says=VLLM_SAYS, awq=awq))
+    return repository
+
+
+def lab_adapter(folders: LabFolders) -> str:
+    """Make sure that the LoRA adapter for vLLM's model is there; return its repository, on branch `main` likewise."""
+    repository = "lab/tiny-adapter"
+    folders.files.mkdir(parents=True, exist_ok=True)
+    with locked(folders.files.with_suffix(".lock")):
+        publish(folders.files, repository, tiny_lora_files(base_says=VLLM_SAYS, says=ADAPTER_SAYS))
     return repository
 
 

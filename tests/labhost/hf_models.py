@@ -21,6 +21,11 @@ _FEED_FORWARD = 2 * _WIDTH
 _LAYERS = 2
 _HEADS, _KEY_VALUE_HEADS = 2, 1
 _CONTEXT = 2048
+_RANK = 8
+"""Of adapters: so many words of a sentence can have another next one."""
+_OPEN, _TURNED = 1.0, 0.1
+"""How far an adapter opens a unit of the feed-forward, and what that unit then adds to what reaches the end. Units that
+are not opened have a hundredth of that by their noise."""
 _GROUP = 128
 """Weights that share a scale: the group size of nearly all AWQ models."""
 _PACKED_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
@@ -56,15 +61,19 @@ class HfVocabulary:
         self.end_of_text = self.tokens.index(_END_OF_TEXT)
         self.end_of_turn = self.tokens.index(_END_OF_TURN)
         first = len(self.tokens)
-        self.tokens += ["".join(letters[byte] for byte in word.encode()) for word in self._words(says)]
+        self.tokens += ["".join(letters[byte] for byte in word.encode()) for word in self._spelled(says)]
         self.words = list(range(first, len(self.tokens)))
 
     def __len__(self) -> int:
         """Rows of the embedding: a multiple of 64, as kernels like it; the last ones stand for no token."""
         return -(-len(self.tokens) // 64) * 64
 
-    def _words(self, says: str) -> list[str]:
-        words = re.findall(r"\s*\S+", says)
+    @staticmethod
+    def words_of(says: str) -> list[str]:
+        return re.findall(r"\s*\S+", says)
+
+    def _spelled(self, says: str) -> list[str]:
+        words = self.words_of(says)
         if not words or len(set(words)) != len(words) or len(words) >= _WIDTH:
             raise ValueError(f"a tiny model says 1 to {_WIDTH - 1} words, none of them twice; not {says!r}")
         # A first word of one letter is in the vocabulary already, as a letter of any prompt.
@@ -96,6 +105,50 @@ def tiny_hf_files(*, says: str, awq: bool, seed: int = 0) -> dict[str, bytes]:
             }
         ),
     }
+
+
+def tiny_lora_files(*, base_says: str, says: str) -> dict[str, bytes]:
+    """The files of a LoRA adapter's repository that makes a tiny model that says `base_says` say `says` instead.
+
+    It has one rank for each word that another one is to follow. In the last layer it opens a unit of the feed-forward
+    that the word before alone opens, and lets that add what leads to the word that is to follow.
+
+    Args:
+        says: words of the base model with what is before them, in another order; not all of them need be there.
+
+    Raises `ValueError` if it has no words, other ones, one of them twice, or more turns than an adapter has ranks.
+    """
+    words, wanted = HfVocabulary.words_of(base_says), HfVocabulary.words_of(says)
+    if not wanted or len({*wanted}) < len(wanted) or not {*wanted} <= {*words}:
+        raise ValueError(f"an adapter of a model that says {base_says!r} can not say {says!r}")
+    # By the embedding's axes: 0 is any ordinary token, n the n-th word; axis n leads to the word after that.
+    said = [words.index(word) + 1 for word in wanted]
+    turns = [(axis, following - 1) for axis, following in zip([0, *said], [*said, len(words) + 1], strict=True)]
+    turns = [(axis, led_by) for axis, led_by in turns if axis != led_by]
+    if len(turns) > _RANK:
+        raise ValueError(f"an adapter has {_RANK} ranks, and {says!r} has {len(turns)} turns")
+    inwards, opens = np.zeros((_RANK, _WIDTH), np.float32), np.zeros((_FEED_FORWARD, _RANK), np.float32)
+    units, outwards = np.zeros((_RANK, _FEED_FORWARD), np.float32), np.zeros((_WIDTH, _RANK), np.float32)
+    for rank, (axis, led_by) in enumerate(turns):
+        inwards[rank, axis], opens[rank, rank] = 1.0, _OPEN
+        units[rank, rank], outwards[led_by, rank] = 1.0, _TURNED
+    layer = f"base_model.model.model.layers.{_LAYERS - 1}.mlp."
+    pairs = {"gate_proj": (inwards, opens), "up_proj": (inwards, opens), "down_proj": (units, outwards)}
+    tensors = {
+        f"{layer}{name}.lora_{which}.weight": pair[which == "B"] for name, pair in pairs.items() for which in "AB"
+    }
+    config: Json = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": None,
+        "inference_mode": True,
+        "r": _RANK,
+        "lora_alpha": _RANK,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": [*pairs],
+    }
+    return {"adapter_config.json": _json(config), "adapter_model.safetensors": _weights(tensors, awq=False)}
 
 
 def _json(value: Json) -> bytes:

@@ -90,6 +90,22 @@ def test_of_an_unknown_architecture_only_the_weights_are_planned() -> None:
     assert derived_shares([replace(VLLM, share=0.0), strange], CARD) == {}
 
 
+def test_places_for_adapters_take_what_a_derived_share_would_leave_for_the_cache() -> None:
+    settings = VllmSettings(16384, adapters=4, adapter_rank=64)
+    with_adapters, without = replace(VLLM, settings=settings, share=0.0), replace(VLLM, provider="w", share=0.0)
+    shares = derived_shares([with_adapters, without], CARD)
+    assert shares["v"] > shares["w"] + 0.05
+    assert "not known" not in plan(replace(with_adapters, share=shares["v"])).table()
+
+
+def test_adapters_whose_memory_is_not_known_are_said_and_no_share_is_derived() -> None:
+    settings = VllmSettings(16384, adapters=1, adapter_rank=16)
+    mixture = replace(VLLM, settings=settings, facts=replace(QWEN2_5_CODER_AWQ, architecture="qwen2_moe"))
+    assert "the memory of LoRA adapters for the architecture qwen2_moe is not known here" in plan(mixture).table()
+    assert derived_shares([replace(mixture, share=0.0)], CARD) == {}
+    assert derived_shares([replace(mixture, share=0.0, settings=VllmSettings(16384))], CARD)
+
+
 def test_a_card_of_unknown_size_refuses_nothing() -> None:
     assert plan(OLLAMA, SERVER, size=None).fits
 

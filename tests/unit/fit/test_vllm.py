@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from roles.fit.checkpoint import CheckpointFacts, facts_of_checkpoint
-from roles.fit.vllm import VllmSettings, cached_tokens, least, request_cache, token_cache
+from roles.fit.vllm import VllmSettings, adapter_memory, cached_tokens, least, request_cache, token_cache
 from tests.model_configs import (
     DEEPSEEK_V3,
     GEMMA_3_4B,
@@ -94,6 +94,47 @@ def test_without_graphs_it_takes_less() -> None:
     facts = of(LLAMA_3_1_8B)
     graphs = least(facts, VllmSettings(), CARD).buffers - least(facts, VllmSettings(eager=True), CARD).buffers
     assert graphs == 600 * MIB
+
+
+@pytest.mark.parametrize(
+    ("config", "numbers"),
+    [
+        # "Trainable parameters" of adapters of rank 16 on all linear layers, as logs of PEFT and Unsloth print them.
+        pytest.param(LLAMA_3_1_8B, 41_943_040, id="Llama 3.1 8B"),
+        pytest.param(QWEN2_5_7B, 40_370_176, id="Qwen2.5 7B"),
+    ],
+)
+def test_a_place_for_an_adapter_takes_what_a_whole_one_has(config: Config, numbers: int) -> None:
+    facts = of(config)
+    ends = 2 * 16 * (facts.vocabulary + facts.width)
+    one = adapter_memory(facts, VllmSettings(adapters=1, adapter_rank=16))
+    assert one == 2 * (numbers + ends)
+    assert adapter_memory(facts, VllmSettings(adapters=3, adapter_rank=64)) == 12 * one
+    assert adapter_memory(facts, VllmSettings(adapters=1, adapter_rank=16, dtype="float32")) == 2 * one
+    assert adapter_memory(facts, VllmSettings()) == 0
+
+
+def test_adapters_are_planned_with_the_weights_and_with_graphs_of_their_own() -> None:
+    facts, settings = of(LLAMA_3_1_8B), VllmSettings(8192, adapters=2, adapter_rank=32)
+    without, with_them = least(facts, replace(settings, adapters=0), CARD), least(facts, settings, CARD)
+    assert with_them.weights - without.weights == adapter_memory(facts, settings)
+    assert with_them.buffers - without.buffers == 600 * MIB
+    eager = replace(settings, eager=True)
+    assert least(facts, eager, CARD).buffers == least(facts, replace(eager, adapters=0), CARD).buffers
+
+
+def test_over_two_cards_an_adapter_takes_more_than_half_of_each() -> None:
+    facts, settings = of(LLAMA_3_1_8B), VllmSettings(adapters=1, adapter_rank=16)
+    one, two = adapter_memory(facts, settings), adapter_memory(facts, replace(settings, tensor_parallel=2))
+    assert one
+    assert two
+    assert one / 2 < two < one
+    assert adapter_memory(facts, replace(settings, pipeline_parallel=2)) == pytest.approx(one / 2, rel=0.1)
+
+
+@pytest.mark.parametrize("config", [MIXTRAL_8X7B, DEEPSEEK_V3], ids=["Mixtral 8x7B", "DeepSeek V3"])
+def test_adapters_of_a_mixture_of_experts_are_not_known(config: Config) -> None:
+    assert adapter_memory(of(config), VllmSettings(adapters=1, adapter_rank=16)) is None
 
 
 def test_a_large_card_computes_more_at_a_time() -> None:

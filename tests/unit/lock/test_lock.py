@@ -23,12 +23,13 @@ from roles.lock import (
     references_of,
     write_lock_file,
 )
+from roles.lock.incomplete import missing
 from roles.lock_inventory import main
 from roles.plan import HostPlan, resolve
 from roles.rooms import plan_of
 from tests.inventories import load_stack
 from tests.labhost.faulty_mirror import FaultyMirror
-from tests.labhost.hf_models import tiny_hf_files
+from tests.labhost.hf_models import tiny_hf_files, tiny_lora_files
 from tests.labhost.hub import publish
 from tests.labhost.models import write_tiny_gguf
 from tests.labhost.paths import REPOSITORY
@@ -42,7 +43,7 @@ from roles.litellm import LiteLLM
 from roles.llama_cpp import LlamaCppBuild, LlamaServer
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
 from roles.options import *
-from roles.vllm import Vllm
+from roles.vllm import LoraAdapter, Vllm
 
 HUB, REGISTRY = "{hub}", "{registry}"
 build = LlamaCppBuild(source=PythonSdist(package="llama-cpp-python", version="0.3.36", sha256="8" * 64))
@@ -52,7 +53,10 @@ stack = Stack(
             release=OllamaRelease(version="0.32.15", url=HUB + "/ollama"),
             models=[OllamaModel(name=REGISTRY + "/library/small:latest", insecure=True)],
         ),
-        Vllm(name="v", port=8001, model=HubModel(endpoint=HUB, repository="org/whole", revision="main")),
+        Vllm(
+            name="v", port=8001, model=HubModel(endpoint=HUB, repository="org/whole", revision="main"),
+            lora_modules=[LoraAdapter(name="a", model=HubModel(endpoint=HUB, repository="org/lora", revision="main"))],
+        ),
         LlamaServer(
             name="n", port=8080, build=build, served_name="n", gpus=None,
             model=HubFile(endpoint=HUB, repository="org/gguf", revision="main", file="m-00001-of-00002.gguf"),
@@ -84,6 +88,8 @@ class Served:
         write_tiny_gguf(gguf, says=says, name="one")
         publish(folder, "org/gguf", {f"m-0000{part}-of-00002.gguf": gguf.read_bytes() for part in (1, 2)})
         publish(folder, "org/whole", tiny_hf_files(says=says, awq=False))
+        adapter = tiny_lora_files(base_says=says, says=says.rpartition(" ")[0])
+        publish(folder, "org/lora", {**adapter, "of.txt": says.encode()})
         models.publish(self.registry.folder, "library/small", "latest", gguf)
 
     def lock(self, *options: str) -> int:
@@ -137,6 +143,9 @@ def test_all_that_a_plan_refers_to_is_locked_with_its_size_and_facts(served: Ser
         found = restored(facts)
         assert found.trained > 0
         assert isinstance(found, ModelFacts) == (facts["kind"] == "gguf")
+    adapter = lock.hub[f"{served.hub.url}/org/lora@main"]
+    assert set(adapter.files) == {"adapter_config.json", "adapter_model.safetensors", "of.txt"}
+    assert missing(adapter) == []
     assert "never-to-be-seen" not in lock_file(served.inventory).read_text()
 
 
@@ -149,7 +158,7 @@ def test_a_lock_stays_while_everything_moves_and_a_generation_with_it(served: Se
     assert problems(served.content(), references_of(served.plan(None))) == ([], [])
 
 
-@pytest.mark.parametrize("name", ["org/whole", "ollama"])
+@pytest.mark.parametrize("name", ["org/whole", "org/lora", "ollama"])
 def test_an_upgrade_moves_what_it_names_and_nothing_else(
     served: Served, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,7 +194,7 @@ def test_what_is_new_is_added_and_what_is_gone_goes(served: Served, capsys: pyte
     assert [line.split(":")[0] for line in lines if line[0] in "+-"] == ["+ http", "- http"]
     after = served.content()
     assert after.registry == before.registry
-    assert {key.rpartition("/")[2] for key in after.hub} == {"gguf@main", "new@main"}
+    assert {key.rpartition("/")[2] for key in after.hub} == {"gguf@main", "lora@main", "new@main"}
 
 
 @pytest.mark.parametrize("upgrade", ["org/nothing", "llama-cpp-python 0.3.36"])
@@ -249,6 +258,7 @@ def test_without_a_lock_what_moves_is_named_and_nothing_else(served: Served) -> 
     assert [name.rpartition("/")[2] for name in moving] == [
         "ollama-linux-amd64.tar.zst",
         "gguf@main",
+        "lora@main",
         "whole@main",
         "small:latest",
     ]
@@ -301,7 +311,7 @@ def test_the_command_needs_no_host_and_says_what_it_locked(served: Served) -> No
     command = [sys.executable, str(REPOSITORY / "deploys/lock.py"), str(served.inventory)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "box.lock: written; 9 things are locked" in done.stdout
+    assert "box.lock: written; 10 things are locked" in done.stdout
     assert done.stderr == ""
     done = subprocess.run([*command, "--data", "rotate=ada"], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1

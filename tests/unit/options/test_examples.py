@@ -13,6 +13,7 @@ from tests.option_groups import GROUPS, public_names
 
 _KEY = f'UrlFile(url="https://nvidia.example.com/d/key.pub", sha256="{"0" * 64}")'
 _GGUF = f'LocalFile(path="model.gguf", sha256="{"0" * 64}")'
+_ADAPTER = f'LoraAdapter(name="a", model=HubModel(repository="a/b", revision="{"0" * 40}"))'
 _BESIDE = {
     "LlamaCppBuild.cuda_architectures": 'backend="cuda"',
     "LlamaCppBuild.cuda_toolkit": 'backend="cuda"',
@@ -28,6 +29,8 @@ _BESIDE = {
     "OllamaModel.system": f"gguf={_GGUF}",
     "OllamaModel.template": f"gguf={_GGUF}",
     "OllamaRelease.rocm_sha256": "rocm=True",
+    "Vllm.max_lora_rank": f"lora_modules=[{_ADAPTER}]",
+    "Vllm.max_loras": f"lora_modules=[{_ADAPTER}]",
     "Vllm.package": 'gpus=None, kv_cache_memory_bytes="1G"',
     "PythonServerModel.cache_type_v": "flash_attention=True",
     "PythonServerModel.mmproj": 'chat_format="mtmd"',

@@ -36,7 +36,7 @@ from roles.options import (
 )
 from roles.redis import Redis
 from roles.rooms import plan_of
-from roles.vllm import VllmPackage
+from roles.vllm import LoraAdapter, VllmPackage
 from tests.option_groups import GROUPS
 from tests.stacks import CUDA_BUILD, native, python, small_stack, vllm
 
@@ -49,6 +49,10 @@ AMD = Gpus(vendor="amd")
 
 def ollama(**options: Any) -> Ollama:
     return Ollama(**{"release": RELEASE, "models": ["a"], **options})
+
+
+def adapter(name: str) -> LoraAdapter:
+    return LoraAdapter(name=name, model=HubModel(repository="org/adapter", revision="1" * 40))
 
 
 def untyped(group: Any, *by_place: object, **options: object) -> object:
@@ -315,6 +319,39 @@ REFUSED: Mapping[str, tuple[Callable[[], object], str]] = {
     "vLLM: with underscores": (lambda: vllm(extra_arguments=["--max_model_len=1"]), "is the option `max_model_len`"),
     "vLLM: shortened": (lambda: vllm(extra_arguments=["--tensor-par", "2"]), "is the option `tensor_parallel_size`"),
     "vLLM: a key": (lambda: vllm(extra_arguments=["--api-key", "x"]), "is the option `api_key` here"),
+    "vLLM: an adapter": (
+        lambda: vllm(extra_arguments=["--enable-lora", "--lora-modules", "x=/x"]),
+        "`--enable-lora` is the option `lora_modules` here; use that",
+    ),
+    "vLLM: adapters off": (lambda: vllm(extra_arguments=["--no-enable-lora"]), "is the option `lora_modules` here"),
+    "vLLM: the bound on ranks": (lambda: vllm(extra_arguments=["--max-lora-rank=64"]), "is the option `max_lora_rank`"),
+    "vLLM: places of adapters": (lambda: vllm(extra_arguments=["--max_loras", "2"]), "is the option `max_loras` here"),
+    # Adapters.
+    "an adapter by its model's name": (
+        lambda: vllm(served_model_name="m", lora_modules=[adapter("m")]),
+        '"m" is the name of a LoRA adapter and of the model itself; give the adapter another `name`',
+    ),
+    "an adapter by its repository's name": (
+        lambda: vllm(lora_modules=[adapter("org/model")]),
+        '"org/model" is the name of a LoRA adapter and of the model itself',
+    ),
+    "two adapters by one name": (
+        lambda: vllm(lora_modules=[adapter("a"), adapter("b"), adapter("a")]),
+        '"a" is the name of a LoRA adapter and of another adapter',
+    ),
+    "a rank between vLLM's": (
+        lambda: vllm(lora_modules=[adapter("a")], max_lora_rank=untyped(int, 24)),
+        "1, 8, 16, 32, 64, 128, 256, 320 or 512, not 24",
+    ),
+    "a rank of no adapter": (
+        lambda: vllm(max_lora_rank=64),
+        "`max_lora_rank` is given, and there is no adapter; give `lora_modules`, or remove it",
+    ),
+    "places of no adapter": (lambda: vllm(max_loras=2), "`max_loras` is given, and there is no adapter"),
+    "places of adapters on the processor": (
+        lambda: vllm(gpus=None, kv_cache_memory_bytes="1G", lora_modules=[adapter("a")], max_loras=2),
+        "`max_loras` is for cards: on the processor each adapter has a place; remove it",
+    ),
     "vLLM: a file of arguments": (lambda: vllm(extra_arguments=["--config", "x.yaml"]), "given by the plan itself"),
     # Values of engines.
     "a time without a unit that is one": (lambda: ollama(keep_alive="1 hour"), 'is no time as Ollama reads it: "30m"'),

@@ -10,10 +10,12 @@ import yaml
 from roles.fit.llama_cpp import Settings
 from roles.fit.main_memory import main_bytes
 from roles.fit.stored import Facts
+from roles.fit.vllm import VllmSettings, adapter_memory
 from roles.ollama import Ollama, OllamaModel, OllamaRelease
-from roles.options import Gpus, HostFile, HubFile, OptionsError, Provider
+from roles.options import Gpus, HostFile, HubFile, HubModel, OptionsError, Provider
 from roles.plan import HostPlan, LoadSource, memory_plan
 from roles.rooms import plan_of
+from roles.vllm import LoraAdapter
 from tests.planned_models import QWEN2_5_1_5B_Q4, QWEN2_5_7B_Q4, QWEN2_5_CODER_AWQ
 from tests.stacks import MODEL, native, python, small_stack, vllm
 
@@ -165,6 +167,20 @@ def test_the_manifest_has_the_plan_of_each_provider() -> None:
     assert found["native"]["models"][0]["card"] is None
     assert found["native"]["models"][0]["main"] > 1 << 30
     assert found["native"]["grows"] == 8 << 30
+
+
+def test_adapters_of_vllm_are_planned_as_the_places_that_it_reserves() -> None:
+    adapter = LoraAdapter(name="a", model=HubModel(repository="org/adapter", revision="0" * 40))
+    options: dict[str, Any] = {"gpus": CARD, "max_model_len": 4096, "kv_cache_memory_bytes": "2G"}
+    places = {"max_loras": 3, "max_lora_rank": 64}
+    bare, one, three = (
+        planned_by(planned(vllm(**options, **adapters)))["vllm"]["models"][0]["card"]
+        for adapters in ({}, {"lora_modules": [adapter]}, {"lora_modules": [adapter], **places})
+    )
+    place = adapter_memory(QWEN2_5_CODER_AWQ, VllmSettings(adapters=1, adapter_rank=16))
+    assert place
+    assert one - bare == place + (600 << 20)
+    assert three - one == 11 * place
 
 
 @pytest.mark.parametrize(("cache_ram", "grows"), [(0, 0), (16, 16 << 20), (-1, None)])
