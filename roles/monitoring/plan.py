@@ -33,6 +33,8 @@ _START = "bin/start-prometheus"
 
 _PROGRAMS = ("prometheus", "prometheus-alertmanager", "prometheus-node-exporter")
 """Debian's packages; each brings a unit of its name."""
+_EXPORTER_USER = "ai-backend-node-exporter"
+"""Not a dynamic one: without `libnss-systemd` the bus does not know those, and hangs up."""
 _BUS = "dbus"
 """By it node exporter asks systemd."""
 _KEYS = f"/run/{runtime_folder(PROMETHEUS)}"
@@ -47,7 +49,7 @@ _COLLECTORS = (
 """Of node exporter: those from which a person learns something about a server of models."""
 
 
-_NOT_DISKS = "^/(dev|proc|sys|tmp|var/tmp|run/credentials/.+|var/lib/(docker|containers)/.+)($|/)"
+_NOT_DISKS = "^/(dev|proc|sys|tmp|var/tmp|run/credentials/.+|run/host/.+|var/lib/(docker|containers)/.+)($|/)"
 """Where node exporter looks for no disk: its own default, and the folders that its unit has of its own."""
 
 
@@ -190,15 +192,19 @@ def _exporter(monitoring: Monitoring, layout: Layout, verdict: str, watched: Seq
                 "--collector.disable-defaults",
                 *(f"--collector.{name}" for name in _COLLECTORS),
                 f"--collector.filesystem.mount-points-exclude={_NOT_DISKS}",
+                # Its sandbox has no netlink sockets.
+                "--no-collector.netdev.netlink",
                 "--collector.systemd.enable-restarts-metrics",
                 f"--collector.systemd.unit-include={units}",
                 f"--collector.textfile.directory={verdict.rpartition('/')[0]}",
             ],
             environment={},
             memory_max=_SMALL,
+            user=_EXPORTER_USER,
             loopback_only=True,
         ),
         start_timeout=_START_SECONDS,
+        user=_EXPORTER_USER,
         endpoint=Endpoint("127.0.0.1", monitoring.exporter_port, f"http://{address}/"),
         callers=(PROMETHEUS_USER,),
     )

@@ -124,6 +124,8 @@ def test_it_knows_units_disks_and_the_last_verdict(host: LabHost) -> None:
     active = value_of(host, 'node_systemd_unit_state{state="active"} == 1')
     assert {"litellm@a.service", "llama-server@native.service", *UNITS} <= {labels["name"] for labels, _ in active}
     assert not [labels for labels, _ in active if "ssh" in labels["name"]]
+    # A lab host has no sensors.
+    assert value_of(host, 'node_scrape_collector_success{collector!="hwmon"} == 0') == []
     # The disk of a lab host is an overlay, which node exporter leaves out.
     assert value_of(host, 'node_filesystem_avail_bytes{mountpoint="/run"} > 0')
     assert value_of(host, "node_textfile_scrape_error") == [
