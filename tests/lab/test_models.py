@@ -69,6 +69,7 @@ def fails(run: Run, *told: str) -> None:
     assert "Traceback" not in run.output
 
 
+@pytest.mark.soak_only
 def test_the_network_is_cut_three_times_and_the_download_resumes(
     host: LabHost, mirror: FaultyMirror, tmp_path: Path
 ) -> None:

@@ -207,6 +207,7 @@ def test_a_second_run_changes_nothing(host: LabHost, inventory: Path) -> None:
     assert deploy(host, inventory=inventory).must_pass().results() == dict.fromkeys(OPERATIONS, "No changes")
 
 
+@pytest.mark.soak_only
 def test_it_goes_with_its_option_and_comes_back_with_its_generation(host: LabHost, tmp_path: Path) -> None:
     deploy(host, inventory=inventory_file(tmp_path, _WITHOUT)).must_pass()
     for unit in UNITS:

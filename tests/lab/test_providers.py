@@ -335,6 +335,7 @@ def test_killing_vllms_engine_brings_all_of_it_up_again(host: LabHost) -> None:
     assert cores == "1\n"
 
 
+@pytest.mark.soak_only
 def test_client_programs_work_as_documented(host: LabHost, lab: Lab, tmp_path: Path) -> None:
     """Some of them; `test_client_matrix.py` has all, with each server."""
     endpoint = deploy_for_programs(host)

@@ -20,6 +20,8 @@ from tests.labhost import Lab, LabHost
 from tests.labhost.faulty_mirror import FaultyMirror
 from tests.labhost.models import Shape, write_tiny_gguf
 
+pytestmark = pytest.mark.soak_only
+
 _WORDS = [f"word{number}" for number in range(60)]
 _SHAPE = Shape(width=512, layers=12, heads=8, key_value_heads=4, feed_forward=1536, half=True, alike=True)
 _INVENTORY = """
@@ -80,7 +82,6 @@ def test_a_generation_that_makes_a_route_slower_is_named_and_taken_back(measured
     assert "is as fast as it should be" not in again.output
 
 
-@pytest.mark.soak_only
 def test_what_is_measured_again_and_again_is_never_slower(measured: Measured) -> None:
     measured.deploy().must_pass()
     found: dict[str, list[float]] = {}
@@ -97,7 +98,6 @@ def test_what_is_measured_again_and_again_is_never_slower(measured: Measured) ->
         print(f"{name}: {min(values)} to {max(values)}, median {middle}, at most {worst:.0%} from it")
 
 
-@pytest.mark.soak_only
 def test_a_slower_one_that_is_only_reported_stays_with_a_warning(measured: Measured) -> None:
     measured.deploy().must_pass()
     before = measured.active

@@ -17,8 +17,7 @@ from tests.labhost import LabHost
 GREEN_RUNS = {False: 10, True: 50}
 MORE_SECONDS = 2
 """That the whole verification may take beyond the slowest answer of a model."""
-CUTS = {False: 1, True: 10}
-"""In `make test`, and in `make soak`."""
+CUTS = 10
 CONTEXT_SIZES = (1024, 1536)
 
 
@@ -47,10 +46,8 @@ def generation(host: LabHost) -> str:
     return Path(host.run("readlink /etc/ai-backend").stdout.strip()).name
 
 
-@pytest.mark.soak
-def test_a_power_cut_at_any_moment_leaves_one_generation_or_the_other(
-    host: LabHost, tmp_path: Path, soak: bool
-) -> None:
+@pytest.mark.soak_only
+def test_a_power_cut_at_any_moment_leaves_one_generation_or_the_other(host: LabHost, tmp_path: Path) -> None:
     inventories = []
     for size in CONTEXT_SIZES:
         (tmp_path / str(size)).mkdir()
@@ -64,7 +61,7 @@ def test_a_power_cut_at_any_moment_leaves_one_generation_or_the_other(
     known = {generation(host)}
     seed = random.randrange(10**6)
     moments = random.Random(seed)
-    for number in range(CUTS[soak]):
+    for number in range(CUTS):
         before, boot = generation(host), host.boot_id()
         after = moments.uniform(0.5, min(took))
         cut = threading.Timer(after, host.cut_power)
