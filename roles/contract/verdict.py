@@ -258,9 +258,9 @@ class RouteSpeed:
         several = f", {self.tokens_per_second_at_once:g} for {self.at_once} clients" if self.at_once else ""
         read = self.prompt_tokens_per_second
         beside = f"; measured beside {self.others} requests of others" if self.others else ""
+        reads = f"; reads {read:g} tokens/s" if read else ""
         return (
-            f"first token after {self.first_token:.2f} s; {self.tokens_per_second:g} tokens/s{several}; "
-            f"reads {f'{read:g}' if read else 'too few'} tokens/s{beside}"
+            f"first token after {self.first_token:.2f} s; {self.tokens_per_second:g} tokens/s{several}{reads}{beside}"
         )
 
 

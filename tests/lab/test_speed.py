@@ -30,7 +30,7 @@ stack = lab_stack(native={{"model": model, "threads": {threads}}}, native_says="
 first = stack.routes[0].model_copy(update={{"speed": {speed!r}}})
 hosts = [lab_host(stack.model_copy(update={{"routes": (first, stack.routes[1])}}))]
 """
-_SPEED = r"first token after [0-9.]+ s; ([0-9.]+) tokens/s, [0-9.]+ for 4 clients; reads [0-9.]+ tokens/s"
+_SPEED = r"first token after [0-9.]+ s; ([0-9.]+) tokens/s, [0-9.]+ for 4 clients(?:; reads [0-9.]+ tokens/s)?"
 _TIMES = 20
 
 
