@@ -34,7 +34,7 @@ def test_each_name_is_answered_by_its_own_words(host: LabHost) -> None:
 
 
 def test_the_server_lists_both(host: LabHost) -> None:
-    key = "$(cut -d'\"' -f2 /var/lib/ai-backend/secrets/vllm@tiny.service.env)"
+    key = "$(grep ^VLLM_API_KEY= /var/lib/ai-backend/secrets/vllm@tiny.env | cut -d'\"' -f2)"
     listed = host.run(f'curl -sS --fail -H "Authorization: Bearer {key}" http://127.0.0.1:8001/v1/models').stdout
     assert [model["id"] for model in json.loads(listed)["data"]] == [*SAY]
 
