@@ -28,6 +28,9 @@ async def inject_faults(context: VerificationContext) -> list[Check]:
         id = f"route/{route.name}/fault-injection-{place}"
         before = [route, *(_route(generation, name) for name in route.fallbacks[: place - 1])]
         stopped = _providers(generation, before)
+        if {each.provider for route in before for each in route.deployments} - {each.name for each in stopped}:
+            # Others run one of them.
+            continue
         if {provider.name for provider in _providers(generation, [target])} & {each.name for each in stopped}:
             # Stopping one also stops the other.
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from roles.contract.verdict import Check
 from roles.verify import Verdict
+from roles.verify.checks.fault_injection import inject_faults
+from roles.verify.context import gateway_client
 from roles.verify.generation import Deployment, External, Probe, Route
-from tests.deployed import route
+from tests.deployed import context, route
 from tests.gateway_double import BASE, KEY, Double, Verified
 
 REACHED = "external/cloud/reached"
@@ -142,6 +146,14 @@ def test_a_model_that_is_not_listed_is_said_and_asked_all_the_same(verified: Ver
     verdict = verified.verdict()
     assert verdict.status == "pass"
     assert next(check.seen for check in verdict.checks if check.id == REACHED) == "1 models; not listed: qwen"
+
+
+def test_fault_injection_stops_nothing_for_a_route_that_others_answer(verified: Verified) -> None:
+    async def injected() -> list[Check]:
+        async with gateway_client() as client:
+            return await inject_faults(context(verified.generation, client))
+
+    assert asyncio.run(injected()) == []
 
 
 def test_one_that_costs_nothing_is_verified_as_the_hosts_own(verified: Verified, double: Double) -> None:
