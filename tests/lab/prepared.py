@@ -19,6 +19,8 @@ from tests.labhost.image import DEFAULT_RELEASE, image_key
 from tests.labhost.paths import REPOSITORY, locked
 
 _INVENTORY = REPOSITORY / "tests/lab/prepared_stack.py"
+# Working trees side by side (branches of one clone) have host programs of their own; a disk is some 1.5 GB.
+_KEPT = 4
 _NOT_KEPT = "journalctl --rotate --vacuum-time=1s --quiet; apt-get clean; rm -rf /var/lib/ai-backend/lock"
 
 
@@ -37,6 +39,7 @@ def prepared_disk(lab: Lab) -> Path:
                 host.destroy()  # the next test of this worker tries again, under the same name
                 raise
             host.keep_disk(disk)
+        os.utime(disk)
     return disk
 
 
@@ -51,6 +54,7 @@ def _key() -> str:
 
 def _remove_older(lab: Lab, images: Path) -> None:
     used = {disk for host in lab.list() for disk in host.spec.disks}
-    for older in images.glob(f"{DEFAULT_RELEASE}-prepared-*"):
+    disks = sorted(images.glob(f"{DEFAULT_RELEASE}-prepared-*"), key=lambda disk: disk.stat().st_mtime, reverse=True)
+    for older in disks[_KEPT - 1 :]:
         if str(older) not in used:
             shutil.rmtree(older)
