@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from roles.fit.llama_cpp import Settings
 from roles.llama_cpp.options import LlamaCppPython, LlamaServer
 from roles.options import GgufSource, HostFile
@@ -42,7 +44,11 @@ def loads_of_server(server: LlamaServer) -> tuple[Load, ...]:
     name, grows = server.served_name, _prompts(server)
     found = [Load(server, name, server.model, settings, server.cards, unplanned=placed, grows=grows)]
     if server.draft_model:
-        drafts = Settings(context=server.context_size, parallel=server.parallel, gpu_layers=server.draft_gpu_layers)
+        # A draft is started as its server is, but for what has options of its own.
+        drafts = replace(
+            settings, key_type="f16", value_type="f16", embeddings=False, gpu_layers=server.draft_gpu_layers,
+            cpu_experts=0,
+        )  # fmt: skip
         name = f"draft {_file_name(server.draft_model)}"
         found.append(Load(server, name, server.draft_model, drafts, server.cards, unplanned=placed))
     beside: list[tuple[str, GgufSource]] = [("adapter", adapter) for adapter in server.lora]

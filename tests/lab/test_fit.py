@@ -7,21 +7,24 @@ their weights are holes.
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from roles.contract.gguf import read_header
-from roles.fit.facts import facts_of
+from roles.fit.file import facts_of_file
 from roles.fit.llama_cpp import Settings, compute_buffer, needs
+from roles.llama_cpp import LlamaServer
+from roles.llama_cpp.memory import loads_of_server
+from roles.options import LocalFile
 from tests.hollow_models import Hollow, write_hollow
 from tests.lab.inventory import LLAMA_CPP
 from tests.lab.llama_cpp import llama_cpp_bin
 from tests.labhost import Lab
+from tests.llama_server_log import allocated
 from tests.ports import free_port
 
 MIB = 1 << 20
@@ -82,24 +85,52 @@ CASES = {
 def test_the_plan_is_what_llama_server_allocates(lab: Lab, tmp_path: Path, name: str) -> None:
     case = CASES[name]
     path = write_hollow(tmp_path / "model.gguf", case.model)
-    with path.open("rb") as file:
-        facts = facts_of(read_header(file, path.stat().st_size))
+    facts = facts_of_file(path)
     log = _log(llama_cpp_bin(lab, LLAMA_CPP) / "llama-server", path, case.settings)
     assert facts.known
     need = needs(facts, case.settings, with_card=False).main
-    assert need.weights / MIB == pytest.approx(_said(log, "model buffer size"), rel=0.02)
-    assert need.cache / MIB == pytest.approx(_said(log, "KV buffer size"), rel=0.02)
-    assert compute_buffer(facts, case.settings) / MIB == pytest.approx(_said(log, "compute buffer size"), rel=0.15)
+    assert need.weights / MIB == pytest.approx(allocated(log, "model"), rel=0.02)
+    assert need.cache / MIB == pytest.approx(allocated(log, "KV"), rel=0.02)
+    assert compute_buffer(facts, case.settings) / MIB == pytest.approx(allocated(log, "compute"), rel=0.15)
 
 
-def _log(server: Path, model: Path, settings: Settings) -> str:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cache_type_k": "q8_0", "cache_type_v": "q8_0"},
+        {"flash_attention": "off"},
+        {"ubatch_size": 1024, "kv_unified": True},
+    ],
+    ids=["types of the cache", "without flash attention", "larger batches, one cache"],
+)
+def test_a_draft_model_is_planned_as_its_server_loads_it(lab: Lab, tmp_path: Path, options: dict[str, Any]) -> None:
+    shapes = {"model": Hollow(layers=6), "draft_model": Hollow(layers=2, width=256)}
+    paths = [write_hollow(tmp_path / f"{name}.gguf", shape) for name, shape in shapes.items()]
+    models: dict[str, Any] = {
+        name: LocalFile(path=str(path), sha256="0" * 64) for name, path in zip(shapes, paths, strict=True)
+    }
+    server = LlamaServer(
+        name="native", port=8080, build=LLAMA_CPP, served_name="m", context_size=4096, parallel=2, **models, **options
+    )
+    settings = [load.settings for load in loads_of_server(server) if isinstance(load.settings, Settings)]
+    log = _log(llama_cpp_bin(lab, LLAMA_CPP) / "llama-server", paths[0], settings[0],
+               "--model-draft", str(paths[1]), "--spec-type", "draft-simple")  # fmt: skip
+    facts = [facts_of_file(path) for path in paths]
+    planned = [needs(model, its, with_card=False).main for model, its in zip(facts, settings, strict=True)]
+    buffers = [compute_buffer(model, its) for model, its in zip(facts, settings, strict=True)]
+    assert sum(need.weights for need in planned) / MIB == pytest.approx(allocated(log, "model"), rel=0.02)
+    assert sum(need.cache for need in planned) / MIB == pytest.approx(allocated(log, "KV"), rel=0.02)
+    assert sum(buffers) / MIB == pytest.approx(allocated(log, "compute"), rel=0.15)
+
+
+def _log(server: Path, model: Path, settings: Settings, *more: str) -> str:
     """What it logs until its model is loaded."""
     command = [server, "-m", model, "--host", "127.0.0.1", "--port", str(free_port()), "-lv", "4", "--no-warmup",
                "-fit", "off", "-c", settings.context, "-np", settings.parallel, "-ub", settings.batch,
                "-ctk", settings.key_type, "-ctv", settings.value_type,
                "-fa", "on" if settings.flash_attention else "off",
                "-kvu" if settings.unified else "-no-kvu",
-               *(["--embeddings", "--pooling", "last"] if settings.embeddings else [])]  # fmt: skip
+               *(["--embeddings", "--pooling", "last"] if settings.embeddings else []), *more]  # fmt: skip
     environment = {**os.environ, "LD_LIBRARY_PATH": str(server.parent)}
     lines: list[str] = []
     with subprocess.Popen(
@@ -119,10 +150,3 @@ def _log(server: Path, model: Path, settings: Settings) -> str:
             running.kill()
     assert "model loaded" in lines[-1], "".join(lines[-20:])
     return "".join(lines)
-
-
-def _said(log: str, words: str) -> float:
-    """MiB, over all of its buffers of that kind."""
-    found = re.findall(rf"{words} = +([\d.]+) MiB", log)
-    assert found, f"no word of a {words}"
-    return sum(float(size) for size in found)
