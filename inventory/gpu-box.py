@@ -62,7 +62,7 @@ _stack = Stack(
             served_model_name="qwen-coder-vllm",
             max_model_len=16384,
             gpus=_card,
-            gpu_memory_utilization=0.36,  # what the others leave, less a reserve
+            gpu_memory_utilization=0.34,  # what the others leave, less a reserve
         ),
         LlamaCppPython(
             name="python",

@@ -49,12 +49,12 @@ def test_layers_that_stay_in_main_memory_leave_the_card(file: str, capsys: pytes
 def test_what_does_not_fit_is_refused_with_the_largest_context_that_does(
     file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([file, "--ctx-size", "32768", "--memory", "760M"]) == 1
+    assert main([file, "--ctx-size", "32768", "--memory", "936M"]) == 1
     answer = capsys.readouterr().out.splitlines()[-1]
-    assert "does not fit into 760 MiB" in answer
+    assert "does not fit into 936 MiB" in answer
     largest = int(answer.split(" tokens")[0].split()[-1])
-    assert main([file, "--ctx-size", str(largest), "--memory", "760M"]) == 0
-    assert main([file, "--ctx-size", str(largest + 256), "--memory", "760M"]) == 1
+    assert main([file, "--ctx-size", str(largest), "--memory", "936M"]) == 0
+    assert main([file, "--ctx-size", str(largest + 256), "--memory", "936M"]) == 1
 
 
 def test_where_no_context_fits_it_is_said(file: str, capsys: pytest.CaptureFixture[str]) -> None:
