@@ -66,7 +66,9 @@ def build(made: Deployed, pack: Path, programs: Path, log: Path, say: Callable[[
         _keep_cmakes_words(made, log.parent)
         raise
     assert isinstance(made.build.recipe, SourceBuildRecipe)
-    architectures = made.build.recipe.cmake_options["CMAKE_CUDA_ARCHITECTURES"]
+    architectures = made.build.recipe.cmake_options.get("CMAKE_CUDA_ARCHITECTURES")
+    if architectures is None:
+        return f"for the processor; its backend answers{remark}"
     library = Path(made.build.folder, "bin/libggml-cuda.so")
     return (
         f"for {architectures}, libggml-cuda.so has {library.stat().st_size / 1e6:.0f} MB; "

@@ -12,83 +12,89 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from roles.contract.recipes import PythonEnvRecipe
-from roles.host.programs.gpu.cards import Facts, cuda_architectures
+from roles.fit.llama_cpp import Settings
+from roles.host.programs.gpu.cards import Facts, cuda_architectures, no_cards
 from roles.host.programs.gpu.facts import facts
-from tests.gpu.building import build, is_built
+from tests.gpu import memory_plan
 from tests.gpu.cuda import Holder, holding
 from tests.gpu.driver_tool import asked, differences, document, recorded
-from tests.gpu.packing import PYTHON, make_environment, say
-from tests.gpu.reference import Deployed, deployed
-from tests.gpu.server import Answer, Server, layers_on_cards, read_unit
-from tests.gpu.steps import Row, SkipStep, Step, StepError, holds, run_steps, table
+from tests.gpu.memory_plan import Measured
+from tests.gpu.packing import PYTHON, say
+from tests.gpu.reference import deployed
+from tests.gpu.server import layers_on_cards
+from tests.gpu.serving import Serving, shown, speed
+from tests.gpu.steps import Outcome, Row, SkipStep, Step, StepError, holds, run_steps, table
 from tests.gpu.verifier import DRIVER, checked, must_say
-from tests.labhost.models import Shape, write_tiny_gguf
 
 _MIB = 1 << 20
 _HELD = 2048 * _MIB
 """Bytes that a process of the check takes of a card."""
-_SHAPE = Shape(width=2048, layers=13, heads=16, key_value_heads=4, feed_forward=6144, half=True, alike=True)
-"""Some 1.26 GB: more than llama-server holds of a card where it computes on the processor, up to 0.8 GB on an H100."""
-_SENTENCE = " ".join(f"word{number}" for number in range(1, 201))
-_MOST_TOKENS = 256
-_PROMPT = "Say all that you know. " * 40
-"""Some 920 tokens: each letter is one."""
-_TALKATIVE = ("--verbosity", "4")
-"""Beyond what the unit says: llama-server then tells which layers and buffers lie where."""
 _FREE_SHARE = "0.95"
 _WAIT_SECONDS = "30"
+_NO_CARD = "no NVIDIA card is here"
+_NO_CARD_STATUS = 3
+_ARCHITECTURE = "90"
+"""Of a card that is not there: what is planned for one is not built then."""
 
 
 class Check:
     """The steps, and what they hand on to each other."""
 
     def __init__(self, pack: Path, work: Path, built: Path | None) -> None:
-        self._pack, self._work, self._built = pack, work, built
+        self._work = work
         self.recordings, self.logs = work / "recordings", work / "logs"
         self._facts: Facts = {**_NOTHING}
-        self._deployed: Deployed | None = None
-        self._server: Server | None = None
-        self._speeds: dict[str, Answer] = {}
+        self.has_card = facts() != no_cards()
+        self._serving = Serving(pack, work, self.logs, built)
 
     def steps(self) -> list[Step]:
-        """What is quick and tells most comes first. A step needs those alone that it cannot do without."""
-        cards, native = "cards", "llama-server on the card"
-        served = ("build", "model")
-        return [
+        """What is quick and says most comes first. A step needs those alone that it cannot do without."""
+        cards, native, served = "cards", "llama-server on the card", ("build", "model")
+        of_cards = [
             Step(cards, self.cards),
             Step("facts as nvidia-smi shows them", self.facts, (cards,)),
             Step("memory as CUDA counts it", self.cuda, (cards,)),
             Step("verifier on a holder of memory", self.verifier_on_holder, (cards,)),
             Step("wait for the memory", self.wait, (cards,)),
             Step("MIG or a second card", self.other_cards, (cards,)),
-            Step("model", self.model, (cards,)),
-            Step("build", self.build, (cards,)),
+        ]
+        making = [Step("model", self._serving.model, (cards,)), Step("build", self._serving.build, (cards,))]
+        serving = [
             Step(native, self.native, served),
             Step("verifier on llama-server", self.verifier_on_native, (native,)),
             Step("memory is given back", self.given_back, (native,)),
+            Step("memory plan", self.memory_plan, served),
             Step("Python server on the card", self.python_server, served),
             Step("verifier on --device none", self.without_device, served),
             Step("verifier on --n-gpu-layers 0", self.without_layers, served),
         ]
+        if self.has_card:
+            return [*of_cards, *making, *serving]
+        return [
+            Step(cards, self.no_cards),
+            *(Step(step.name, _skip_without_card) for step in of_cards[1:]),
+            Step("verifier without a card", self.verifier_without_card),
+            *making,
+            Step("llama-server on the processor", self.native_on_processor, served),
+            Step("memory plan", self.memory_plan, served),
+            Step("Python server on the processor", self.python_on_processor, served),
+            *(Step(step.name, _skip_without_card) for step in serving if step.run != self.memory_plan),
+        ]
 
     def stop(self) -> None:
         """End what a step has left running."""
-        if self._server:
-            self._server.stop()
-            self._server = None
+        self._serving.stop()
 
     # The card ---------------------------------------------------------------------------------------------------
 
     def cards(self) -> str:
         """Find them, and plan what is to run on them: what the build compiles for is theirs to say."""
-        first = facts()
-        self._deployed = deployed(self._work / "home", cuda_architectures(first))
+        self._serving.made = deployed(self._work / "home", cuda_architectures(facts()))
         self._facts = self._record("idle")
         if self._facts["vendor"] != "nvidia" or not self._facts["cards"]:
             raise StepError(f"no NVIDIA card is found: {self._facts['problem']}", json.dumps(self._facts, indent=2))
         return "; ".join(
-            f"{card['name']}, {card['compute_capability']}, {_shown(card['memory_total'])}"
+            f"{card['name']}, {card['compute_capability']}, {shown(card['memory_total'])}"
             for card in self._facts["cards"]
         )
 
@@ -96,7 +102,7 @@ class Check:
         """Ask as the verifier does, and hold that against the tool's own document."""
         said = document()
         (self.logs / "nvidia-smi.xml").write_text(said)
-        found = asked(self._made.config / "bin/gpu")
+        found = asked(self._serving.made.config / "bin/gpu")
         wrong = differences(found, said)
         if wrong:
             raise StepError("; ".join(wrong), json.dumps(found, indent=2))
@@ -120,9 +126,7 @@ class Check:
         if not _HELD <= memory <= _HELD + 2048 * _MIB:
             raise StepError(f"a process that took {_HELD} bytes is said to hold {memory}", json.dumps(now, indent=2))
         first = holder.devices[0]
-        return (
-            f"total {first.memory_total} and free {first.memory_free} agree; {_shown(_HELD)} held as {_shown(memory)}"
-        )
+        return f"total {first.memory_total} and free {first.memory_free} agree; {shown(_HELD)} held as {shown(memory)}"
 
     def verifier_on_holder(self) -> str:
         """It passes for the process that holds memory, and fails for one that does not."""
@@ -164,32 +168,30 @@ class Check:
             raise SkipStep("there is one whole card")
         return "; ".join(said)
 
+    # Without one ----------------------------------------------------------------------------------------------------
+
+    def no_cards(self) -> str:
+        """What follows is planned for the processor."""
+        self._serving.made = deployed(self._work / "home", None)
+        return _skip_without_card()
+
+    def verifier_without_card(self) -> str:
+        """What is planned for a card does not pass here."""
+        planned = deployed(self._work / "home-with-card", _ARCHITECTURE)
+        unit = planned.unit("native").name
+        verdicts = checked(planned.config, unit, os.getpid(), self._work / "proc")
+        driver = must_say(verdicts, DRIVER, wanted=False)
+        return f"the driver's check fails: {driver}; {must_say(verdicts, f'unit/{unit}/gpu-memory', wanted=None)}"
+
     # What computes on it ----------------------------------------------------------------------------------------
-
-    def model(self) -> str:
-        path = self._made.model
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_tiny_gguf(path, says=_SENTENCE, name="check", shape=_SHAPE)
-        return f"{_shown(path.stat().st_size)} of random weights in F16, which say {len(_SENTENCE.split())} words"
-
-    def build(self) -> str:
-        if self._built:
-            folder = Path(self._made.build.folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "bin").unlink(missing_ok=True)
-            (folder / "bin").symlink_to(self._built.resolve())
-            raise SkipStep(f"{self._built} was given instead")
-        if is_built(self._made):
-            raise SkipStep("an earlier run of this check has made it")
-        return build(self._made, self._pack, self._work / "programs", self.logs / "build.log", say)
 
     def native(self) -> str:
         before = self._free()
-        server = self._start("native", "card")
+        server = self._serving.start("native", "card")
         took = server.wait("/health")
-        answer = self._ask(server, "GPU")
+        answer = self._serving.ask(server, "GPU")
         now = self._record("llama_server")
-        memory, size = _memory_of(now, server.pid), self._made.model.stat().st_size
+        memory, size = _memory_of(now, server.pid), self._serving.made.model.stat().st_size
         if memory < size:
             raise StepError(f"it holds {memory} bytes of the card, fewer than the {size} of its model", server.said())
         layers = layers_on_cards(server.said())
@@ -197,46 +199,51 @@ class Check:
             raise StepError(f"{layers[0]} of {layers[1]} layers are on the card", server.said())
         told = f"{layers[0]} of {layers[1]} layers" if layers else "its log tells of no layers"
         return (
-            f"ready after {took:.1f} s, {told}, {_shown(memory)} held ({_shown(before - self._free())} fewer free), "
-            f"{_speed(answer)}"
+            f"ready after {took:.1f} s, {told}, {shown(memory)} held ({shown(before - self._free())} fewer free), "
+            f"{speed(answer)}"
         )
 
+    def native_on_processor(self) -> str:
+        server = self._serving.start("native", "processor")
+        took = server.wait("/health")
+        said = f"ready after {took:.1f} s, {speed(self._serving.ask(server, 'processor'))}"
+        self.stop()
+        return said
+
+    def memory_plan(self) -> str:
+        """With several contexts and types of cache, each a start of its own."""
+
+        def measure(its: Settings) -> Measured:
+            log = f"memory-{its.context}-{its.key_type}"
+            server = self._serving.start("native", log, *memory_plan.arguments(its))
+            server.wait("/health")
+            found = asked(self._serving.made.config / "bin/gpu") if self.has_card else None
+            self.stop()
+            return Measured(server.said(), _memory_of(found, server.pid) if found else None)
+
+        return memory_plan.compare(self._serving.made.model, measure)
+
     def verifier_on_native(self) -> str:
-        assert self._server
-        verdicts = checked(self._made.config, self._unit("native"), self._server.pid, self._work / "proc")
+        verdicts = checked(
+            self._serving.made.config, self._unit("native"), self._serving.running.pid, self._work / "proc"
+        )
         driver = must_say(verdicts, DRIVER, wanted=True)
         return f"{must_say(verdicts, self._check('native'), wanted=True)}; {driver}"
 
     def given_back(self) -> str:
-        assert self._server
-        took = self._server.stop()
-        self._server = None
+        took = self._serving.stop()
         return f"stopped in {took:.1f} s; {self.wait()}"
 
     def python_server(self) -> str:
-        """llama-cpp-python over the libraries that were just built, as on hosts; its environment is the lock's."""
-        environment = self._made.environment
-        folder = Path(environment.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        python = make_environment(folder, self._work / "packages/server")
-        assert isinstance(environment.recipe, PythonEnvRecipe)
-        unit = read_unit(self._made.unit("python").text)
-        tried = subprocess.run(
-            [str(python), "-I", *environment.recipe.check],
-            env={**os.environ, **unit.environment},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        if tried.returncode != 0:
-            raise StepError("its first try failed", tried.stdout + tried.stderr)
-        server = self._start("python", "card")
-        took = server.wait("/openapi.json")
-        answer = self._ask(server, "Python")
-        seen = self._verified("python", server.pid, wanted=True)
+        said = self._serving.python("card")
+        seen = self._verified("python", self._serving.running.pid, wanted=True)
         self.stop()
-        return f"ready after {took:.1f} s, {_speed(answer)}, the prompt's time included; the verifier: {seen}"
+        return f"{said}; the verifier: {seen}"
+
+    def python_on_processor(self) -> str:
+        said = self._serving.python("processor")
+        self.stop()
+        return said
 
     def without_device(self) -> str:
         return self._on_processor("--device", "none")
@@ -246,66 +253,46 @@ class Check:
 
     def _on_processor(self, *options: str) -> str:
         """A server that answers as it should, and from the processor: that is what the verifier is there to see."""
-        server = self._start("native", "-".join(option.strip("-") for option in options), *options, checked=False)
+        server = self._serving.start(
+            "native", "-".join(option.strip("-") for option in options), *options, checked=False
+        )
         server.wait("/health")
-        answer = self._ask(server, "processor")
-        held = _memory_of(asked(self._made.config / "bin/gpu"), server.pid)
+        answer = self._serving.ask(server, "processor")
+        held = _memory_of(asked(self._serving.made.config / "bin/gpu"), server.pid)
         seen = self._verified("native", server.pid, wanted=False)
         self.stop()
-        faster = f", {self._speeds['GPU'].speed / answer.speed:.1f} times slower" if "GPU" in self._speeds else ""
-        return f"{_speed(answer)}{faster}, {_shown(held)} of the card held; the verifier: {seen}"
+        on_card = self._serving.speeds.get("GPU")
+        faster = f", {on_card.speed / answer.speed:.1f} times slower" if on_card else ""
+        return f"{speed(answer)}{faster}, {shown(held)} of the card held; the verifier: {seen}"
 
     # Parts of steps ---------------------------------------------------------------------------------------------
-
-    @property
-    def _made(self) -> Deployed:
-        assert self._deployed
-        return self._deployed
 
     def _holding(self) -> contextlib.AbstractContextManager[Holder]:
         return holding(_HELD, {**os.environ, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"})
 
     def _record(self, case: str) -> Facts:
         hidden = {str(self._work): "/home/check"}
-        found = recorded(self._made.config / "bin/gpu", self.recordings / case, hidden)
+        found = recorded(self._serving.made.config / "bin/gpu", self.recordings / case, hidden)
         (self.logs / f"facts-{case}.json").write_text(json.dumps(found, indent=2) + "\n")
         return found
 
     def _gpu(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The generation's program, run as a unit runs it."""
-        command = [PYTHON, "-I", "-S", str(self._made.config / "bin/gpu"), *arguments]
+        command = [PYTHON, "-I", "-S", str(self._serving.made.config / "bin/gpu"), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
 
     def _free(self) -> int:
-        return sum(card["memory_free"] or 0 for card in asked(self._made.config / "bin/gpu")["cards"])
+        return sum(card["memory_free"] or 0 for card in asked(self._serving.made.config / "bin/gpu")["cards"])
 
     def _unit(self, provider: str) -> str:
-        return self._made.unit(provider).name
+        return self._serving.made.unit(provider).name
 
     def _check(self, provider: str) -> str:
         return f"unit/{self._unit(provider)}/gpu-memory"
 
     def _verified(self, provider: str, pid: int, *, wanted: bool) -> str:
-        verdicts = checked(self._made.config, self._unit(provider), pid, self._work / "proc")
+        verdicts = checked(self._serving.made.config, self._unit(provider), pid, self._work / "proc")
         return must_say(verdicts, self._check(provider), wanted)
-
-    def _start(self, provider: str, log: str, *more: str, checked: bool = True) -> Server:
-        """Start the only server there is: one that an earlier step has left is ended first."""
-        self.stop()
-        unit = read_unit(self._made.unit(provider).text)
-        if provider == "native":
-            more = (*more, *_TALKATIVE)
-        ready = checked and not self._built
-        self._server = Server(unit, self.logs / f"{provider}-{log}.log", more, checked=ready)
-        return self._server
-
-    def _ask(self, server: Server, where: str) -> Answer:
-        server.chat("Hello", 8)  # the first one pays for what is made at first use
-        answer = server.chat(_PROMPT, _MOST_TOKENS)
-        if answer.text != _SENTENCE:
-            raise StepError(f"it says {answer.text[:200]!r} instead of its sentence", server.said())
-        self._speeds[where] = answer
-        return answer
 
 
 _NOTHING: Facts = {
@@ -316,18 +303,13 @@ _NOTHING: Facts = {
 }
 
 
+def _skip_without_card() -> str:
+    raise SkipStep(_NO_CARD)
+
+
 def _memory_of(found: Facts, pid: int) -> int:
     """Bytes of all cards that the driver says a process holds."""
     return sum(each["memory"] or 0 for card in found["cards"] for each in card["processes"] if each["pid"] == pid)
-
-
-def _shown(size: int | None) -> str:
-    return "unknown size" if size is None else f"{size / _MIB:.0f} MiB"
-
-
-def _speed(answer: Answer) -> str:
-    prompt = f"prompt {answer.prompt_speed:.0f} and " if answer.prompt_speed else ""
-    return f"{prompt}{answer.speed:.0f} tokens/s"
 
 
 def _write_out(check: Check, rows: Sequence[Row], text: str, out: Path) -> None:
@@ -359,7 +341,13 @@ def main(arguments: Sequence[str]) -> int:
     print(text, flush=True)
     if options.out:
         _write_out(check, rows, text, options.out)
-    return 0 if holds(rows) else 1
+    if not holds(rows):
+        return 1
+    if check.has_card:
+        return 0
+    skipped = sum(row.outcome is Outcome.SKIPPED and row.said == _NO_CARD for row in rows)
+    print(f"{_NO_CARD}: {skipped} steps need one and were skipped. This says nothing about a card.", flush=True)
+    return _NO_CARD_STATUS
 
 
 if __name__ == "__main__":

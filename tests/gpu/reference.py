@@ -20,6 +20,7 @@ PYTHON = next(provider for provider in _PROVIDERS if isinstance(provider, LlamaC
 assert isinstance(NATIVE.build, LlamaCppBuild)
 BUILD = NATIVE.build.model_copy(update={"cuda_toolkit": "installed"})
 """No network is needed: this machine's own toolkit compiles it."""
+_PROCESSOR = NATIVE.build.model_copy(update={"backend": "cpu"})
 assert isinstance(BUILD.source, PythonSdist)
 SOURCE = BUILD.source
 
@@ -70,16 +71,17 @@ class Deployed:
         )
 
 
-def deployed(home: Path, architectures: str) -> Deployed:
+def deployed(home: Path, architectures: str | None) -> Deployed:
     """Plan and write it.
 
     Args:
-        architectures: what the cards need compiled, as CMake takes it.
+        architectures: what the cards need compiled, as CMake takes it; None = all is for the processor.
     """
     # Nothing checks the digest: the model is made where it is to lie.
     model = LocalFile(path=f"/{MODEL}", sha256="0" * 64)
+    placed = {"build": BUILD} if architectures else {"build": _PROCESSOR, "gpus": None}
     native, python = (
-        provider.model_copy(update={"model": model, "port": _PORTS[provider.name], "build": BUILD})
+        provider.model_copy(update={"model": model, "port": _PORTS[provider.name], **placed})
         for provider in (NATIVE, PYTHON)
     )
     stack = Stack(
@@ -98,7 +100,7 @@ def deployed(home: Path, architectures: str) -> Deployed:
             "os": "check",
             "python": platform.python_version(),
             "cpu": "0" * 16,
-            "gpu": architectures,
+            "gpu": architectures or "",
         },
         lambda _: _SECRET,
     )

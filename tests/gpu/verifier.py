@@ -38,8 +38,8 @@ def checked(config: Path, unit: str, pid: int, folder: Path) -> Mapping[str, Che
     return {check.id: check for check in asyncio.run(run())}
 
 
-def must_say(verdicts: Mapping[str, Check], check: str, wanted: bool) -> str:
-    """What a check has seen, if it says what it should."""
+def must_say(verdicts: Mapping[str, Check], check: str, wanted: bool | None) -> str:
+    """What a check has seen, if it says what it should; None = that it cannot be made."""
     found = verdicts[check]
     if found.ok is not wanted:
         words = {True: "passes", False: "fails", None: "cannot be checked"}

@@ -13,15 +13,21 @@ from pathlib import Path
 import pytest
 
 from roles.contract.recipes import SourceBuildRecipe
-from roles.host.programs.gpu.cards import Facts
+from roles.fit.file import facts_of_file
+from roles.fit.llama_cpp import Settings, compute_buffer, needs
+from roles.fit.table import CONTEXT_OF_CUDA
+from roles.host.programs.gpu.cards import Facts, no_cards
 from roles.verify.loading import load_generation
-from tests.gpu import packing
+from tests.gpu import memory_plan, packing
+from tests.gpu.check import Check
 from tests.gpu.driver_tool import asked, differences, mask, recorded
+from tests.gpu.memory_plan import Measured
 from tests.gpu.packing import PackError, make_environment, open_pack, unpack_python
 from tests.gpu.reference import NATIVE, deployed
 from tests.gpu.server import answer_of, layers_on_cards, read_unit
 from tests.gpu.steps import Outcome, Row, SkipStep, Step, StepError, holds, run_steps, table
 from tests.gpu_program import write_gpu_program
+from tests.hollow_models import Hollow, write_hollow
 from tests.labhost.paths import REPOSITORY
 
 RECORDINGS = REPOSITORY / "tests/unit/gpu_recordings"
@@ -172,6 +178,59 @@ esac
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     monkeypatch.setenv("STATUS", "0")
     return write_gpu_program(folder / "generation")
+
+
+# Without a card, and the memory plan
+
+
+def test_without_a_card_what_needs_one_is_skipped_and_the_rest_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setattr("tests.gpu.check.facts", no_cards)
+    steps = Check(tmp_path, tmp_path, None).steps()
+    idle = [step.name for step in steps if step.run.__name__ in ("no_cards", "_skip_without_card")]
+    run = [step.name for step in steps if step.name not in idle]
+    assert len({*idle, *run}) == len(steps)
+    assert run == [
+        "verifier without a card", "model", "build", "llama-server on the processor", "memory plan",
+        "Python server on the processor",
+    ]  # fmt: skip
+    assert {name for step in steps if step.name in run for name in step.needs} <= {*run, "cards"}
+    rows = run_steps(steps[:7], limit=60)
+    assert outcomes(rows) == [Outcome.SKIPPED] * 6 + [Outcome.PASSED]
+    assert {row.said for row in rows[:6]} == {"no NVIDIA card is here"}
+    assert "no card that can compute is found" in rows[6].said
+
+
+def says(model: Path, its: Settings, more: float) -> str:
+    """The log of a server that allocates as is planned, but for its cache."""
+    facts = facts_of_file(model)
+    need = needs(facts, its, with_card=False).main
+    sizes = {"model": need.weights, "KV": need.cache * more, "compute": compute_buffer(facts, its)}
+    return "\n".join(f"x: CPU {what} buffer size = {size / 2**20:8.2f} MiB" for what, size in sizes.items())
+
+
+def test_the_plan_is_compared_with_what_the_server_says(tmp_path: Path) -> None:
+    model = write_hollow(tmp_path / "model.gguf", Hollow())
+    said = memory_plan.compare(model, lambda its: Measured(says(model, its, 1.01), None))
+    assert said.startswith("3 contexts x 2 types of cache; furthest from it: model ")
+    assert "KV -1.0%" in said
+    with pytest.raises(StepError, match="context 2048, f16: KV is planned with 8 MiB, and has 8"):
+        memory_plan.compare(model, lambda its: Measured(says(model, its, 1.03), None))
+
+
+def test_the_plan_is_compared_with_what_the_driver_says(tmp_path: Path) -> None:
+    model = write_hollow(tmp_path / "model.gguf", Hollow())
+    facts = facts_of_file(model)
+
+    def held(its: Settings, more: float) -> Measured:
+        planned = needs(facts, its, with_card=True).card.total + CONTEXT_OF_CUDA
+        return Measured(says(model, its, 1.0), round(planned * more))
+
+    assert "card -9.1%" in memory_plan.compare(model, lambda its: held(its, 1.1))
+    with pytest.raises(StepError, match="context 2048, f16: card is planned with"):
+        memory_plan.compare(model, lambda its: held(its, 1.2))
 
 
 def test_a_recording_is_a_case_for_the_unit_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
