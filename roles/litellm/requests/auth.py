@@ -16,12 +16,15 @@ from litellm.proxy import proxy_server
 from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
 from litellm.proxy.auth.user_api_key_auth import enforce_key_and_fallback_model_access
 from litellm.proxy.common_utils.http_parsing_utils import _read_request_body
+from litellm.types.router import CredentialLiteLLMParams
+from litellm.types.utils import is_litellm_owned_kwarg
 
 from roles.contract.budgets import PERIODS, Budget, first_day, next_day, seconds_left
 from roles.contract.clients import Limits
 from roles.contract.holders import MASTER
 from roles.litellm.requests.clients import DeclaredClients
 from roles.litellm.requests.counter import usage
+from roles.litellm.requests.fields import not_for_clients
 from roles.litellm.requests.names import CLIENT_HEADER, INSTANCE_KEY_VARIABLE, LIMITS_VARIABLE
 from roles.litellm.requests.refusal import Refusal
 
@@ -34,14 +37,15 @@ async def admit(request: Request, api_key: str | None) -> UserAPIKeyAuth:
     """Who sends a request.
 
     Raises:
-        Refusal: the key is not the instances', the client is not declared, it may not use the model, or it has spent
-            its budget.
+        Refusal: the key is not the instances', the client is not declared, it may not use the model, it chooses what
+            is not its to choose, or it has spent its budget.
     """
     if not _KEY or not hmac.compare_digest((api_key or "").encode(), _KEY.encode()):
         raise _wrong_key()
     # A request without it comes from this host: only root and the front have the key.
     name = request.headers.get(CLIENT_HEADER, MASTER)
     if name == MASTER:
+        await _check_fields(request)
         return UserAPIKeyAuth(api_key=name, key_alias=name, user_role=LitellmUserRoles.PROXY_ADMIN)
     client = _clients.get(name)
     if client is None:
@@ -58,6 +62,7 @@ async def admit(request: Request, api_key: str | None) -> UserAPIKeyAuth:
         max_parallel_requests=client.max_parallel,
     )
     try:
+        await _check_fields(request)
         if client.models:
             await _check_models(client, admitted, request)
         if client.budget and request.method == "POST":
@@ -68,11 +73,34 @@ async def admit(request: Request, api_key: str | None) -> UserAPIKeyAuth:
     return admitted
 
 
+async def _check_fields(request: Request) -> None:
+    """Raises `Refusal` if the request chooses where it goes, by which key, or who is told of it. On each path: LiteLLM
+    calls the hook for most of them alone."""
+    if request.method != "POST":
+        return
+    body = await _read_request_body(request)
+    field = not_for_clients(body, _is_litellms)
+    if field is not None:
+        message = f"`{field}` is not for clients of this endpoint: whoever runs it decides that."
+        raise Refusal(400, "unsupported_parameter", message, field)
+    # LiteLLM checks the one in the body, and then takes that of the path or the query.
+    if len({name for name in (body.get("model"), *_names_beside(request)) if name}) > 1:
+        raise Refusal(400, "invalid_value", "The address and the body name different models: name one.", "model")
+
+
+def _names_beside(request: Request) -> list[str]:
+    """The models that the address of a request names."""
+    path = request.path_params.get("model")
+    return [*([path] if path else []), *request.query_params.getlist("model")]
+
+
+def _is_litellms(field: str) -> bool:
+    return is_litellm_owned_kwarg(field) or field in CredentialLiteLLMParams.model_fields
+
+
 async def _check_models(client: Limits, admitted: UserAPIKeyAuth, request: Request) -> None:
     """Raises `Refusal` if the request names a model, also as its own fallback, that the client may not use."""
-    # Where several places name one, LiteLLM checks that of the body and then takes that of the path or the query.
-    path = request.path_params.get("model")
-    for name in (*([path] if path else []), *request.query_params.getlist("model")):
+    for name in _names_beside(request):
         if name not in client.models:
             raise _no_such_model(name)
     body = await _read_request_body(request)
