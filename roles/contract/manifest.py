@@ -344,7 +344,8 @@ class Providers:
 @dataclass(frozen=True)
 class Deployment:
     """One backend of a route: the gateway's answers name `id` and `api_base` as their origin. Those of the lowest
-    `order` share the requests; others wait for these to fail. A `metered` one is not asked more often than needed."""
+    `order` share the requests; others wait for these to fail. A `metered` one is not asked more often than needed. What
+    is asked of one that is `elsewhere` leaves the host, and the other hosts of its inventory."""
 
     id: str
     api_base: str
@@ -353,6 +354,7 @@ class Deployment:
     order: int = 1
     model: str = ""
     metered: bool = False
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -386,6 +388,7 @@ class Model:
         context_window_fallbacks: the same when a request is too long for them.
         content_policy_fallbacks: the same when they refuse a request for its content.
         abilities: what it can do beyond plain text.
+        local_only: its requests go to no deployment that is `elsewhere`.
     """
 
     name: str
@@ -401,6 +404,7 @@ class Model:
     probe: Probe
     abilities: Abilities = UNKNOWN
     speed: SpeedBounds = SpeedBounds()
+    local_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from roles.contract.modes import MODES
 from roles.options import GivenSecret, Many, Mode, ModelName, Provider, Url, quoted
 
 _LOOPBACK = ("127.", "localhost", "[::1]")
+_OLLAMAS_CLOUD = (":cloud", "-cloud")
+"""How the names end of the models that Ollama has elsewhere."""
 
 
 def _base_address(url: str) -> str:
@@ -55,6 +57,10 @@ class External(Provider):
     def served(self) -> tuple[ModelName, ...]:
         return tuple(self.models)
 
+    def leaves_for(self, model: ModelName) -> str | None:
+        # Also on loopback: what listens there for others may be a tunnel. What stays is declared as `Existing`.
+        return urlsplit(self.url).hostname
+
     @property
     def is_on_this_host(self) -> bool:
         return urlsplit(self.url).netloc.startswith(_LOOPBACK)
@@ -69,6 +75,10 @@ class Existing(External):
     """Its address on this host, as client programs are given it; Ollama's with `/v1`."""
     metered: bool = Field(False, examples=["metered=True"])
     """As in `External`."""
+
+    def leaves_for(self, model: ModelName) -> str | None:
+        # Ollama sends these on to its makers; the project's own Ollama does not.
+        return "ollama.com" if model.endswith(_OLLAMAS_CLOUD) else None
 
     @model_validator(mode="after")
     def _is_here(self) -> Existing:

@@ -109,6 +109,10 @@ class Route(Options):
     no_fallbacks: bool = Field(False, examples=["no_fallbacks=True"])
     """Never send its requests to another route, whatever the gateway's `default_fallbacks` are: where they must stay
     with one model."""
+    local_only: bool = Field(False, examples=["local_only=True"])
+    """Its requests never leave this host, or the hosts of the inventory: not for another deployment or fallback, and
+    not by what a client writes into a request. A stack in which a deployment or a fallback would send them elsewhere is
+    refused."""
     mode: Mode = Field("chat", examples=['mode="embedding"'])
     """The kind of requests that it answers."""
     context_size: Annotated[int, Field(ge=1)] | None = Field(None, examples=["context_size=16384"])

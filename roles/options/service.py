@@ -70,6 +70,11 @@ class Provider(Options):
         """The models that it serves, as requests to it name them."""
         raise NotImplementedError
 
+    def leaves_for(self, model: ModelName) -> str | None:
+        """Where requests for that model go if they leave this host, and the other hosts of the inventory; none = they
+        do not. A kind of provider that does not say counts as one that they leave for."""
+        return self.name
+
     def __str__(self) -> str:
         return f'{type(self).__name__} "{self.name}"'
 
@@ -103,6 +108,9 @@ class ModelServer(Service, Provider):
 
     def gpu_memory_share(self) -> float | None:
         """The share of each card's memory that it reserves at its start; none = it takes what it needs."""
+        return None
+
+    def leaves_for(self, model: ModelName) -> str | None:
         return None
 
 

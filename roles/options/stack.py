@@ -10,6 +10,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from roles.options.base import Many, Options, nearest
 from roles.options.clients import Client
 from roles.options.driver import NvidiaDriver
+from roles.options.local_only import leak_of
 from roles.options.outbound import Outbound
 from roles.options.routes import Route
 from roles.options.secrets import GivenSecret, Secret
@@ -315,6 +316,13 @@ class Stack(Options):
         route = self.route(name)
         lists = (self.fallbacks_of, self.context_window_fallbacks_of, self.content_policy_fallbacks_of)
         return tuple(other for each in lists for other in each(route))
+
+    @model_validator(mode="after")
+    def _local_routes_stay_local(self) -> Stack:
+        for route in self.routes:
+            if route.local_only and (leak := leak_of(self, route)):
+                raise ValueError(leak)
+        return self
 
     def _check_public_name(self, said: str, name: ModelName) -> None:
         names = {route.name for route in self.routes} | set(self.aliases)

@@ -267,6 +267,7 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
                 backend=backend,
                 model=model,
                 options=deployment,
+                elsewhere=stack.provider(deployment.provider).leaves_for(model) is not None,
             )
         )
     return RoutePlan(

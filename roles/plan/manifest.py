@@ -158,6 +158,7 @@ def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
                 order=deployment.options.order,
                 model=deployment.model,
                 metered=deployment.backend.metered,
+                elsewhere=deployment.elsewhere,
             )
             for deployment in route.deployments
         ),
@@ -171,6 +172,7 @@ def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
         probe=_probe(route.options.asked),
         abilities=route.abilities,
         speed=_speed(route.options.speed_bounds),
+        local_only=route.options.local_only,
     )
 
 

@@ -139,12 +139,14 @@ class ServicePlan:
 
 @dataclass(frozen=True)
 class DeploymentPlan:
-    """One deployment of a route: `id` is LiteLLM's `model_info.id`, which identifies the origin of an answer."""
+    """One deployment of a route: `id` is LiteLLM's `model_info.id`, which identifies the origin of an answer. What is
+    asked of one that is `elsewhere` leaves the host, and the other hosts of its inventory."""
 
     id: str
     backend: Backend
     model: str
     options: Deployment
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)

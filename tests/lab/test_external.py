@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from roles.plan import GATEWAY_USER
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import ask, deploy, failures, inventory_file, verdict
 from tests.lab.inventory import says
+from tests.lab.tricks import LOCAL, PAID, Trick, tricks
 from tests.labhost import LabHost
 
 CLOUD = """
@@ -20,7 +25,7 @@ hosts = [lab_host(lab_stack(gateway={"bind": "0.0.0.0"}).model_copy(update={"cli
 """
 BOX = """
 from roles.external import External
-from roles.options import EnvSecret
+from roles.options import Client, EnvSecret
 stack = lab_stack(gateway={gateway!r})
 cloud = External(name="cloud", url="http://{address}:4000/v1", api_key=EnvSecret("LAB_BOX_KEY"), models=["tiny-python"])
 routes = [
@@ -28,9 +33,16 @@ routes = [
     Route(
         name="paid", deployments=[Deployment(provider="cloud")], fallbacks=["tiny-native"], probe=Probe(max_tokens=16)
     ),
+    Route(name="private", deployments=[Deployment(provider="native")], local_only=True),
 ]
-hosts = [lab_host(stack.model_copy(update={{"providers": [*stack.providers, cloud], "routes": routes}}))]
+ada = Client(name="ada", key=EnvSecret("LAB_ADAS_KEY"))
+hosts = [
+    lab_host(
+        stack.model_copy(update={{"providers": [*stack.providers, cloud], "routes": routes, "clients": [ada]}})
+    )
+]
 """
+ADAS_KEY = "sk-of-ada-0123456789abcdef01"
 KEY = "sk-of-the-box-0123456789abcdef"
 
 
@@ -51,6 +63,7 @@ def host(new_module_host: NewHost) -> LabHost:
 @pytest.fixture
 def inventory(cloud: LabHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LAB_BOX_KEY", KEY)
+    monkeypatch.setenv("LAB_ADAS_KEY", ADAS_KEY)
     return box(cloud, tmp_path)
 
 
@@ -82,6 +95,61 @@ def test_it_answers_and_is_asked_for_answers_after_a_deploy_alone(
     assert "LAB_BOX_KEY" not in host.run("cat /etc/ai-backend/*.yaml").stdout
     held = host.run(f"grep -rl {KEY} /etc/ai-backend/ /var/lib/ai-backend /run 2>/dev/null", check=False).stdout
     assert held.split() == ["/etc/ai-backend/env/litellm@a.service.env"]
+
+
+COUNTER = "table inet left {{ counter out {{ }}; chain output {{ {} }}; }}".format(
+    "type filter hook output priority 0; oif lo accept; meta skuid " + GATEWAY_USER + " counter name out;"
+)
+"""Counts the packets by which the gateway's processes leave their host."""
+
+
+def left(host: LabHost) -> int:
+    found = json.loads(host.run("nft -j list counter inet left out").stdout)["nftables"]
+    return int(found[-1]["counter"]["packets"])
+
+
+async def answers(host: LabHost, requests: list[Trick]) -> Counter[int]:
+    """How many were answered with which status; 0 = not at all."""
+    turns = asyncio.Semaphore(16)
+    found: Counter[int] = Counter()
+
+    async with httpx.AsyncClient(base_url=f"http://{host.address}:4000", trust_env=False, timeout=60) as client:
+
+        async def one(trick: Trick) -> None:
+            headers = {**trick.headers, "authorization": f"Bearer {ADAS_KEY}", "content-type": "application/json"}
+            async with turns:
+                try:
+                    reply = await client.post(trick.path, content=trick.body, headers=headers)
+                    found[reply.status_code] += 1
+                except httpx.HTTPError:
+                    found[0] += 1
+
+        await asyncio.gather(*map(one, requests))
+    return found
+
+
+def test_nothing_that_a_client_writes_makes_a_local_route_leave_its_host(
+    host: LabHost, cloud: LabHost, inventory: Path
+) -> None:
+    deploy(host, inventory=inventory).must_pass()
+    host.run(f"nft '{COUNTER}'")
+    assert asyncio.run(answers(host, [Trick("/v1/chat/completions", body(LOCAL))])) == {200: 1}
+    host.run("systemctl stop llama-server@native")
+    requests = list(tricks())
+    assert len(requests) >= 1000
+    before, packets = asked(cloud), left(host)
+    found = asyncio.run(answers(host, requests))
+    assert found.keys() & {0, 200} == set(), found
+    assert (asked(cloud), left(host)) == (before, packets)
+    # What both counters would have seen.
+    assert asyncio.run(answers(host, [Trick("/v1/chat/completions", body(PAID))])) == {200: 1}
+    assert asked(cloud) > before
+    assert left(host) > packets
+    host.run("systemctl start llama-server@native; nft delete table inet left")
+
+
+def body(model: str) -> bytes:
+    return json.dumps({"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}).encode()
 
 
 def test_its_outage_is_a_warning_and_no_deploy_is_taken_back_for_it(

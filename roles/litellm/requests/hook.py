@@ -61,9 +61,13 @@ class RequestChecks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there
             Refusal: 400 for a mistake, 404 for an unknown name.
         """
         call, name = _CALLS.get(call_type), data.get("model")
-        if call is None or not isinstance(name, str):
+        if not isinstance(name, str):
             return data
-        if (route := routes.get(name)) is None:
+        route = routes.get(name)
+        _is_local_only.set(route is not None and route.local_only)
+        if call is None:
+            return data
+        if route is None:
             if _is_offered(name):
                 return data
             message = f'The model "{name}" does not exist. GET /v1/models lists the names.'
@@ -96,12 +100,22 @@ class RequestChecks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there
                 model=model,
                 llm_provider="",
             )
+        if _is_local_only.get():
+            return [each for each in healthy_deployments if _stays_here(each["model_info"], each["litellm_params"])]
         return healthy_deployments
 
     async def async_pre_call_deployment_hook(
         self, kwargs: dict[str, Any], call_type: CallTypes | None
     ) -> dict[str, Any] | None:
-        """Before a deployment is asked, also a fallback's."""
+        """Before a deployment is asked, also a fallback's.
+
+        Raises:
+            BadRequestError: the request would leave the host, and may not.
+        """
+        if _is_local_only.get() and not _stays_here(kwargs.get("model_info"), kwargs):
+            raise litellm.BadRequestError(
+                message="This request may not leave the host.", model=str(kwargs.get("model")), llm_provider=""
+            )
         return with_request_id(kwargs, call_type.value if call_type else "")
 
     async def async_post_call_failure_hook(
@@ -131,6 +145,16 @@ class RequestChecks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there
         self, original_model_group: str, kwargs: dict[str, Any], original_exception: Exception
     ) -> None:
         _say_fallback(original_model_group, kwargs, original_exception, answered=False)
+
+
+_is_local_only: ContextVar[bool] = ContextVar("is_local_only", default=False)
+"""Whether the request under way asked for a route whose requests stay here: also in its fallbacks, and in the streams
+of their answers."""
+
+
+def _stays_here(info: object, parameters: Mapping[str, Any]) -> bool:
+    deployment = info.get("id") if isinstance(info, Mapping) else None
+    return isinstance(deployment, str) and routes.stays_here(deployment, parameters.get("api_base"))
 
 
 def _is_offered(name: str) -> bool:

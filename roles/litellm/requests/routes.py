@@ -18,6 +18,14 @@ class Routes(LiveFile[Model]):
     def __init__(self, file: Path) -> None:
         super().__init__(file, _read)
 
+    def stays_here(self, deployment: str, api_base: object) -> bool:
+        """Whether what is asked of that deployment, by its id, and at that address stays on this host, or goes to
+        another one of its inventory."""
+        route = self.get(deployment)
+        return route is not None and any(
+            (each.id, each.api_base, each.elsewhere) == (deployment, api_base, False) for each in route.deployments
+        )
+
 
 def _read(text: str) -> Mapping[str, Model]:
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import yaml
 from roles.contract.manifest import MODELS_FILE, PROVIDERS_FILE
 from roles.external import Existing, External
 from roles.litellm import LiteLLM
+from roles.litellm.requests.routes import Routes
 from roles.options import Deployment, EnvSecret, OptionsError, Provider, Route, Stack
 from roles.plan import HostPlan
 from roles.rooms import plan_of
@@ -122,3 +125,90 @@ def test_what_runs_here_is_asked_as_the_hosts_own_servers_are() -> None:
 def test_its_name_is_no_other_ones() -> None:
     with pytest.raises(OptionsError, match='share the name "native"'):
         planned(native(), cloud(name="native"))
+
+
+def local_stack(route: dict[str, Any], *others: Route, **gateway: Any) -> Stack:
+    """A route `private`, which must stay here, and others."""
+    private = Route(**{"name": "private", "deployments": [Deployment(provider="native")], "local_only": True, **route})
+    ollama = Existing(name="ollama", url="http://127.0.0.1:11434/v1", models=["llama3.1:latest", "gpt-oss:120b-cloud"])
+    return Stack(
+        providers=[native(), cloud(), ollama], routes=[private, *others], gateway=LiteLLM(canary=False, **gateway)
+    )
+
+
+def paid(**options: Any) -> Route:
+    return Route(**{"name": "paid", "deployments": [Deployment(provider="the-cloud")], **options})
+
+
+def own(**options: Any) -> Route:
+    deployments = [Deployment(provider="ollama", model="llama3.1:latest")]
+    return Route(**{"name": "own", "deployments": deployments, **options})
+
+
+@pytest.mark.parametrize(
+    ("make", "way"),
+    [
+        (
+            lambda: local_stack({"deployments": [Deployment(provider=name) for name in ("native", "the-cloud")]}),
+            '"private" → External "the-cloud", at api.example.com; remove its deployment at "the-cloud"',
+        ),
+        (
+            lambda: local_stack({"deployments": [Deployment(provider="ollama", model="gpt-oss:120b-cloud")]}),
+            '"private" → Existing "ollama", at ollama.com; remove',
+        ),
+        (
+            lambda: local_stack({"fallbacks": ["paid"]}, paid()),
+            '"private" → `fallbacks` "paid" → External "the-cloud", at api.example.com; give "private" other fallbacks',
+        ),
+        (lambda: local_stack({}, paid(), default_fallbacks=["paid"]), '"private" → `default_fallbacks` "paid" → Ext'),
+        (
+            lambda: local_stack({"context_window_fallbacks": ["paid"]}, paid()),
+            '"private" → `context_window_fallbacks` "paid" → Ext',
+        ),
+        (
+            lambda: local_stack({"content_policy_fallbacks": ["paid"]}, paid()),
+            '"private" → `content_policy_fallbacks` "paid" → Ext',
+        ),
+        (
+            lambda: local_stack({"fallbacks": ["own"]}, own(fallbacks=["paid"]), paid()),
+            '"private" → `fallbacks` "own" → `fallbacks` "paid" → External "the-cloud"',
+        ),
+        (
+            lambda: local_stack({"fallbacks": ["own"]}, own(), paid(), default_fallbacks=["paid"]),
+            '"private" → `fallbacks` "own" → `default_fallbacks` "paid" → External "the-cloud"',
+        ),
+    ],
+    ids=["deployment", "ollamas cloud", "fallback", "default", "too long", "content", "of a fallback", "its default"],
+)  # fmt: skip
+def test_a_plan_in_which_a_local_route_could_leave_is_refused_with_the_way(make: Callable[[], Stack], way: str) -> None:
+    with pytest.raises(OptionsError) as refused:
+        make()
+    assert 'route "private" is `local_only`, and its requests could leave: ' in str(refused.value)
+    assert way in str(refused.value)
+
+
+def test_a_local_route_may_lead_to_all_that_is_here() -> None:
+    local_stack({"fallbacks": ["own"]}, own(no_fallbacks=True), paid(fallbacks=["private"]), default_fallbacks=["paid"])
+    plan = plan_of(local_stack({}, own(), paid()))
+    models = {each["name"]: each for each in yaml.safe_load(plan.files[MODELS_FILE])["models"]}
+    assert {name: each["local_only"] for name, each in models.items()} == {"private": True, "own": False, "paid": False}
+    elsewhere = {name: [each["elsewhere"] for each in route["deployments"]] for name, route in models.items()}
+    assert elsewhere == {"private": [False], "own": [False], "paid": [True]}
+
+
+def test_a_loop_of_fallbacks_is_no_way_out() -> None:
+    local_stack({"fallbacks": ["own"]}, own(fallbacks=["private"]))
+
+
+def test_the_gateway_knows_what_stays_here(tmp_path: Path) -> None:
+    plan = plan_of(local_stack({}, own(), paid()))
+    file = tmp_path / MODELS_FILE
+    file.write_text(plan.files[MODELS_FILE])
+    routes = Routes(file)
+    (found,) = [
+        each for each in yaml.safe_load(plan.files["litellm-unified.yaml"])["model_list"] if each["model_name"] == "own"
+    ]
+    assert routes.stays_here(found["model_info"]["id"], found["litellm_params"]["api_base"])
+    assert not routes.stays_here(found["model_info"]["id"], "http://127.0.0.1:9/v1")
+    assert not routes.stays_here("small@the-cloud", "https://api.example.com/v1")
+    assert not routes.stays_here("nobody", found["litellm_params"]["api_base"])
