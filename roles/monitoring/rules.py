@@ -14,6 +14,8 @@ _OWN_FAILURES = "5..|408"
 """Statuses by which a server says that it has failed, not that a request was wrong."""
 _TEMPORARY = "tmpfs|ramfs|overlay|squashfs"
 """File systems that nobody's models are on, or whose space is that of another."""
+_RUNS = 'unless on (subject) ai_backend_check{check=~"unit/.+/active"} == 0'
+"""A unit without a process fails its checks of memory too: of that, other alerts speak."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ def alerts(every: int) -> tuple[Alert, ...]:
             f"sum by (requested_model, fallback_model) ({fallbacks}) > 0",
             "0s",
             "warning",
-            "Requests for {{ $labels.requested_model }} were answered by {{ $labels.fallback_model }}.",
+            # Of fallbacks within fallbacks LiteLLM counts each one, not only the last, which has answered.
+            "Requests for {{ $labels.requested_model }} went on to its fallback {{ $labels.fallback_model }}.",
             "What should have answered has failed, or is in cooldown: its unit's journal says why.",
             "route/*",
         ),
@@ -157,7 +160,7 @@ def alerts(every: int) -> tuple[Alert, ...]:
         ),
         Alert(
             "UnitMemoryNearBound",
-            'ai_backend_check{check=~"unit/.+/memory"} == 0',
+            f'ai_backend_check{{check=~"unit/.+/memory"}} == 0 {_RUNS}',
             "0s",
             "warning",
             "{{ $labels.subject }} is near the bound of its memory, or was killed for lack of it.",
@@ -211,7 +214,7 @@ def alerts(every: int) -> tuple[Alert, ...]:
         ),
         Alert(
             "CardUnusable",
-            'ai_backend_check{check=~"host/driver|unit/.+/gpu-memory"} == 0',
+            f'ai_backend_check{{check=~"host/driver|unit/.+/gpu-memory"}} == 0 {_RUNS}',
             "0s",
             "critical",
             "A graphics card or its driver is not as {{ $labels.subject }} needs it.",

@@ -35,6 +35,11 @@ class Case:
 
 
 _CHECK = 'ai_backend_check{check="%s",group="%s",subject="%s"}'
+_DEAD = {
+    _CHECK % (f"unit/vllm@dead.service/{check}", "unit", "vllm@dead.service"): "0x9"
+    for check in ("active", "memory", "gpu-memory")
+}
+"""A unit that does not run: other alerts say so."""
 _DISK = '{device="/dev/sda1",fstype="ext4",mountpoint="/"}'
 _DISK_LABELS = {"device": "/dev/sda1", "fstype": "ext4", "mountpoint": "/"}
 _FRONT = 'haproxy_frontend_http_responses_total{proxy="endpoint",code="%s"}'
@@ -121,7 +126,7 @@ CASES = (
         {_FALLBACKS % "a": "_x4 1x40", _FALLBACKS % "ai-backend-canary": "0+1x40"},
         6,
         {"requested_model": "a", "fallback_model": "b"},
-        "Requests for a were answered by b.",
+        "Requests for a went on to its fallback b.",
         not_at=(3, 25),
     ),
     Case(
@@ -142,7 +147,7 @@ CASES = (
     ),
     Case(
         "UnitMemoryNearBound",
-        {_CHECK % ("unit/ollama.service/memory", "unit", "ollama.service"): "1x4 0x5"},
+        {_CHECK % ("unit/ollama.service/memory", "unit", "ollama.service"): "1x4 0x5", **_DEAD},
         6,
         {"check": "unit/ollama.service/memory", "group": "unit", "subject": "ollama.service"},
         "ollama.service is near the bound of its memory, or was killed for lack of it.",
@@ -190,7 +195,7 @@ CASES = (
     ),
     Case(
         "CardUnusable",
-        {_CHECK % ("unit/vllm@big.service/gpu-memory", "unit", "vllm@big.service"): "1x4 0x5"},
+        {_CHECK % ("unit/vllm@big.service/gpu-memory", "unit", "vllm@big.service"): "1x4 0x5", **_DEAD},
         6,
         {
             "check": "unit/vllm@big.service/gpu-memory",

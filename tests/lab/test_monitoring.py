@@ -141,7 +141,7 @@ _FUNCTIONS = frozenset(
 
 def names_in(expression: str) -> set[str]:
     """The metrics that an expression of PromQL names."""
-    outside = re.sub(r"\{[^}]*\}|\[[^]]*\]|\bby \([^)]*\)|\boffset \w+", " ", expression)
+    outside = re.sub(r"\{[^}]*\}|\[[^]]*\]|\b(?:by|on) \([^)]*\)|\boffset \w+", " ", expression)
     return set(re.findall(r"[a-zA-Z_:][\w:]*", outside)) - _FUNCTIONS
 
 
@@ -183,7 +183,7 @@ def test_a_fallback_is_told_to_alertmanager(host: LabHost) -> None:
     labels = found["FallbacksTaken"]["labels"]
     assert (labels["requested_model"], labels["host"]) == ("tiny-python", host.run("hostname").stdout.strip())
     assert found["FallbacksTaken"]["annotations"]["summary"].startswith(
-        "Requests for tiny-python were answered by tiny-"
+        "Requests for tiny-python went on to its fallback tiny-"
     )
     # Nothing else is wrong with it.
     assert set(found) <= {"FallbacksTaken", "VerdictStale"}
