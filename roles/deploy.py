@@ -43,7 +43,6 @@ from roles.host import (
     make_keys,
     memory_problems,
     notes,
-    nothing_of,
     prepare_system,
     reboot_host,
     release_command,
@@ -61,6 +60,7 @@ from roles.lock import (
     read_lock_file,
 )
 from roles.plan import NO_GENERATION
+from roles.verify import nothing_of
 
 
 def full() -> None:

@@ -27,7 +27,7 @@ from roles.host.output import guard_terminal
 from roles.host.program import StandardInput
 from roles.host.rebooting import reboot_host
 from roles.host.target import Target
-from roles.host.trace import LoggedRequest, nothing_of, trace_request, way_of
+from roles.host.trace import LoggedRequest, trace_request, way_of
 from roles.host.verification import CHANGED_SPEED, verify_routes
 
 __all__ = [
@@ -59,7 +59,6 @@ __all__ = [
     "make_keys",
     "memory_problems",
     "notes",
-    "nothing_of",
     "prepare_system",
     "reboot_host",
     "release_command",

@@ -19,6 +19,7 @@ from roles.contract.recipes import (
     SdistSource,
     SourceBuildRecipe,
 )
+from roles.contract.trace import FRONT_UNIT
 from roles.plan.backends import Backend, Login, MetricsPage
 from roles.plan.compile import BesideContext, GatewayContext, HostContext, MonitoringContext, Planner, compile_stack
 from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER, PROMETHEUS_USER
@@ -46,7 +47,7 @@ from roles.plan.python_env import Indexes, python_env, read_lock
 from roles.plan.rooms import Room, planners, register, rooms
 from roles.plan.sources import sources_of
 from roles.plan.templates import render
-from roles.plan.unit_file import FRONT_UNIT, GATEWAY_INSTANCES, unit_file, unit_prefix
+from roles.plan.unit_file import GATEWAY_INSTANCES, unit_file, unit_prefix
 from roles.plan.units import (
     DigestOf,
     Endpoint,

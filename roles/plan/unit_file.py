@@ -14,9 +14,6 @@ from roles.plan.units import STOP_SECONDS, EnvValue
 DIGEST_PLACEHOLDER = "@digest@"
 """Placeholder in a unit's text for its digest, which is known only once all that it covers is known."""
 
-FRONT_UNIT = "ai-backend-front.service"
-"""The gateway's front, which clients talk to. It writes a line of JSON for each request."""
-
 GATEWAY_INSTANCES = tuple(f"litellm@{letter}.service" for letter in "abcdefgh")
 """The gateway's processes behind its front: the most that there may be."""
 

@@ -7,6 +7,7 @@ generation: it checks what is deployed, not what was intended. The control machi
 from roles.contract.verdict import Check, Verdict
 from roles.verify.loading import ConfigError, load_generation
 from roles.verify.reports import EARLIER, FORMS, print_report
+from roles.verify.request_way import nothing_of, request_way
 from roles.verify.run import verify
 from roles.verify.verdict.kept import VERDICTS
 from roles.verify.verdict.kept_apis import APIS, failed_apis
@@ -22,7 +23,9 @@ __all__ = [
     "Verdict",
     "failed_apis",
     "load_generation",
+    "nothing_of",
     "print_report",
     "read_verdict",
+    "request_way",
     "verify",
 ]

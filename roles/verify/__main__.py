@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from roles.verify.generation import Generation
 from roles.verify.loading import ConfigError, load_generation
 from roles.verify.reports import EARLIER, FORMS, print_report
 from roles.verify.reports.prometheus import prometheus
+from roles.verify.request_way import way_on_this_host
 from roles.verify.run import verify
 from roles.verify.staged import verify_staged
 from roles.verify.verdict.kept import VERDICTS, keep, read_kept
@@ -70,6 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stale", metavar="UNIT", nargs="*", default=[], help="units that do not run yet as deployed")
     parser.add_argument("--first-answers", action="store_true", help="print how soon each route answers after the boot")
     parser.add_argument(
+        "--request",
+        metavar="ID",
+        type=_identifier,
+        help="verify nothing, and show the way of the request whose client got this id in x-request-id",
+    )
+    parser.add_argument(
         "--watch",
         action="store_true",
         help=f"keep the verdict, print for a journal, notify ${WEBHOOK_VARIABLE} of a change",
@@ -87,6 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"verify: {error}", file=sys.stderr)
         return _UNKNOWN
     try:
+        if options.request:
+            print("\n".join(way_on_this_host(generation, options.request)))
+            return 0
         if options.first_answers:
             print(json.dumps(asyncio.run(first_answers(generation))))
             return 0
@@ -142,6 +153,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print_report(verdict, Console(), earlier)
     return verdict.exit_status
+
+
+def _identifier(text: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9_-]{1,128}", text):
+        raise argparse.ArgumentTypeError("an id of a request has letters, digits, - and _ alone")
+    return text
 
 
 def _last(generation: Generation) -> Verdict | None:

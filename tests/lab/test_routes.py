@@ -223,6 +223,9 @@ def test_a_request_is_found_by_the_id_that_its_client_got(deployed: Deployed) ->
     assert "its fallback wide answered" in way, way
     assert "status 200" in way, way
     assert "answered by wide@wide of route wide; after 2 fallbacks; through instance a" in way, way
+    # The same on the host itself.
+    there = deployed.host.run(f"/etc/ai-backend/bin/verify --request {twice.headers['x-request-id']}").stdout
+    assert "answered by wide@wide of route wide; after 2 fallbacks; through instance a" in there, there
     (look,) = re.findall("journalctl -u llama-server@wide.service --since .*UTC'", way)
     assert "slot" in deployed.host.run(look).stdout
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from roles.contract.trace import FindRequest, FoundRequest, LoggedLine
+from roles.contract.trace import FRONT_UNIT, FindRequest, FoundRequest, LoggedLine, whole
 from roles.host.programs import trace
-from roles.host.trace import nothing_of, trace_request, way_of
-from roles.plan import FRONT_UNIT
+from roles.host.trace import trace_request, way_of
 from roles.rooms import plan_of
+from roles.verify import nothing_of
 from tests.stacks import small_stack
 
 PLAN = plan_of(small_stack())
@@ -195,4 +195,4 @@ def test_all_servers_are_asked() -> None:
     ],
 )
 def test_an_id_of_digits_is_no_part_of_another_number(text: str, found: bool) -> None:
-    assert bool(re.search(trace.whole("12345"), text)) is found
+    assert bool(re.search(whole("12345"), text)) is found
