@@ -8,11 +8,11 @@ from typing import Literal
 
 from roles.plan import Json
 
-_CANARY = "ai-backend-canary"
+CANARY = "ai-backend-canary"
 """It fails by intent, each time that the host is verified."""
 _OWN_FAILURES = "5..|408"
 """Statuses by which a server says that it has failed, not that a request was wrong."""
-_TEMPORARY = "tmpfs|ramfs|overlay|squashfs"
+TEMPORARY = "tmpfs|ramfs|overlay|squashfs"
 """File systems that nobody's models are on, or whose space is that of another."""
 _RUNS = 'unless on (subject) ai_backend_check{check=~"unit/.+/active"} == 0'
 """A unit without a process fails its checks of memory too: of that, other alerts speak."""
@@ -59,14 +59,14 @@ def alerts(every: int) -> tuple[Alert, ...]:
     """
     # One may wait for services that start for minutes; two that are missing are no accident.
     stale = 3 * every + 1800
-    fallbacks = _grown(f'litellm_deployment_successful_fallbacks_total{{requested_model!="{_CANARY}"}}', "15m")
+    fallbacks = _grown(f'litellm_deployment_successful_fallbacks_total{{requested_model!="{CANARY}"}}', "15m")
     failures = _grown(
-        f'litellm_deployment_failure_responses_total{{model_id!~"|{_CANARY}",exception_status=~"{_OWN_FAILURES}"}}',
+        f'litellm_deployment_failure_responses_total{{model_id!~"|{CANARY}",exception_status=~"{_OWN_FAILURES}"}}',
         "5m",
     )
     answers = 'haproxy_frontend_http_responses_total{proxy="endpoint"}'
     errors = answers.replace("}", ',code="5xx"}')
-    space = f'{{fstype!~"{_TEMPORARY}"}}'
+    space = f'{{fstype!~"{TEMPORARY}"}}'
     return (
         Alert(
             "RouteFails",

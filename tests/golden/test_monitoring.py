@@ -1,19 +1,26 @@
-"""What the monitoring of the reference inventory means for a host, file by file, and the page of alerts."""
+"""What the monitoring of the reference inventory means for a host, file by file, the page of alerts, and dashboards."""
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from roles.monitoring import Monitoring
 from roles.options import Verification
 from roles.rooms import plan_of
 from tests.golden.alerts_reference import HEADING, alerts_reference
 from tests.golden.conftest import Golden
+from tests.golden.grafana_dashboard import grafana_dashboard
 from tests.inventories import INVENTORY, load_stack
 
 _EXPECTED = Path(__file__).parent / "monitoring"
 _UNITS = ("ai-backend-prometheus.service", "ai-backend-alertmanager.service", "ai-backend-node-exporter.service")
 _PAGE = INVENTORY.parent / "docs" / "monitoring.md"
+_DASHBOARD = _PAGE.parent / "grafana" / "ai-backend.json"
 
 
 def test_the_monitoring_of_the_reference_stack_renders_exactly_the_expected_files(golden: Golden) -> None:
@@ -28,3 +35,16 @@ def test_the_monitoring_of_the_reference_stack_renders_exactly_the_expected_file
 def test_the_page_of_the_monitoring_lists_the_alerts(golden: Golden) -> None:
     by_hand = _PAGE.read_text().partition(HEADING)[0]
     golden(_PAGE, by_hand + alerts_reference(Verification().every))
+
+
+def test_the_dashboard_for_grafana_is_made_of_the_panels(golden: Golden) -> None:
+    golden(_DASHBOARD, grafana_dashboard())
+
+
+def test_grafanas_own_reader_knows_all_of_the_dashboard() -> None:
+    document = json.loads(_DASHBOARD.read_text())
+    assert json.loads(json.dumps(Dashboard.from_json(document), cls=JSONEncoder)) == document
+    panels = document["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    # It can be imported where Prometheus has any name.
+    assert {*re.findall(r'"uid": "([^"]+)"', _DASHBOARD.read_text())} == {"ai-backend", "${datasource}"}
