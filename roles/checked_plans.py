@@ -25,7 +25,7 @@ from roles.lock import (
     references_of,
 )
 from roles.options import GivenSecret, OptionsError, Stack
-from roles.plan import HostPlan, ProxyLogin
+from roles.plan import HostPlan, ProxyLogin, SecretAddress
 from roles.rooms import plan_of
 
 
@@ -51,12 +51,15 @@ def checked_plan(each: Host, lock: LockContent | None, inventory: Path | None, *
             _check_locked(each, lock, inventory, references)
         plan = plan_of(stack, pins_of(lock, references), known=locked_facts(lock, facts_of_source))
         lint_configuration(plan)
-        given = [unit.all_environment for unit in plan.units]
-        secrets = [value for variables in given for value in variables.values() if isinstance(value, GivenSecret)]
+        values = [value for unit in plan.units for value in unit.all_environment.values()]
+        secrets = [value for value in values if isinstance(value, GivenSecret)]
         secrets += [client.key for client in stack.clients if isinstance(client.key, GivenSecret)]
         secrets += [install.token for install in plan.installs if install.token]
         for secret in secrets:
             secret.reveal()
+        for value in values:
+            if isinstance(value, SecretAddress):
+                value.address()
         if plan.outbound and isinstance(plan.outbound.proxy, ProxyLogin):
             plan.outbound.proxy.address()
         _check_keys_differ(stack)

@@ -7,7 +7,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from roles.options import BindAddress, MemorySize, Monitor, Name, Port
+from roles.monitoring.receivers import AnyReceiver
+from roles.monitoring.remote_write import RemoteWrite
+from roles.options import BindAddress, Many, MemorySize, Monitor, Name, Port
 
 
 class Monitoring(Monitor):
@@ -33,6 +35,12 @@ class Monitoring(Monitor):
     """Space on the disk for them; when that is full, the oldest are removed before their time."""
     memory_max: MemorySize | None = Field("1G", examples=['memory_max="2G"'])
     """Bound on Prometheus' memory; none = unbounded."""
+    receivers: Many[AnyReceiver] = Field((), examples=['receivers=[Ntfy(url=EnvSecret("NTFY_TOPIC"))]'])
+    """Who is notified of alerts; none = they are on Prometheus' page alone."""
+    remote_write: Many[RemoteWrite] = Field(
+        (), examples=['remote_write=[RemoteWrite(url="https://metrics.example.com/api/v1/write")]']
+    )
+    """Who else gets the metrics; none = they stay on the host."""
 
     @property
     def addresses(self) -> tuple[tuple[BindAddress, Port], ...]:

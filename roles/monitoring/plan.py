@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
+from roles.monitoring.alertmanager import alertmanager_config, notified
 from roles.monitoring.options import Monitoring
 from roles.monitoring.prometheus import prometheus_config
+from roles.monitoring.remote_write import remote_secrets
 from roles.monitoring.rules import alerts, rules_file
 from roles.options import OptionsError
 from roles.plan import (
@@ -29,7 +31,9 @@ EXPORTER = "ai-backend-node-exporter.service"
 CONFIG = "monitoring/prometheus.yml"
 RULES = "monitoring/rules.yml"
 ALERTMANAGER_CONFIG = "monitoring/alertmanager.yml"
+MESSAGES = "monitoring/messages.tmpl"
 _START = "bin/start-prometheus"
+_START_ALERTMANAGER = "bin/start-alertmanager"
 
 _PROGRAMS = ("prometheus", "prometheus-alertmanager", "prometheus-node-exporter")
 """Debian's packages; each brings a unit of its name."""
@@ -38,7 +42,7 @@ _EXPORTER_USER = "ai-backend-node-exporter"
 _BUS = "dbus"
 """By it node exporter asks systemd."""
 _KEYS = f"/run/{runtime_folder(PROMETHEUS)}"
-"""Where Prometheus' start script puts the keys for the pages."""
+"""Where Prometheus' start script puts the keys for the pages, and for whom it writes to."""
 _SMALL = "256M"
 """Bound on the memory of Alertmanager, and of node exporter: they take some 20 to 40 MB."""
 _START_SECONDS = 30
@@ -92,9 +96,14 @@ def plan_monitoring(monitoring: Monitoring, context: MonitoringContext) -> Servi
             ALERTMANAGER_CONFIG: render(
                 "monitoring/config.yml.j2",
                 unit=ALERTMANAGER,
-                config={"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]},
+                config=alertmanager_config(monitoring.receivers, f"{layout.config}/{MESSAGES}"),
             ),
-            _START: (resources.files("roles") / "monitoring" / "start.sh").read_text(),
+            _START: _source("start.sh"),
+            **(
+                {MESSAGES: _source("messages.tmpl"), _START_ALERTMANAGER: _source("start_alertmanager.py")}
+                if monitoring.receivers
+                else {}
+            ),
         },
         kind="monitoring",
     )
@@ -102,8 +111,10 @@ def plan_monitoring(monitoring: Monitoring, context: MonitoringContext) -> Servi
 
 def _prometheus(monitoring: Monitoring, layout: Layout, pages: Sequence[MetricsPage]) -> ServerUnit:
     logins = {page.login.client_variable: page.login for page in pages if page.login}
+    remote = remote_secrets(monitoring.remote_write)
     secrets: Mapping[str, EnvValue] = {
-        name: value for variable, login in logins.items() for name, value in login.given(variable).items()
+        **{name: value for variable, login in logins.items() for name, value in login.given(variable).items()},
+        **remote,
     }
     address = f"{monitoring.reachable_at}:{monitoring.port}"
     return ServerUnit(
@@ -114,7 +125,7 @@ def _prometheus(monitoring: Monitoring, layout: Layout, pages: Sequence[MetricsP
             unit=PROMETHEUS,
             service=monitoring,
             command=[
-                *("/bin/sh", f"{layout.config}/{_START}", *logins, "--"),
+                *("/bin/sh", f"{layout.config}/{_START}", *logins, *remote, "--"),
                 "/usr/bin/prometheus",
                 f"--config.file={layout.config}/{CONFIG}",
                 f"--web.listen-address={monitoring.bind}:{monitoring.port}",
@@ -129,7 +140,9 @@ def _prometheus(monitoring: Monitoring, layout: Layout, pages: Sequence[MetricsP
             environment_files=sorted({file for login in logins.values() for file in login.files}),
             memory_max=monitoring.memory_max,
             user=PROMETHEUS_USER,
-            loopback_only=monitoring.is_local and all(page.address.startswith("127.") for page in pages),
+            loopback_only=monitoring.is_local
+            and not monitoring.remote_write
+            and all(page.address.startswith("127.") for page in pages),
             runtime_folder=runtime_folder(PROMETHEUS),
         ),
         environment=secrets,
@@ -142,8 +155,19 @@ def _prometheus(monitoring: Monitoring, layout: Layout, pages: Sequence[MetricsP
     )
 
 
+def _source(name: str) -> str:
+    return (resources.files("roles") / "monitoring" / name).read_text()
+
+
 def _alertmanager(monitoring: Monitoring, layout: Layout) -> ServerUnit:
     address = f"127.0.0.1:{monitoring.alertmanager_port}"
+    secrets = {name: secret for each in notified(monitoring.receivers) for name, secret in each.secrets.items()}
+    config, runtime = f"{layout.config}/{ALERTMANAGER_CONFIG}", runtime_folder(ALERTMANAGER)
+    start: list[str] = []
+    if monitoring.receivers:
+        copy = f"/run/{runtime}/alertmanager.yml"
+        start = ["/usr/bin/python3", "-I", "-S", f"{layout.config}/{_START_ALERTMANAGER}", config, copy]
+        config = copy
     return ServerUnit(
         name=ALERTMANAGER,
         text=unit_file(
@@ -152,18 +176,22 @@ def _alertmanager(monitoring: Monitoring, layout: Layout) -> ServerUnit:
             unit=ALERTMANAGER,
             service=monitoring,
             command=[
+                *start,
                 "/usr/bin/prometheus-alertmanager",
-                f"--config.file={layout.config}/{ALERTMANAGER_CONFIG}",
+                f"--config.file={config}",
                 f"--storage.path={layout.state}/alertmanager",
                 f"--web.listen-address={address}",
                 # It has no others to agree with.
                 "--cluster.listen-address=",
             ],
             environment={},
+            secrets=secrets,
             memory_max=_SMALL,
-            loopback_only=True,
+            loopback_only=not monitoring.receivers,
+            runtime_folder=runtime if monitoring.receivers else None,
         ),
-        reads=(ALERTMANAGER_CONFIG,),
+        environment=secrets,
+        reads=(ALERTMANAGER_CONFIG, *((MESSAGES, _START_ALERTMANAGER) if monitoring.receivers else ())),
         start_timeout=_START_SECONDS,
         endpoint=Endpoint("127.0.0.1", monitoring.alertmanager_port, f"http://{address}/-/ready"),
         callers=(PROMETHEUS_USER,),

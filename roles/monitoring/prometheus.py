@@ -1,10 +1,11 @@
-"""`prometheus.yml`: what Prometheus reads, how often, and whom it notifies of alerts."""
+"""`prometheus.yml`: what Prometheus reads, how often, whom it notifies of alerts, and to whom it writes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from roles.monitoring.options import Monitoring
+from roles.monitoring.remote_write import remote_write_config
 from roles.plan import Json, MetricsPage
 
 HOST_VARIABLE = "HOST_NAME"
@@ -18,8 +19,9 @@ def prometheus_config(monitoring: Monitoring, pages: Sequence[MetricsPage], rule
     """
     Args:
         rules: the file of the alerts.
-        keys: the folder of the keys for the pages, each in a file with the name of its variable.
+        keys: the folder of the keys for the pages and of other secrets, each in a file with the name of its variable.
     """
+    written = remote_write_config(monitoring.remote_write, keys)
     return {
         "global": {
             "scrape_interval": f"{monitoring.interval}s",
@@ -32,6 +34,7 @@ def prometheus_config(monitoring: Monitoring, pages: Sequence[MetricsPage], rule
             "alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{monitoring.alertmanager_port}"]}]}]
         },
         "scrape_configs": [_reading(page, keys) for page in pages],
+        **({"remote_write": written} if written else {}),
     }
 
 

@@ -1,7 +1,8 @@
 # Starts Prometheus: start-prometheus [VARIABLE …] -- COMMAND …
 #
-# Prometheus reads the keys for the pages that require one from files, each with nothing else in it. They come in
-# environment variables: each is written into a file of its name that only Prometheus can read, and that is in memory.
+# Prometheus reads the keys for the pages that require one, and for those whom it writes to, from files, each with
+# nothing else in it. They come in environment variables: each is written into a file of its name that only Prometheus
+# can read, and that is in memory.
 umask 077
 while [ "$1" != -- ]; do
     if ! printenv "$1" > "$RUNTIME_DIRECTORY/$1"; then

@@ -30,7 +30,7 @@ from roles.plan.installs import Install
 from roles.plan.model import HostPlan
 from roles.plan.outbound import ProxyLogin
 from roles.plan.unit_file import DIGEST_PLACEHOLDER
-from roles.plan.units import DigestOf, EnvValue, ServerUnit, TaskUnit, Unit
+from roles.plan.units import DigestOf, EnvValue, SecretAddress, ServerUnit, TaskUnit, Unit
 
 _SHOWN_DIGITS = 16
 """Hexadecimal digits of a digest in folder names: 64 bits, for a few hundred folders per host."""
@@ -147,7 +147,7 @@ def _value(value: EnvValue, reveal: Callable[[GivenSecret], str]) -> str:
     match value:
         case DigestOf(secret):
             return key_digest(reveal(secret))
-        case ProxyLogin():
+        case ProxyLogin() | SecretAddress():
             return value.address(reveal)
         case GivenSecret():
             return reveal(value)

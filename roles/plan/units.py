@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
 from roles.contract.generation import Drain, Live
-from roles.options import GivenSecret
+from roles.options import GivenSecret, OptionsError
 from roles.plan.outbound import ProxyLogin
 
 
@@ -18,7 +19,40 @@ class DigestOf:
     secret: GivenSecret
 
 
-EnvValue: TypeAlias = str | GivenSecret | DigestOf | ProxyLogin
+@dataclass(frozen=True)
+class SecretAddress:
+    """A web address that is a secret.
+
+    Attributes:
+        option: the option that gives it, for messages.
+        query: it may have parameters.
+    """
+
+    secret: GivenSecret
+    option: str
+    query: bool = True
+
+    def address(self, reveal: Callable[[GivenSecret], str] = lambda secret: secret.reveal()) -> str:
+        """
+        Raises:
+            OptionsError: the secret is something else.
+        """
+        address = reveal(self.secret)
+        if not _ADDRESS.fullmatch(address):
+            raise OptionsError(
+                f"{self.option}: the secret from {self.secret.source()} is no http:// or https:// address, or has a "
+                "user in it; give one such as https://alerts.example.com/…"
+            )
+        if "?" in address and not self.query:
+            raise OptionsError(f"{self.option}: the address from {self.secret.source()} has a `?`; give it without")
+        return address
+
+
+EnvValue: TypeAlias = str | GivenSecret | DigestOf | ProxyLogin | SecretAddress
+_ADDRESS = re.compile(
+    r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~:/@!$&()*+,;=%-]*)?(\?[A-Za-z0-9._~:/?@!$&()*+,;=%-]*)?"
+)
+"""As programs write it too: nothing in it that any of them would encode."""
 STOP_SECONDS = 60
 """How long a unit's stop may take before systemd kills it, unless set otherwise."""
 

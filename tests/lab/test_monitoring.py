@@ -1,4 +1,5 @@
-"""Prometheus, Alertmanager and node exporter on a real host: what they read, who may read them, and what they cost."""
+"""Prometheus, Alertmanager and node exporter on a real host: what they read, who may read them, whom they tell, and
+what they cost."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import json
 import re
 import shlex
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,13 +19,16 @@ from tests.lab.alert_cases import EVERY, cases_file
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, ask, deploy, failures, inventory_file, verdict
 from tests.lab.inventory import says
-from tests.labhost import LabHost
+from tests.lab.webhook import webhook
+from tests.labhost import Lab, LabHost
 
 UNITS = ("ai-backend-prometheus.service", "ai-backend-alertmanager.service", "ai-backend-node-exporter.service")
 _INVENTORY = """
-from roles.monitoring import Monitoring
+from roles.monitoring import Monitoring, Webhook
+from roles.options import FileSecret
 stack = lab_stack(gateway={"instances": 2, "cooldown": 1})
-hosts = [lab_host(stack.model_copy(update={"monitoring": Monitoring(interval=5)}))]
+monitoring = Monitoring(interval=5, receivers=[Webhook(url=FileSecret("%s"))])
+hosts = [lab_host(stack.model_copy(update={"monitoring": monitoring}))]
 """
 _WITHOUT = """
 hosts = [lab_host(lab_stack(gateway={"instances": 2, "cooldown": 1}))]
@@ -31,11 +36,22 @@ hosts = [lab_host(lab_stack(gateway={"instances": 2, "cooldown": 1}))]
 _PROMETHEUS = "http://127.0.0.1:9090"
 _READ_WITHIN = 40
 """Seconds within which each page must have been read, at a busy lab host."""
+_TOLD_WITHIN = 60
+"""Seconds from an alert to its message: Alertmanager waits for 30 of them."""
 
 
 @pytest.fixture(scope="module")
-def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return inventory_file(tmp_path_factory.mktemp("with"), _INVENTORY)
+def hook(lab: Lab) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Where the host sends its alerts, and what it has sent."""
+    with webhook(lab) as told:
+        yield told
+
+
+@pytest.fixture(scope="module")
+def inventory(tmp_path_factory: pytest.TempPathFactory, hook: tuple[str, list[dict[str, Any]]]) -> Path:
+    folder = tmp_path_factory.mktemp("with")
+    (folder / "hook").write_text(hook[0])
+    return inventory_file(folder, _INVENTORY % (folder / "hook"))
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +203,33 @@ def test_a_fallback_is_told_to_alertmanager(host: LabHost) -> None:
     )
     # Nothing else is wrong with it.
     assert set(found) <= {"FallbacksTaken", "VerdictStale"}
+
+
+def test_a_receiver_is_told_which_host_what_is_so_and_what_to_do(
+    host: LabHost, hook: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, told = hook
+    deadline = time.monotonic() + _TOLD_WITHIN
+    while not (found := [each for message in told for each in message["alerts"] if about_fallbacks(each)]):
+        assert time.monotonic() < deadline, told
+        time.sleep(1)
+    assert found[0]["labels"]["host"] == host.run("hostname").stdout.strip()
+    assert found[0]["annotations"]["summary"].startswith("Requests for tiny-python were answered by tiny-")
+    assert (
+        "its unit's journal says why. docs/troubleshooting.md, Red checks: route/*"
+        in (found[0]["annotations"]["description"])
+    )
+    copy = "/run/ai-backend-alertmanager/alertmanager.yml"
+    assert host.run(f"stat -Lc %a {copy}").stdout == "600\n"
+    assert "SUCCESS" in host.run(f"amtool check-config {copy}").stdout
+    assert url in host.run(f"cat {copy}").stdout
+    shown = host.run("journalctl -b -o cat --no-pager; cat /proc/[0-9]*/cmdline /etc/ai-backend/monitoring/*").stdout
+    assert "Listening on" in shown
+    assert url not in shown
+
+
+def about_fallbacks(alert: dict[str, Any]) -> bool:
+    return bool(alert["labels"]["alertname"] == "FallbacksTaken")
 
 
 _COST = "ps -o rss=,cputimes=,etimes=,comm= -C prometheus,prometheus-aler,prometheus-node"

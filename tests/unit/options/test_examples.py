@@ -15,6 +15,8 @@ _KEY = f'UrlFile(url="https://nvidia.example.com/d/key.pub", sha256="{"0" * 64}"
 _GGUF = f'LocalFile(path="model.gguf", sha256="{"0" * 64}")'
 _ADAPTER = f'LoraAdapter(name="a", model=HubModel(repository="a/b", revision="{"0" * 40}"))'
 _BESIDE = {
+    "Email.password": 'user="box"',
+    "Email.user": 'password=EnvSecret("SMTP_PASSWORD")',
     "LlamaCppBuild.cuda_architectures": 'backend="cuda"',
     "LlamaCppBuild.cuda_toolkit": 'backend="cuda"',
     "LlamaCppBuild.hip_targets": 'backend="hip"',
@@ -29,6 +31,8 @@ _BESIDE = {
     "OllamaModel.system": f"gguf={_GGUF}",
     "OllamaModel.template": f"gguf={_GGUF}",
     "OllamaRelease.rocm_sha256": "rocm=True",
+    "RemoteWrite.password": 'user="box"',
+    "RemoteWrite.user": 'password=EnvSecret("METRICS_PASSWORD")',
     "Vllm.max_lora_rank": f"lora_modules=[{_ADAPTER}]",
     "Vllm.max_loras": f"lora_modules=[{_ADAPTER}]",
     "Vllm.package": 'gpus=None, kv_cache_memory_bytes="1G"',
