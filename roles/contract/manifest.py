@@ -187,6 +187,10 @@ class Provider(NamedServer):
     memory: PlannedMemory | None = None
 
 
+Listing: TypeAlias = Literal["openai", "anthropic", "gemini", "azure", "ollama", "none"]
+"""Whose way it is to ask a server that others run for its models; `none` = it cannot be asked."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class External:
     """A provider that others run.
@@ -197,6 +201,8 @@ class External:
         models: the model names that its requests may use.
         metered: its owner may charge for requests.
         key_file, key_variable: where its key is: a path below the generation; empty = it requires none.
+        listing: how it is asked for its models.
+        api_version: of Azure's API; empty = for all others.
     """
 
     name: str
@@ -206,6 +212,8 @@ class External:
     metered: bool
     key_file: str = ""
     key_variable: str = ""
+    listing: Listing = "openai"
+    api_version: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from roles.external.cloud import Cloud
 from roles.external.options import External
-from roles.plan import Backend, HostContext, Login, ServicePlan, openai_prefixes
+from roles.options import GivenSecret
+from roles.plan import Backend, CloudTraits, HostContext, Login, ServicePlan, openai_prefixes
 
 
 def plan_external(external: External, context: HostContext) -> ServicePlan:
@@ -16,15 +18,43 @@ def plan_external(external: External, context: HostContext) -> ServicePlan:
             prefixes=openai_prefixes(*external.modes),
             api_base=external.url,
             models=external.served(),
-            login=_login(external),
+            login=_login(external.name, external.api_key) if external.api_key else None,
             metered=external.metered,
         ),
     )
 
 
-def _login(external: External) -> Login | None:
-    if external.api_key is None:
-        return None
+def plan_cloud(cloud: Cloud, context: HostContext) -> ServicePlan:
+    """Likewise, in the vendor's own API."""
+    parameters = {
+        # Ollama's is no provider of LiteLLM: its address says that it is meant.
+        "api_base": cloud.address if cloud.api_base or cloud.known.prefix != cloud.vendor else None,
+        "api_version": cloud.api_version,
+        "aws_region_name": cloud.region,
+    }
+    modes = {model: cloud.modes_of(model) for model in cloud.served()}
+    return ServicePlan(
+        units=(),
+        backend=Backend(
+            provider=cloud.name,
+            kind=cloud.vendor,
+            prefixes=dict.fromkeys((mode for each in modes.values() for mode in each), cloud.known.prefix),
+            api_base=cloud.address,
+            models=cloud.served(),
+            login=_login(cloud.name, cloud.api_key),
+            metered=cloud.metered,
+            cloud=CloudTraits(
+                parameters={name: value for name, value in parameters.items() if value is not None},
+                modes=modes,
+                prices=cloud.prices,
+                listing=cloud.known.listing,
+                api_version=cloud.api_version or "",
+            ),
+        ),
+    )
+
+
+def _login(name: str, key: GivenSecret) -> Login:
     # Not `OPENAI_API_KEY` and the like, which LiteLLM would also send to whom no key is declared for.
-    variable = f"AI_BACKEND_KEY_{external.name.upper().replace('-', '_')}"
-    return Login(external.api_key, file="", server_variable=variable, client_variable=variable)
+    variable = f"AI_BACKEND_KEY_{name.upper().replace('-', '_')}"
+    return Login(key, file="", server_variable=variable, client_variable=variable)

@@ -11,7 +11,7 @@ from roles.contract.wire import written
 from roles.litellm.metrics import METRICS
 from roles.litellm.options import LiteLLM
 from roles.litellm.requests.names import INSTANCE_KEY_VARIABLE
-from roles.options import Cache, Deployment, OptionsError, Price, Route
+from roles.options import Cache, OptionsError, Price, Route
 from roles.plan import ClientPlan, DeploymentPlan, GatewayContext, Json, RoutePlan, ServicePlan
 
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
@@ -213,7 +213,7 @@ def _entries(route: RoutePlan) -> list[Json]:
             "model_info": {
                 "id": deployment.id,
                 "mode": route.options.mode,
-                **_model_info(route.options, deployment.options),
+                **_model_info(route.options, deployment),
             },
         }
         for deployment in route.deployments
@@ -225,7 +225,7 @@ def _parameters(route: RoutePlan, deployment: DeploymentPlan) -> dict[str, Json]
     prefix = backend.prefixes[route.options.mode]
     parameters: dict[str, Json] = {
         "model": f"{prefix}/{deployment.model}",
-        "api_base": backend.api_base,
+        **(backend.cloud.parameters if backend.cloud else {"api_base": backend.api_base}),
     }
     if backend.login:
         parameters["api_key"] = f"os.environ/{backend.login.client_variable}"
@@ -247,9 +247,10 @@ def _parameters(route: RoutePlan, deployment: DeploymentPlan) -> dict[str, Json]
 _UNLIMITED = 10_000
 
 
-def _model_info(route: Route, deployment: Deployment) -> dict[str, Json]:
+def _model_info(route: Route, deployment: DeploymentPlan) -> dict[str, Json]:
     """What is published to clients about a model. A price that is not declared is 0: unless it is set, LiteLLM looks
-    its name up in a price list of other vendors."""
+    its name up in its list of prices, which is right for a cloud alone. That list also knows what cached and long
+    requests cost."""
     published: dict[str, Json] = {
         "max_input_tokens": route.context_size,
         "supports_function_calling": route.tools,
@@ -257,7 +258,10 @@ def _model_info(route: Route, deployment: Deployment) -> dict[str, Json]:
         "supports_vision": route.vision,
     }
     known = {name: value for name, value in published.items() if value is not None}
-    price = deployment.price or Price(input=0, output=0)
+    cloud = deployment.backend.cloud
+    price = deployment.options.price or (cloud.prices.get(deployment.model) if cloud else Price(input=0, output=0))
+    if price is None:
+        return known
     return {**known, "input_cost_per_token": _of_one(price.input), "output_cost_per_token": _of_one(price.output)}
 
 

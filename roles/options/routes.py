@@ -44,7 +44,7 @@ class Deployment(Options):
     stream_timeout: Seconds | None = Field(None, examples=["stream_timeout=30"])
     """Seconds that one of its streamed answers may pause, at its beginning or later; none = as `timeout`."""
     price: Price | None = Field(None, examples=["price=Price(input=0.15, output=0.60)"])
-    """What its tokens cost, for usage and clients' budgets; none = nothing."""
+    """What its tokens cost, for usage and clients' budgets; none = as its `Cloud` says, and else nothing."""
     tags: Many[Tag] = Field((), examples=['tags=["default", "fast"]'])
     """It answers requests with one of these tags; with `default` also requests without tags."""
 

@@ -12,6 +12,7 @@ from roles.options.arguments import OURS
 from roles.options.base import Many, Options
 from roles.options.environment import VariableName, VariableText, check_variables
 from roles.options.gpus import Gpus
+from roles.options.money import Price
 from roles.options.secrets import GeneratedSecret, Secret
 from roles.options.values import BindAddress, MemorySize, ModelName, Name, Port, Seconds
 
@@ -74,6 +75,10 @@ class Provider(Options):
         """Where requests for that model go if they leave this host, and the other hosts of the inventory; none = they
         do not. A kind of provider that does not say counts as one that they leave for."""
         return self.name
+
+    def price_of(self, model: ModelName) -> Price | None:
+        """What a model costs where a route says nothing; none = nothing."""
+        return None
 
     def __str__(self) -> str:
         return f'{type(self).__name__} "{self.name}"'

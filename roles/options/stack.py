@@ -11,8 +11,9 @@ from roles.options.base import Many, Options, nearest
 from roles.options.clients import Client
 from roles.options.driver import NvidiaDriver
 from roles.options.local_only import leak_of
+from roles.options.money import Price
 from roles.options.outbound import Outbound
-from roles.options.routes import Route
+from roles.options.routes import Deployment, Route
 from roles.options.secrets import GivenSecret, Secret
 from roles.options.service import Cache, Gateway, ModelServer, Monitor, Provider, Service
 from roles.options.spelling import spelled
@@ -304,12 +305,16 @@ class Stack(Options):
         for client in self.clients:
             routes = {self.public_name(name) for name in client.routes} or {route.name for route in self.routes}
             names = {name for route in routes for name in (route, *self._stand_ins(route))}
-            if client.budget and not any(each.price for name in names for each in self.route(name).deployments):
+            if client.budget and not any(self._price(each) for name in names for each in self.route(name).deployments):
                 raise ValueError(
                     f'client "{client.name}" has a `budget`, but nothing that it may use has a price: give the '
                     f"deployments of {', '.join(sorted(routes))} a `price`, or remove the budget"
                 )
         return self
+
+    def _price(self, deployment: Deployment) -> Price | None:
+        provider = self.provider(deployment.provider)
+        return deployment.price or provider.price_of(deployment.model or provider.served()[0])
 
     def _stand_ins(self, name: ModelName) -> tuple[ModelName, ...]:
         """The routes that may answer for one, directly."""

@@ -20,7 +20,7 @@ from roles.contract.recipes import (
     SourceBuildRecipe,
 )
 from roles.contract.trace import FRONT_UNIT
-from roles.plan.backends import Backend, Login, MetricsPage
+from roles.plan.backends import Backend, CloudTraits, Login, MetricsPage
 from roles.plan.compile import BesideContext, GatewayContext, HostContext, MonitoringContext, Planner, compile_stack
 from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER, PROMETHEUS_USER
 from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
@@ -93,6 +93,7 @@ __all__ = [
     "BesideContext",
     "CardNeeds",
     "ClientPlan",
+    "CloudTraits",
     "DeploymentPlan",
     "Dialect",
     "DigestOf",

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from roles.contract.abilities import Abilities
 from roles.contract.generation import GeneratedVariable
-from roles.contract.manifest import PLAIN, CardWeights, KeptModel, PlannedMemory, Traits
-from roles.options import GivenSecret, Gpus, Mode, Secret
+from roles.contract.manifest import PLAIN, CardWeights, KeptModel, Listing, PlannedMemory, Traits
+from roles.options import GivenSecret, Gpus, Mode, Price, Secret
 from roles.plan.units import EnvValue, ServerUnit
 
 
@@ -68,6 +68,25 @@ class MetricsPage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CloudTraits:
+    """What LiteLLM must know to ask a cloud in the cloud's own API.
+
+    Attributes:
+        parameters: of LiteLLM, besides the model and the key; without `api_base` it knows the address by itself.
+        modes: of each model, the kinds of requests that it answers.
+        prices: what models cost; for those that are missing LiteLLM's own list says it.
+        listing: how it is asked for its models.
+        api_version: of Azure's API; empty = for all others.
+    """
+
+    parameters: Mapping[str, str]
+    modes: Mapping[str, tuple[Mode, ...]]
+    prices: Mapping[str, Price]
+    listing: Listing
+    api_version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Backend:
     """A provider as the gateway reaches it.
 
@@ -79,6 +98,8 @@ class Backend:
         login: the key that requests to it must carry; none = it cannot require one.
         abilities: what it can do with each model beyond plain text; a model that is missing = its server decides.
         metered: its owner may charge for requests.
+        cloud: what LiteLLM must know of a cloud; none = it is asked at `api_base` as its prefixes say, and what it
+            costs is declared.
     """
 
     provider: str
@@ -89,6 +110,11 @@ class Backend:
     login: Login | None = None
     abilities: Mapping[str, Abilities] = field(default_factory=dict)
     metered: bool = False
+    cloud: CloudTraits | None = None
+
+    def modes_of(self, model: str) -> tuple[Mode, ...]:
+        """The kinds of requests that one of its models answers."""
+        return self.cloud.modes[model] if self.cloud else tuple(self.prefixes)
 
 
 @dataclass(frozen=True, kw_only=True)

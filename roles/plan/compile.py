@@ -253,10 +253,12 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
     deployments = []
     for deployment in route.deployments:
         backend, model = by_provider[deployment.provider], _model_of(stack, deployment)
-        if route.mode not in backend.prefixes:
+        if route.mode not in backend.modes_of(model):
+            what = f'"{model}"' if backend.cloud else f'a {backend.kind} such as "{backend.provider}"'
             raise OptionsError(
-                f'route "{route.name}": its mode is {route.mode}, and a {backend.kind} such as "{backend.provider}" '
-                f"has only {', '.join(backend.prefixes)}, as declared; take another provider, or change its options"
+                f'route "{route.name}": its mode is {route.mode}, and {what} has only '
+                f"{', '.join(backend.modes_of(model))}{'' if backend.cloud else ', as declared'}; take another "
+                f"{'model' if backend.cloud else 'provider'}, or change its options"
             )
         same = f"{model}@{deployment.provider}"
         first = next(other for other in stack.routes if same in _models_at_providers(stack, other))

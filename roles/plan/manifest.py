@@ -113,6 +113,8 @@ def _externals(routes: Sequence[RoutePlan], gateway: GatewayPlan) -> Iterator[ma
                 api_base=backend.api_base,
                 models=backend.models,
                 metered=backend.metered,
+                listing=backend.cloud.listing if backend.cloud else "openai",
+                api_version=backend.cloud.api_version if backend.cloud else "",
                 key_file=gateway.instances[0].environment_file if backend.login else "",
                 key_variable=backend.login.client_variable if backend.login else "",
             )
@@ -152,7 +154,8 @@ def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
         deployments=tuple(
             manifest.Deployment(
                 id=deployment.id,
-                api_base=deployment.backend.api_base,
+                # Of a cloud LiteLLM tells the address of each kind of request, if any.
+                api_base="" if deployment.backend.cloud else deployment.backend.api_base,
                 provider=deployment.backend.provider,
                 weight=deployment.options.weight,
                 order=deployment.options.order,

@@ -15,6 +15,7 @@ from roles.contract.manifest import (
     Front,
     Gpus,
     KeptModel,
+    Listing,
     Model,
     ModelList,
     PlannedMemory,
@@ -138,6 +139,8 @@ class External:
         kind: how it is declared, for reports.
         metered: its owner may charge for requests.
         key_file, key_variable: where its key is; None = it requires none.
+        listing: how it is asked for its models.
+        api_version: of Azure's API; empty = for all others.
     """
 
     name: str
@@ -147,6 +150,8 @@ class External:
     metered: bool
     key_file: Path | None = None
     key_variable: str = ""
+    listing: Listing = "openai"
+    api_version: str = ""
 
     def key(self) -> str | None:
         """The key that requests to it carry; None = it requires none.

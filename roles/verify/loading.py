@@ -126,6 +126,8 @@ def _external(read: manifest.External, folder: Path) -> External:
         metered=read.metered,
         key_file=folder / read.key_file if read.key_file else None,
         key_variable=read.key_variable,
+        listing=read.listing,
+        api_version=read.api_version,
     )
 
 

@@ -40,7 +40,9 @@ PROVOKED_ELSEWHERE = {
     "route-slower": "test_speed.py",
     "external-unreachable": "test_external.py",
     "external-key": "verify_gateway",
+    "external-limited": "verify_gateway",
     "external-refuses": "verify_gateway",
+    "route-external-refuses": "verify_gateway",
     # Against doubles alone: a lab host has no card, its kernel does not count the memory of units, and its servers do
     # not break the rules of their interfaces.
     "card-memory": "test_verify_cards.py",

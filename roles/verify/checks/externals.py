@@ -7,25 +7,23 @@ on demand and once a day. While one fails and others answer for it, that is no f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-
-import httpx
 
 from roles.contract.modes import MODES
 from roles.contract.verdict import Check, ExternalState, Verdict
 from roles.verify.checks.routes import ask_any, ask_plainly
 from roles.verify.context import VerificationContext
 from roles.verify.generation import Deployment, External, Generation, Route
+from roles.verify.probe.model_lists import ask_for_models
 from roles.verify.verdict.claim import CheckFailed, Claim
+from roles.verify.verdict.codes import Code
 
-_LONGEST_LIST = 20.0
-"""Seconds that a list of models may take, over a network that is not ours."""
 _ASKED_EVERY = timedelta(hours=24)
-_REFUSED = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
-_NO_LIST = (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED, httpx.codes.NOT_IMPLEMENTED)
-"""Answers of a server that has no list of its models: it is reached, and more is not known."""
+_LIMITED: Code = "external-limited"
+_ITS_OWN: Mapping[Code, Code] = {"gateway-unavailable": "external-refuses"}
+"""What the gateway's status means that it passes on: 503."""
 
 
 @dataclass(frozen=True)
@@ -41,65 +39,57 @@ async def check_externals(context: VerificationContext, last: Verdict | None, *,
 
     Args:
         last: the last kept verdict.
-        sparing: metered ones are asked for answers only if they have not answered within a day.
+        sparing: a metered one is asked for answers only if it has not given all of them within a day.
     """
     generation = context.generation
     if not generation.externals:
         return Externals()
     lists = await asyncio.gather(*(_list_check(each, context) for each in generation.externals))
-    kept = _kept_answers(generation, last) if sparing else None
-    made = kept or await _answers(generation, context, _names(generation, lists))
-    failing = _names(generation, [*lists, *made])
-    checks = [_tolerated(check, generation, failing) for check in [*lists, *made]]
-    asked = _asked(last) if kept else datetime.now(UTC).isoformat(timespec="seconds")
+    kept = _kept(generation, last, _names(generation, lists)) if sparing else _Kept()
+    made = [*kept.checks, *await _answers(generation, context, kept, _names(generation, lists))]
+    found = [*lists, *made]
+    failing = _names(generation, found)
+    checks = [_tolerated(check, generation, failing) for check in found]
+    asked = dict.fromkeys((each.name for each in generation.externals), datetime.now(UTC).isoformat(timespec="seconds"))
+    asked |= kept.asked | dict.fromkeys(failing, "")
     return Externals(
         tuple(checks),
         tuple(
-            ExternalState(each.name, _problem(each, [*lists, *made], checks), "" if failing else asked)
-            for each in generation.externals
+            ExternalState(each.name, _problem(each, found, checks), asked[each.name]) for each in generation.externals
         ),
     )
 
 
 def _list_check(external: External, context: VerificationContext) -> Awaitable[Check]:
     claim = Claim(f"external/{external.name}/reached", external.name, "is reached and takes its key", external.api_base)
-    return claim.check(_list(external, context.client))
+    return claim.check(ask_for_models(external, context.client))
 
 
-async def _list(external: External, client: httpx.AsyncClient) -> str:
-    key = external.key()
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    try:
-        reply = await client.get(f"{external.api_base}/models", headers=headers, timeout=_LONGEST_LIST)
-    except httpx.HTTPError as error:
-        raise CheckFailed("external-unreachable", f"{external.api_base}: {error or type(error).__name__}") from None
-    if reply.status_code in _REFUSED:
-        raise CheckFailed("external-key-refused", f"{external.api_base} answers {reply.status_code}")
-    if reply.status_code in _NO_LIST:
-        return f"it answers, and has no list of its models ({reply.status_code})"
-    if reply.status_code != httpx.codes.OK:
-        raise CheckFailed("external-refuses", f"{external.api_base} answers {reply.status_code}")
-    try:
-        listed = {str(model["id"]) for model in reply.json()["data"]}
-    except (ValueError, LookupError, TypeError):
-        return "it answers, and has no list of its models"
-    # Some list no aliases: whether it answers as one shows when it is asked.
-    missing = sorted({*external.models} - listed)
-    return f"{len(listed)} models" + (f"; not listed: {', '.join(missing)}" if missing else "")
-
-
-async def _answers(generation: Generation, context: VerificationContext, silent: Collection[str]) -> list[Check]:
-    """Asks each metered deployment by its id, and each route that leads to one by its name."""
-    deployments = [each for each in _deployments(generation) if each[1].metered]
+async def _answers(
+    generation: Generation, context: VerificationContext, kept: _Kept, silent: Collection[str]
+) -> list[Check]:
+    """Asks each metered deployment by its id, and each route that leads to one by its name, but what is kept."""
+    deployments = [(route, each) for route, each in _metered(generation) if _answer_id(each) not in kept.ids]
     made = await asyncio.gather(*(_answer_check(route, each, context) for route, each in deployments))
     failing = {*silent, *(each.provider for (_, each), check in zip(deployments, made, strict=True) if not check.ok)}
-    routes = [route for route in generation.routes if route.is_metered]
+    routes = [route for route in generation.routes if route.is_metered and _route_id(route) not in kept.ids]
     return [*made, *await asyncio.gather(*(_route_check(route, generation, context, failing) for route in routes))]
 
 
 def _answer_check(route: Route, deployment: Deployment, context: VerificationContext) -> Awaitable[Check]:
     claim = Claim(_answer_id(deployment), deployment.provider, f"answers as {deployment.id}", MODES[route.mode].answer)
-    return claim.check(ask_plainly(replace(route, deployments=(deployment,)), deployment.id, context))
+    alone = replace(route, deployments=(deployment,))
+    # Asked by its id it has no cooldown: what is refused, it refuses itself.
+    return claim.check(_passed_on(ask_plainly(alone, deployment.id, context), {**_ITS_OWN, "cooling-down": _LIMITED}))
+
+
+async def _passed_on(asking: Awaitable[str], codes: Mapping[Code, Code]) -> str:
+    """What is asked for; a failure of it has the code of what a server that others run says, which LiteLLM passes
+    on."""
+    try:
+        return await asking
+    except CheckFailed as reason:
+        raise CheckFailed(codes.get(reason.code, reason.code), str(reason)) from None
 
 
 def _route_check(
@@ -109,7 +99,8 @@ def _route_check(
     mode, is_well = MODES[route.mode], not {each.provider for each in route.sharers} & {*failing}
     ids = [each.id for each in (route.sharers if is_well else (*route.deployments, *_behind(route, generation)))]
     claim = Claim(_route_id(route), route.name, mode.claim, f"{mode.answer} from {' or '.join(ids)}")
-    return claim.check(ask_plainly(route, route.name, context) if is_well else ask_any(route, ids, context))
+    asking = ask_plainly(route, route.name, context) if is_well else ask_any(route, ids, context)
+    return claim.check(_passed_on(asking, _ITS_OWN))
 
 
 def _tolerated(check: Check, generation: Generation, failing: Collection[str]) -> Check:
@@ -164,23 +155,53 @@ def _deployments(generation: Generation) -> list[tuple[Route, Deployment]]:
     return [(route, each) for route, each in found.values() if each.provider in names]
 
 
-def _kept_answers(generation: Generation, last: Verdict | None) -> list[Check] | None:
-    """The answers of the last run, if all of them were good within a day; None = ask again."""
+def _metered(generation: Generation) -> list[tuple[Route, Deployment]]:
+    return [(route, each) for route, each in _deployments(generation) if each.metered]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is shown again of the last run.
+
+    Attributes:
+        asked: when each provider whose answers are kept was asked for them.
+    """
+
+    checks: tuple[Check, ...] = ()
+    asked: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> set[str]:
+        return {check.id for check in self.checks}
+
+
+def _kept(generation: Generation, last: Verdict | None, silent: Collection[str]) -> _Kept:
+    """The answers of providers that gave all of theirs within a day, and are reached now; and of the routes that lead
+    to none but those."""
     if last is None or last.generation != generation.name:
-        return None
-    ids = {_answer_id(each) for _, each in _deployments(generation) if each.metered}
-    ids |= {_route_id(route) for route in generation.routes if route.is_metered}
-    kept = [check for check in last.checks if check.id in ids]
-    asked = _asked(last)
-    if not asked or datetime.now(UTC) - datetime.fromisoformat(asked) > _ASKED_EVERY:
-        return None
-    if {check.id for check in kept} != ids or not all(check.ok for check in kept):
-        return None
-    return [replace(check, seconds=0.0) for check in kept]
+        return _Kept()
+    good = {check.id: replace(check, seconds=0.0) for check in last.checks if check.ok}
+    ids: dict[str, list[str]] = {}
+    for _, each in _metered(generation):
+        ids.setdefault(each.provider, []).append(_answer_id(each))
+    asked = {
+        state.name: state.asked
+        for state in last.externals
+        if state.name in ids and state.name not in silent and _is_fresh(state) and {*ids[state.name]} <= good.keys()
+    }
+    answers = [good[id] for name in asked for id in ids[name]]
+    routes = [
+        good[_route_id(route)]
+        for route in generation.routes
+        if route.is_metered
+        and _route_id(route) in good
+        and {each.provider for each in route.sharers if each.metered} <= asked.keys()
+    ]
+    return _Kept((*answers, *routes), asked)
 
 
-def _asked(last: Verdict | None) -> str:
-    return min((each.asked for each in last.externals), default="") if last else ""
+def _is_fresh(state: ExternalState) -> bool:
+    return bool(state.asked) and datetime.now(UTC) - datetime.fromisoformat(state.asked) <= _ASKED_EVERY
 
 
 def _answer_id(deployment: Deployment) -> str:

@@ -45,7 +45,7 @@ def origin_problems(headers: httpx.Headers, route: Route, wanted_fallbacks: int 
         wrong.append("no x-litellm-model-id in the answer's headers")
     elif origin not in bases:
         wrong.append(f"answered by {quoted(origin)} at {base or 'no named address'}")
-    elif base is not None and base.rstrip("/") != bases[origin].rstrip("/"):
+    elif base is not None and bases[origin] and base.rstrip("/") != bases[origin].rstrip("/"):
         wrong.append(f"{origin} answered at {base or 'no named address'}, not {bases[origin]}")
     # LiteLLM 1.106.2 counts how deep they are nested (`run_async_fallback`): of the second of a route it says 1 or 2.
     right = range(1, wanted_fallbacks + 1) if wanted_fallbacks else (0,)

@@ -25,13 +25,28 @@ EXTERNALS: Mapping[str, Sign] = {
         "a server that others run refuses its key",
         (Cause("the key was revoked or has expired: give `api_key` a new one and deploy again", _ADDRESSES),),
     ),
+    "external-limited": Sign(
+        ("external/*",),
+        ("external-limited",),
+        "a server that others run says that too much was asked of it",
+        (
+            Cause("its limit of requests or tokens is used up for now", GATEWAY_LOG),
+            Cause("the credit there is used up: see the account", _ADDRESSES),
+        ),
+    ),
     "external-refuses": Sign(
         ("external/*",),
         ("external-refuses", "request-failed", "backend-unreachable", "backend-timeout", "cooling-down"),
         "a server that others run does not answer as it should",
         (
-            Cause("it has an outage, or a limit or the credit there is used up", GATEWAY_LOG),
+            Cause("it has an outage", GATEWAY_LOG),
             Cause("it has no model of that name", _ADDRESSES),
         ),
+    ),
+    "route-external-refuses": Sign(
+        ("route/*",),
+        ("external-refuses",),
+        "a server behind a route that others run does not answer as it should",
+        (Cause("it has an outage: see its own checks", GATEWAY_LOG),),
     ),
 }

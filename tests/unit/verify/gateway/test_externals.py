@@ -88,6 +88,43 @@ def test_it_is_asked_for_answers_once_and_then_for_its_list_alone(verified: Veri
     assert asked(double) == ["qwen@backend", "qwen"]
 
 
+def test_one_that_fails_is_asked_again_alone(verified: Verified, double: Double, cloud: External) -> None:
+    other = Deployment("small@other", BASE, "other", metered=True)
+    double.names = ("qwen", "gpt-4o", "small")
+    double.spoil("small", origin="small@other")
+    double.spoil("small@other", status=429, error="Rate limit reached")
+    both = replace(
+        verified,
+        generation=replace(
+            verified.generation,
+            externals=(cloud, replace(cloud, name="other", models=("small",))),
+            routes=(*routes(stand_in=True), route("small", (other,), PROBE)),
+        ),
+    )
+    first = both.verdict()
+    (red,) = [check for check in first.checks if not check.ok]
+    assert (red.id, red.code) == ("external/other/small@other", "external-limited")
+    assert [bool(state.asked) for state in first.externals] == [True, False]
+    names = {"qwen@backend", "qwen", "small@other", "small"}
+    assert names <= {body["model"] for body in double.bodies}
+    double.bodies.clear()
+    double.spoil("small@other")
+    second = both.verdict(last=first, sparing=True)
+    assert second.status == "pass"
+    assert names & {body["model"] for body in double.bodies} == {"small@other", "small"}
+    assert second.externals[0] == first.externals[0]
+    double.bodies.clear()
+    assert both.verdict(last=second, sparing=True).externals == second.externals
+    assert not names & {body["model"] for body in double.bodies}
+
+
+def test_a_503_that_the_gateway_passes_on_is_the_clouds(verified: Verified, double: Double) -> None:
+    double.spoil("qwen@backend", "qwen", status=503, error="overloaded")
+    verdict = verified.verdict(routes=routes(stand_in=False))
+    codes = {check.id: check.code for check in verdict.checks if not check.ok}
+    assert codes == {ANSWERS: "external-refuses", BY_NAME: "external-refuses"}
+
+
 def test_after_a_day_it_is_asked_again(verified: Verified, double: Double) -> None:
     first = verified.verdict()
     asked(double)
