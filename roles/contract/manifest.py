@@ -187,6 +187,9 @@ class Provider(NamedServer):
     memory: PlannedMemory | None = None
 
 
+AUTHORITIES_FILE = "authorities.pem"
+"""In a generation: the certificates of authorities that the inventory names for servers that others run."""
+
 Listing: TypeAlias = Literal["openai", "anthropic", "gemini", "azure", "ollama", "none"]
 """Whose way it is to ask a server that others run for its models; `none` = it cannot be asked."""
 
@@ -203,6 +206,7 @@ class External:
         key_file, key_variable: where its key is: a path below the generation; empty = it requires none.
         listing: how it is asked for its models.
         api_version: of Azure's API; empty = for all others.
+        ca_file: authorities to trust with it beside the usual ones: a path below the generation; empty = none.
     """
 
     name: str
@@ -214,6 +218,7 @@ class External:
     key_variable: str = ""
     listing: Listing = "openai"
     api_version: str = ""
+    ca_file: str = ""
 
 
 @dataclass(frozen=True)

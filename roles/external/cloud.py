@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
-from roles.external.options import BaseUrl
+from roles.external.options import BaseUrl, check_ca
 from roles.external.vendors import AZURE, BEDROCK, Vendor, bedrock_regions, vendors
-from roles.options import GivenSecret, Many, Mode, ModelName, Price, Provider, quoted, spelled
+from roles.options import GivenSecret, Many, Mode, ModelName, Price, Provider, TextFile, quoted, spelled
 from roles.options.base import nearest
 
 CloudMode = Literal["chat", "embedding"]
@@ -79,6 +79,8 @@ class Cloud(Provider):
     """Version of Azure's API; for Azure alone, which needs it."""
     region: Region | None = Field(None, examples=['region="eu-central-1"'])
     """Region of Bedrock; for Bedrock alone, which needs it."""
+    ca: TextFile | None = Field(None, examples=['ca=TextFile("~/ai-backend/company-ca.pem")'])
+    """As in `External`."""
     metered: bool = Field(True, examples=["metered=False"])
     """As in `External`."""
 
@@ -110,6 +112,7 @@ class Cloud(Provider):
     def _fits_its_vendor(self) -> Cloud:
         if problems := [*self._option_problems(), *self._model_problems()]:
             raise ValueError("; ".join(problems))
+        check_ca(self.ca, self.address)
         return self
 
     def _option_problems(self) -> Iterator[str]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
 from roles.contract.modes import MODES
-from roles.options import GivenSecret, Many, Mode, ModelName, Provider, Url, quoted
+from roles.options import GivenSecret, Many, Mode, ModelName, Provider, TextFile, Url, quoted
 
 _LOOPBACK = ("127.", "localhost", "[::1]")
 _OLLAMAS_CLOUD = (":cloud", "-cloud")
@@ -32,6 +32,15 @@ def _base_address(url: str) -> str:
     return url.rstrip("/")
 
 
+def check_ca(ca: TextFile | None, url: str) -> None:
+    """
+    Raises:
+        ValueError: there is nothing to check with it.
+    """
+    if ca and not url.startswith("https://"):
+        raise ValueError(f"`ca` is of no use for {quoted(url)}, which has no certificate; remove it, or write https://")
+
+
 BaseUrl = Annotated[Url, AfterValidator(_base_address)]
 
 
@@ -48,6 +57,9 @@ class External(Provider):
     """Its models that routes may use, as its own documentation names them."""
     modes: Annotated[Many[Mode], Field(min_length=1)] = Field(("chat",), examples=['modes=["chat", "embedding"]'])
     """The kinds of requests that it answers."""
+    ca: TextFile | None = Field(None, examples=['ca=TextFile("~/ai-backend/company-ca.pem")'])
+    """Certificates in PEM form of authorities that the gateway trusts beside the usual ones, with all servers that it
+    asks; none = the usual ones alone."""
     metered: bool = Field(True, examples=["metered=False"])
     """Its owner may charge for requests: verifications ask each of its deployments for an answer after a deploy, on
     demand and once a day, and otherwise only for its list of models. While it fails and another deployment or a
@@ -60,6 +72,11 @@ class External(Provider):
     def leaves_for(self, model: ModelName) -> str | None:
         # Also on loopback: what listens there for others may be a tunnel. What stays is declared as `Existing`.
         return urlsplit(self.url).hostname
+
+    @model_validator(mode="after")
+    def _has_a_certificate_to_check(self) -> External:
+        check_ca(self.ca, self.url)
+        return self
 
     @property
     def is_on_this_host(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from roles.external.cloud import Cloud
 from roles.external.options import External
-from roles.options import GivenSecret
+from roles.options import GivenSecret, authorities_in
 from roles.plan import Backend, CloudTraits, HostContext, Login, ServicePlan, openai_prefixes
 
 
@@ -20,6 +20,7 @@ def plan_external(external: External, context: HostContext) -> ServicePlan:
             models=external.served(),
             login=_login(external.name, external.api_key) if external.api_key else None,
             metered=external.metered,
+            authorities=authorities_in(external.ca) if external.ca else None,
         ),
     )
 
@@ -43,6 +44,7 @@ def plan_cloud(cloud: Cloud, context: HostContext) -> ServicePlan:
             models=cloud.served(),
             login=_login(cloud.name, cloud.api_key),
             metered=cloud.metered,
+            authorities=authorities_in(cloud.ca) if cloud.ca else None,
             cloud=CloudTraits(
                 parameters={name: value for name, value in parameters.items() if value is not None},
                 modes=modes,

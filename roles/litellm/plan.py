@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 
 from roles.contract.clients import CLIENTS_FILE
-from roles.contract.manifest import MODELS_FILE, Canary
+from roles.contract.manifest import AUTHORITIES_FILE, MODELS_FILE, Canary
 from roles.contract.recipes import FilesRecipe
 from roles.contract.usage import USAGE_FILE, USAGE_FOLDER
 from roles.litellm.config import (
@@ -24,6 +24,7 @@ from roles.litellm.config import (
 from roles.litellm.front import SERVERS, drain_of, front_of, front_plan
 from roles.litellm.options import LiteLLM
 from roles.litellm.requests.names import INSTANCE_KEY_VARIABLE, LIMITS_VARIABLE, MODELS_VARIABLE, USAGE_VARIABLE
+from roles.litellm.start_litellm import AUTHORITIES_VARIABLE
 from roles.litellm.tls import tls_of
 from roles.options import GeneratedSecret
 from roles.plan import (
@@ -92,7 +93,7 @@ _LEAN_METRICS = {"PROMETHEUS_DISABLE_CREATED_SERIES": "True"}
 PUBLIC_VARIABLES = frozenset(
     {
         *(*_PROCESS_ENVIRONMENT, *_LEAN_METRICS, MODELS_VARIABLE, LIMITS_VARIABLE, USAGE_VARIABLE),
-        *(CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE),
+        *(CACHE_NAMESPACE_VARIABLE, CACHE_COOLDOWN_VARIABLE, AUTHORITIES_VARIABLE),
     }
 )
 """Names of the variables that a process of the gateway may have besides its secrets."""
@@ -126,7 +127,9 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
     environment_files = [instance_key.path]
     asked = {deployment.backend.provider for route in context.routes for deployment in route.deployments}
     # A server without a route, such as one that is being tried, does not belong to the gateway and restarts none of it.
-    logins = [backend.login for backend in context.backends if backend.provider in asked]
+    reached = [backend for backend in context.backends if backend.provider in asked]
+    authorities = "".join(dict.fromkeys(backend.authorities for backend in reached if backend.authorities))
+    logins = [backend.login for backend in reached]
     logins += [context.cache[1].login] if context.cache else []
     for login in filter(None, logins):
         secrets |= login.given(login.client_variable)
@@ -141,6 +144,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
         bool(context.monitoring),
         all(address.startswith("http://127.") for address in [backend.api_base for backend in context.backends])
         and (not context.cache or context.cache[0].reachable_at.startswith("127.")),
+        bool(authorities),
     )
     instances = tuple(
         replace(process.unit(name, "127.0.0.1", port), drain=drain_of(gateway, server))
@@ -162,6 +166,7 @@ def plan_gateway(gateway: LiteLLM, context: GatewayContext) -> ServicePlan:
             _START: (resources.files("roles") / "litellm" / "start_litellm.py").read_text(),
             STAGED_CONFIG: render(f"litellm/{CONFIG}.j2", config=staged_config(config)),
             CLIENTS_FILE: clients_file(context.clients),
+            **({AUTHORITIES_FILE: authorities} if authorities else {}),
             **front.files,
         },
         generated_secrets=generated,
@@ -217,6 +222,8 @@ class _Process:
     is_monitored: bool
     asks_local_only: bool
     """All backends, and the cache, are reached over loopback."""
+    has_authorities: bool
+    """It trusts further ones."""
 
     def unit(self, name: str, bind: str, port: int) -> ServerUnit:
         address = self.gateway.reachable_at if bind == self.gateway.bind else bind
@@ -231,7 +238,7 @@ class _Process:
                 usage=f"{self.layout.state}/{USAGE_FILE}",
             ),
             environment=self.secrets,
-            reads=(CONFIG, _START),
+            reads=(CONFIG, _START, *((AUTHORITIES_FILE,) if self.has_authorities else ())),
             installs=(self.environment.name, _REQUESTS),
             start_timeout=self.gateway.start_timeout,
             endpoint=Endpoint(bind, port, f"http://{address}:{port}{_READY_PATH}"),
@@ -286,6 +293,7 @@ class _Process:
                 **({USAGE_VARIABLE: usage} if usage else {}),
                 **(cache if self.has_cache else {}),
                 **(_LEAN_METRICS if self.is_monitored else {}),
+                **({AUTHORITIES_VARIABLE: f"{layout.config}/{AUTHORITIES_FILE}"} if self.has_authorities else {}),
             },
             usage_folder=f"ai-backend/{USAGE_FOLDER}" if usage else None,
             secrets=self.secrets,

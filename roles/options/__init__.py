@@ -12,7 +12,7 @@ from roles.options.driver import NvidiaDriver
 from roles.options.errors import OptionsError, calling_line
 from roles.options.gpus import Gpus, GpuUuid
 from roles.options.money import Budget, Price
-from roles.options.outbound import Outbound
+from roles.options.outbound import Outbound, authorities_in
 from roles.options.routes import Deployment, Probe, Route, Speed
 from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, GivenSecret, Secret
 from roles.options.service import Cache, Gateway, KeyedProvider, ModelServer, Monitor, Provider, Service
@@ -95,6 +95,7 @@ __all__ = [
     "UrlFile",
     "UserScope",
     "Verification",
+    "authorities_in",
     "check_arguments",
     "date",
     "is_address",

@@ -29,6 +29,20 @@ DirectHost = Annotated[
 _PEM = "-----BEGIN CERTIFICATE-----"
 
 
+def authorities_in(ca: TextFile) -> str:
+    """The certificates in the file of an option `ca`, read now.
+
+    Raises:
+        OptionsError: it cannot be read, has none, or has a private key, which every user of the host could read.
+    """
+    text = ca.text()
+    if "PRIVATE KEY" in text:
+        raise OptionsError(f"`ca`: {ca.path} has a private key in it: give a file with the certificates alone")
+    if _PEM not in text:
+        raise OptionsError(f"`ca`: {ca.path} has no certificate in PEM form, which begins with {_PEM}")
+    return text if text.endswith("\n") else f"{text}\n"
+
+
 class Outbound(Options):
     """The way of a host to what it fetches: Debian packages, Python packages, archives, sources, models. What the
     host asks of itself never goes that way.
@@ -56,13 +70,6 @@ class Outbound(Options):
         """The certificates of `ca`, read now.
 
         Raises:
-            OptionsError: it cannot be read, has none, or has a private key, which every user of the host could read.
+            OptionsError: as `authorities_in`.
         """
-        if self.ca is None:
-            return None
-        text = self.ca.text()
-        if "PRIVATE KEY" in text:
-            raise OptionsError(f"`ca`: {self.ca.path} has a private key in it: give a file with the certificates alone")
-        if _PEM not in text:
-            raise OptionsError(f"`ca`: {self.ca.path} has no certificate in PEM form, which begins with {_PEM}")
-        return text if text.endswith("\n") else f"{text}\n"
+        return authorities_in(self.ca) if self.ca else None

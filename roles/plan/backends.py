@@ -100,6 +100,7 @@ class Backend:
         metered: its owner may charge for requests.
         cloud: what LiteLLM must know of a cloud; none = it is asked at `api_base` as its prefixes say, and what it
             costs is declared.
+        authorities: certificates of authorities, in PEM form, that the gateway must trust; none = the usual ones alone.
     """
 
     provider: str
@@ -111,6 +112,7 @@ class Backend:
     abilities: Mapping[str, Abilities] = field(default_factory=dict)
     metered: bool = False
     cloud: CloudTraits | None = None
+    authorities: str | None = None
 
     def modes_of(self, model: str) -> tuple[Mode, ...]:
         """The kinds of requests that one of its models answers."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TypedDict
 
 from roles.contract import manifest
-from roles.contract.manifest import MODELS_FILE, PROVIDERS_FILE
+from roles.contract.manifest import AUTHORITIES_FILE, MODELS_FILE, PROVIDERS_FILE
 from roles.options import Probe, Speed
 from roles.plan.backends import Backend, Beside, ServerBackend
 from roles.plan.layout import Layout
@@ -115,6 +115,7 @@ def _externals(routes: Sequence[RoutePlan], gateway: GatewayPlan) -> Iterator[ma
                 metered=backend.metered,
                 listing=backend.cloud.listing if backend.cloud else "openai",
                 api_version=backend.cloud.api_version if backend.cloud else "",
+                ca_file=AUTHORITIES_FILE if backend.authorities else "",
                 key_file=gateway.instances[0].environment_file if backend.login else "",
                 key_variable=backend.login.client_variable if backend.login else "",
             )

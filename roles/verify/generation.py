@@ -141,6 +141,7 @@ class External:
         key_file, key_variable: where its key is; None = it requires none.
         listing: how it is asked for its models.
         api_version: of Azure's API; empty = for all others.
+        ca_file: authorities to trust with it beside the usual ones; None = those alone.
     """
 
     name: str
@@ -152,6 +153,7 @@ class External:
     key_variable: str = ""
     listing: Listing = "openai"
     api_version: str = ""
+    ca_file: Path | None = None
 
     def key(self) -> str | None:
         """The key that requests to it carry; None = it requires none.

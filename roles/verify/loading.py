@@ -128,6 +128,7 @@ def _external(read: manifest.External, folder: Path) -> External:
         key_variable=read.key_variable,
         listing=read.listing,
         api_version=read.api_version,
+        ca_file=folder / read.ca_file if read.ca_file else None,
     )
 
 

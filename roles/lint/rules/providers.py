@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from roles.lint.config import REFERENCE, Config
@@ -50,6 +51,9 @@ _MISTAKEN: Mapping[str, str] = {
 
 _OPENAI_CLIENTS = ("openai", "custom_openai", "text-completion-openai")
 """Providers whose requests use OpenAI's client, which requires a key."""
+
+_REGION = re.compile(r"(^|[/:])[a-z]{2}(-[a-z]+)+-\d[/:]")
+"""In the name of a model of Bedrock: `bedrock/eu-central-1/X`, `arn:aws:bedrock:eu-central-1:…`."""
 
 _CANNOT: Mapping[str, tuple[tuple[str, ...], str]] = {
     "openai": (("rerank",), "write `hosted_vllm/`, `infinity/`, `cohere/` or `jina_ai/`, as the server speaks"),
@@ -161,6 +165,42 @@ def api_key_missing(config: Config) -> Iterator[Found]:
         if config.environment is None:
             outcome += ", or carry the OPENAI_API_KEY of the environment to this server"
         yield Found((*model.path, "litellm_params"), f"{model.title} has an `api_base` and no `api_key`: {outcome}")
+
+
+@rule(
+    "warning",
+    fix="write `api_version`, with the version that the resource was made for",
+    source="read in 1.106.2: `AZURE_DEFAULT_API_VERSION` = 2025-02-01-preview",
+)
+def azure_version_by_default(config: Config) -> Iterator[Found]:
+    """A model of Azure OpenAI without `api_version`: LiteLLM asks for a version of its own, which releases change."""
+    if config.variable_is_given("AZURE_API_VERSION") or config.section("litellm_settings").get("api_version"):
+        return
+    for model in config.models:
+        if model.provider != "azure" or model.has_credential or model.params.get("api_version"):
+            continue
+        if model.address and "api-version" not in model.address.query and "mock_response" not in model.params:
+            message = f"{model.title} has no `api_version`: LiteLLM takes its own, which other releases change"
+            yield Found((*model.path, "litellm_params"), message)
+
+
+@rule(
+    "warning",
+    fix="write `aws_region_name: eu-central-1`, the region whose models you may use",
+    source="read in 1.106.2: `_get_aws_region_name`",
+)
+def bedrock_region_by_default(config: Config) -> Iterator[Found]:
+    """A model of Bedrock without a region: LiteLLM asks us-west-2, and prompts go there."""
+    if any(map(config.variable_is_given, ("AWS_REGION_NAME", "AWS_REGION", "AWS_PROFILE_NAME"))):
+        return
+    for model in config.models:
+        params = model.params
+        if model.provider != "bedrock" or model.has_credential or params.get("aws_region_name") or model.base:
+            continue
+        if params.get("aws_profile_name") or _REGION.search(model.model) or "mock_response" in params:
+            continue
+        unless = " unless its environment has AWS_REGION" if config.environment is None else ""
+        yield Found((*model.path, "litellm_params"), f"{model.title} has no region: LiteLLM asks us-west-2{unless}")
 
 
 def _is_openai(host: str) -> bool:

@@ -17,6 +17,7 @@ EXTERNALS: Mapping[str, Sign] = {
         (
             Cause("it is down, or its address is wrong", _ADDRESSES),
             Cause("a firewall or the network is between this host and it", "ip route; resolvectl status"),
+            Cause("its certificate is of an authority of one's own: name that in `ca`", _ADDRESSES),
         ),
     ),
     "external-key": Sign(

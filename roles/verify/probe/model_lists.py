@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from roles.contract.manifest import Listing
 from roles.verify.generation import External
-from roles.verify.verdict.claim import CheckFailed
+from roles.verify.verdict.claim import CannotCheck, CheckFailed
 from roles.verify.verdict.quoting import quoted
 
 _LONGEST = 20.0
@@ -61,8 +63,13 @@ async def ask_for_models(external: External, client: httpx.AsyncClient) -> str:
     """
     key, manner = external.key(), _MANNERS[external.listing]
     address = external.api_base + manner.path.format(external.api_version)
+    headers = manner.key(key) if key else {}
     try:
-        reply = await client.get(address, headers=manner.key(key) if key else {}, timeout=_LONGEST)
+        if external.ca_file is None:
+            reply = await client.get(address, headers=headers, timeout=_LONGEST)
+        else:
+            async with httpx.AsyncClient(verify=_trusting(external.ca_file), trust_env=False) as own:
+                reply = await own.get(address, headers=headers, timeout=_LONGEST)
     except httpx.HTTPError as error:
         raise CheckFailed("external-unreachable", f"{external.api_base}: {error or type(error).__name__}") from None
     if external.listing == "none":
@@ -77,6 +84,20 @@ async def ask_for_models(external: External, client: httpx.AsyncClient) -> str:
     # Some list no aliases: whether it answers as one shows when it is asked.
     missing = sorted({*external.models} - listed) if manner.lists_ours else []
     return f"{len(listed)} models" + (f"; not listed: {', '.join(missing)}" if missing else "")
+
+
+def _trusting(authorities: Path) -> ssl.SSLContext:
+    """The usual authorities, and those of a file.
+
+    Raises:
+        CannotCheck: the file cannot be read.
+    """
+    context = httpx.create_ssl_context(trust_env=False)
+    try:
+        context.load_verify_locations(authorities)
+    except OSError as error:
+        raise CannotCheck(f"{authorities}: {error.strerror or error}") from None
+    return context
 
 
 def _require_good(reply: httpx.Response, external: External) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from roles.checked_plans import lint_configuration
 from roles.contract.manifest import PROVIDERS_FILE
 from roles.external import Cloud
 from roles.external.vendors import release, vendors
@@ -67,11 +68,9 @@ def entry(plan: HostPlan) -> dict[str, Any]:
     ids=["plain", "a gateway of the company", "azure", "bedrock", "ollama"],
 )
 def test_litellm_gets_what_the_vendor_needs(options: dict[str, Any], parameters: dict[str, str]) -> None:
-    assert entry(planned(cloud(**options)))["litellm_params"] == {
-        **parameters,
-        "api_key": REFERENCE,
-        "cooldown_time": 0,
-    }
+    plan = planned(cloud(**options))
+    assert entry(plan)["litellm_params"] == {**parameters, "api_key": REFERENCE, "cooldown_time": 0}
+    lint_configuration(plan)
 
 
 @pytest.mark.parametrize(

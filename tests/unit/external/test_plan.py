@@ -9,23 +9,28 @@ from typing import Any
 import pytest
 import yaml
 
-from roles.contract.manifest import MODELS_FILE, PROVIDERS_FILE
-from roles.external import Existing, External
+from roles.contract.manifest import AUTHORITIES_FILE, MODELS_FILE, PROVIDERS_FILE
+from roles.external import Cloud, Existing, External
 from roles.litellm import LiteLLM
 from roles.litellm.requests.routes import Routes
-from roles.options import Deployment, EnvSecret, OptionsError, Provider, Route, Stack
+from roles.options import Deployment, EnvSecret, OptionsError, Provider, Route, Stack, TextFile
 from roles.plan import HostPlan
 from roles.rooms import plan_of
 from tests.stacks import native
 
 KEY = EnvSecret("CLOUD_KEY")
 VARIABLE = "AI_BACKEND_KEY_THE_CLOUD"
+PEM = "-----BEGIN CERTIFICATE-----"
 
 
 def cloud(**options: Any) -> External:
     return External(
         **{"name": "the-cloud", "url": "https://api.example.com/v1/", "api_key": KEY, "models": ["small"], **options}
     )
+
+
+def claude(**options: Any) -> Cloud:
+    return Cloud(name="claude", vendor="anthropic", api_key=KEY, models=["claude-haiku-4-5"], **options)
 
 
 def planned(*providers: Provider, **route: Any) -> HostPlan:
@@ -212,3 +217,39 @@ def test_the_gateway_knows_what_stays_here(tmp_path: Path) -> None:
     assert not routes.stays_here(found["model_info"]["id"], "http://127.0.0.1:9/v1")
     assert not routes.stays_here("small@the-cloud", "https://api.example.com/v1")
     assert not routes.stays_here("nobody", found["litellm_params"]["api_base"])
+
+
+def authority(folder: Path, text: str = f"{PEM}\nMIIB\n-----END CERTIFICATE-----") -> TextFile:
+    file = folder / "ca.pem"
+    file.write_text(text)
+    return TextFile(str(file))
+
+
+@pytest.mark.parametrize("kind", [cloud, claude], ids=["External", "Cloud"])
+def test_the_gateway_and_the_verifier_trust_an_authority_of_ones_own(
+    kind: Callable[..., Provider], tmp_path: Path
+) -> None:
+    plan = planned(native(), kind(ca=authority(tmp_path)))
+    assert plan.files[AUTHORITIES_FILE].startswith(PEM)
+    (unit,) = [unit for unit in plan.units if unit.name == "litellm@a.service"]
+    assert f"Environment=AI_BACKEND_AUTHORITIES=/etc/ai-backend/{AUTHORITIES_FILE}" in unit.text
+    # A new one restarts it.
+    assert AUTHORITIES_FILE in unit.reads
+    assert [each["ca_file"] for each in yaml.safe_load(plan.files[PROVIDERS_FILE])["externals"]] == [AUTHORITIES_FILE]
+    without = planned(native(), kind())
+    assert AUTHORITIES_FILE not in without.files
+    assert not any("AI_BACKEND_AUTHORITIES" in unit.text for unit in without.units)
+
+
+@pytest.mark.parametrize(
+    ("url", "text", "problem"),
+    [
+        ("http://10.1.2.3/v1", f"{PEM}\n", "which has no certificate; remove it, or write https://"),
+        ("https://10.1.2.3/v1", "-----BEGIN PRIVATE KEY-----\n", "has a private key in it"),
+        ("https://10.1.2.3/v1", "MIIB", "has no certificate in PEM form"),
+    ],
+    ids=["plain http", "a key", "another form"],
+)
+def test_an_authority_that_cannot_be_used_is_refused(url: str, text: str, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionsError, match=problem):
+        planned(cloud(url=url, ca=authority(tmp_path, text)))

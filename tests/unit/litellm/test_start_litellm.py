@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import signal
+import ssl
 import subprocess
 import sys
 from pathlib import Path
 
+import certifi
 import pytest
 
 import roles.litellm
+from roles.litellm.start_litellm import trust
+from tests.certificates import issue
 
 FOLDER = Path(roles.litellm.__file__).parent
 
@@ -93,3 +97,10 @@ def test_all_generations_are_collected_but_for_what_the_start_has_made() -> None
         [sys.executable, "-c", _GARBAGE, FOLDER], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.split("\n")[0] == "[0, 1, 2] False True True"
+
+
+def test_a_further_authority_is_trusted_beside_the_usual_ones(tmp_path: Path) -> None:
+    own, _ = issue(tmp_path, "own", "ai.example.com")
+    usual = ssl.create_default_context(cafile=certifi.where())
+    context = ssl.create_default_context(cafile=trust(str(own)))
+    assert len(context.get_ca_certs()) == len(usual.get_ca_certs()) + 1
