@@ -9,8 +9,8 @@ from roles.fit.facts import ModelFacts
 from roles.fit.llama_cpp import Parts, Settings, needs
 
 CONTEXT_OF_CUDA = 694 << 20
-"""Bytes of a card that one process takes beside its buffers. Measured on an H100 (`tests/gpu/README.md`): 518 MiB before
-it computes, and 176 more once it does: a llama-server whose buffers are 1462 MiB held 2156."""
+"""Bytes of a card that one process takes beside its buffers. Measured on an H100 (`tests/gpu/README.md`): 518 MiB
+before it computes, and 176 more once it does: a llama-server whose buffers are 1462 MiB held 2156."""
 _UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
 _LEAST_CONTEXT = 256
 
