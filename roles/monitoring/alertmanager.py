@@ -120,6 +120,7 @@ def alertmanager_config(receivers: Sequence[AnyReceiver], messages: str) -> dict
     if not receivers:
         return {"route": {"receiver": _NOBODY}, "receivers": [{"name": _NOBODY}]}
     found = notified(receivers)
+    reached: list[Json] = [{"name": each.name, f"{each.integration}_configs": [each.settings]} for each in found]
     return {
         "templates": [messages],
         "route": {
@@ -129,10 +130,7 @@ def alertmanager_config(receivers: Sequence[AnyReceiver], messages: str) -> dict
             "group_interval": _PAUSE,
             "routes": [_route(receiver, each.name) for receiver, each in zip(receivers, found, strict=True)],
         },
-        "receivers": [
-            {"name": _NOBODY},
-            *({"name": each.name, f"{each.integration}_configs": [each.settings]} for each in found),
-        ],
+        "receivers": [{"name": _NOBODY}, *reached],
     }
 
 

@@ -10,6 +10,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from roles.monitoring import Email, Monitoring, Ntfy, Slack, Webhook
+from roles.monitoring.receivers import AnyReceiver
 from roles.options import EnvSecret, Verification
 from roles.plan import HostPlan
 from roles.rooms import plan_of
@@ -43,7 +44,12 @@ def test_receivers_render_exactly_the_expected_files(golden: Golden) -> None:
     mail = Email(
         smtp="smtp.example.com:587", sender="box@example.com", to=["ada@example.com"], user="box", password=secret
     )
-    receivers = [Webhook(url=secret, token=secret), mail, Ntfy(url=secret, severities=["critical"]), Slack(url=secret)]
+    receivers: list[AnyReceiver] = [
+        Webhook(url=secret, token=secret),
+        mail,
+        Ntfy(url=secret, severities=["critical"]),
+        Slack(url=secret),
+    ]
     plan = planned(Monitoring(receivers=receivers))
     name = "ai-backend-alertmanager.service"
     golden(_RECEIVERS / "alertmanager.yml", plan.files["monitoring/alertmanager.yml"])
