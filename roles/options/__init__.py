@@ -11,6 +11,7 @@ from roles.options.clients import Client
 from roles.options.driver import NvidiaDriver
 from roles.options.errors import OptionsError, calling_line
 from roles.options.gpus import Gpus, GpuUuid
+from roles.options.journal import Journal
 from roles.options.money import Budget, Price
 from roles.options.outbound import Outbound, authorities_in
 from roles.options.routes import Deployment, Probe, Route, Speed
@@ -59,6 +60,7 @@ __all__ = [
     "HostPath",
     "HubFile",
     "HubModel",
+    "Journal",
     "KeyedProvider",
     "LocalFile",
     "Many",

@@ -10,6 +10,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 from roles.options.base import Many, Options, nearest
 from roles.options.clients import Client
 from roles.options.driver import NvidiaDriver
+from roles.options.journal import Journal
 from roles.options.local_only import leak_of
 from roles.options.money import Price
 from roles.options.outbound import Outbound
@@ -85,6 +86,8 @@ class Stack(Options):
     """How the host verifies itself."""
     driver: NvidiaDriver | None = Field(None, examples=['driver=NvidiaDriver(version="535")'])
     """The driver of NVIDIA's cards as part of the deploy; none = it is found and checked, and never touched."""
+    journal: Journal | None = Field(None, examples=['journal=Journal(max_size="8G", keep_days=30)'])
+    """Bounds on the host's journal; none = it is as the host has it."""
 
     @property
     def servers(self) -> tuple[ModelServer, ...]:
@@ -144,6 +147,12 @@ class Stack(Options):
                 "`driver` needs root, which user scope does not have; remove it, and have an administrator install the "
                 "driver, or take SystemScope()"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _only_root_bounds_the_journal(self) -> Stack:
+        if self.journal and isinstance(self.scope, UserScope):
+            raise ValueError("`journal` needs root, which user scope does not have; remove it, or take SystemScope()")
         return self
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from roles.plan.backends import Backend, Beside, MetricsPage, ServerBackend
 from roles.plan.firewall import firewall_plan
 from roles.plan.gpu_unit import gpu_plan
 from roles.plan.installs import Install
+from roles.plan.journal import journal_plan
 from roles.plan.layout import Layout, layout_of
 from roles.plan.manifest import manifest_files
 from roles.plan.memory import KnownFacts, card_sizes, not_known, with_shares
@@ -159,6 +160,8 @@ def compile_stack(
         parts.insert(0, ready)
     if (firewall := firewall_plan(layout, [server for part in parts for server in part.servers])) is not None:
         parts.append(firewall)
+    if (journal := journal_plan(stack.journal, layout)) is not None:
+        parts.append(journal)
     models = tuple(dict.fromkeys(model for part in parts for model in part.host_models))
     seen = [*(model.path for model in models), *([layout.models_folder] if layout.models_folder else [])]
     parts.append(watch_plan(stack.verification, layout, cards, seen))

@@ -27,6 +27,7 @@ from roles.options import (
     HostFolder,
     HubFile,
     HubModel,
+    Journal,
     LocalFile,
     Monitor,
     NvidiaDriver,
@@ -50,7 +51,7 @@ from roles.options.base import example, former_options
 from roles.plan import Room, rooms
 
 _SECTIONS: dict[str, Sequence[type[Options]] | type[Service] | type[Provider]] = {
-    "The stack": (Stack, SystemScope, UserScope, Outbound, Verification),
+    "The stack": (Stack, SystemScope, UserScope, Outbound, Verification, Journal),
     "Routes": (Route, Deployment, Price, Probe),
     "Clients": (Client, Budget),
     "The gateway": Gateway,

@@ -25,10 +25,11 @@ from tests.labhost import Lab, LabHost
 UNITS = ("ai-backend-prometheus.service", "ai-backend-alertmanager.service", "ai-backend-node-exporter.service")
 _INVENTORY = """
 from roles.monitoring import Monitoring, Webhook
-from roles.options import FileSecret
+from roles.options import FileSecret, Journal
 stack = lab_stack(gateway={"instances": 2, "cooldown": 1})
 monitoring = Monitoring(interval=5, receivers=[Webhook(url=FileSecret("%s"))])
-hosts = [lab_host(stack.model_copy(update={"monitoring": monitoring}))]
+journal = Journal(max_size="300M", keep_days=7)
+hosts = [lab_host(stack.model_copy(update={"monitoring": monitoring, "journal": journal}))]
 """
 _WITHOUT = """
 hosts = [lab_host(lab_stack(gateway={"instances": 2, "cooldown": 1}))]
@@ -232,6 +233,15 @@ def about_fallbacks(alert: dict[str, Any]) -> bool:
     return bool(alert["labels"]["alertname"] == "FallbacksTaken")
 
 
+def test_the_journal_has_its_bounds(host: LabHost) -> None:
+    assert "max 300.0M" in host.run("journalctl -b -u systemd-journald -o cat --no-pager").stdout
+    assert "\nMaxRetentionSec=7day\n" in host.run("systemd-analyze cat-config systemd/journald.conf").stdout
+    # Units that run since before journald's restart are still heard.
+    host.run("systemctl restart systemd-journald")
+    ask(host, "tiny-native")
+    host.run("sleep 1; journalctl -u ai-backend-front --since -20s -o cat --no-pager | grep -q tiny-native")
+
+
 _COST = "ps -o rss=,cputimes=,etimes=,comm= -C prometheus,prometheus-aler,prometheus-node"
 """Kibibytes, seconds of processors, seconds since the start."""
 
@@ -257,6 +267,7 @@ def test_it_goes_with_its_option_and_comes_back_with_its_generation(host: LabHos
         assert host.run(f"systemctl is-active '{unit}'", check=False).stdout == "inactive\n"
     assert not re.search(r":(9090|9093|9100|9101)\b", host.run("ss -Hltn").stdout)
     assert host.run("ls /var/lib/ai-backend/prometheus").stdout
+    assert host.run("ls /run/systemd/journald.conf.d/50-ai-backend.conf", check=False).stdout == ""
     assert failures(verdict(host)) == []
     deploy(host, "rollback.py", inventory=inventory_file(tmp_path, _WITHOUT)).must_pass()
     for unit in UNITS:
