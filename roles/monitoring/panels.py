@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from roles.contract.graphs import WINDOW, Curve, Question, Questions
-from roles.monitoring.rules import CANARY, TEMPORARY
+from roles.monitoring.rules import CANARY, NO_DISKS
 
 Unit: TypeAlias = Literal[
     "requests/s", "requests/min", "requests", "tokens/s", "s", "share", "bytes", "bytes/s", "US dollars", ""
@@ -278,7 +278,7 @@ _ENGINES = Section(
     ),
 )
 
-_DISK = f'{{fstype!~"{TEMPORARY}"}}'
+_DISK = f'{{fstype!~"{NO_DISKS}"}}'
 
 _HOST = Section(
     "Host",

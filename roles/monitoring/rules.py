@@ -12,8 +12,9 @@ CANARY = "ai-backend-canary"
 """It fails by intent, each time that the host is verified."""
 _OWN_FAILURES = "5..|408"
 """Statuses by which a server says that it has failed, not that a request was wrong."""
-TEMPORARY = "tmpfs|ramfs|overlay|squashfs"
-"""File systems that nobody's models are on, or whose space is that of another."""
+NO_DISKS = "tmpfs|ramfs|overlay|squashfs|erofs|iso9660|udf"
+"""File systems that nobody's models are on, whose space is that of another, or that are always full, as images are.
+Which can be written to node exporter does not know: to its sandbox all are read-only."""
 _RUNS = 'unless on (subject) ai_backend_check{check=~"unit/.+/active"} == 0'
 """A unit without a process fails its checks of memory too: of that, other alerts speak."""
 
@@ -66,7 +67,7 @@ def alerts(every: int) -> tuple[Alert, ...]:
     )
     answers = 'haproxy_frontend_http_responses_total{proxy="endpoint"}'
     errors = answers.replace("}", ',code="5xx"}')
-    space = f'{{fstype!~"{TEMPORARY}"}}'
+    space = f'{{fstype!~"{NO_DISKS}"}}'
     return (
         Alert(
             "RouteFails",

@@ -244,6 +244,8 @@ HEALTHY = {
     f"node_filesystem_size_bytes{_DISK}": "100000x600",
     'node_filesystem_avail_bytes{fstype="tmpfs",mountpoint="/run"}': "0x600",
     'node_filesystem_size_bytes{fstype="tmpfs",mountpoint="/run"}': "100x600",
+    'node_filesystem_avail_bytes{fstype="iso9660",mountpoint="/media/cdrom"}': "0x600",
+    'node_filesystem_size_bytes{fstype="iso9660",mountpoint="/media/cdrom"}': "100x600",
     "prometheus_notifications_dropped_total": "2x600",
     "alertmanager_notifications_failed_total": "2x600",
     "prometheus_rule_evaluation_failures_total": "2x600",

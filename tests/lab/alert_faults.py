@@ -45,10 +45,11 @@ TOLD: Mapping[str, str] = {
     "RulesFail": "Prometheus cannot evaluate its alerts.",
     "AlertsNotSent": "Alerts do not reach whom they should.",
 }
-"""Alert → the expression of what is said of it. `AlertsNotSent` comes last: while it is provoked none is told."""
+"""Alert → the expression of what is said of it."""
 
-WAIT, WINDOW = 10, 45
-"""Seconds: the longest that an alert waits here, and looks back."""
+WAIT, WINDOW = 10, 75
+"""Seconds: the longest that an alert waits here, and looks back: for more than the minute after which Prometheus tells
+again what it could not tell."""
 _FAILS = {"name": "broken", "rules": [{"record": "broken", "expr": "up * on () up"}]}
 
 
