@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+from roles.contract.graphs import Graph, LastDay, Line
 from roles.contract.verdict import (
     BudgetUse,
     Cause,
@@ -190,7 +191,50 @@ MEMORY = (
     EngineMemory("qwen-coder", "main memory", None, 4_190_109_696, "qwen-coder-vllm: not planned"),
 )  # fmt: skip
 SLOW = replace(SPEED, route="vision", at_once=0, slower="41.5 tokens/s, 80 in generation 0ld")
-USED = replace(GOOD, usage=USAGE, speeds=(SPEED, SLOW), memory=MEMORY)
+
+
+def _hours(*values: float | None) -> tuple[float | None, ...]:
+    """Values of a day, which stay for some hours each."""
+    return tuple(value for value in values for _ in range(24 // len(values)))
+
+
+LAST_DAY = LastDay(
+    since=1_763_877_600,
+    step=3600,
+    graphs=(
+        Graph(
+            "Requests by status",
+            "requests/s",
+            (
+                Line("2xx", _hours(0.2, 0.4, 1.9, 2.6, 2.1, 0.9)),
+                Line("4xx", _hours(0, 0, 0.1, 0.15, 0, 0)),
+                Line("5xx", _hours(*[0] * 11, 0.4, *[0] * 12)),
+            ),
+            0,
+        ),
+        Graph(
+            "First token",
+            "s",
+            (Line("half of them", _hours(*[None] * 6, 0.21, None, *[0.24] * 8, *[0.31] * 8)),),
+            0,
+        ),
+        Graph(
+            "Fallbacks",
+            "requests/min",
+            tuple(Line(f"qwen-coder-vllm, by {number}", _hours(0, number, 0)) for number in range(1, 7)),
+            3,
+        ),
+        Graph(
+            "Main memory",
+            "bytes",
+            (Line("in use", _hours(9.1e9, 14.2e9, 14.6e9, 12.9e9)), Line("all", _hours(33.6e9))),
+            0,
+        ),
+        Graph("Space left on disks", "share", (Line("/", _hours(0.64, 0.62, 0.61, 0.18)),), 0),
+        Graph("vLLM: tokens", "tokens/s", (Line("qwen-coder: written", _hours(None)),), 0),
+    ),
+)
+USED = replace(GOOD, usage=USAGE, speeds=(SPEED, SLOW), memory=MEMORY, last_day=LAST_DAY)
 
 
 def changed(verdict: Verdict, checks: dict[str, dict[str, object]]) -> Verdict:

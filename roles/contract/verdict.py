@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal, TypeAlias
 
 from roles.contract.budgets import PERIODS, WARNING_SHARE, Period
+from roles.contract.graphs import LastDay
 from roles.contract.modes import MODES
 
 Status: TypeAlias = Literal["pass", "fail", "unknown"]
@@ -392,6 +393,8 @@ class Verdict:
     """The providers of routes that others run."""
     memory: tuple[EngineMemory, ...] = ()
     """Of each model server: what it takes, as planned and as measured. A difference is no failure."""
+    last_day: LastDay | None = None
+    """What Prometheus has measured; null = there is none, or nobody asked for a page. Kept verdicts have none."""
     schema: Annotated[int, Promise({"const": SCHEMA})] = SCHEMA
     """Version of this form."""
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
+from roles.contract.graphs import GRAPHS_FILE
+from roles.contract.wire import written
 from roles.monitoring.alertmanager import alertmanager_config, notified
 from roles.monitoring.options import Monitoring
+from roles.monitoring.panels import questions
 from roles.monitoring.prometheus import prometheus_config
 from roles.monitoring.remote_write import remote_secrets
 from roles.monitoring.rules import alerts, rules_file
@@ -104,6 +108,8 @@ def plan_monitoring(monitoring: Monitoring, context: MonitoringContext) -> Servi
                 if monitoring.receivers
                 else {}
             ),
+            GRAPHS_FILE: json.dumps(written(questions(f"http://{monitoring.reachable_at}:{monitoring.port}")), indent=1)
+            + "\n",
         },
         kind="monitoring",
     )

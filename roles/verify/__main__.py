@@ -129,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 speed=Measuring(options.speed) if options.speed else None,
                 wait=wait,
                 last=_last(generation),
+                graphs=bool(options.form and options.form.graphs),
             )
             verdict = asyncio.run(made)
     except ConfigError as error:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from roles.contract.graphs import LastDay
 from roles.contract.verdict import Check, EngineMemory, ExternalState, RouteSpeed, Verdict
 from roles.verify.checks.apis import ask_apis
 from roles.verify.checks.cache import cache_check
@@ -44,6 +45,7 @@ from roles.verify.context import (
 from roles.verify.describe import describe
 from roles.verify.doctor import explained
 from roles.verify.generation import Gateway, Generation
+from roles.verify.probe.last_day import read_last_day
 from roles.verify.probe.sockets import Listener, listeners
 from roles.verify.probe.systemd import read_unit_states
 from roles.verify.probe.usage import read_usage
@@ -68,6 +70,7 @@ async def verify(
     wait: bool = True,
     last: Verdict | None = None,
     sparing: bool = False,
+    graphs: bool = False,
     proc: Path = PROC,
 ) -> Verdict:
     """Verifies a generation on the host that this runs on.
@@ -83,6 +86,7 @@ async def verify(
         wait: wait for services that are starting.
         last: the last kept verdict.
         sparing: ask metered providers for answers only if they have not answered within a day.
+        graphs: ask Prometheus, if there is one, what it has measured in the last day.
         proc: where the proc file system is mounted.
     """
     beginning = Beginning()
@@ -113,8 +117,16 @@ async def verify(
             made += await ask_apis(context, apis_seconds)
         if faults:
             made += await inject_faults(context)
+        last_day = await read_last_day(generation.folder, client) if graphs else None
     return await concluded(
-        generation, made, beginning, speeds=speeds, externals=externals.states, memory=memory, proc=proc
+        generation,
+        made,
+        beginning,
+        speeds=speeds,
+        externals=externals.states,
+        memory=memory,
+        last_day=last_day,
+        proc=proc,
     )
 
 
@@ -211,6 +223,7 @@ async def concluded(
     speeds: tuple[RouteSpeed, ...] = (),
     memory: tuple[EngineMemory, ...] = (),
     externals: tuple[ExternalState, ...] = (),
+    last_day: LastDay | None = None,
     proc: Path = PROC,
 ) -> Verdict:
     """The verdict of the checks that were made, with likely causes for each that does not pass."""
@@ -228,6 +241,7 @@ async def concluded(
         speeds_before=_before(speeds, generation) if speeds else (),
         memory=memory,
         externals=externals,
+        last_day=last_day,
     )
 
 

@@ -13,10 +13,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from roles.verify import EARLIER, FORMS, Verdict
 from tests.chromium import chromium
-from tests.verdicts import BAD, GOOD, earlier_runs
+from tests.verdicts import BAD, GOOD, USED, earlier_runs
 
 PHONE, DESKTOP = 390, 1280
-VERDICTS = {"good": GOOD, "bad": BAD}
+VERDICTS = {"good": USED, "bad": BAD}
 ColorScheme: TypeAlias = Literal["light", "dark"]
 SCHEMES: tuple[ColorScheme, ...] = ("light", "dark")
 
@@ -137,4 +137,18 @@ def test_a_reader_without_eyes_hears_tables_as_tables_on_a_phone_too(browser: Br
     services = page.get_by_role("table", name="Services")
     expect(services.get_by_role("columnheader")).to_have_count(4)
     expect(services.get_by_role("rowheader")).to_have_count(7)
+    page.close()
+
+
+def test_the_last_day_is_seen_and_told(browser: Browser, tmp_path: Path) -> None:
+    page = _open(browser, tmp_path, USED, width=PHONE, scripts=False).page
+    graphs = page.locator("#last-day figure")
+    # The one without any value is not drawn.
+    expect(graphs).to_have_count(5)
+    requests = page.get_by_role("img", name="Requests by status in the last day: 2xx now 0.9, at most 2.6")
+    expect(requests).to_be_visible()
+    expect(requests.locator("polyline")).to_have_count(3)
+    # A part before a gap, one value alone, and one after it.
+    expect(graphs.filter(has_text="First token").locator("polyline")).to_have_count(2)
+    expect(graphs.filter(has_text="Fallbacks")).to_contain_text("and 3 smaller")
     page.close()

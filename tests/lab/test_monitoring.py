@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 import pytest
 
+from roles.contract.graphs import WINDOW
+from roles.monitoring.panels import SECTIONS
 from roles.monitoring.rules import alerts
 from tests.lab.alert_cases import EVERY, cases_file
 from tests.lab.conftest import NewHost
@@ -180,6 +182,38 @@ def test_each_metric_that_an_alert_names_is_there(host: LabHost) -> None:
         'litellm_deployment_failure_responses_total{model_id="tiny-python@python",exception_status="500"} > 0',
     ):
         assert value_of(host, query), query
+
+
+_HAS_NONE = {"vLLM", "a cache", "a price", "a budget", "a disk", "a check that fails"}
+"""What panels need, and this host lacks."""
+_ASKING = f"""while read -r query; do
+curl -sS -G --data-urlencode "query=$query" {_PROMETHEUS}/api/v1/query; echo
+done"""
+
+
+def test_each_panel_shows_something(host: LabHost) -> None:
+    panels = [panel for section in SECTIONS for panel in section.panels]
+    assert {panel.needs for panel in panels} > _HAS_NONE
+    wanted = {
+        curve.query.replace(WINDOW, "5m"): panel.needs not in _HAS_NONE for panel in panels for curve in panel.curves
+    }
+    deadline = time.monotonic() + _READ_WITHIN
+    while True:
+        answers = map(json.loads, host.run(_ASKING, input="\n".join((*wanted, ""))).stdout.splitlines())
+        found = dict(zip(wanted, answers, strict=True))
+        assert [query for query, answer in found.items() if answer["status"] != "success"] == []
+        empty = {query for query, answer in found.items() if not answer["data"]["result"]}
+        if not (missing := {query for query in empty if wanted[query]}):
+            break
+        assert time.monotonic() < deadline, missing
+        time.sleep(1)
+
+
+def test_the_status_page_has_graphs_of_the_last_day(host: LabHost) -> None:
+    page = host.run("/etc/ai-backend/bin/verify --html").stdout
+    for title in ("Requests by status", "First token", "llama-server: tokens", "Main memory"):
+        assert f"<strong>{title}</strong>" in page
+    assert "Prometheus has no graphs" not in page
 
 
 def test_promtool_takes_the_rules_and_each_is_raised_by_its_own_fault(host: LabHost) -> None:

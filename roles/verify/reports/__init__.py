@@ -24,19 +24,24 @@ class Form:
     file: the name of a file of that format.
     what: its description, for people.
     write: returns its text, which ends with a newline.
+    graphs: it has those of the last day.
     """
 
     file: str
     what: str
     write: Callable[[Verdict, Sequence[Verdict]], str]
+    graphs: bool = False
 
 
 FORMS: Mapping[str, Form] = {
     "json": Form(
-        "verdict.json", "the verdict as one JSON object (docs/verdict.schema.json)", lambda v, _: f"{v.to_json()}\n"
+        "verdict.json",
+        "the verdict as one JSON object (docs/verdict.schema.json)",
+        lambda v, _: f"{v.to_json()}\n",
+        True,
     ),
     "markdown": Form("status.md", "a status page in Markdown", markdown),
-    "html": Form("status.html", "a status page in HTML, complete in one file", html),
+    "html": Form("status.html", "a status page in HTML, complete in one file", html, True),
     "junit": Form("junit.xml", "JUnit XML, for CI servers", lambda v, _: junit(v)),
     "prometheus": Form("metrics.prom", "a textfile for Prometheus' node exporter", lambda v, _: prometheus(v)),
 }

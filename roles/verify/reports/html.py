@@ -9,6 +9,7 @@ from jinja2 import Template
 from markupsafe import Markup
 
 from roles.contract.verdict import Verdict
+from roles.verify.reports.drawing import HEIGHT, MARKS, WIDTH
 from roles.verify.reports.page import page_of
 from roles.verify.reports.templates import environment
 from roles.verify.verdict.quoting import printable
@@ -26,6 +27,7 @@ def html(verdict: Verdict, earlier: Sequence[Verdict] = ()) -> str:
 def _template() -> Template:
     made = environment(escape_html=True, put=_put)
     made.filters["points"] = _points
+    made.globals |= {"width": WIDTH, "height": HEIGHT, "day_marks": MARKS}
     return made.get_template("status.html.j2")
 
 

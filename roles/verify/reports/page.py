@@ -20,6 +20,7 @@ from roles.contract.verdict import (
     Verdict,
 )
 from roles.verify.reports.asking import clients_curl, clients_openai_client, curl, key_export, openai_client
+from roles.verify.reports.drawing import Drawing, drawings
 from roles.verify.reports.grouping import groups, subjects, worst
 from roles.verify.verdict.changes import Changes, changes
 
@@ -122,6 +123,8 @@ class Page:
     runs: the last runs including this one, oldest first.
     usage: by client and by route, the most requests first; None = not known.
     has_prices: something of it was not free.
+    last_day: its graphs; empty = there are none.
+    no_graphs: why; empty = there is no Prometheus, or it has answered.
     budgets: the clients that have one, with what they have spent.
     configuration: the settings and their values.
     clients: for people who use the endpoint; None = it has none, or no route.
@@ -140,6 +143,8 @@ class Page:
     usage: tuple[tuple[UsageRow, ...], tuple[UsageRow, ...]] | None
     has_prices: bool
     budgets: tuple[BudgetUse, ...]
+    last_day: tuple[Drawing, ...]
+    no_graphs: str
     configuration: tuple[tuple[str, str], ...]
     events: tuple[Event, ...]
     key_export: str
@@ -178,6 +183,8 @@ def page_of(verdict: Verdict, earlier: Sequence[Verdict]) -> Page:
         usage=_usage(verdict.usage.last_days) if verdict.usage else None,
         has_prices=bool(verdict.usage and any(each.usd for each in verdict.usage.total)),
         budgets=verdict.usage.budgets if verdict.usage else (),
+        last_day=drawings(verdict.last_day) if verdict.last_day else (),
+        no_graphs=verdict.last_day.problem if verdict.last_day else "",
         configuration=_configuration(verdict, deployed),
         events=tuple(reversed(verdict.events)),
         key_export=key_export(endpoint) if endpoint else "",

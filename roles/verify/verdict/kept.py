@@ -34,8 +34,9 @@ def keep(verdict: Verdict, state: Path) -> None:
     """
     folder = state / VERDICTS
     folder.mkdir(mode=0o755, exist_ok=True)
-    # All users may read it: who sent how many requests is left out.
-    write_whole(f"{replace(verdict, usage=None).to_json()}\n", folder / next_name(folder, verdict.time))
+    # All users may read it: who sent how many requests is left out. Prometheus keeps what it has measured.
+    kept = replace(verdict, usage=None, last_day=None)
+    write_whole(f"{kept.to_json()}\n", folder / next_name(folder, verdict.time))
     if verdict.speeds:
         keep_speeds(verdict, state)
     keep_apis(verdict, state)

@@ -17,6 +17,7 @@ import xmlschema
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
+from roles.contract.graphs import Graph, LastDay, Line
 from roles.contract.verdict import (
     SCHEMA,
     SCHEMA_NAME,
@@ -66,6 +67,7 @@ _HOSTILE = replace(
         Event("2026-11-24T06:00:00+00:00", "failed", NASTY, NASTY, NASTY),
         Event("2026-11-24T06:01:00+00:00", "activated", "a|b", "<b>|", "|"),
     ),
+    last_day=LastDay(0, 900, (Graph(NASTY, NASTY, (Line(NASTY, (None, -1.0, 1e300)),), 0),), NASTY),
 )
 
 
@@ -99,8 +101,8 @@ def test_foreign_text_has_no_control_characters_left_in(form: str) -> None:
 
 @pytest.mark.parametrize(
     "verdict",
-    [GOOD, BAD, _HOSTILE, _PROVIDERS_ONLY, _BARE],
-    ids=["good", "bad", "hostile", "providers only", "bare"],
+    [GOOD, BAD, USED, _HOSTILE, _PROVIDERS_ONLY, _BARE],
+    ids=["good", "bad", "used", "hostile", "providers only", "bare"],
 )
 def test_the_json_is_valid_by_the_published_schema(verdict: Verdict) -> None:
     jsonschema.Draft202012Validator.check_schema(_SCHEMA)
@@ -113,7 +115,22 @@ def test_the_json_is_valid_by_the_published_schema(verdict: Verdict) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [Verdict, Check, Cause, Deployed, Endpoint, DeployedProvider, DeployedRoute, Event, RouteUsage, Fallbacks, Usage],
+    [
+        *(
+            Verdict,
+            Check,
+            Cause,
+            Deployed,
+            Endpoint,
+            DeployedProvider,
+            DeployedRoute,
+            Event,
+            RouteUsage,
+            Fallbacks,
+            Usage,
+        ),
+        *(LastDay, Graph, Line),
+    ],
     ids=lambda kind: kind.__name__,
 )
 def test_the_schema_names_every_field_and_no_other(kind: type) -> None:

@@ -45,7 +45,7 @@ def test_a_kept_verdict_is_read_as_it_was_found(tmp_path: Path) -> None:
 
 def test_a_kept_verdict_which_all_users_may_read_names_no_client(tmp_path: Path) -> None:
     keep(USED, tmp_path)
-    assert read_kept(tmp_path, 10) == (replace(USED, usage=None),)
+    assert read_kept(tmp_path, 10) == (replace(USED, usage=None, last_day=None),)
 
 
 def test_the_speed_of_each_route_is_kept_with_its_generation(tmp_path: Path) -> None:
@@ -380,6 +380,24 @@ def test_a_verdict_that_can_not_be_kept_is_given_all_the_same(found: Path, capsy
     output = capsys.readouterr()
     assert read_verdict(output.out) == GOOD
     assert output.err == f"verify: the verdict is not kept: {found}/verdicts: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "graphs"), {"--html": True, "--json": True, "--markdown": False, "--keep": False}.items()
+)
+def test_prometheus_is_asked_for_a_form_that_has_graphs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str, graphs: bool
+) -> None:
+    asked: list[object] = []
+
+    async def verify(generation: object, **options: object) -> Verdict:
+        asked.append(options["graphs"])
+        return GOOD
+
+    monkeypatch.setattr(command, "load_generation", lambda config: deployed(tmp_path, state=tmp_path))
+    monkeypatch.setattr(command, "verify", verify)
+    assert command.main(["--config", "/etc/ai-backend", form]) == 0
+    assert asked == [graphs]
 
 
 @pytest.mark.parametrize("form", ["--json", "--markdown", "--html", "--junit", "--prometheus"])
