@@ -19,6 +19,7 @@ from roles.contract.verdict import (
     EngineMemory,
     Event,
     Fallbacks,
+    ProviderBudgetUse,
     RouteSpeed,
     RouteUsage,
     Usage,
@@ -160,6 +161,7 @@ USAGE = Usage(
     total=(*_LAST_DAYS[:3], replace(_LAST_DAYS[3], requests=4_310, tokens_in=1_291_000, tokens_out=64_400)),
     fallbacks=(Fallbacks("qwen-coder-vllm", "qwen2.5-coder:7b@ollama", "timeout", 7),),
     budgets=(BudgetUse("ada", "month", 0.015, 0.0131541), BudgetUse("build-bot", "day", 1, 0)),
+    provider_budgets=(ProviderBudgetUse("cloud", "day", 2, 1.75),),
 )
 
 GOOD = Verdict(

@@ -1,4 +1,4 @@
-"""What a client may spend: the periods of a budget, in UTC."""
+"""What a client may spend, or what may be spent at a provider: the periods of a budget, in UTC."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from roles.contract.abilities import UNKNOWN, Abilities
+from roles.contract.budgets import Budget
 from roles.contract.modes import Mode
 from roles.contract.speeds import WhenSlower
 
@@ -358,7 +359,8 @@ class Providers:
 class Deployment:
     """One backend of a route: the gateway's answers name `id` and `api_base` as their origin. Those of the lowest
     `order` share the requests; others wait for these to fail. A `metered` one is not asked more often than needed. What
-    is asked of one that is `elsewhere` leaves the host, and the other hosts of its inventory."""
+    is asked of one that is `elsewhere` leaves the host, and the other hosts of its inventory. The `budget` is its
+    provider's: what all requests there may cost; none = any amount."""
 
     id: str
     api_base: str
@@ -368,6 +370,7 @@ class Deployment:
     model: str = ""
     metered: bool = False
     elsewhere: bool = False
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)

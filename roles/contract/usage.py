@@ -24,6 +24,13 @@ and of their answers."""
 
 COST_NAMES = NAMES[:3]
 
+
+def is_at(provider: str, deployment: str) -> bool:
+    """Whether a deployment, by its id, is one of that provider: `MODEL@PROVIDER` or `MODEL@PROVIDER/ROUTE`. Also one of
+    a route that is no longer declared: what was spent there is spent."""
+    return deployment.endswith(f"@{provider}") or f"@{provider}/" in deployment
+
+
 TABLE = (
     f"CREATE TABLE IF NOT EXISTS usage (day TEXT, {', '.join(f'{name} TEXT' for name in NAMES)}, "
     f"{', '.join(f'{name} INTEGER' for name in NUMBERS)}, PRIMARY KEY (day, {', '.join(NAMES)})) WITHOUT ROWID"

@@ -200,17 +200,50 @@ class BudgetUse:
     """US dollars that it has spent in this one."""
 
     @property
+    def owner(self) -> str:
+        return f"client {self.client}"
+
+    @property
     def period(self) -> str:
         return PERIODS[self.per]
 
     @property
     def warning(self) -> str:
         """For people, once most of it is spent; empty before."""
-        if self.spent < self.usd * WARNING_SHARE:
-            return ""
-        share = f"{self.spent / self.usd:.0%} of the {self.usd:g} US dollars for {self.period}"
-        end = ": its requests are refused" if self.spent >= self.usd else ""
-        return f"client {self.client} has spent {share}{end}"
+        return _spent_warning(f"{self.owner} has spent", self, "its requests are refused")
+
+
+@dataclass(frozen=True)
+class ProviderBudgetUse:
+    """What was spent of a provider's budget."""
+
+    provider: str
+    per: Period
+    """The period, in UTC."""
+    usd: Dollars
+    """US dollars that all requests to it may cost in one."""
+    spent: Dollars
+    """US dollars that they have cost in this one."""
+
+    @property
+    def owner(self) -> str:
+        return f"provider {self.provider}"
+
+    @property
+    def period(self) -> str:
+        return PERIODS[self.per]
+
+    @property
+    def warning(self) -> str:
+        """For people, once most of it is spent; empty before."""
+        return _spent_warning(f"{self.owner} has cost", self, "it is not asked any more")
+
+
+def _spent_warning(begins: str, use: BudgetUse | ProviderBudgetUse, end: str) -> str:
+    if use.spent < use.usd * WARNING_SHARE:
+        return ""
+    share = f"{use.spent / use.usd:.0%} of the {use.usd:g} US dollars for {use.period}"
+    return f"{begins} {share}{f': {end}' if use.spent >= use.usd else ''}"
 
 
 @dataclass(frozen=True)
@@ -225,6 +258,12 @@ class Usage:
     """Since the host counts."""
     budgets: tuple[BudgetUse, ...] = ()
     """Of the clients that have one."""
+    provider_budgets: tuple[ProviderBudgetUse, ...] = ()
+    """Of the providers that have one."""
+
+    @property
+    def all_budgets(self) -> tuple[BudgetUse | ProviderBudgetUse, ...]:
+        return (*self.budgets, *self.provider_budgets)
 
 
 Rate: TypeAlias = Annotated[float, Promise({"minimum": 0})]
@@ -419,7 +458,7 @@ class Verdict:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What fails no check, and is to be known: for people."""
-        budgets = [budget.warning for budget in self.usage.budgets] if self.usage else []
+        budgets = [budget.warning for budget in self.usage.all_budgets] if self.usage else []
         failed = {check.subject for check in self.checks if check.ok is False and check.id.endswith("/speed")}
         slower = [
             f"route {each.route} is slower{' (beside requests of others)' if each.others else ''}: {each.slower}"

@@ -1,4 +1,4 @@
-"""What tokens cost, and what a client may spend."""
+"""What tokens cost, and what may be spent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Price(Options):
 
 
 class Budget(Options):
-    """What a client may spend in a period. Days and months begin at midnight UTC."""
+    """What may be spent in a period: by a client, or at a provider. Days and months begin at midnight UTC."""
 
     per: Period = Field(examples=['per="month"'])
     """The period, after which it begins anew."""

@@ -12,7 +12,7 @@ from roles.options.arguments import OURS
 from roles.options.base import Many, Options
 from roles.options.environment import VariableName, VariableText, check_variables
 from roles.options.gpus import Gpus
-from roles.options.money import Price
+from roles.options.money import Budget, Price
 from roles.options.secrets import GeneratedSecret, Secret
 from roles.options.values import BindAddress, MemorySize, ModelName, Name, Port, Seconds
 
@@ -66,6 +66,10 @@ class Provider(Options):
 
     name: Name = Field(examples=['name="qwen-coder"'])
     """Name of it, by which routes refer to it."""
+    budget: Budget | None = Field(None, examples=['budget=Budget(per="month", usd=50)'])
+    """What all requests to it may cost in a period, by the `price` of its deployments, each of which needs one. Once
+    that is spent, other deployments and fallbacks answer until the period ends, and where there is none the client gets
+    429. It holds for all instances together, as a client's does. None = any amount."""
 
     def served(self) -> tuple[ModelName, ...]:
         """The models that it serves, as requests to it name them."""

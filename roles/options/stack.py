@@ -319,6 +319,14 @@ class Stack(Options):
                     f'client "{client.name}" has a `budget`, but nothing that it may use has a price: give the '
                     f"deployments of {', '.join(sorted(routes))} a `price`, or remove the budget"
                 )
+        for route in self.routes:
+            for deployment in route.deployments:
+                provider = self.provider(deployment.provider)
+                if provider.budget and not self._price(deployment):
+                    raise ValueError(
+                        f'{provider} has a `budget`, and its deployment of route "{route.name}" has no price: what it '
+                        "costs would not count; give the deployment a `price`, or remove the budget"
+                    )
         return self
 
     def _price(self, deployment: Deployment) -> Price | None:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from roles.contract.budgets import Budget
 from roles.contract.generation import DRIVER_FILE, PACKAGES_FILE
 from roles.contract.manifest import PlannedMemory
 from roles.fit.table import size_of
@@ -256,6 +257,7 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
     deployments = []
     for deployment in route.deployments:
         backend, model = by_provider[deployment.provider], _model_of(stack, deployment)
+        provider = stack.provider(deployment.provider)
         if route.mode not in backend.modes_of(model):
             what = f'"{model}"' if backend.cloud else f'a {backend.kind} such as "{backend.provider}"'
             raise OptionsError(
@@ -272,7 +274,8 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
                 backend=backend,
                 model=model,
                 options=deployment,
-                elsewhere=stack.provider(deployment.provider).leaves_for(model) is not None,
+                elsewhere=provider.leaves_for(model) is not None,
+                budget=Budget(**provider.budget.model_dump()) if provider.budget else None,
             )
         )
     return RoutePlan(

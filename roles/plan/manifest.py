@@ -163,6 +163,7 @@ def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
                 model=deployment.model,
                 metered=deployment.backend.metered,
                 elsewhere=deployment.elsewhere,
+                budget=deployment.budget,
             )
             for deployment in route.deployments
         ),

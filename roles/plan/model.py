@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from roles.contract.abilities import Abilities
+from roles.contract.budgets import Budget
 from roles.contract.generation import GeneratedVariable
 from roles.contract.manifest import PLAIN, Canary, Front, Tls, Traits
 from roles.contract.requests import HostModel
@@ -140,13 +141,15 @@ class ServicePlan:
 @dataclass(frozen=True)
 class DeploymentPlan:
     """One deployment of a route: `id` is LiteLLM's `model_info.id`, which identifies the origin of an answer. What is
-    asked of one that is `elsewhere` leaves the host, and the other hosts of its inventory."""
+    asked of one that is `elsewhere` leaves the host, and the other hosts of its inventory. The `budget` is its
+    provider's."""
 
     id: str
     backend: Backend
     model: str
     options: Deployment
     elsewhere: bool = False
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,8 @@ The front has checked the client's key. It sends the key of the instances, and t
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import Request
@@ -19,14 +17,15 @@ from litellm.proxy.common_utils.http_parsing_utils import _read_request_body
 from litellm.types.router import CredentialLiteLLMParams
 from litellm.types.utils import is_litellm_owned_kwarg
 
-from roles.contract.budgets import PERIODS, Budget, first_day, next_day, seconds_left
 from roles.contract.clients import Limits
 from roles.contract.holders import MASTER
+from roles.litellm.requests.budgets import is_spent, out_of_budget
 from roles.litellm.requests.clients import DeclaredClients
 from roles.litellm.requests.counter import usage
 from roles.litellm.requests.fields import not_for_clients
 from roles.litellm.requests.names import CLIENT_HEADER, INSTANCE_KEY_VARIABLE, LIMITS_VARIABLE
 from roles.litellm.requests.refusal import Refusal
+from roles.litellm.requests.usage import Spender
 
 _KEY = os.environ.get(INSTANCE_KEY_VARIABLE, "")
 """What the front sends."""
@@ -65,8 +64,10 @@ async def admit(request: Request, api_key: str | None) -> UserAPIKeyAuth:
         await _check_fields(request)
         if client.models:
             await _check_models(client, admitted, request)
-        if client.budget and request.method == "POST":
-            await _check_budget(client.name, client.budget)
+        asks = request.method == "POST"
+        if asks and client.budget and await is_spent(client.budget, Spender(client=name), usage):
+            spent = f"You exceeded your current quota: the {client.budget.usd:g} US dollars"
+            raise out_of_budget(client.budget, spent)
     except Refusal as refusal:
         refusal.client = name
         raise
@@ -80,6 +81,8 @@ async def _check_fields(request: Request) -> None:
         return
     body = await _read_request_body(request)
     field = not_for_clients(body, _is_litellms)
+    if field == "model":
+        raise Refusal(400, "invalid_value", "`model` must be the name of a model.", field)
     if field is not None:
         message = f"`{field}` is not for clients of this endpoint: whoever runs it decides that."
         raise Refusal(400, "unsupported_parameter", message, field)
@@ -116,23 +119,6 @@ async def _check_models(client: Limits, admitted: UserAPIKeyAuth, request: Reque
     except ProxyException:
         # LiteLLM's own message lists what the client may use.
         raise _no_such_model(body.get("model")) from None
-
-
-async def _check_budget(name: str, budget: Budget) -> None:
-    """Raises `Refusal` if the client has spent it. Not in a gateway that is tried out, which counts nothing."""
-    if usage is None:
-        return
-    now = datetime.now(UTC)
-    spent = await asyncio.to_thread(usage.spent, name, first_day(budget.per, now.date()))
-    if spent < budget.nanodollars:
-        return
-    message = (
-        f"You exceeded your current quota: the {budget.usd:g} US dollars for {PERIODS[budget.per]} are spent. "
-        f"It begins anew on {next_day(budget.per, now.date())} (UTC)."
-    )
-    # OpenAI's libraries try again after a 429 without this.
-    headers = {"Retry-After": str(seconds_left(budget.per, now)), "x-should-retry": "false"}
-    raise Refusal(429, "insufficient_quota", message, kind="insufficient_quota", headers=headers)
 
 
 def _wrong_key() -> Refusal:

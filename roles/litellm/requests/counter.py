@@ -10,24 +10,68 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import litellm
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 from litellm.proxy import proxy_server
 
+from roles.contract.budgets import Budget
+from roles.litellm.requests.budgets import is_spent, out_of_budget
 from roles.litellm.requests.hook import routes
 from roles.litellm.requests.names import USAGE_VARIABLE
-from roles.litellm.requests.usage import Usage, of_answer, of_failure
+from roles.litellm.requests.usage import Spender, Usage, of_answer, of_failure
 
 _LONGEST_END = 1.0
 """Seconds that the end of the process waits for what LiteLLM has not logged yet."""
 
 
 class Counter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there where this is type-checked
-    """Counts each request once, by its answer or by the error that the client gets."""
+    """Counts each request once, by its answer or by the error that the client gets, and keeps providers to their
+    budgets."""
 
     def __init__(self, usage: Usage | None) -> None:
         super().__init__()
         self._usage = usage
+
+    async def async_filter_deployments(
+        self,
+        model: str,
+        healthy_deployments: list[dict[str, Any]],
+        messages: object,
+        request_kwargs: dict[str, Any] | None = None,
+        parent_otel_span: object = None,
+    ) -> list[dict[str, Any]]:
+        """Before LiteLLM chooses one of a route's deployments, also of a fallback's: without those whose provider may
+        cost no more.
+
+        Raises:
+            Refusal: 429, there is no other one.
+        """
+        spent = [await self._spent_budget(each["model_info"]) for each in healthy_deployments]
+        kept = [each for each, budget in zip(healthy_deployments, spent, strict=True) if budget is None]
+        if not kept and (budget := next(filter(None, spent), None)):
+            raise out_of_budget(budget, _no_server(model, budget))
+        return kept
+
+    async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: object) -> None:
+        """Before a deployment is asked. One that a request names by its id was not chosen.
+
+        Raises:
+            RateLimitError: its provider may cost no more.
+        """
+        if budget := await self._spent_budget(kwargs.get("model_info")):
+            name = str(kwargs.get("model"))
+            message = str(out_of_budget(budget, _no_server(name, budget)).message)
+            raise litellm.RateLimitError(message=message, model=name, llm_provider="")
+
+    async def _spent_budget(self, info: object) -> Budget | None:
+        """The budget of a deployment's provider, if it is spent."""
+        id = info.get("id") if isinstance(info, Mapping) else None
+        declared = routes.deployment(id) if isinstance(id, str) else None
+        if declared is None or declared.budget is None:
+            return None
+        is_over = await is_spent(declared.budget, Spender(provider=declared.provider), self._usage)
+        return declared.budget if is_over else None
 
     async def async_log_success_event(
         self, kwargs: Mapping[str, Any], response_obj: object, start_time: object, end_time: object
@@ -47,6 +91,10 @@ class Counter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there where
         if self._usage:
             client = getattr(original_exception, "client", None)
             self._usage.count(*of_failure(request_data, _status(original_exception), routes, client))
+
+
+def _no_server(name: str, budget: Budget) -> str:
+    return f'No server of "{name}" may answer: the {budget.usd:g} US dollars'
 
 
 def _status(error: Exception) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from roles.contract.manifest import Model, Models
+from roles.contract.manifest import Deployment, Model, Models
 from roles.contract.wire import read
 from roles.litellm.requests.live_file import LiveFile
 
@@ -18,13 +18,16 @@ class Routes(LiveFile[Model]):
     def __init__(self, file: Path) -> None:
         super().__init__(file, _read)
 
-    def stays_here(self, deployment: str, api_base: object) -> bool:
-        """Whether what is asked of that deployment, by its id, and at that address stays on this host, or goes to
-        another one of its inventory."""
-        route = self.get(deployment)
-        return route is not None and any(
-            (each.id, each.api_base, each.elsewhere) == (deployment, api_base, False) for each in route.deployments
-        )
+    def deployment(self, id: str) -> Deployment | None:
+        """The deployment with that id; none = it is none of the routes'."""
+        route = self.get(id)
+        return next((each for each in route.deployments if each.id == id), None) if route else None
+
+    def stays_here(self, id: str, api_base: object) -> bool:
+        """Whether what is asked of that deployment, and at that address, stays on this host, or goes to another one of
+        its inventory."""
+        found = self.deployment(id)
+        return found is not None and found.api_base == api_base and not found.elsewhere
 
 
 def _read(text: str) -> Mapping[str, Model]:

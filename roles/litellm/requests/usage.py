@@ -17,7 +17,18 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from roles.contract.budgets import NANO
-from roles.contract.usage import COST_NAMES, COSTS_TABLE, EARLIER, HAS_COSTS, KEPT_DAYS, NAMES, NO_NAME, NUMBERS, TABLE
+from roles.contract.usage import (
+    COST_NAMES,
+    COSTS_TABLE,
+    EARLIER,
+    HAS_COSTS,
+    KEPT_DAYS,
+    NAMES,
+    NO_NAME,
+    NUMBERS,
+    TABLE,
+    is_at,
+)
 from roles.litellm.requests.names import CLIENT_HEADER
 from roles.litellm.requests.routes import Routes
 
@@ -69,6 +80,20 @@ class Numbers:
     tokens_in: int = 0
     tokens_out: int = 0
     nanodollars: int = 0
+
+
+@dataclass(frozen=True)
+class Spender:
+    """Whose spending: a client's, or that at a provider."""
+
+    client: str = ""
+    provider: str = ""
+
+    def has(self, client: str, deployment: str) -> bool:
+        return client == self.client if self.client else is_at(self.provider, deployment)
+
+    def __str__(self) -> str:
+        return f"client {self.client}" if self.client else f"provider {self.provider}"
 
 
 def of_answer(details: Mapping[str, Any], routes: Routes) -> tuple[Names, Numbers] | None:
@@ -154,13 +179,17 @@ class _Counted:
         for (day, names), numbers in other.numbers.items():
             self.add(day, names, numbers, other.costs.get((day, names), 0))
 
-    def spent(self, client: str, since: str) -> int:
-        return sum(cost for (day, names), cost in self.costs.items() if names.client == client and day >= since)
+    def spent(self, spender: Spender, since: str) -> int:
+        return sum(
+            cost
+            for (day, names), cost in self.costs.items()
+            if day >= since and spender.has(names.client, names.deployment)
+        )
 
 
 class Usage:
     """What is counted in this process and not yet in the file. Neither a locked file nor a full disk fails a request,
-    or delays one but that of a client with a budget, for a second: the numbers wait in memory."""
+    or delays one but where there is a budget, for a second: the numbers wait in memory."""
 
     def __init__(self, file: Path, today: Callable[[], date] = lambda: datetime.now(UTC).date()) -> None:
         """Args: today: in UTC: the day that is counted for, and from which on days are kept apart."""
@@ -168,8 +197,8 @@ class Usage:
         self._today = today
         self._lock = threading.Lock()
         self._counted = _Counted()
-        self._spent: dict[tuple[str, str], tuple[float, int]] = {}
-        """Client and first day → when it was read, and what the file said."""
+        self._spent: dict[tuple[Spender, str], tuple[float, int]] = {}
+        """Who, and first day → when it was read, and what the file said."""
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
         self._writes = threading.Lock()
@@ -191,17 +220,17 @@ class Usage:
         with self._lock:
             self._counted.add((day or self._today()).isoformat(), names, counts, numbers.nanodollars)
 
-    def spent(self, client: str, since: date) -> int:
-        """What a client has spent from a day on, in billionths of a US dollar: all that this process has counted, and
-        what others had added to the file a second ago. While it cannot be read, what was read before counts."""
-        key = (client, since.isoformat())
+    def spent(self, spender: Spender, since: date) -> int:
+        """What was spent from a day on, in billionths of a US dollar: all that this process has counted, and what
+        others had added to the file a second ago. While it cannot be read, what was read before counts."""
+        key = (spender, since.isoformat())
         with self._writes:
             read_at, in_file = self._spent.get(key, (-_FRESH, 0))
             if time.monotonic() - read_at >= _FRESH:
                 try:
                     in_file = _spent_by(self._file, *key)
                 except (sqlite3.Error, OSError) as error:
-                    _LOGGER.error("what %s has spent is not read from %s: %s", client, self._file, error)
+                    _LOGGER.error("what was spent (%s) is not read from %s: %s", spender, self._file, error)
                 self._spent[key] = (time.monotonic(), in_file)
             with self._lock:
                 return in_file + self._counted.spent(*key)
@@ -279,13 +308,14 @@ def _add_to(file: Path, counted: _Counted, today: date) -> None:
         base.execute("COMMIT")
 
 
-def _spent_by(file: Path, client: str, since: str) -> int:
+def _spent_by(file: Path, spender: Spender, since: str) -> int:
     """Raises sqlite3.Error, OSError: it cannot be read."""
     if not file.exists():
         return 0
     with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=_PATIENCE)) as base:
         if not base.execute(HAS_COSTS).fetchone():
             return 0
-        query = "SELECT sum(nanodollars) FROM costs WHERE day >= ? AND client = ?"
-        (found,) = base.execute(query, (since, client)).fetchone()
-        return int(found or 0)
+        query = "SELECT client, deployment, sum(nanodollars) FROM costs WHERE day >= ? GROUP BY client, deployment"
+        return sum(
+            int(cost) for client, deployment, cost in base.execute(query, (since,)) if spender.has(client, deployment)
+        )

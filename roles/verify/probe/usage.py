@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import yaml
+
 from roles.contract.budgets import NANO, first_day
 from roles.contract.clients import CLIENTS_FILE, Clients
-from roles.contract.usage import HAS_COSTS, NUMBERS, USAGE_FILE
-from roles.contract.verdict import BudgetUse, Fallbacks, RouteUsage, Usage
+from roles.contract.manifest import MODELS_FILE, Models
+from roles.contract.usage import HAS_COSTS, NUMBERS, USAGE_FILE, is_at
+from roles.contract.verdict import BudgetUse, Fallbacks, ProviderBudgetUse, RouteUsage, Usage
 from roles.contract.wire import read
 
 LAST_DAYS = 7
@@ -41,7 +44,7 @@ def read_usage(state: Path, generation: Path, today: date | None = None) -> Usag
     today = today or datetime.now(UTC).date()
     since = today - timedelta(days=LAST_DAYS - 1)
     with (
-        contextlib.suppress(sqlite3.Error, ValueError, TypeError, OSError),
+        contextlib.suppress(sqlite3.Error, ValueError, TypeError, OSError, yaml.YAMLError),
         closing(_opened(state / USAGE_FILE)) as base,
     ):
         return Usage(
@@ -56,6 +59,7 @@ def read_usage(state: Path, generation: Path, today: date | None = None) -> Usag
                 )
             ),
             budgets=tuple(_budgets(base, generation, today)),
+            provider_budgets=tuple(_provider_budgets(base, generation, today)),
         )
     return None
 
@@ -105,6 +109,28 @@ def _budgets(base: sqlite3.Connection, generation: Path, today: date) -> Iterato
             since = first_day(budget.per, today).isoformat()
             costs = _costs(base, "WHERE day >= ? AND client = ?", since, client.name)
             yield BudgetUse(client.name, budget.per, budget.usd, sum(costs.values()))
+
+
+def _provider_budgets(base: sqlite3.Connection, generation: Path, today: date) -> Iterator[ProviderBudgetUse]:
+    """Raises ValueError, OSError, yaml.YAMLError: the generation's file of public names cannot be read."""
+    file = generation / MODELS_FILE
+    if not file.exists():
+        return
+    models = read(Models, yaml.safe_load(file.read_text()), strict=False).models
+    deployments = [each for model in models for each in model.deployments]
+    for provider, budget in {each.provider: each.budget for each in deployments}.items():
+        if budget:
+            since = first_day(budget.per, today).isoformat()
+            spent = sum(cost for deployment, cost in _deployment_costs(base, since) if is_at(provider, deployment))
+            yield ProviderBudgetUse(provider, budget.per, budget.usd, spent / NANO)
+
+
+def _deployment_costs(base: sqlite3.Connection, since: str) -> list[tuple[str, int]]:
+    """What each deployment's answers cost from a day on, in billionths of a US dollar."""
+    if not base.execute(HAS_COSTS).fetchone():
+        return []
+    query = "SELECT deployment, sum(nanodollars) FROM costs WHERE day >= ? GROUP BY deployment LIMIT ?"
+    return [(_text(deployment), int(cost)) for deployment, cost in base.execute(query, (since, _MOST))]
 
 
 def _text(value: Any) -> str:

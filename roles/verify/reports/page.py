@@ -15,6 +15,7 @@ from roles.contract.verdict import (
     DeployedRoute,
     Endpoint,
     Event,
+    ProviderBudgetUse,
     RouteUsage,
     Status,
     Verdict,
@@ -125,7 +126,7 @@ class Page:
     has_prices: something of it was not free.
     last_day: its graphs; empty = there are none.
     no_graphs: why; empty = there is no Prometheus, or it has answered.
-    budgets: the clients that have one, with what they have spent.
+    budgets: the clients and providers that have one, with what is spent of it.
     configuration: the settings and their values.
     clients: for people who use the endpoint; None = it has none, or no route.
     key_export, openai_client: how to query from Python; empty if nothing can be queried that way.
@@ -142,9 +143,9 @@ class Page:
     routes: tuple[RouteRow, ...]
     usage: tuple[tuple[UsageRow, ...], tuple[UsageRow, ...]] | None
     has_prices: bool
-    budgets: tuple[BudgetUse, ...]
     last_day: tuple[Drawing, ...]
     no_graphs: str
+    budgets: tuple[BudgetUse | ProviderBudgetUse, ...]
     configuration: tuple[tuple[str, str], ...]
     events: tuple[Event, ...]
     key_export: str
@@ -182,9 +183,9 @@ def page_of(verdict: Verdict, earlier: Sequence[Verdict]) -> Page:
         ),
         usage=_usage(verdict.usage.last_days) if verdict.usage else None,
         has_prices=bool(verdict.usage and any(each.usd for each in verdict.usage.total)),
-        budgets=verdict.usage.budgets if verdict.usage else (),
         last_day=drawings(verdict.last_day) if verdict.last_day else (),
         no_graphs=verdict.last_day.problem if verdict.last_day else "",
+        budgets=verdict.usage.all_budgets if verdict.usage else (),
         configuration=_configuration(verdict, deployed),
         events=tuple(reversed(verdict.events)),
         key_export=key_export(endpoint) if endpoint else "",

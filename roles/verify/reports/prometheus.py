@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from roles.contract.verdict import BudgetUse, Check, EngineMemory, RouteSpeed, RouteUsage, Status, Usage, Verdict
+from roles.contract.verdict import Check, EngineMemory, RouteSpeed, RouteUsage, Status, Usage, Verdict
 from roles.verify.verdict.quoting import printable
 
 _VALUES: Mapping[Status, str] = {"pass": "1", "fail": "0", "unknown": "NaN"}
@@ -50,15 +50,24 @@ def prometheus(verdict: Verdict) -> str:
     if usage := verdict.usage:
         for name, text, samples in _counted(usage):
             lines += _family(f"ai_backend_{name}", "counter", text, samples)
-        for name, text, value in _BUDGETS:
-            lines += _family(f"ai_backend_{name}", "gauge", text, _of_budgets(usage.budgets, value))
+        for name, text, samples in _budgets(usage):
+            lines += _family(f"ai_backend_{name}", "gauge", text, samples)
     return "".join(lines)
 
 
-_BUDGETS = (
-    ("client_budget_dollars", "How many US dollars a client may spend in a period.", "usd"),
-    ("client_budget_spent_dollars", "How many of them it has spent in this one.", "spent"),
-)
+def _budgets(usage: Usage) -> list[tuple[str, str, _Samples]]:
+    clients = [({"client": each.client, "per": each.per}, each) for each in usage.budgets]
+    providers = [({"provider": each.provider, "per": each.per}, each) for each in usage.provider_budgets]
+    return [
+        ("client_budget_dollars", "How many US dollars a client may spend in a period.",
+         [(labels, f"{each.usd:.9g}") for labels, each in clients]),
+        ("client_budget_spent_dollars", "How many of them it has spent in this one.",
+         [(labels, f"{each.spent:.9g}") for labels, each in clients]),
+        ("provider_budget_dollars", "How many US dollars all requests to a provider may cost in a period.",
+         [(labels, f"{each.usd:.9g}") for labels, each in providers]),
+        ("provider_budget_spent_dollars", "How many of them they have cost in this one.",
+         [(labels, f"{each.spent:.9g}") for labels, each in providers]),
+    ]  # fmt: skip
 
 
 def _rates(speed: RouteSpeed) -> _Samples:
@@ -97,10 +106,6 @@ def _of_clients(usage: Sequence[RouteUsage], label: str, numbers: Mapping[str, s
         for each in usage
         for value, name in numbers.items()
     ]
-
-
-def _of_budgets(budgets: Sequence[BudgetUse], number: str) -> _Samples:
-    return [({"client": each.client, "per": each.per}, f"{getattr(each, number):.9g}") for each in budgets]
 
 
 def _labels(check: Check) -> dict[str, str]:

@@ -13,7 +13,7 @@ from roles.contract.manifest import AUTHORITIES_FILE, MODELS_FILE, PROVIDERS_FIL
 from roles.external import Cloud, Existing, External
 from roles.litellm import LiteLLM
 from roles.litellm.requests.routes import Routes
-from roles.options import Deployment, EnvSecret, OptionsError, Provider, Route, Stack, TextFile
+from roles.options import Budget, Deployment, EnvSecret, OptionsError, Price, Provider, Route, Stack, TextFile
 from roles.plan import HostPlan
 from roles.rooms import plan_of
 from tests.stacks import native
@@ -253,3 +253,19 @@ def test_the_gateway_and_the_verifier_trust_an_authority_of_ones_own(
 def test_an_authority_that_cannot_be_used_is_refused(url: str, text: str, problem: str, tmp_path: Path) -> None:
     with pytest.raises(OptionsError, match=problem):
         planned(cloud(url=url, ca=authority(tmp_path, text)))
+
+
+def test_a_providers_budget_counts_what_each_of_its_deployments_costs() -> None:
+    provider = cloud(budget=Budget(per="month", usd=20))
+
+    def stack(**deployment: Any) -> Stack:
+        routes = [Route(name="m", deployments=[Deployment(provider="the-cloud", **deployment)])]
+        return Stack(providers=[provider], gateway=LiteLLM(canary=False), routes=routes)
+
+    plan = plan_of(stack(price=Price(input=1, output=2)))
+    (model,) = yaml.safe_load(plan.files[MODELS_FILE])["models"]
+    assert [each["budget"] for each in model["deployments"]] == [{"per": "month", "usd": 20.0}]
+    with pytest.raises(
+        OptionsError, match='External "the-cloud" has a `budget`, and its deployment of route "m" has no'
+    ):
+        stack()

@@ -17,10 +17,11 @@ import pytest
 from roles.contract.usage import EARLIER, KEPT_DAYS, TABLE, USAGE_FILE
 from roles.litellm.requests import usage as module
 from roles.litellm.requests.routes import Routes
-from roles.litellm.requests.usage import Names, Numbers, Usage, of_answer, of_failure
+from roles.litellm.requests.usage import Names, Numbers, Spender, Usage, of_answer, of_failure
 from roles.rooms import plan_of
 from tests.stacks import small_stack
 
+ADA = Spender(client="ada")
 TODAY = date(2028, 2, 29)
 """No test may hold on some days only, or break when it runs over midnight."""
 
@@ -259,7 +260,7 @@ def test_what_is_counted_after_midnight_is_the_next_days(file: Path) -> None:
         usage.flush()
         days.sort(reverse=True)
     assert [row[0] for row in rows(file)] == ["2027-12-31", "2028-01-01"]
-    assert (usage.spent("ada", date(2028, 1, 1)), usage.spent("ada", date(2027, 12, 1))) == (5, 10)
+    assert (usage.spent(ADA, date(2028, 1, 1)), usage.spent(ADA, date(2027, 12, 1))) == (5, 10)
 
 
 @pytest.mark.parametrize("today", [date(2027, 12, 31), date(2028, 1, 1), date(2028, 2, 29), date(2028, 3, 1)], ids=str)
@@ -285,27 +286,27 @@ def cost(usage: Usage, nanodollars: int, day: date | None = TODAY, client: str =
 
 def test_what_a_client_has_spent_counts_at_once_and_only_once(file: Path) -> None:
     usage = counter(file)
-    assert usage.spent("ada", TODAY) == 0
+    assert usage.spent(ADA, TODAY) == 0
     cost(usage, 5)
     cost(usage, 7, client="bob")
     cost(usage, 100, TODAY - timedelta(days=1))
-    assert usage.spent("ada", TODAY) == 5
+    assert usage.spent(ADA, TODAY) == 5
     usage.flush()
-    assert usage.spent("ada", TODAY) == 5
+    assert usage.spent(ADA, TODAY) == 5
     cost(usage, 2)
-    assert usage.spent("ada", TODAY) == 7
-    assert usage.spent("ada", TODAY - timedelta(days=1)) == 107
+    assert usage.spent(ADA, TODAY) == 7
+    assert usage.spent(ADA, TODAY - timedelta(days=1)) == 107
 
 
 def test_it_is_kept_over_a_restart_and_seen_by_the_other_instance(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = counter(file), counter(file)
     cost(first, 5)
     first.close()
-    assert second.spent("ada", TODAY) == 5
+    assert second.spent(ADA, TODAY) == 5
     monkeypatch.setattr(module, "_FRESH", 0.0)
     cost(third := counter(file), 6)
     third.close()
-    assert second.spent("ada", TODAY) == 11
+    assert second.spent(ADA, TODAY) == 11
 
 
 def test_what_was_read_before_counts_while_the_file_is_locked(
@@ -316,11 +317,11 @@ def test_what_was_read_before_counts_while_the_file_is_locked(
     usage = counter(file)
     cost(usage, 5)
     usage.flush()
-    assert usage.spent("ada", TODAY) == 5
+    assert usage.spent(ADA, TODAY) == 5
     base = sqlite3.connect(file, isolation_level=None)
     base.execute("BEGIN EXCLUSIVE")
     cost(usage, 1)
-    assert usage.spent("ada", TODAY) == 6
+    assert usage.spent(ADA, TODAY) == 6
     assert str(file) in caplog.text
     base.close()
 
@@ -332,11 +333,11 @@ def test_costs_are_added_to_a_file_of_a_version_that_counted_none(file: Path) ->
     base.execute(TABLE)
     base.execute("INSERT INTO usage VALUES (?, 'ada', 'n', 'n@native', '', 1, 0, 0, 2, 3)", (TODAY.isoformat(),))
     usage = counter(file)
-    assert usage.spent("ada", TODAY) == 0
+    assert usage.spent(ADA, TODAY) == 0
     cost(usage, 5)
     usage.flush()
     assert rows(file) == [(TODAY.isoformat(), "ada", "n", "n@native", "", 2, 0, 0, 2, 3)]
-    assert usage.spent("ada", TODAY) == 5
+    assert usage.spent(ADA, TODAY) == 5
     base.execute("INSERT INTO usage VALUES (?, 'bob', 'n', 'n@native', '', 1, 0, 0, 2, 3)", (TODAY.isoformat(),))
     base.close()
 
@@ -350,3 +351,17 @@ def test_costs_stay_in_the_sums(file: Path) -> None:
     found = sorted(base.execute("SELECT day, nanodollars FROM costs"))
     base.close()
     assert found == [(EARLIER, 20), (TODAY.isoformat(), 10)]
+
+
+def test_what_was_spent_at_a_provider_is_that_of_all_its_deployments(file: Path) -> None:
+    usage, cloud = counter(file), Spender(provider="cloud")
+    for deployment in ("small@cloud", "big@cloud/other/route", "cloud@native", "small@cloud2", "small@a-cloud"):
+        for client in ("ada", "eve"):
+            usage.count(Names(client, "n", deployment), Numbers(nanodollars=1))
+    usage.count(Names("ada", "n", "small@cloud"), Numbers(nanodollars=10), TODAY - timedelta(days=1))
+    assert usage.spent(cloud, TODAY) == 4
+    usage.flush()
+    assert usage.spent(cloud, TODAY) == 4
+    usage.count(Names("ada", "n", "small@cloud"), Numbers(nanodollars=3))
+    assert usage.spent(cloud, TODAY) == 7
+    assert usage.spent(cloud, TODAY - timedelta(days=1)) == 17

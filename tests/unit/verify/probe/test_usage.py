@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from roles.contract.budgets import Budget
+from roles.contract.budgets import Budget as Limit
 from roles.contract.clients import CLIENTS_FILE, Clients, Limits
+from roles.contract.manifest import MODELS_FILE
 from roles.contract.usage import USAGE_FILE
-from roles.contract.verdict import BudgetUse, Fallbacks, RouteUsage
+from roles.contract.verdict import BudgetUse, Fallbacks, ProviderBudgetUse, RouteUsage
 from roles.contract.wire import written
+from roles.external import External
+from roles.litellm import LiteLLM
 from roles.litellm.requests.usage import Names, Numbers, Usage
+from roles.options import Budget, Deployment, Price, Route, Stack
+from roles.rooms import plan_of
 from roles.verify.probe import usage as module
 from roles.verify.probe.usage import read_usage
 
@@ -66,8 +71,8 @@ def test_costs_are_told_in_dollars_and_budgets_with_what_is_spent_of_them(
     """0.4 dollars today, 1 on the first of the month, and 5 on the day before that."""
     state = counted(tmp_path, today)
     limits = (
-        Limits(name="ada", budget=Budget(per="day", usd=0.5)),
-        Limits(name="eve", budget=Budget(per="month", usd=20)),
+        Limits(name="ada", budget=Limit(per="day", usd=0.5)),
+        Limits(name="eve", budget=Limit(per="month", usd=20)),
         Limits(name="bob"),
     )
     (state / CLIENTS_FILE).write_text(json.dumps(written(Clients(clients=limits))))
@@ -88,6 +93,27 @@ def test_costs_are_told_in_dollars_and_budgets_with_what_is_spent_of_them(
     of_ada, of_eve = (each.warning for each in found.budgets)
     assert of_ada.startswith(f"client ada has spent {200 * of_the_day:.0f}% of the 0.5 US dollars for today")
     assert of_eve == ""
+
+
+def test_a_providers_budget_is_told_with_what_all_its_deployments_cost(tmp_path: Path) -> None:
+    budget = Budget(per="day", usd=2)
+    cloud = External(name="cloud", url="https://api.example.com/v1", models=["small", "big"], budget=budget)
+    cheap = Price(input=1, output=1)
+    routes = [
+        Route(name=name, deployments=[Deployment(provider="cloud", model=name, price=cheap)]) for name in cloud.models
+    ]
+    plan = plan_of(Stack(providers=[cloud], gateway=LiteLLM(canary=False), routes=routes))
+    (tmp_path / MODELS_FILE).write_text(plan.files[MODELS_FILE])
+    usage = Usage(tmp_path / USAGE_FILE, lambda: TODAY)
+    for deployment in ("small@cloud", "big@cloud", "n@native"):
+        usage.count(Names("ada", "small", deployment), Numbers(nanodollars=900_000_000))
+    usage.count(Names("ada", "small", "small@cloud"), Numbers(nanodollars=5), TODAY - timedelta(days=1))
+    usage.close()
+    found = read_usage(tmp_path, tmp_path, TODAY)
+    assert found is not None
+    assert found.provider_budgets == (ProviderBudgetUse("cloud", "day", 2, 1.8),)
+    (use,) = found.all_budgets
+    assert use.warning == "provider cloud has cost 90% of the 2 US dollars for today"
 
 
 def test_a_file_of_a_gateway_that_counted_no_costs_is_read(state: Path) -> None:
