@@ -33,7 +33,8 @@ def computed() -> float:
     """US dollars a day, if every answer is as long as it may be."""
     known = json.loads(_PRICES.read_text())["vendors"]
     prices = [known[vendor]["models"][model][1:] for vendor, model in SMALL.items()]
-    return REQUESTS * sum(PROMPT_TOKENS * price_in + MOST_TOKENS * price_out for price_in, price_out in prices) / 1e6
+    usd: float = sum(PROMPT_TOKENS * price_in + MOST_TOKENS * price_out for price_in, price_out in prices)
+    return REQUESTS * usd / 1_000_000
 
 
 def accounted() -> Iterator[tuple[str, int, int, float]]:

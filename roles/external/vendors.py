@@ -89,8 +89,9 @@ def release() -> str:
 
 
 def _model(mode: Mode, price_in: float | None, price_out: float | None) -> Model:
-    is_priced = price_in is not None and price_out is not None
-    return Model(mode, Price(input=price_in, output=price_out) if is_priced else None)
+    if price_in is None or price_out is None:
+        return Model(mode, None)
+    return Model(mode, Price(input=price_in, output=price_out))
 
 
 @cache

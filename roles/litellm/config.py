@@ -257,7 +257,7 @@ def _model_info(route: Route, deployment: DeploymentPlan) -> dict[str, Json]:
         "supports_response_schema": route.structured_outputs,
         "supports_vision": route.vision,
     }
-    known = {name: value for name, value in published.items() if value is not None}
+    known: dict[str, Json] = {name: value for name, value in published.items() if value is not None}
     cloud = deployment.backend.cloud
     price = deployment.options.price or (cloud.prices.get(deployment.model) if cloud else Price(input=0, output=0))
     if price is None:

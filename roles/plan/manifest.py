@@ -155,7 +155,7 @@ def _model(route: RoutePlan, gateway: GatewayPlan) -> manifest.Model:
         deployments=tuple(
             manifest.Deployment(
                 id=deployment.id,
-                # Of a cloud LiteLLM knows the address of each kind of request, if any.
+                # Of a cloud LiteLLM names the address of each kind of request, if any.
                 api_base="" if deployment.backend.cloud else deployment.backend.api_base,
                 provider=deployment.backend.provider,
                 weight=deployment.options.weight,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import Run, ask, deploy, failures, inventory_file, verdict
-from tests.lab.inventory import lab_model, says
+from tests.lab.inventory import lab_model
 from tests.lab.ollama import ollama_release
 from tests.labhost import Lab, LabHost
 from tests.ollama_stand_in.archive import ARCHIVE_NAME
@@ -67,15 +67,6 @@ if {ollama!r}:
     )
 hosts = [lab_host(stack)]
 """
-USING = """
-from roles.external import Existing
-stack = lab_stack()
-theirs = Existing(name="theirs", url="http://127.0.0.1:11434/v1", models=["theirs:latest"])
-route = Route(name="theirs", deployments=[Deployment(provider="theirs")])
-hosts = [
-    lab_host(stack.model_copy(update={"providers": (*stack.providers, theirs), "routes": (*stack.routes, route)}))
-]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +110,6 @@ def make_model(host: LabHost) -> None:
     host.run(f"curl -sSf -X POST -T /root/model.gguf http://127.0.0.1:11434/api/blobs/sha256:{model.sha256}")
     body = json.dumps({"model": "theirs:latest", "files": {"model.gguf": f"sha256:{model.sha256}"}})
     host.run("curl -sSf http://127.0.0.1:11434/api/create -d @-", input=body, timeout=60)
-
-
-def main_process(host: LabHost) -> str:
-    """The id of the vendor's Ollama, which another start changes."""
-    return host.run("systemctl show -P MainPID ollama").stdout.strip()
 
 
 def wait(host: LabHost, port: int) -> None:
@@ -232,21 +218,6 @@ def test_what_is_named_is_taken_over_and_a_killed_run_is_continued(host: LabHost
     answer(host, ollama_only=True)
 
 
-def test_an_existing_ollama_is_used_and_stays_as_it_is(host: LabHost, tmp_path: Path) -> None:
-    files = (*PATHS[:3], "/usr/share/ollama", "/usr/local/bin/ollama")
-    before, process = looks(host, *files), main_process(host)
-    file = inventory_file(tmp_path, USING)
-    full(host, file).must_pass()
-    assert ask(host, "theirs") == says("ollama.gguf")
-    found = verdict(host)
-    assert failures(found) == []
-    assert {"external/theirs/reached", "route/theirs/chat"} <= {check["id"] for check in found["checks"]}
-    deploy(host, "prune.py", inventory=file, data={"keep": 1}).must_pass()
-    deploy(host, "rollback.py", inventory=file).must_pass()
-    assert (looks(host, *files), main_process(host)) == (before, process)
-    answer(host, ollama_only=True)
-
-
 def test_going_back_to_before_it_gives_the_vendors_ollama_back(host: LabHost, lab: Lab, tmp_path: Path) -> None:
     before = looks(host, *PATHS[:3])
     file = inventory(tmp_path, lab, ollama=True)
@@ -268,11 +239,10 @@ def test_going_back_to_before_it_gives_the_vendors_ollama_back(host: LabHost, la
 
 
 def test_before_the_first_generation_the_host_is_as_it_was(host: LabHost, lab: Lab, tmp_path: Path) -> None:
-    file, process = inventory(tmp_path, lab, ollama=False), main_process(host)
+    file = inventory(tmp_path, lab, ollama=False)
     run = deploy(host, "rollback.py", inventory=file, data={"generation": "none"}).must_pass()
     print(run.output)
     answer(host)
-    assert main_process(host) == process
     assert host.run("cat /etc/ai-backend/config.yaml").stdout == "other: yes\n"
     assert host.run("ls /etc/ai-backend-taken-over; nft list tables | grep ai_backend", check=False).stdout == ""
     assert host.run("find /etc/systemd/system -lname '/etc/ai-backend/*'").stdout == ""

@@ -51,7 +51,7 @@ async def check_externals(context: VerificationContext, last: Verdict | None, *,
     failing = _names(generation, found)
     checks = [_tolerated(check, generation, failing) for check in found]
     asked = dict.fromkeys((each.name for each in generation.externals), datetime.now(UTC).isoformat(timespec="seconds"))
-    asked |= kept.asked | dict.fromkeys(failing, "")
+    asked |= {**kept.asked, **dict.fromkeys(failing, "")}
     return Externals(
         tuple(checks),
         tuple(

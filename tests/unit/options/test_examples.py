@@ -15,6 +15,10 @@ _KEY = f'UrlFile(url="https://nvidia.example.com/d/key.pub", sha256="{"0" * 64}"
 _GGUF = f'LocalFile(path="model.gguf", sha256="{"0" * 64}")'
 _ADAPTER = f'LoraAdapter(name="a", model=HubModel(repository="a/b", revision="{"0" * 40}"))'
 _BESIDE = {
+    "Cloud.api_version": 'vendor="azure", models=["gpt-4o-mini"], api_base="https://ours.openai.azure.com"',
+    "Cloud.prices": 'models=["claude-next"]',
+    "Cloud.region": 'vendor="bedrock", models=["amazon.nova-lite-v1:0"]',
+    "Existing.ca": 'url="https://127.0.0.1:11434/v1"',
     "Email.password": 'user="box"',
     "Email.user": 'password=EnvSecret("SMTP_PASSWORD")',
     "LlamaCppBuild.cuda_architectures": 'backend="cuda"',

@@ -108,7 +108,7 @@ def test_one_that_fails_is_asked_again_alone(verified: Verified, double: Double,
     names = {"qwen@backend", "qwen", "small@other", "small"}
     assert names <= {body["model"] for body in double.bodies}
     double.bodies.clear()
-    double.spoil("small@other")
+    double.spoil("small@other", origin="small@other")
     second = both.verdict(last=first, sparing=True)
     assert second.status == "pass"
     assert names & {body["model"] for body in double.bodies} == {"small@other", "small"}
