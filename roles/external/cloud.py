@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
@@ -86,6 +87,9 @@ class Cloud(Provider):
 
     def served(self) -> tuple[ModelName, ...]:
         return tuple(self.models)
+
+    def leaves_for(self, model: ModelName) -> str | None:
+        return urlsplit(self.address).hostname
 
     def price_of(self, model: ModelName) -> Price | None:
         if model in self.prices:

@@ -42,6 +42,19 @@ hosts = [
     )
 ]
 """
+BY_NAME = """
+from roles.external import Cloud
+from roles.options import EnvSecret, Price
+stack = lab_stack()
+claude = Cloud(
+    name="claude", vendor="anthropic", api_key=EnvSecret("LAB_BOX_KEY"), api_base="http://{address}:4000",
+    models=["tiny-python"], prices={{"tiny-python": Price(input=1, output=5)}},
+)
+route = Route(name="claude", deployments=[Deployment(provider="claude")], probe=Probe(max_tokens=16))
+hosts = [
+    lab_host(stack.model_copy(update={{"providers": [*stack.providers, claude], "routes": [*stack.routes, route]}}))
+]
+"""
 ADAS_KEY = "sk-of-ada-0123456789abcdef01"
 KEY = "sk-of-the-box-0123456789abcdef"
 
@@ -71,11 +84,11 @@ def box(cloud: LabHost, folder: Path, **gateway: Any) -> Path:
     return inventory_file(folder, BOX.format(address=cloud.address, gateway=gateway))
 
 
-def asked(cloud: LabHost) -> int:
+def asked(cloud: LabHost, path: str = "/chat/completions") -> int:
     """The chats that the cloud has answered to its client."""
     lines = cloud.run("journalctl -u ai-backend-front -o cat --no-pager").stdout.splitlines()
     requests = [json.loads(line) for line in lines if line.startswith("{")]
-    return sum(each.get("client") == "box" and "/chat/completions" in str(each.get("path")) for each in requests)
+    return sum(each.get("client") == "box" and path in str(each.get("path")) for each in requests)
 
 
 def test_it_answers_and_is_asked_for_answers_after_a_deploy_alone(
@@ -182,3 +195,15 @@ def test_without_a_stand_in_it_is_a_failure_with_its_cause(host: LabHost, cloud:
     assert reached["code"] == "external-unreachable"
     assert reached["causes"][0]["cause"].startswith("it is down")
     cloud.run("systemctl start ai-backend-front")
+
+
+@pytest.mark.usefixtures("inventory")
+def test_a_cloud_by_name_is_asked_in_its_own_api(host: LabHost, cloud: LabHost, tmp_path: Path) -> None:
+    by_name = tmp_path / "by-name"
+    by_name.mkdir()
+    deploy(host, inventory=inventory_file(by_name, BY_NAME.format(address=cloud.address))).must_pass()
+    asked_chats, asked_messages = asked(cloud), asked(cloud, "/v1/messages")
+    assert ask(host, "claude") == says("python.gguf")
+    assert failures(verdict(host)) == []
+    assert asked(cloud) == asked_chats
+    assert asked(cloud, "/v1/messages") > asked_messages >= 2

@@ -218,6 +218,21 @@ def test_what_is_named_is_taken_over_and_a_killed_run_is_continued(host: LabHost
     answer(host, ollama_only=True)
 
 
+def test_an_existing_ollama_is_used_and_stays_as_it_is(host: LabHost, tmp_path: Path) -> None:
+    files = (*PATHS[:3], "/usr/share/ollama", "/usr/local/bin/ollama")
+    before, process = looks(host, *files), main_process(host)
+    file = inventory_file(tmp_path, USING)
+    full(host, file).must_pass()
+    assert ask(host, "theirs") == says("ollama.gguf")
+    found = verdict(host)
+    assert failures(found) == []
+    assert {"external/theirs/reached", "route/theirs/chat"} <= {check["id"] for check in found["checks"]}
+    deploy(host, "prune.py", inventory=file).must_pass()
+    deploy(host, "rollback.py", inventory=file).must_pass()
+    assert (looks(host, *files), main_process(host)) == (before, process)
+    answer(host, ollama_only=True)
+
+
 def test_going_back_to_before_it_gives_the_vendors_ollama_back(host: LabHost, lab: Lab, tmp_path: Path) -> None:
     before = looks(host, *PATHS[:3])
     file = inventory(tmp_path, lab, ollama=True)

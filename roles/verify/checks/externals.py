@@ -21,9 +21,14 @@ from roles.verify.verdict.claim import CheckFailed, Claim
 from roles.verify.verdict.codes import Code
 
 _ASKED_EVERY = timedelta(hours=24)
-_LIMITED: Code = "external-limited"
-_ITS_OWN: Mapping[Code, Code] = {"gateway-unavailable": "external-refuses"}
-"""What the gateway's status means that it passes on: 503."""
+_REFUSES: Code = "external-refuses"
+_BY_ID: Mapping[Code, Code] = {"gateway-unavailable": _REFUSES, "cooling-down": "external-limited"}
+"""What the gateway's answers mean for a deployment that is asked by its id, and so has no cooldown: it passes on what
+it was answered, with 503 or 429."""
+_BY_NAME: Mapping[Code, Code] = dict.fromkeys(
+    (*_BY_ID, "key-refused", "request-failed", "backend-unreachable", "backend-timeout"), _REFUSES
+)
+"""The same for a route with a provider that fails: the checks of that one say more."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,7 @@ async def _answers(
 def _answer_check(route: Route, deployment: Deployment, context: VerificationContext) -> Awaitable[Check]:
     claim = Claim(_answer_id(deployment), deployment.provider, f"answers as {deployment.id}", MODES[route.mode].answer)
     alone = replace(route, deployments=(deployment,))
-    # Asked by its id it has no cooldown: what is refused, it refuses itself.
-    return claim.check(_passed_on(ask_plainly(alone, deployment.id, context), {**_ITS_OWN, "cooling-down": _LIMITED}))
+    return claim.check(_passed_on(ask_plainly(alone, deployment.id, context), _BY_ID))
 
 
 async def _passed_on(asking: Awaitable[str], codes: Mapping[Code, Code]) -> str:
@@ -100,7 +104,7 @@ def _route_check(
     ids = [each.id for each in (route.sharers if is_well else (*route.deployments, *_behind(route, generation)))]
     claim = Claim(_route_id(route), route.name, mode.claim, f"{mode.answer} from {' or '.join(ids)}")
     asking = ask_plainly(route, route.name, context) if is_well else ask_any(route, ids, context)
-    return claim.check(_passed_on(asking, _ITS_OWN))
+    return claim.check(asking if is_well else _passed_on(asking, _BY_NAME))
 
 
 def _tolerated(check: Check, generation: Generation, failing: Collection[str]) -> Check:

@@ -48,6 +48,6 @@ EXTERNALS: Mapping[str, Sign] = {
         ("route/*",),
         ("external-refuses",),
         "a server behind a route that others run does not answer as it should",
-        (Cause("it has an outage: see its own checks", GATEWAY_LOG),),
+        (Cause("see the checks of that server, which say why", GATEWAY_LOG),),
     ),
 }

@@ -136,6 +136,11 @@ def test_a_budget_can_be_spent_on_a_price_of_litellms_list() -> None:
     assert stack(cloud(models=["new"], prices={"new": Price(input=0, output=1)})).clients[0].budget
 
 
+def test_a_route_that_stays_here_does_not_lead_to_one() -> None:
+    with pytest.raises(OptionsError, match=r'Cloud "cloud", at api\.anthropic\.com'):
+        planned(cloud(), local_only=True)
+
+
 def test_a_model_answers_the_requests_that_litellms_list_says() -> None:
     both = cloud(vendor="gemini", models=["gemini-embedding-001", "gemini-2.5-flash-lite"])
     assert entry(planned(both, mode="embedding"))["litellm_params"]["model"] == "gemini/gemini-embedding-001"

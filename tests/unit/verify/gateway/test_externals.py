@@ -118,11 +118,22 @@ def test_one_that_fails_is_asked_again_alone(verified: Verified, double: Double,
     assert not names & {body["model"] for body in double.bodies}
 
 
-def test_a_503_that_the_gateway_passes_on_is_the_clouds(verified: Verified, double: Double) -> None:
-    double.spoil("qwen@backend", "qwen", status=503, error="overloaded")
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(503, "external-refuses"), (429, "external-limited"), (401, "key-refused")],
+    ids=["an outage", "too many requests", "a revoked key"],
+)
+def test_what_the_gateway_passes_on_is_the_clouds_answer(
+    verified: Verified, double: Double, status: int, code: str
+) -> None:
+    double.spoil("qwen@backend", "qwen", status=status, error="a reason")
     verdict = verified.verdict(routes=routes(stand_in=False))
-    codes = {check.id: check.code for check in verdict.checks if not check.ok}
-    assert codes == {ANSWERS: "external-refuses", BY_NAME: "external-refuses"}
+    red = {check.id: check for check in verdict.checks if not check.ok}
+    assert {id: check.code for id, check in red.items()} == {ANSWERS: code, BY_NAME: "external-refuses"}
+    # There is no unit whose journal could say why.
+    assert not any(
+        "-u cloud" in cause.look or "-u qwen" in cause.look for each in red.values() for cause in each.causes
+    )
 
 
 def test_after_a_day_it_is_asked_again(verified: Verified, double: Double) -> None:
