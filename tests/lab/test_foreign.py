@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import Run, ask, deploy, failures, inventory_file, verdict
-from tests.lab.inventory import lab_model
+from tests.lab.inventory import lab_model, says
 from tests.lab.ollama import ollama_release
 from tests.labhost import Lab, LabHost
 from tests.ollama_stand_in.archive import ARCHIVE_NAME
@@ -67,6 +67,15 @@ if {ollama!r}:
     )
 hosts = [lab_host(stack)]
 """
+USING = """
+from roles.external import Existing
+stack = lab_stack()
+theirs = Existing(name="theirs", url="http://127.0.0.1:11434/v1", models=["theirs:latest"])
+route = Route(name="theirs", deployments=[Deployment(provider="theirs")])
+hosts = [
+    lab_host(stack.model_copy(update={"providers": (*stack.providers, theirs), "routes": (*stack.routes, route)}))
+]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +119,11 @@ def make_model(host: LabHost) -> None:
     host.run(f"curl -sSf -X POST -T /root/model.gguf http://127.0.0.1:11434/api/blobs/sha256:{model.sha256}")
     body = json.dumps({"model": "theirs:latest", "files": {"model.gguf": f"sha256:{model.sha256}"}})
     host.run("curl -sSf http://127.0.0.1:11434/api/create -d @-", input=body, timeout=60)
+
+
+def main_process(host: LabHost) -> str:
+    """The id of the vendor's Ollama, which another start changes."""
+    return host.run("systemctl show -P MainPID ollama").stdout.strip()
 
 
 def wait(host: LabHost, port: int) -> None:
@@ -254,10 +268,11 @@ def test_going_back_to_before_it_gives_the_vendors_ollama_back(host: LabHost, la
 
 
 def test_before_the_first_generation_the_host_is_as_it_was(host: LabHost, lab: Lab, tmp_path: Path) -> None:
-    file = inventory(tmp_path, lab, ollama=False)
+    file, process = inventory(tmp_path, lab, ollama=False), main_process(host)
     run = deploy(host, "rollback.py", inventory=file, data={"generation": "none"}).must_pass()
     print(run.output)
     answer(host)
+    assert main_process(host) == process
     assert host.run("cat /etc/ai-backend/config.yaml").stdout == "other: yes\n"
     assert host.run("ls /etc/ai-backend-taken-over; nft list tables | grep ai_backend", check=False).stdout == ""
     assert host.run("find /etc/systemd/system -lname '/etc/ai-backend/*'").stdout == ""
