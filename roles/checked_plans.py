@@ -3,53 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
-from pyinfra import host, logger
-from pyinfra.api import Host
+from pyinfra import logger
+from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
 from roles.data import UNLOCKED
-from roles.host import facts_of_source, given
+from roles.host import facts_of_source, given, inventory_file
 from roles.host.inventory import InventoryError, stack_of
 from roles.lint import lint
 from roles.litellm import LITELLM_CONFIG, LITELLM_VARIABLES, LITELLM_VERSION, LiteLLM
 from roles.lock import (
     LockContent,
+    LockError,
     Reference,
     incomplete,
     lock_file,
     locked_facts,
     pins_of,
     problems,
+    read_lock_file,
     references_of,
 )
 from roles.options import GivenSecret, OptionsError, Stack
-from roles.plan import HostPlan, ProxyLogin, SecretAddress
-from roles.rooms import plan_of
+from roles.plan import NO_PINS, HostPlan, Member, ProxyLogin, SecretAddress
+from roles.rooms import members_of, plan_of
 
 
-def checked_plan(each: Host, lock: LockContent | None, inventory: Path | None, *, locked: bool) -> HostPlan:
-    """The plan of a host of the inventory.
+@lru_cache(maxsize=1)
+def checked_plans(state: State, *, locked: bool) -> dict[str, HostPlan]:
+    """The plans of all hosts of the inventory, those that the run leaves out too: host → plan. Made once for all hosts.
 
     Args:
-        lock: what is locked.
-        inventory: its file; none = not known.
         locked: what moves must be in the lock.
 
     Raises:
+        DeployError: a host cannot be deployed to as declared.
+    """
+    inventory = inventory_file()
+    try:
+        lock = read_lock_file(lock_file(inventory)) if inventory else None
+        members = members_of({each.name: stack_of(each.name, each.data.get("stack")) for each in state.inventory})
+    except (LockError, InventoryError, OptionsError) as error:
+        raise DeployError(str(error)) from None
+    return {each.name: _checked_plan(each, members[each.name], lock, inventory, locked) for each in state.inventory}
+
+
+def _checked_plan(
+    each: Host, member: Member, lock: LockContent | None, inventory: Path | None, locked: bool
+) -> HostPlan:
+    """
+    Raises:
         DeployError: it cannot be deployed as declared.
     """
+    stack, place = member.stack, member.place
     try:
-        stack = stack_of(each.name, each.data.get("stack"))
-    except InventoryError as error:
-        raise DeployError(str(error)) from None
-    try:
-        plan = plan_of(stack)
+        known = locked_facts(lock, facts_of_source)
+        plan = plan_of(stack, known=known, place=place)
         references = references_of(plan)
         if locked:
             _check_locked(each, lock, inventory, references)
-        plan = plan_of(stack, pins_of(lock, references), known=locked_facts(lock, facts_of_source))
+        if (pins := pins_of(lock, references)) != NO_PINS:
+            plan = plan_of(stack, pins, known=known, place=place)
         lint_configuration(plan)
         values = [value for unit in plan.units for value in unit.all_environment.values()]
         secrets = [value for value in values if isinstance(value, GivenSecret)]
@@ -87,8 +104,7 @@ def _check_locked(
             f"{', '.join(moving)}: tomorrow it may be something else, and no lock says what is meant; {run} to pin it "
             "as it is now, or let it pass with --data unlocked=yes"
         )
-    # For each host all are planned.
-    if each.name == host.name and (open_entries := incomplete(lock, references)):
+    if each.state.is_host_in_limit(each) and (open_entries := incomplete(lock, references)):
         logger.warning(
             f"{lock_file(Path(path))} does not say everything yet, and a deploy does not need it: "
             f"{', '.join(open_entries)}; {run} with a network to fill it in"
@@ -108,6 +124,8 @@ def _check_keys_differ(stack: Stack) -> None:
 
 def lint_configuration(plan: HostPlan) -> None:
     """Raises `OptionsError` if LiteLLM would not do with the rendered configuration what the inventory declares."""
+    if LITELLM_CONFIG not in plan.files:
+        return  # a host without a gateway
     variables = {name for unit in plan.units if LITELLM_CONFIG in unit.reads for name in unit.environment}
     variables |= LITELLM_VARIABLES | {name for secret in plan.generated_secrets for name in secret.names}
     findings = lint(

@@ -10,7 +10,7 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.state import BaseStateCallback
 
-from roles.checked_plans import checked_plan
+from roles.checked_plans import checked_plans
 from roles.contract.clients import KeysState
 from roles.contract.trace import FoundRequest
 from roles.contract.verdict import RouteSpeed
@@ -36,7 +36,6 @@ from roles.host import (
     guard_terminal,
     history_request,
     install_driver,
-    inventory_file,
     keys_request,
     leave_generations,
     make_installs,
@@ -51,13 +50,9 @@ from roles.host import (
     stage_gateway,
     trace_request,
     verify_routes,
+    wait_for_backends,
     way_of,
     write_generation,
-)
-from roles.lock import (
-    LockError,
-    lock_file,
-    read_lock_file,
 )
 from roles.plan import NO_GENERATION
 from roles.verify import nothing_of
@@ -72,6 +67,8 @@ def full() -> None:
     What moves, such as a branch, must be in the inventory's lock; `--data unlocked=yes` lets it pass.
 
     A `driver` that must be installed comes first, and the host is rebooted for it.
+
+    Hosts without a gateway come before those with one.
     """
     target = _target(locked=True)
     _check(target)
@@ -83,10 +80,16 @@ def full() -> None:
         install_driver(name="Install the NVIDIA driver")
     make_installs(name="Make installs")
     write_generation(name="Write the generation")
-    stage_gateway(name="Stage the gateway")
-    activate_generation(name="Activate the generation")
     apis = host.data.stack.verification.apis
-    verify_routes(name="Verify every route", deploying=True, apis=apis, more=CHANGED_SPEED)
+    if not target.plan.gateways:
+        activate_generation(name="Activate the generation of the providers")
+        verify_routes(name="Verify the providers", deploying=True, apis=apis, more=CHANGED_SPEED)
+    if not all(plan.gateways for plan in checked_plans(state, locked=True).values()):
+        wait_for_backends(name="Wait for the providers of other hosts")
+    if target.plan.gateways:
+        stage_gateway(name="Stage the gateway")
+        activate_generation(name="Activate the generation")
+        verify_routes(name="Verify every route", deploying=True, apis=apis, more=CHANGED_SPEED)
     release_lock(name="Give the deploy lock back")
 
 
@@ -300,12 +303,7 @@ def _target(*, locked: bool = False) -> Target:
     """
     guard_terminal()
     check_names(state)
-    inventory = inventory_file()
-    try:
-        lock = read_lock_file(lock_file(inventory)) if inventory else None
-    except LockError as error:
-        raise DeployError(str(error)) from None
-    plans = {each.name: checked_plan(each, lock, inventory, locked=locked) for each in state.inventory}
+    plans = checked_plans(state, locked=locked)
     if not any(isinstance(handler, _ReleaseLockOnFailure) for handler in state.callback_handlers):
         state.add_callback_handler(_ReleaseLockOnFailure())  # type: ignore[no-untyped-call]
         state.add_callback_handler(NoteStep())  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ from roles.host.inventory import InventoryError, stacks_of
 from roles.lock import LockError, lock_file, locked_facts, read_lock_file
 from roles.options import OptionsError
 from roles.plan import HostPlan, memory_plan
-from roles.rooms import plan_of
+from roles.rooms import members_of, plan_of
 
 _DOES_NOT_FIT, _UNREADABLE = 1, 2
 
@@ -40,7 +40,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         inventory = Path(given.inventory)
         known = locked_facts(read_lock_file(lock_file(inventory)), facts_of_source)
-        hosts = {name: plan_of(stack, known=known) for name, stack in stacks_of(inventory).items()}
+        hosts = {
+            name: plan_of(each.stack, known=known, place=each.place)
+            for name, each in members_of(stacks_of(inventory)).items()
+        }
     except (InventoryError, LockError) as error:
         print(error, file=sys.stderr)
         return _UNREADABLE

@@ -27,7 +27,7 @@ from roles.lock import (
 )
 from roles.lock.resolve import resolve_reference
 from roles.options import OptionsError
-from roles.rooms import plan_of
+from roles.rooms import members_of, plan_of
 
 
 def lock() -> None:
@@ -66,7 +66,10 @@ def write_lock(inventory: Path, upgrade: str | None) -> list[str]:
         LockError, InventoryError, OptionsError: it cannot be made. The file is as it was.
     """
     path = lock_file(inventory)
-    hosts = {name: references_of(plan_of(stack)) for name, stack in stacks_of(inventory).items()}
+    hosts = {
+        name: references_of(plan_of(each.stack, place=each.place))
+        for name, each in members_of(stacks_of(inventory)).items()
+    }
     old = read_lock_file(path)
     update = updated(old or LockContent(), hosts, upgrade, _asked)
     same = len({key for names in update.content.hosts.values() for key in names})

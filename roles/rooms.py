@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import roles.external
 import roles.litellm
 import roles.llama_cpp
@@ -10,13 +12,36 @@ import roles.ollama
 import roles.redis
 import roles.vllm
 from roles.options import Stack
-from roles.plan import NO_PINS, HostPlan, KnownFacts, Pins, compile_stack, not_known, planners
+from roles.plan import (
+    ALONE,
+    NO_PINS,
+    HostPlan,
+    KnownFacts,
+    Member,
+    Pins,
+    Place,
+    compile_stack,
+    fleet_of,
+    not_known,
+    planned_backend,
+    planners,
+)
 
 
-def plan_of(stack: Stack, pins: Pins = NO_PINS, *, known: KnownFacts = not_known) -> HostPlan:
+def plan_of(stack: Stack, pins: Pins = NO_PINS, *, known: KnownFacts = not_known, place: Place = ALONE) -> HostPlan:
     """The host plan of a stack, with what its lock pins.
 
     Args:
         known: the facts of the models that it names, for the memory plan.
+        place: its host's place among the others.
     """
-    return compile_stack(stack, planners(), pins, facts_of=known)
+    return compile_stack(stack, planners(), pins, facts_of=known, place=place)
+
+
+def members_of(stacks: Mapping[str, Stack]) -> dict[str, Member]:
+    """The hosts of an inventory, and what they have to do with each other.
+
+    Raises:
+        OptionsError: as `fleet_of`.
+    """
+    return fleet_of(stacks, lambda stack, server: planned_backend(stack, server, planners()))

@@ -148,6 +148,27 @@ class PlannedMemory:
     grows: int | None = 0
 
 
+@dataclass(frozen=True)
+class Probe:
+    """The question that verifies a route; `timeout` in seconds. A reranker sorts the `documents`."""
+
+    prompt: str
+    expects: str | None
+    max_tokens: int
+    timeout: float
+    documents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AskedModel:
+    """A model of a server, the kind of requests that gateways of other hosts send for it, and the question to verify
+    it."""
+
+    model: str
+    mode: Mode
+    probe: Probe
+
+
 @dataclass(frozen=True, kw_only=True)
 class NamedServer(Server):
     """A service of the stack.
@@ -176,6 +197,9 @@ class Provider(NamedServer):
         version: the declared one, which it says that it is; empty = unknown.
         queue: most requests that it lets wait: it refuses further ones; none = any number.
         memory: what it takes, as planned; none = nothing is planned.
+        asked: what gateways of other hosts ask it for.
+        key_file, key_variable: where the key is that it requires of them: a path below the generation; empty = it
+            requires none.
     """
 
     api_base: str
@@ -186,6 +210,9 @@ class Provider(NamedServer):
     version: str = ""
     queue: int | None = None
     memory: PlannedMemory | None = None
+    asked: tuple[AskedModel, ...] = ()
+    key_file: str = ""
+    key_variable: str = ""
 
 
 AUTHORITIES_FILE = "authorities.pem"
@@ -197,13 +224,14 @@ Listing: TypeAlias = Literal["openai", "anthropic", "gemini", "azure", "ollama",
 
 @dataclass(frozen=True, kw_only=True)
 class External:
-    """A provider that others run.
+    """A provider that others run, or another host of the inventory.
 
     Attributes:
         kind: how it is declared, for reports.
         api_base: address for the gateway.
         models: the model names that its requests may use.
         metered: its owner may charge for requests.
+        host: the other host of the inventory that runs it; empty = none of them.
         key_file, key_variable: where its key is: a path below the generation; empty = it requires none.
         listing: how it is asked for its models.
         api_version: of Azure's API; empty = for all others.
@@ -215,6 +243,7 @@ class External:
     api_base: str
     models: tuple[str, ...]
     metered: bool
+    host: str = ""
     key_file: str = ""
     key_variable: str = ""
     listing: Listing = "openai"
@@ -371,17 +400,6 @@ class Deployment:
     metered: bool = False
     elsewhere: bool = False
     budget: Budget | None = None
-
-
-@dataclass(frozen=True)
-class Probe:
-    """The question that verifies a route; `timeout` in seconds. A reranker sorts the `documents`."""
-
-    prompt: str
-    expects: str | None
-    max_tokens: int
-    timeout: float
-    documents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

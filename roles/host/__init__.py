@@ -21,6 +21,7 @@ from roles.host.operations import (
     release_lock,
     remove_unused_installs,
     stage_gateway,
+    wait_for_backends,
     write_generation,
 )
 from roles.host.output import guard_terminal
@@ -67,6 +68,7 @@ __all__ = [
     "stage_gateway",
     "trace_request",
     "verify_routes",
+    "wait_for_backends",
     "way_of",
     "write_generation",
 ]

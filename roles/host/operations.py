@@ -161,6 +161,15 @@ def write_generation() -> Generator[PyinfraCommand, None, None]:
 
 
 @operation()
+def wait_for_backends() -> Generator[PyinfraCommand, None, None]:
+    """Nothing by itself. pyinfra begins an operation once all hosts that have it are done with those before it: only
+    one that all have keeps those of some hosts before those of others."""
+    host.noop("hosts without a gateway come before those with one")
+    return
+    yield
+
+
+@operation()
 def stage_gateway() -> Generator[PyinfraCommand, None, None]:
     """Try out the new gateway beside the running one, before anything is switched."""
     target = Target.of(host)

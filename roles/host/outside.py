@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from pyinfra.api import FactBase, Host, StringCommand
@@ -14,6 +14,7 @@ from pyinfra.connectors.ssh import SSHConnector
 from roles.contract.requests import Reach, Reached
 from roles.host.program import CLEAN, StandardInput, answer, program_command
 from roles.host.programs.reach import LONGEST_ANSWER, OPEN, REFUSED, SILENT, reach
+from roles.options import Stack
 from roles.plan import HostPlan
 from roles.verify import Check
 
@@ -22,12 +23,22 @@ _SEEN = {OPEN: "takes connections", REFUSED: "refused", SILENT: f"no answer with
 
 @dataclass(frozen=True)
 class _Port:
-    """A port of the stack, at the address by which other machines know its host."""
+    """A port of the stack, at the address by which other machines know its host.
+
+    Attributes:
+        closed: to all other machines.
+        peers: those to which alone it is open, by their addresses; none = to any.
+    """
 
     unit: str
     address: str
     number: int
     closed: bool
+    peers: tuple[str, ...] | None = None
+
+    def seen_from(self, addresses: Collection[str]) -> _Port:
+        """The same port for a machine with these addresses."""
+        return replace(self, closed=self.closed or (self.peers is not None and not {*addresses} & {*self.peers}))
 
 
 class ReachedFrom(FactBase[Reached]):
@@ -58,12 +69,14 @@ def outside_checks(host: Host, plan: HostPlan) -> tuple[Check, ...]:
     address = _address_of(host)
     if address is None:
         return ()
-    ports = list(_ports(plan, address))
+    every = list(_ports(plan, address))
+    ports = [port.seen_from([_source_towards(port)]) for port in every]
     began = time.monotonic()
     checks = _checks(host, ports, reach((port.address, port.number) for port in ports), "", began)
     other = _another(host)
     if other is None:
         return tuple(checks)
+    ports = [port.seen_from(_addresses_of(other)) for port in every]
     began = time.monotonic()
     wanted = Reach(addresses=tuple((port.address, port.number) for port in ports))
     found: Reached | None = other.get_fact(ReachedFrom, _stdin=StandardInput(wanted))
@@ -89,7 +102,24 @@ def _ports(plan: HostPlan, address: str) -> Iterator[_Port]:
     for unit in plan.servers:
         bind = ip_address(unit.endpoint.bind)
         special = not bind.is_loopback and not bind.is_unspecified
-        yield _Port(unit.name, str(bind) if special else address, unit.endpoint.port, bind.is_loopback)
+        yield _Port(unit.name, str(bind) if special else address, unit.endpoint.port, bind.is_loopback, unit.peers)
+
+
+def _source_towards(port: _Port) -> str:
+    """The address of the control machine from which its connections to the port come; empty = it has no way there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nothing_is_sent:
+        try:
+            nothing_is_sent.connect((port.address, port.number))
+        except OSError:
+            return ""
+        source: str = nothing_is_sent.getsockname()[0]
+        return source
+
+
+def _addresses_of(other: Host) -> list[str]:
+    stack = other.data.get("stack")
+    declared = stack.address if isinstance(stack, Stack) else None
+    return [address for address in (declared, _address_of(other)) if address]
 
 
 def _another(host: Host) -> Host | None:

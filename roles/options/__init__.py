@@ -35,7 +35,19 @@ from roles.options.sources import (
 )
 from roles.options.spelling import is_address, quoted, spelled
 from roles.options.stack import Stack, SystemScope, UserScope
-from roles.options.values import BindAddress, HostPath, MemorySize, ModelName, Name, Network, Port, Seconds, Sha256, Url
+from roles.options.values import (
+    BindAddress,
+    HostAddress,
+    HostPath,
+    MemorySize,
+    ModelName,
+    Name,
+    Network,
+    Port,
+    Seconds,
+    Sha256,
+    Url,
+)
 from roles.options.verification import AskApis, Verification
 
 __all__ = [
@@ -55,6 +67,7 @@ __all__ = [
     "GivenSecret",
     "GpuUuid",
     "Gpus",
+    "HostAddress",
     "HostFile",
     "HostFolder",
     "HostPath",

@@ -20,6 +20,8 @@ def leak_of(stack: Stack, route: Route) -> str | None:
     # A fallback that fails has fallbacks of its own, which LiteLLM tries too.
     for at, way in ways:
         for deployment in at.deployments:
+            if deployment.host:
+                continue  # of the inventory too
             provider = stack.provider(deployment.provider)
             if (where := provider.leaves_for(_model(provider, deployment))) is not None:
                 return (

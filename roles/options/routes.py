@@ -12,7 +12,7 @@ from roles.contract.speeds import WhenSlower
 from roles.options.base import Many, Options
 from roles.options.money import Price
 from roles.options.spelling import spelled
-from roles.options.values import ModelName, Name, Seconds
+from roles.options.values import ModelName, ProviderName, Seconds
 
 Tag = Annotated[str, spelled("[A-Za-z0-9][A-Za-z0-9._:-]*", 'tag: a word without spaces, such as "fast"')]
 
@@ -20,8 +20,8 @@ Tag = Annotated[str, spelled("[A-Za-z0-9][A-Za-z0-9._:-]*", 'tag: a word without
 class Deployment(Options):
     """One provider's model behind a public name."""
 
-    provider: Name = Field(examples=['provider="ollama"'])
-    """Name of the provider instance."""
+    provider: ProviderName = Field(examples=['provider="ollama"'])
+    """Name of the provider instance; `HOST/NAME` = one of another host of the inventory."""
     model: ModelName | None = Field(None, examples=['model="llama3.1:latest"'])
     """Model of that provider; none = the only one it serves."""
     weight: Annotated[int, Field(ge=1)] = Field(1, examples=["weight=3"])
@@ -47,6 +47,11 @@ class Deployment(Options):
     """What its tokens cost, for usage and clients' budgets; none = as its `Cloud` says, and else nothing."""
     tags: Many[Tag] = Field((), examples=['tags=["default", "fast"]'])
     """It answers requests with one of these tags; with `default` also requests without tags."""
+
+    @property
+    def host(self) -> str:
+        """The other host whose provider it is; empty = it is one of the same host."""
+        return self.provider.rpartition("/")[0]
 
 
 class Probe(Options):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field, SerializeAsAny, model_validator
@@ -18,7 +18,7 @@ from roles.options.routes import Deployment, Route
 from roles.options.secrets import GivenSecret, Secret
 from roles.options.service import Cache, Gateway, ModelServer, Monitor, Provider, Service
 from roles.options.spelling import spelled
-from roles.options.values import MemorySize, ModelName, ModelsFolder
+from roles.options.values import HostAddress, MemorySize, ModelName, ModelsFolder
 from roles.options.verification import Verification
 
 LoginName = Annotated[str, spelled("[a-z_][a-z0-9_-]{0,31}", 'login name in lower case, such as "ai"')]
@@ -46,19 +46,29 @@ class UserScope(Options):
         return self.home or f"/home/{self.user}"
 
 
-class Stack(Options):
-    """What a host runs: providers, the gateway in front of them, and the routes through it."""
+_OF_A_GATEWAY = ("routes", "aliases", "clients", "cache")
+"""Options that a host without a gateway has no use for."""
 
-    providers: Annotated[Many[SerializeAsAny[Provider]], Field(min_length=1)] = Field(
-        examples=['providers=[Ollama(release=OllamaRelease(version="0.32.15"), models=["llama3.1:latest"])]']
+
+class Stack(Options):
+    """What a host runs: providers, the gateway in front of them, and the routes through it. Without a gateway, gateways
+    of other hosts use its providers; without providers, its gateway uses theirs."""
+
+    providers: Many[SerializeAsAny[Provider]] = Field(
+        (), examples=['providers=[Ollama(release=OllamaRelease(version="0.32.15"), models=["llama3.1:latest"])]']
     )
     """What answers: the model servers of the host, and those that others run."""
-    gateway: SerializeAsAny[Gateway] = Field(examples=['gateway=LiteLLM(master_key=EnvSecret("LITELLM_MASTER_KEY"))'])
-    """The LiteLLM gateway."""
-    routes: Annotated[Many[Route], Field(min_length=1)] = Field(
-        examples=['routes=[Route(name="llama3.1:latest", deployments=[Deployment(provider="ollama")])]']
+    gateway: SerializeAsAny[Gateway] | None = Field(
+        None, examples=['gateway=LiteLLM(master_key=EnvSecret("LITELLM_MASTER_KEY"))']
     )
-    """The public model names."""
+    """The LiteLLM gateway; none = its providers are for gateways of other hosts."""
+    routes: Many[Route] = Field(
+        (), examples=['routes=[Route(name="llama3.1:latest", deployments=[Deployment(provider="ollama")])]']
+    )
+    """The public model names of its gateway."""
+    address: HostAddress | None = Field(None, examples=['address="10.0.0.5"'])
+    """The host's own address in the network between the hosts of the inventory: there its providers listen that
+    gateways of other hosts use, and from there its gateway asks theirs; none = it has to do with none of them."""
     aliases: dict[ModelName, ModelName] = Field(
         default_factory=dict, examples=['aliases={"gpt-4o": "llama3.1:latest"}']
     )
@@ -122,7 +132,7 @@ class Stack(Options):
         """The routes to try when all deployments of one fail."""
         if route.no_fallbacks:
             return ()
-        default = [name for name in self.gateway.default_fallbacks if self.route(name).mode == route.mode]
+        default = [name for name in self._default_fallbacks if self.route(name).mode == route.mode]
         names = [self.public_name(name) for name in route.fallbacks or default]
         return tuple(name for name in dict.fromkeys(names) if name != route.name)
 
@@ -136,9 +146,26 @@ class Stack(Options):
         """The routes to try when one refuses a request for its content."""
         return tuple(self.public_name(name) for name in route.content_policy_fallbacks or self.fallbacks_of(route))
 
+    @property
+    def _default_fallbacks(self) -> Sequence[ModelName]:
+        return self.gateway.default_fallbacks if self.gateway else ()
+
     @staticmethod
     def _is_no_longer(other: Route, route: Route) -> bool:
         return bool(other.context_size and route.context_size and other.context_size <= route.context_size)
+
+    @model_validator(mode="after")
+    def _has_something_to_do(self) -> Stack:
+        if not self.gateway and (given := [name for name in _OF_A_GATEWAY if getattr(self, name)]):
+            raise ValueError(
+                f"it has {' and '.join(f'`{name}`' for name in given)}, and no `gateway` to use them; give it one: "
+                "gateway=LiteLLM()"
+            )
+        if self.gateway and not self.routes:
+            raise ValueError("it has a `gateway` without `routes`; give it some, or remove the gateway")
+        if not self.gateway and not self.servers:
+            raise ValueError("it runs nothing; give it `providers`, or a `gateway` with `routes`")
+        return self
 
     @model_validator(mode="after")
     def _only_root_installs_a_driver(self) -> Stack:
@@ -227,10 +254,12 @@ class Stack(Options):
 
     def _check_deployment(self, route: Route, provider_name: str, model: str | None) -> None:
         names = [provider.name for provider in self.providers]
+        if "/" in provider_name:
+            return  # what other hosts have is known once all stacks are
         if provider_name not in names:
             raise ValueError(
                 f'route "{route.name}" names the provider "{provider_name}", which the stack does not have'
-                f"{nearest(provider_name, names)} (it has {', '.join(names)})"
+                f"{nearest(provider_name, names)} (it has {', '.join(names) or 'none'})"
             )
         served = self.provider(provider_name).served()
         if model is None and len(served) != 1:
@@ -270,7 +299,7 @@ class Stack(Options):
             for option in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
                 for fallback in getattr(route, option):
                     self._check_fallback(route, option, fallback)
-        for fallback in self.gateway.default_fallbacks:
+        for fallback in self._default_fallbacks:
             self._check_public_name(f"{self.gateway}: `default_fallbacks` names", fallback)
         return self
 
@@ -321,8 +350,8 @@ class Stack(Options):
                 )
         for route in self.routes:
             for deployment in route.deployments:
-                provider = self.provider(deployment.provider)
-                if provider.budget and not self._price(deployment):
+                provider = None if deployment.host else self.provider(deployment.provider)
+                if provider and provider.budget and not self._price(deployment):
                     raise ValueError(
                         f'{provider} has a `budget`, and its deployment of route "{route.name}" has no price: what it '
                         "costs would not count; give the deployment a `price`, or remove the budget"
@@ -330,6 +359,8 @@ class Stack(Options):
         return self
 
     def _price(self, deployment: Deployment) -> Price | None:
+        if deployment.host:
+            return deployment.price
         provider = self.provider(deployment.provider)
         return deployment.price or provider.price_of(deployment.model or provider.served()[0])
 

@@ -29,6 +29,12 @@ def _ipv4(text: str) -> str:
     return text
 
 
+def _one_host(address: str) -> str:
+    if IPv4Address(address).is_loopback or address == "0.0.0.0":
+        raise ValueError(f"{quoted(address)} leads no other host to this one; give one of its own, such as 10.0.0.5")
+    return address
+
+
 def _network(text: str) -> str:
     try:
         IPv4Network(text)
@@ -121,6 +127,16 @@ Name = Annotated[
 ]
 """Name of a service instance: it becomes part of unit and folder names."""
 
+ProviderName = Annotated[
+    str,
+    spelled(
+        r"([A-Za-z0-9@][A-Za-z0-9@._:/-]{0,250}/)?[a-z0-9][a-z0-9-]{0,40}",
+        'name of a provider: lower-case letters, digits and "-", such as "qwen-2"; for one of another host of the '
+        'inventory with its host, such as "gpu-1.example.com/qwen-2"',
+    ),
+]
+"""Name of a provider of the same host, or `HOST/NAME`, with the host as the inventory names it."""
+
 ModelName = Annotated[
     str,
     spelled(
@@ -133,6 +149,8 @@ ModelName = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[int, Field(ge=1)]
 BindAddress = Annotated[str, AfterValidator(_ipv4)]
+HostAddress = Annotated[BindAddress, AfterValidator(_one_host)]
+"""An address by which other hosts know one."""
 Network = Annotated[str, AfterValidator(_network)]
 Sha256 = Annotated[str, spelled("[0-9a-f]{64}", "SHA-256 in lower case: 64 of 0-9 and a-f, as `sha256sum` prints them")]
 Revision = Annotated[

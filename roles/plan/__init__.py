@@ -20,9 +20,18 @@ from roles.contract.recipes import (
     SourceBuildRecipe,
 )
 from roles.contract.trace import FRONT_UNIT
-from roles.plan.backends import Backend, CloudTraits, Login, MetricsPage
-from roles.plan.compile import BesideContext, GatewayContext, HostContext, MonitoringContext, Planner, compile_stack
+from roles.plan.backends import AskedModel, Backend, CloudTraits, Login, MetricsPage
+from roles.plan.compile import (
+    BesideContext,
+    GatewayContext,
+    HostContext,
+    MonitoringContext,
+    Planner,
+    compile_stack,
+    planned_backend,
+)
 from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER, PROMETHEUS_USER
+from roles.plan.fleet import ALONE, Member, Place, fleet_of
 from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
 from roles.plan.installs import MEGABYTE, CardNeeds, Install, PulledModel
 from roles.plan.layout import Layout, layout_of
@@ -67,6 +76,7 @@ from roles.plan.watch import WATCH_TIMER, WATCH_UNIT
 
 __all__ = [
     "ACTIVATION",
+    "ALONE",
     "DIGEST_VARIABLE",
     "FIREWALL_UNIT",
     "FRONT_UNIT",
@@ -88,6 +98,7 @@ __all__ = [
     "WATCH_UNIT",
     "Archive",
     "ArchiveSource",
+    "AskedModel",
     "Backend",
     "BackendCheck",
     "BesideContext",
@@ -117,10 +128,12 @@ __all__ = [
     "Load",
     "LoadSource",
     "Login",
+    "Member",
     "MetricsPage",
     "MonitoringContext",
     "OutboundPlan",
     "Pins",
+    "Place",
     "Planner",
     "PlatformKey",
     "ProxyLogin",
@@ -142,6 +155,7 @@ __all__ = [
     "TriggeredUnit",
     "Unit",
     "compile_stack",
+    "fleet_of",
     "host_models",
     "layout_of",
     "memory_plan",
@@ -149,6 +163,7 @@ __all__ = [
     "model_path",
     "not_known",
     "openai_prefixes",
+    "planned_backend",
     "planners",
     "provider_plan",
     "python_env",

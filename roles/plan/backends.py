@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from roles.contract.abilities import Abilities
 from roles.contract.generation import GeneratedVariable
 from roles.contract.manifest import PLAIN, CardWeights, KeptModel, Listing, PlannedMemory, Traits
-from roles.options import GivenSecret, Gpus, Mode, Price, Secret
+from roles.options import GivenSecret, Gpus, Mode, Price, Probe, Secret
 from roles.plan.units import EnvValue, ServerUnit
 
 
@@ -67,6 +67,15 @@ class MetricsPage:
     login: Login | None = None
 
 
+@dataclass(frozen=True)
+class AskedModel:
+    """What gateways of other hosts ask a provider for, and the question that verifies it."""
+
+    model: str
+    mode: Mode
+    probe: Probe
+
+
 @dataclass(frozen=True, kw_only=True)
 class CloudTraits:
     """What LiteLLM must know to ask a cloud in the cloud's own API.
@@ -101,6 +110,8 @@ class Backend:
         cloud: what LiteLLM must know of a cloud; none = it is asked at `api_base` as its prefixes say, and what it
             costs is declared.
         authorities: certificates of authorities, in PEM form, that the gateway must trust; none = the usual ones alone.
+        host: the other host of the inventory that runs it; empty = none of them.
+        listing: how it is asked for its models, if others or another host run it.
     """
 
     provider: str
@@ -113,6 +124,8 @@ class Backend:
     metered: bool = False
     cloud: CloudTraits | None = None
     authorities: str | None = None
+    host: str = ""
+    listing: Listing = "openai"
 
     def modes_of(self, model: str) -> tuple[Mode, ...]:
         """The kinds of requests that one of its models answers."""
@@ -133,6 +146,7 @@ class ServerBackend(Backend):
         version: what it must answer as, where its traits say how to ask; empty = unknown.
         queue: most requests that it lets wait; none = any number.
         memory: what it takes, as planned; none = nothing is planned.
+        asked: what gateways of other hosts ask it for.
     """
 
     unit: ServerUnit
@@ -144,6 +158,7 @@ class ServerBackend(Backend):
     version: str = ""
     queue: int | None = None
     memory: PlannedMemory | None = None
+    asked: tuple[AskedModel, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,22 @@ from roles.contract.budgets import Budget
 from roles.contract.generation import DRIVER_FILE, PACKAGES_FILE
 from roles.contract.manifest import PlannedMemory
 from roles.fit.table import size_of
-from roles.options import Cache, Deployment, Monitor, NvidiaDriver, OptionsError, Provider, Route, Service, Stack
+from roles.options import (
+    Cache,
+    Deployment,
+    ModelServer,
+    Monitor,
+    NvidiaDriver,
+    OptionsError,
+    Provider,
+    Route,
+    Service,
+    Stack,
+)
 from roles.plan.abilities import route_abilities, with_longer_contexts
 from roles.plan.backends import Backend, Beside, MetricsPage, ServerBackend
 from roles.plan.firewall import firewall_plan
+from roles.plan.fleet import ALONE, Place
 from roles.plan.gpu_unit import gpu_plan
 from roles.plan.installs import Install
 from roles.plan.journal import journal_plan
@@ -39,6 +51,7 @@ class HostContext:
         shares: name of a provider → the share of its cards that it is to reserve.
         outbound: how the host reaches what is fetched.
         monitoring: what collects its metrics; none = nothing does.
+        callers: name of a provider → the addresses of the other hosts whose gateways use it.
     """
 
     layout: Layout
@@ -46,6 +59,7 @@ class HostContext:
     shares: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     outbound: OutboundPlan | None = field(default=None, kw_only=True)
     monitoring: Monitor | None = field(default=None, kw_only=True)
+    callers: Mapping[str, Sequence[str]] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,7 @@ class GatewayContext(HostContext):
 
     Attributes:
         routes: all of them.
-        backends: the providers.
+        backends: the providers, and those of other hosts that its routes name.
         aliases: alias → public name, flattened.
         cache: the service that caches its answers, and that service's part of the plan.
         clients: the people and programs that use it.
@@ -97,7 +111,7 @@ Planners: TypeAlias = Mapping[type[Service] | type[Provider], Planner]
 
 
 def compile_stack(
-    stack: Stack, planners: Planners, pins: Pins = NO_PINS, *, facts_of: KnownFacts = not_known
+    stack: Stack, planners: Planners, pins: Pins = NO_PINS, *, facts_of: KnownFacts = not_known, place: Place = ALONE
 ) -> HostPlan:
     """The plan of the one host that runs the stack.
 
@@ -105,6 +119,7 @@ def compile_stack(
         planners: which function plans which type of service or provider.
         pins: what is locked.
         facts_of: the facts of the models that it names.
+        place: its place among the other hosts.
     """
 
     def planned(service: Service | Provider, context: HostContext) -> ServicePlan:
@@ -112,7 +127,7 @@ def compile_stack(
 
     layout = layout_of(stack.scope, stack.models_folder)
     outbound = outbound_plan(stack.outbound)
-    host = HostContext(layout, pins=pins, outbound=outbound, monitoring=stack.monitoring)
+    host = HostContext(layout, pins=pins, outbound=outbound, monitoring=stack.monitoring, callers=place.callers)
     providers = [planned(provider, host) for provider in stack.providers]
     loads = [load for part in providers for load in part.loads]
     sizes = card_sizes(loads)
@@ -121,26 +136,32 @@ def compile_stack(
         host = replace(host, shares=shares)
         providers = [planned(provider, host) for provider in stack.providers]
     backends = tuple(
-        _completed(part.backend, part, planned_memory(part.backend.provider, uses, sizes))
+        _completed(part.backend, part, planned_memory(part.backend.provider, uses, sizes), place)
         for part in providers
         if part.backend
     )
-    routes = tuple(_route_plan(stack, route, backends) for route in stack.routes)
+    reached = (*backends, *place.backends.values())
+    routes = tuple(_route_plan(stack, route, reached) for route in stack.routes)
     aliases = {alias: stack.public_name(alias) for alias in stack.aliases}
     cache = planned(stack.cache, host) if stack.cache else None
-    gateway = planned(
-        stack.gateway,
-        GatewayContext(
-            layout,
-            routes,
-            backends,
-            aliases,
-            cache=(stack.cache, cache) if stack.cache and cache else None,
-            clients=tuple(ClientPlan(client.name, stack.names_for(client), client) for client in stack.clients),
-            monitoring=stack.monitoring,
-        ),
+    gateway = (
+        planned(
+            stack.gateway,
+            GatewayContext(
+                layout,
+                routes,
+                reached,
+                aliases,
+                cache=(stack.cache, cache) if stack.cache and cache else None,
+                clients=tuple(ClientPlan(client.name, stack.names_for(client), client) for client in stack.clients),
+                monitoring=stack.monitoring,
+            ),
+        )
+        if stack.gateway
+        else None
     )
-    parts = [*providers, *([cache] if cache else []), gateway]
+    assert gateway is None or gateway.gateway, f"{stack.gateway} does not say what it is for the verifier"
+    parts = [*providers, *([cache] if cache else []), *([gateway] if gateway else [])]
     known = BesideContext(
         layout, tuple(server for part in parts for server in part.servers), monitoring=stack.monitoring
     )
@@ -168,7 +189,6 @@ def compile_stack(
     parts.append(watch_plan(stack.verification, layout, cards, seen))
     units = tuple(unit for part in parts for unit in part.units)
     packages = tuple(sorted({package for part in parts for package in part.packages}))
-    assert gateway.gateway, f"{stack.gateway} does not say what it is for the verifier"
     return HostPlan(
         layout=layout,
         packages=packages,
@@ -180,7 +200,7 @@ def compile_stack(
                 layout,
                 units,
                 timer=WATCH_TIMER,
-                gateway=gateway.gateway,
+                gateway=gateway.gateway if gateway else None,
                 cache=cache,
                 backends=backends,
                 beside=[each for service, part in services for each in _beside(service, part)],
@@ -201,7 +221,7 @@ def compile_stack(
         uses=uses,
         card_sizes=sizes,
         main_memory=size_of(stack.memory) if stack.memory else None,
-        gateways=len(gateway.gateway.instances),
+        gateways=len(gateway.gateway.instances) if gateway and gateway.gateway else 0,
         outbound=outbound,
         pulled=tuple(model for part in parts for model in part.pulled),
         prune_commands=tuple(command for part in parts for command in part.prune_commands),
@@ -216,11 +236,19 @@ def _driver_file(driver: NvidiaDriver | None) -> dict[str, str]:
     return {DRIVER_FILE: yaml.safe_dump({"driver": said}, sort_keys=False)}
 
 
-def _completed(backend: Backend, part: ServicePlan, memory: PlannedMemory | None) -> Backend:
+def planned_backend(stack: Stack, server: ModelServer, planners: Planners) -> ServerBackend:
+    """One provider of a stack, for those who only reach it."""
+    part = _planner(server, planners)(server, HostContext(layout_of(stack.scope, stack.models_folder)))
+    assert isinstance(part.backend, ServerBackend), f"{server} does not say how it is reached"
+    return part.backend
+
+
+def _completed(backend: Backend, part: ServicePlan, memory: PlannedMemory | None, place: Place) -> Backend:
     """A server of the host, with what is known only of its whole part of the plan."""
     if not isinstance(backend, ServerBackend):
         return backend
-    return replace(backend, tasks=tuple(task.name for task in part.tasks), memory=memory)
+    asked = place.asked.get(backend.provider, ())
+    return replace(backend, tasks=tuple(task.name for task in part.tasks), memory=memory, asked=asked)
 
 
 def _beside(service: Service, part: ServicePlan) -> list[Beside]:
@@ -256,8 +284,8 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
     by_provider = {backend.provider: backend for backend in backends}
     deployments = []
     for deployment in route.deployments:
-        backend, model = by_provider[deployment.provider], _model_of(stack, deployment)
-        provider = stack.provider(deployment.provider)
+        backend, model = by_provider[deployment.provider], _model_of(deployment, by_provider)
+        provider = None if deployment.host else stack.provider(deployment.provider)
         if route.mode not in backend.modes_of(model):
             what = f'"{model}"' if backend.cloud else f'a {backend.kind} such as "{backend.provider}"'
             raise OptionsError(
@@ -266,7 +294,7 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
                 f"{'model' if backend.cloud else 'provider'}, or change its options"
             )
         same = f"{model}@{deployment.provider}"
-        first = next(other for other in stack.routes if same in _models_at_providers(stack, other))
+        first = next(other for other in stack.routes if same in _models_at_providers(other, by_provider))
         deployments.append(
             DeploymentPlan(
                 # LiteLLM keeps one record per id: two routes to the same model would share it.
@@ -274,8 +302,8 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
                 backend=backend,
                 model=model,
                 options=deployment,
-                elsewhere=provider.leaves_for(model) is not None,
-                budget=Budget(**provider.budget.model_dump()) if provider.budget else None,
+                elsewhere=provider is not None and provider.leaves_for(model) is not None,
+                budget=Budget(**provider.budget.model_dump()) if provider and provider.budget else None,
             )
         )
     return RoutePlan(
@@ -290,10 +318,10 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
     )
 
 
-def _models_at_providers(stack: Stack, route: Route) -> list[str]:
-    return [f"{_model_of(stack, deployment)}@{deployment.provider}" for deployment in route.deployments]
+def _models_at_providers(route: Route, backends: Mapping[str, Backend]) -> list[str]:
+    return [f"{_model_of(deployment, backends)}@{deployment.provider}" for deployment in route.deployments]
 
 
-def _model_of(stack: Stack, deployment: Deployment) -> str:
-    # If it serves several, the stack has made sure that one is named.
-    return deployment.model or stack.provider(deployment.provider).served()[0]
+def _model_of(deployment: Deployment, backends: Mapping[str, Backend]) -> str:
+    # If it serves several, the stack or the fleet has made sure that one is named.
+    return deployment.model or backends[deployment.provider].models[0]

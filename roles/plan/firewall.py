@@ -1,4 +1,5 @@
-"""Ports that require no login are closed to the host's other users: nftables matches on the connecting user.
+"""Ports that require no login are closed to the host's other users: nftables matches on the connecting user. Ports of
+providers that gateways of other hosts use are closed to all other hosts.
 
 The rules are in a table of our own. It changes no other rules, and adds nothing but refusals. Only root can create one:
 in user scope there is none.
@@ -28,11 +29,17 @@ _NFT = "/usr/sbin/nft"
 _START_SECONDS = 30
 
 
+def load_command(layout: Layout) -> tuple[str, ...]:
+    """Loads the rules. Each loading takes the place of the one before, in one step."""
+    return (_NFT, "-f", f"{layout.config}/{_RULES}")
+
+
 def firewall_plan(layout: Layout, servers: Sequence[ServerUnit]) -> ServicePlan | None:
     """The rules, and the task that loads them before the services that they close; none in user scope."""
     if layout.scope == "user":
         return None
     closed = [server for server in servers if server.callers is not None]
+    peered = [server for server in servers if server.peers is not None]
     listing = (_NFT, "list", "table", *_TABLE)
     unit = TaskUnit(
         name=FIREWALL_UNIT,
@@ -45,7 +52,7 @@ def firewall_plan(layout: Layout, servers: Sequence[ServerUnit]) -> ServicePlan 
             table=" ".join(_TABLE),
             listing=" ".join(listing),
             # All instances that there may be: then a change of their number does not change this unit.
-            closed_units=list(dict.fromkeys([*GATEWAY_INSTANCES, *(server.name for server in closed)])),
+            closed_units=list(dict.fromkeys([*GATEWAY_INSTANCES, *(server.name for server in (*closed, *peered))])),
             runtime_folder=runtime_folder(FIREWALL_UNIT),
             digest_variable=DIGEST_VARIABLE,
             digest_placeholder=DIGEST_PLACEHOLDER,
@@ -68,6 +75,7 @@ def firewall_plan(layout: Layout, servers: Sequence[ServerUnit]) -> ServicePlan 
             ),
         ],
         staged_ports=STAGED_PORTS,
+        peered=[(each.name, each.endpoint.port, ", ".join(each.peers or ())) for each in peered],
     )
     return ServicePlan(units=(unit,), packages=("nftables",), files={_RULES: rules})
 

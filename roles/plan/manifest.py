@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import TypedDict
 
 from roles.contract import manifest
@@ -24,7 +25,7 @@ def manifest_files(
     units: Sequence[Unit],
     *,
     timer: str,
-    gateway: GatewayPlan,
+    gateway: GatewayPlan | None,
     cache: ServicePlan | None,
     backends: Sequence[Backend],
     beside: Sequence[Beside],
@@ -36,8 +37,8 @@ def manifest_files(
         disks=layout.disks,
         state=layout.state,
         timer=timer,
-        gateway=_gateway(gateway),
-        cache=_cache(cache, gateway) if cache else None,
+        gateway=_gateway(gateway) if gateway else None,
+        cache=_cache(cache, gateway) if cache and gateway else None,
         providers=tuple(_provider(each) for each in backends if isinstance(each, ServerBackend)),
         services=tuple(
             manifest.NamedServer(
@@ -46,13 +47,21 @@ def manifest_files(
             for each in beside
         ),
         tasks=tuple(_task(unit) for unit in units if isinstance(unit, TaskUnit)),
-        externals=tuple(_externals(routes, gateway)),
+        externals=tuple(_externals(routes, gateway)) if gateway else (),
     )
-    models = manifest.Models(tuple(_model(route, gateway) for route in routes))
-    return {
-        PROVIDERS_FILE: render(f"host/{PROVIDERS_FILE}.j2", providers=asdict(providers)),
-        MODELS_FILE: render(f"host/{MODELS_FILE}.j2", models=asdict(models)),
-    }
+    models = manifest.Models(tuple(_model(route, gateway) for route in routes) if gateway else ())
+    return {PROVIDERS_FILE: _providers_text(providers), MODELS_FILE: _models_text(models)}
+
+
+# A host is planned again once its lock is read, mostly with the same manifest, and YAML is slow to write.
+@lru_cache(maxsize=2)
+def _providers_text(providers: manifest.Providers) -> str:
+    return render(f"host/{PROVIDERS_FILE}.j2", providers=asdict(providers))
+
+
+@lru_cache(maxsize=2)
+def _models_text(models: manifest.Models) -> str:
+    return render(f"host/{MODELS_FILE}.j2", models=asdict(models))
 
 
 def _gateway(gateway: GatewayPlan) -> manifest.Gateway:
@@ -99,6 +108,9 @@ def _provider(backend: ServerBackend) -> manifest.Provider:
         version=backend.version,
         queue=backend.queue,
         memory=backend.memory,
+        asked=tuple(manifest.AskedModel(each.model, each.mode, _probe(each.probe)) for each in backend.asked),
+        key_file=backend.unit.environment_file if backend.asked and backend.login else "",
+        key_variable=backend.login.server_variable if backend.asked and backend.login else "",
     )
 
 
@@ -113,9 +125,10 @@ def _externals(routes: Sequence[RoutePlan], gateway: GatewayPlan) -> Iterator[ma
                 api_base=backend.api_base,
                 models=backend.models,
                 metered=backend.metered,
-                listing=backend.cloud.listing if backend.cloud else "openai",
+                listing=backend.cloud.listing if backend.cloud else backend.listing,
                 api_version=backend.cloud.api_version if backend.cloud else "",
                 ca_file=AUTHORITIES_FILE if backend.authorities else "",
+                host=backend.host,
                 key_file=gateway.instances[0].environment_file if backend.login else "",
                 key_variable=backend.login.client_variable if backend.login else "",
             )

@@ -11,6 +11,7 @@ from roles.contract.modes import MODES
 from roles.options import Gpus, KeyedProvider, Mode, ModelServer, ModelSource, OptionsError
 from roles.plan.backends import Login, MetricsPage, ServerBackend
 from roles.plan.compile import HostContext
+from roles.plan.firewall import load_command
 from roles.plan.installs import Install
 from roles.plan.model import ServicePlan
 from roles.plan.models import host_models, model_install
@@ -92,6 +93,7 @@ def provider_plan(
     needed = tuple({each.name: each for each in (*installs, *map(model_install, models))}.values())
     variables = {**environment, **way.environment, **_visible_cards(gpus)}
     _refuse_given_twice(provider, {*variables, *secrets})
+    peers = context.callers.get(provider.name)
     planned = ServerUnit(
         name=unit,
         text=unit_file(
@@ -110,6 +112,7 @@ def provider_plan(
             stop_seconds=stop_seconds,
             loopback_only=provider.is_local and not fetches,
             models=models,
+            firewall=load_command(context.layout) if peers else (),
         ),
         environment=secrets,
         reads=tuple(read),
@@ -117,6 +120,7 @@ def provider_plan(
         start_timeout=provider.start_timeout + (gpus.wait if gpus else 0),
         endpoint=Endpoint(provider.bind, provider.port, address + dialect.ready_path),
         stop_timeout=stop_seconds,
+        peers=tuple(peers) if peers else None,
     )
     return ServicePlan(
         units=(planned,),

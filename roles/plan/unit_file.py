@@ -44,6 +44,7 @@ def unit_file(
     loopback_only: bool = False,
     user: str | None = None,
     models: Sequence[ModelSource] = (),
+    firewall: Sequence[str] = (),
     **more: object,
 ) -> str:
     """The text of a unit from `templates/<template>`, which extends `_unit.j2`.
@@ -63,6 +64,7 @@ def unit_file(
         loopback_only: it neither accepts connections from other hosts nor opens any to them.
         user: the system user that it runs as in system scope; none = a dynamic one, which exists only while it runs.
         models: those that it reads.
+        firewall: the command that closes its port to other hosts, before it opens it; empty = there is no need.
         more: further values for the template itself.
     """
     on_host = [model.path for model in models if isinstance(model, HostFile | HostFolder)]
@@ -84,6 +86,7 @@ def unit_file(
         gpu_unit=GPU_UNIT,
         stop_seconds=stop_seconds,
         loopback_only=loopback_only,
+        firewall=firewall,
         user=user,
         needed_paths=on_host,
         shown_paths=shown_paths(on_host),

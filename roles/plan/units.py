@@ -121,6 +121,7 @@ class ServerUnit(Unit):
     Attributes:
         callers: the users, besides root, that may connect to it from this host, as it requires no login; none = it
             requires one from every caller.
+        peers: the addresses of the other hosts that may connect to it; none = no firewall of ours says so.
         drain: how its requests are drained before a restart. Units with one are restarted one after the other.
         live: how a change of its `live_environment` is applied while it runs.
         live_environment: further variables of its `environment_file`, which it also reads at its start: a change of
@@ -131,6 +132,7 @@ class ServerUnit(Unit):
 
     endpoint: Endpoint
     callers: tuple[str, ...] | None = None
+    peers: tuple[str, ...] | None = None
     drain: Drain | None = None
     live: Live | None = None
     live_environment: Mapping[str, EnvValue] = field(default_factory=dict)

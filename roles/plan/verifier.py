@@ -7,6 +7,7 @@ runs only its own code: no `.pth` file, nothing from the caller's folder, enviro
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from importlib.resources import files
 
 from roles.contract.generation import VERIFIER_START
@@ -32,7 +33,9 @@ _KEPT_VARIABLES = (
 """Variables that it takes from the caller's environment: how to print, and where a user's systemd is."""
 
 
+@cache
 def verifier_installs() -> tuple[Install, ...]:
+    """The same for all hosts."""
     sources = {"roles/__init__.py": ""}
     for package in ("contract", "verify"):
         sources |= sources_of(files("roles") / package, f"roles/{package}")

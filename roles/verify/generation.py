@@ -10,6 +10,7 @@ from roles.contract.environment_file import parse_environment
 from roles.contract.generation import DIGEST_VARIABLE
 from roles.contract.manifest import (
     PLAIN,
+    AskedModel,
     Canary,
     Deployment,
     Front,
@@ -114,6 +115,8 @@ class Provider:
         version: the one that it must answer as; empty = not known.
         queue: most requests that may wait there; None = any number.
         memory: what it takes by the memory plan; None = nothing is planned.
+        asked: what gateways of other hosts ask it for.
+        key_file, key_variable: where the key is that it requires of them; None = it requires none.
     """
 
     name: str
@@ -129,11 +132,27 @@ class Provider:
     version: str = ""
     queue: int | None = None
     memory: PlannedMemory | None = None
+    asked: tuple[AskedModel, ...] = ()
+    key_file: Path | None = None
+    key_variable: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where it answers on its own host, without a path."""
+        return "/".join(self.service.ready_url.split("/", 3)[:3])
+
+    def key(self) -> str | None:
+        """The key that requests of other hosts to it carry; None = it requires none.
+
+        Raises:
+            CannotCheck: it cannot be read.
+        """
+        return _read_key(self.key_file, self.key_variable) if self.key_file else None
 
 
 @dataclass(frozen=True)
 class External:
-    """A provider that others run.
+    """A provider that others run, or another host of the inventory.
 
     Attributes:
         kind: how it is declared, for reports.
@@ -142,6 +161,7 @@ class External:
         listing: how it is asked for its models.
         api_version: of Azure's API; empty = for all others.
         ca_file: authorities to trust with it beside the usual ones; None = those alone.
+        host: the other host of the inventory that runs it; empty = none of them.
     """
 
     name: str
@@ -154,6 +174,7 @@ class External:
     listing: Listing = "openai"
     api_version: str = ""
     ca_file: Path | None = None
+    host: str = ""
 
     def key(self) -> str | None:
         """The key that requests to it carry; None = it requires none.

@@ -114,6 +114,9 @@ def _provider(read: manifest.Provider, folder: Path) -> Provider:
         version=read.version,
         queue=read.queue,
         memory=read.memory,
+        asked=read.asked,
+        key_file=folder / read.key_file if read.key_file else None,
+        key_variable=read.key_variable,
     )
 
 
@@ -124,6 +127,7 @@ def _external(read: manifest.External, folder: Path) -> External:
         api_base=read.api_base,
         models=read.models,
         metered=read.metered,
+        host=read.host,
         key_file=folder / read.key_file if read.key_file else None,
         key_variable=read.key_variable,
         listing=read.listing,

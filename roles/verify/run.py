@@ -19,6 +19,7 @@ from typing import Any
 from roles.contract.graphs import LastDay
 from roles.contract.verdict import Check, EngineMemory, ExternalState, RouteSpeed, Verdict
 from roles.verify.checks.apis import ask_apis
+from roles.verify.checks.asked import asked_checks
 from roles.verify.checks.cache import cache_check
 from roles.verify.checks.certificate import certificate_check
 from roles.verify.checks.externals import Externals, check_externals
@@ -27,6 +28,7 @@ from roles.verify.checks.files import files_check
 from roles.verify.checks.front import front_check, keys_check
 from roles.verify.checks.gateway import canary_check, gateway_checks
 from roles.verify.checks.host import host_checks
+from roles.verify.checks.other_hosts import outages_tolerated
 from roles.verify.checks.planned_memory import engine_memory
 from roles.verify.checks.routes import balance_check, route_checks, warm_up
 from roles.verify.checks.speed import Measuring, measure_speeds
@@ -107,7 +109,7 @@ async def verify(
         externals = Externals()
         if generation.gateway:
             externals = await check_externals(context, last, sparing=sparing)
-            made += externals.checks
+            made = outages_tolerated([*made, *externals.checks], externals.states, generation)
         speeds: tuple[RouteSpeed, ...] = ()
         # Only after everything else has been checked undisturbed.
         if speed and generation.gateway:
@@ -160,6 +162,7 @@ class _Run:
         for service in generation.services:
             checks += unit_checks(service, self.settled, listening, context.proc)
         checks += version_checks(context)
+        checks += asked_checks(context)
         if generation.timer:
             checks += timer_checks(generation.timer, context)
         if generation.gateway:

@@ -9,6 +9,7 @@ from typing import Any
 
 from roles.contract.verdict import Check, Verdict
 from roles.verify.checks.cache import cache_check
+from roles.verify.checks.externals import away
 from roles.verify.checks.gateway import gateway_checks
 from roles.verify.checks.routes import deployment_check, fallback_check
 from roles.verify.context import VerificationContext, gateway_client, runtime_folder
@@ -32,7 +33,9 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
             client,
             runtime_folder(generation.scope),
         )
-        askable = list(_askable(generation, stale))
+        # What other hosts run is no reason against a deploy of this one.
+        absent = await away(context)
+        askable = [(route, each) for route, each in _askable(generation, stale) if each.provider not in absent]
         checks = gateway_checks(context)
         if generation.cache and generation.cache.service.unit not in stale:
             # Through the one deployment that is known to run the right version.
@@ -43,6 +46,7 @@ async def verify_staged(generation: Generation, url: str, stale: Collection[str]
             _fall_back(edge, context)
             for edge in _edges(generation)
             if not _needed(generation, edge.target.deployments) & set(stale)
+            and not {each.provider for each in edge.target.deployments} & absent
         ]
         made = await asyncio.gather(*checks)
     return await concluded(generation, made, beginning)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from roles.data import VALUES
 from roles.litellm import LiteLLM
-from roles.options import Client, Deployment, OptionsError, Route, Stack
-from roles.rooms import plan_of
+from roles.options import Client, Deployment, EnvSecret, OptionsError, Route, Stack
+from roles.rooms import members_of, plan_of
 from tests.fuzz_values import ANYTHING, SECRET, TEXTS, refusal
 from tests.option_groups import GROUPS, public_names
 from tests.stacks import native, python
@@ -83,6 +83,39 @@ def test_a_stack_is_made_and_planned_or_refused_in_one_message(
                 clients=[Client(**each) for each in clients],
             )
         )
+
+    made_or_refused(planned)
+
+
+HOSTS = st.sampled_from(["a", "b", "ghost"])
+
+
+@given(
+    uses=st.dictionaries(
+        HOSTS, st.lists(st.tuples(HOSTS, NAMES, st.none() | NAMES), min_size=1, max_size=3), max_size=3
+    ),
+    addresses=st.dictionaries(HOSTS, st.sampled_from(["10.0.0.4", "10.0.0.5", "10.0.0.6"]), max_size=3),
+    given_keys=st.booleans(),
+)
+def test_a_fleet_is_planned_or_refused_in_one_message(
+    uses: dict[str, list[tuple[str, str, str | None]]], addresses: dict[str, str], given_keys: bool
+) -> None:
+    def planned() -> object:
+        key = {"api_key": EnvSecret("BACKEND_API_KEY")} if given_keys else {}
+        stacks = {
+            host: Stack(
+                providers=[native(**key), python(**key)],
+                gateway=LiteLLM(),
+                routes=[
+                    Route(name="n", deployments=[Deployment(provider=f"{to}/{name}", model=model)])
+                    for to, name, model in uses.get(host, [])[:1]
+                ]
+                or [Route(name="n", deployments=[Deployment(provider="native")])],
+                address=addresses.get(host),
+            )
+            for host in ("a", "b")
+        }
+        return [plan_of(each.stack, place=each.place) for each in members_of(stacks).values()]
 
     made_or_refused(planned)
 

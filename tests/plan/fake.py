@@ -25,17 +25,18 @@ from pathlib import Path
 
 from roles.host import facts_of_source
 from roles.lock import locked_facts, pins_of, references_of
-from roles.plan import resolve
+from roles.plan import ALONE, resolve
 from roles.rooms import plan_of
 from roles.options import *
 from roles.litellm import LiteLLM
 
 def fake(
     name, stack, change=lambda read: None, verdict=None, history=None, kept=None, keys=None, driver=None, apis=None,
-    lock=None, **data
+    lock=None, member=None, **data
 ):
+    deployed, place = (member.stack, member.place) if member else (stack, ALONE)
     pins = pins_of(lock, references_of(plan_of(stack)) if lock else ())
-    plan = plan_of(stack, pins, known=locked_facts(lock, facts_of_source))
+    plan = plan_of(deployed, pins, known=locked_facts(lock, facts_of_source), place=place)
     read = converged_state(plan, resolve(plan, PLATFORM))
     change(read)
     responses = {re.compile(r" state'?$"): json.dumps(read)}

@@ -65,6 +65,13 @@ async def check_externals(context: VerificationContext, last: Verdict | None, *,
     )
 
 
+async def away(context: VerificationContext) -> set[str]:
+    """The providers of the inventory's other hosts that cannot be used now."""
+    theirs = [each for each in context.generation.externals if each.host]
+    found = await asyncio.gather(*(_list_check(each, context) for each in theirs))
+    return {each.name for each, check in zip(theirs, found, strict=True) if not check.ok}
+
+
 def _list_check(external: External, context: VerificationContext) -> Awaitable[Check]:
     claim = Claim(f"external/{external.name}/reached", external.name, "is reached and takes its key", external.api_base)
     return claim.check(ask_for_models(external, context.client))

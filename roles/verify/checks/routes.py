@@ -203,14 +203,14 @@ async def ask_plainly(
         more: further fields of the request.
     """
     reply = await _post(route, name, context, **more)
-    seen, problems = _READERS[route.mode](reply, route.probe)
+    seen, problems = READERS[route.mode](reply, route.probe)
     return concluded(seen, problems, origin_problems(reply.headers, route, fallbacks))
 
 
 async def ask_any(route: Route, ids: Collection[str], context: VerificationContext) -> str:
     """What the answer to the probe says, whichever of these deployments gives it."""
     reply = await _post(route, route.name, context)
-    seen, problems = _READERS[route.mode](reply, route.probe)
+    seen, problems = READERS[route.mode](reply, route.probe)
     origin = reply.headers.get("x-litellm-model-id", "nobody that is named")
     wrong = [] if origin in ids else [Problem("wrong-origin", f"answered by {quoted(origin)}")]
     return f"{concluded(seen, problems, wrong)} from {origin}"
@@ -271,12 +271,13 @@ def _read_order(reply: Reply, probe: Probe) -> tuple[str, list[Problem]]:
     return shown(answer), _word_problems(answer, probe)
 
 
-_READERS: Mapping[Mode, Callable[[Reply, Probe], tuple[str, list[Problem]]]] = {
+READERS: Mapping[Mode, Callable[[Reply, Probe], tuple[str, list[Problem]]]] = {
     "chat": _read_chat,
     "completion": _read_completion,
     "embedding": _read_embedding,
     "rerank": _read_order,
 }
+"""What an answer says, and what is wrong with it."""
 
 
 async def _post(route: Route, name: str, context: VerificationContext, **more: object) -> Reply:

@@ -44,12 +44,15 @@ def _explained(check: Check, generation: Generation, broken: Collection[str], pl
 
 
 def _units(check: Check, generation: Generation) -> list[str]:
-    """The units that a check is about; for a route, those of its deployments."""
+    """The units that a check is about; for a route, those of its deployments on this host."""
     if check.id == "gateway/cache" and generation.cache:
         return [generation.cache.service.unit]
     if check.group != "route":
         return [check.subject]
     units = {provider.name: provider.service.unit for provider in generation.providers}
+    asked = {f"{each.model}@{own.name}": own.service.unit for own in generation.providers for each in own.asked}
+    if check.subject in asked:
+        return [asked[check.subject]]
     of_routes = {name: route.deployments for route in generation.routes for name in route.names}
     of_routes |= {each.id: (each,) for route in generation.routes for each in route.deployments}
     return [units[each.provider] for each in of_routes.get(check.subject, ()) if each.provider in units]

@@ -16,6 +16,10 @@ EXTERNALS: Mapping[str, Sign] = {
         "a server that others run cannot be reached",
         (
             Cause("it is down, or its address is wrong", _ADDRESSES),
+            Cause(
+                "it is of another host of the inventory, which does not let this one through yet: deploy that host",
+                _ADDRESSES,
+            ),
             Cause("a firewall or the network is between this host and it", "ip route; resolvectl status"),
             Cause("its certificate is of an authority of one's own: name that in `ca`", _ADDRESSES),
         ),

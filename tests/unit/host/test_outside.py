@@ -92,3 +92,18 @@ def test_the_ports_are_those_of_the_plan_at_the_address_that_others_know() -> No
         ("198.18.0.9", 4000, False),
         ("198.18.0.9", 4001, True),
     }
+
+
+def test_a_port_for_gateways_of_other_hosts_is_closed_to_all_who_are_none() -> None:
+    port = outside._Port("ollama.service", "10.0.0.5", 11434, closed=False, peers=("10.0.0.4", "10.0.0.7"))
+    assert port.seen_from(["198.18.0.1"]).closed
+    assert port.seen_from([""]).closed
+    assert not port.seen_from(["198.18.0.4", "10.0.0.4"]).closed
+    own = outside._Port("redis.service", "10.0.0.5", 6379, closed=True)
+    assert own.seen_from(["10.0.0.4"]).closed
+    open_to_all = outside._Port("front.service", "10.0.0.5", 4000, closed=False)
+    assert not open_to_all.seen_from(["198.18.0.1"]).closed
+
+
+def test_the_address_from_which_this_machine_asks_is_found_without_asking() -> None:
+    assert outside._source_towards(outside._Port("x", "127.0.0.1", 9, closed=False)) == "127.0.0.1"

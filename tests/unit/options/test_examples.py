@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from roles.llama_cpp import LlamaCppPython
-from roles.options import Options, OptionsError, Outbound
+from roles.options import Options, OptionsError, Outbound, Stack
 from roles.options.base import example
 from tests.option_groups import GROUPS, public_names
 
@@ -63,6 +63,8 @@ def _needed(group: type[Options], option: str = "") -> dict[str, Any]:
         needed += ["model", "served_name"]
     if group is Outbound and option != "ca":
         needed.append("proxy")
+    if group is Stack:
+        needed += [name for name in ("providers", "gateway", "routes") if name != option]
     beside = _written(_BESIDE.get(f"{group.__name__}.{option}", ""))
     return {name: _written(example(group.model_fields[name]))[name] for name in needed} | beside
 

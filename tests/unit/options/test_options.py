@@ -47,7 +47,10 @@ MISTAKES: dict[str, tuple[Callable[[], object], list[str]]] = {
     "out of range": (lambda: native(port=70000), ['option "port"', "at most 65535", "70000"]),
     "missing option": (
         lambda: Deployment(**_any()),
-        ['option "provider" is missing (Name of the provider instance.); for example provider="ollama"'],
+        [
+            'option "provider" is missing (Name of the provider instance; `HOST/NAME` = one of another host of the '
+            'inventory.); for example provider="ollama"'
+        ],
     ),
     "two missing options, each with its example": (
         lambda: HubModel(**_any(revision="main", files=5)),
