@@ -14,7 +14,7 @@ from roles.contract.verdict import Check
 from roles.verify.checks.asked import asked_checks
 from roles.verify.context import gateway_client
 from roles.verify.doctor import explained
-from roles.verify.generation import Deployment, External, Generation, Probe, Provider, Route, Service
+from roles.verify.generation import Deployment, External, Generation, Mode, Probe, Provider, Route, Service
 from roles.verify.staged import verify_staged
 from tests.deployed import context, deployed, route
 from tests.gateway_double import BASE, KEY, Double, Verified
@@ -131,9 +131,10 @@ def test_a_backend_asks_itself_what_gateways_ask_it(far: Double, tmp_path: Path)
         return explained(asyncio.run(made()), generation)
 
     (tmp_path / "key.env").write_text(f"KEY={KEY}\n")
+    modes: dict[str, Mode] = {"qwen": "chat", "vector": "embedding"}
     asked = tuple(
         manifest.AskedModel(model, mode, manifest.Probe("Who?", "double" if mode == "chat" else None, 64, 10.0))
-        for model, mode in (("qwen", "chat"), ("vector", "embedding"))
+        for model, mode in modes.items()
     )
     service = Service("native.service", "127.0.0.1", far.server_port, f"{far.url}/health", 5, tmp_path / "x")
     provider = Provider("native", service, (), asked=asked, key_file=tmp_path / "key.env", key_variable="KEY")
