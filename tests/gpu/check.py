@@ -45,7 +45,7 @@ class Check:
         self.recordings, self.logs = work / "recordings", work / "logs"
         self._facts: Facts = {**_NOTHING}
         self.has_card = facts() != no_cards()
-        self._serving = Serving(pack, work, self.logs, built)
+        self._serving = Serving(pack, work, self.logs, built, on_card=self.has_card)
 
     def steps(self) -> list[Step]:
         """What is quick and says most comes first. A step needs those alone that it cannot do without."""

@@ -17,6 +17,8 @@ from tests.labhost.models import Shape, write_tiny_gguf
 _MIB = 1 << 20
 _SHAPE = Shape(width=2048, layers=13, heads=16, key_value_heads=4, feed_forward=6144, half=True, alike=True)
 """Some 1.26 GB: more than llama-server holds of a card where it computes on the processor, up to 0.8 GB on an H100."""
+_SMALL = Shape(width=512, layers=6, heads=8, key_value_heads=2, feed_forward=1536, half=True)
+"""Some 40 MB, for a processor."""
 _SENTENCE = " ".join(f"word{number}" for number in range(1, 201))
 _MOST_TOKENS = 256
 _PROMPT = "Say all that you know. " * 40
@@ -36,8 +38,9 @@ class Serving:
 
     made: Deployed
 
-    def __init__(self, pack: Path, work: Path, logs: Path, built: Path | None) -> None:
+    def __init__(self, pack: Path, work: Path, logs: Path, built: Path | None, *, on_card: bool) -> None:
         """`built`: a folder of programs to take instead of a build."""
+        self._shape = _SHAPE if on_card else _SMALL
         self._pack, self._work, self._logs, self._built = pack, work, logs, built
         self.server: Server | None = None
         self.speeds: dict[str, Answer] = {}
@@ -50,7 +53,7 @@ class Serving:
     def model(self) -> str:
         path = self.made.model
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_tiny_gguf(path, says=_SENTENCE, name="check", shape=_SHAPE)
+        write_tiny_gguf(path, says=_SENTENCE, name="check", shape=self._shape)
         return f"{shown(path.stat().st_size)} of random weights in F16, which say {len(_SENTENCE.split())} words"
 
     def build(self) -> str:
