@@ -22,7 +22,7 @@ from tests.lab.conftest import NewHost
 from tests.lab.deploys import OPERATIONS, ask, deploy, failures, inventory_file, verdict
 from tests.lab.inventory import says
 from tests.lab.webhook import webhook
-from tests.labhost import Lab, LabHost
+from tests.labhost import Lab, LabError, LabHost
 
 UNITS = ("ai-backend-prometheus.service", "ai-backend-alertmanager.service", "ai-backend-node-exporter.service")
 _INVENTORY = """
@@ -184,7 +184,7 @@ def test_each_metric_that_an_alert_names_is_there(host: LabHost) -> None:
         assert value_of(host, query), query
 
 
-_HAS_NONE = {"vLLM", "a cache", "a price", "a budget", "a disk", "a check that fails"}
+_HAS_NONE = {"vLLM", "a cache", "a price", "a budget", "a disk", "a check that fails", "a measured speed"}
 """What panels need, and this host lacks."""
 _ASKING = f"""while read -r query; do
 curl -sS -G --data-urlencode "query=$query" {_PROMETHEUS}/api/v1/query; echo
@@ -197,6 +197,8 @@ def test_each_panel_shows_something(host: LabHost) -> None:
     wanted = {
         curve.query.replace(WINDOW, "5m"): panel.needs not in _HAS_NONE for panel in panels for curve in panel.curves
     }
+    with pytest.raises(LabError, match="404"):
+        ask(host, "no-such-name")
     deadline = time.monotonic() + _READ_WITHIN
     while True:
         answers = map(json.loads, host.run(_ASKING, input="\n".join((*wanted, ""))).stdout.splitlines())
