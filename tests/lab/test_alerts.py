@@ -1,4 +1,4 @@
-"""Each alert on a real host: provoked by its fault, told to Alertmanager with what to do, and ended with the fault.
+"""Each alert on a real host: provoked by its fault, told to a webhook with what to do, and ended with the fault.
 
 The rules are the deployed ones but for their times, which are shortened for Prometheus alone: an alert that waits for
 an hour waits for ten seconds here, and none looks back for more than a minute. What the times are is tested by
@@ -31,6 +31,7 @@ from tests.lab.steady_load import RATE, steady_load
 from tests.lab.test_gpu_host import CARD, install_driver
 from tests.lab.test_monitoring import value_of
 from tests.lab.traffic import Gateway
+from tests.lab.webhook import webhook
 from tests.labhost import Lab, LabHost
 
 pytestmark = pytest.mark.soak_only
@@ -40,9 +41,9 @@ Told = Mapping[str, Any]
 
 _INVENTORY = """
 from roles.litellm import Tls
-from roles.monitoring import Monitoring
+from roles.monitoring import Monitoring, Webhook
 from roles.ollama import *
-from roles.options import Gpus
+from roles.options import FileSecret, Gpus
 
 gateway = {{"instances": 2, "cooldown": 1, "max_in_flight": 8, "max_wait": 15, "tls": {tls}}}
 stack = lab_stack(gateway=gateway)
@@ -52,7 +53,8 @@ card = Ollama(
     gpus=Gpus(uuids=[{card!r}], wait=30),
 )
 made = Route(name="made:latest", deployments=[Deployment(provider="ollama")])
-more = {{"providers": (*stack.providers, card), "routes": (*stack.routes, made), "monitoring": Monitoring(interval=5)}}
+monitoring = Monitoring(interval=5, receivers=[Webhook(url=FileSecret({hook!r}))])
+more = {{"providers": (*stack.providers, card), "routes": (*stack.routes, made), "monitoring": monitoring}}
 hosts = [lab_host(stack.model_copy(update=more))]
 """
 _HEALTHY = 900
@@ -62,10 +64,15 @@ _PATIENCE = 100
 
 
 class Watched:
-    """A host, and the alerts that its Alertmanager is told of."""
+    """A host, and the alerts that its Alertmanager is told of.
 
-    def __init__(self, host: LabHost, https: Https, folder: Path) -> None:
+    Attributes:
+        messages: what it has posted to a webhook.
+    """
+
+    def __init__(self, host: LabHost, https: Https, folder: Path, messages: Sequence[Told]) -> None:
         self.host = host
+        self.messages = messages
         self._https = https
         self._folder = folder
 
@@ -84,6 +91,11 @@ class Watched:
         answer = self.host.run("curl -s http://127.0.0.1:9093/api/v2/alerts", check=False).stdout
         found: list[dict[str, Any]] = json.loads(answer or "[]")
         return found
+
+    def last_said(self) -> Mapping[tuple[str, str], str]:
+        """To the webhook: alert and summary → `firing` or `resolved`."""
+        found = [each for message in self.messages for each in message["alerts"]]
+        return {(each["labels"]["alertname"], each["annotations"]["summary"]): each["status"] for each in found}
 
     @contextmanager
     def watching(self) -> Iterator[Mapping[str, Mapping[str, Told]]]:
@@ -108,18 +120,19 @@ class Watched:
 @pytest.fixture(scope="module")
 def watched(lab: Lab, new_module_host: NewHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("alerts")
-    with ExitStack() as disks:
+    with ExitStack() as disks, webhook(lab) as (hook, messages):
         binds = {
             str(disks.enter_context(faults.disk(folder / Path(path).name, 64))): path
             for path in (faults.FILLING, faults.FULL)
         }
         host = new_module_host("alerts", prepared=True, binds=binds)
         https = Https(host, port=4000)
-        watched = Watched(host, https, folder)
+        watched = Watched(host, https, folder, messages)
         watched.put_certificate(90)
         install_driver(host, seconds=0)
         release = ollama_release(lab).model_dump(exclude_none=True)
-        text = _INVENTORY.format(tls=https.tls, release=release, card=CARD)
+        (folder / "hook").write_text(hook)
+        text = _INVENTORY.format(tls=https.tls, release=release, card=CARD, hook=str(folder / "hook"))
         deploy(host, inventory=inventory_file(folder, text)).must_pass()
         # The first verification of its own is not to see what follows.
         host.run("until [ -e /var/lib/ai-backend/verdicts/ai_backend.prom ]; do sleep 0.2; done")
@@ -186,6 +199,11 @@ def test_its_fault_is_told_with_the_host_the_subject_and_what_to_do(
     assert annotations["description"].startswith(alert.fix.partition("{{")[0])
     assert "{{" not in annotations["description"]
     assert annotations["runbook"] == f"docs/monitoring.md, Alerts: {alert.name}"
+    # Alertmanager posts once a minute.
+    deadline = time.monotonic() + _PATIENCE
+    while alert.name not in {name for name, _ in watched.last_said()}:
+        assert time.monotonic() < deadline
+        time.sleep(1)
 
 
 def test_all_of_them_end_with_their_faults(watched: Watched, told: object) -> None:
@@ -194,6 +212,12 @@ def test_all_of_them_end_with_their_faults(watched: Watched, told: object) -> No
     watched.use_rules()
     watched.host.run(faults.VERIFY, timeout=120)
     deadline = time.monotonic() + faults.WINDOW + _PATIENCE
-    while (left := {each["annotations"]["summary"] for each in watched.told()}) and time.monotonic() < deadline:
+    while True:
+        left = {each["annotations"]["summary"] for each in watched.told()}
+        said = {key for key, status in watched.last_said().items() if status != "resolved"}
+        if not (left or said) or time.monotonic() > deadline:
+            break
         time.sleep(2)
     assert left == set()
+    # What it had not posted before its restart it does not know to have been.
+    print(f"said to be, and never to be resolved: {said}")
