@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
 from roles.external.options import BaseUrl, check_ca
 from roles.external.vendors import AZURE, BEDROCK, Vendor, bedrock_regions, vendors
-from roles.options import GivenSecret, Many, Mode, ModelName, Price, Provider, TextFile, quoted, spelled
+from roles.options import GivenSecret, Many, MeteredProvider, Mode, ModelName, Price, TextFile, quoted, spelled
 from roles.options.base import nearest
 
 CloudMode = Literal["chat", "embedding"]
@@ -53,7 +53,7 @@ ApiVersion = Annotated[
 ]
 
 
-class Cloud(Provider):
+class Cloud(MeteredProvider):
     """A cloud that LiteLLM knows by name, in whose own API it is asked. Nothing of it is on the host but its key. What
     leaves for it, leaves the host."""
 
@@ -81,8 +81,6 @@ class Cloud(Provider):
     region: Region | None = Field(None, examples=['region="eu-central-1"'])
     """Region of Bedrock; for Bedrock alone, which needs it."""
     ca: TextFile | None = Field(None, examples=['ca=TextFile("~/ai-backend/company-ca.pem")'])
-    """As in `External`."""
-    metered: bool = Field(True, examples=["metered=False"])
     """As in `External`."""
 
     def served(self) -> tuple[ModelName, ...]:

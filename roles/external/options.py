@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
 from roles.contract.modes import MODES
-from roles.options import GivenSecret, Many, Mode, ModelName, Provider, TextFile, Url, quoted
+from roles.options import GivenSecret, Many, MeteredProvider, Mode, ModelName, TextFile, Url, quoted
 
 _LOOPBACK = ("127.", "localhost", "[::1]")
 _OLLAMAS_CLOUD = (":cloud", "-cloud")
@@ -44,7 +44,7 @@ def check_ca(ca: TextFile | None, url: str) -> None:
 BaseUrl = Annotated[Url, AfterValidator(_base_address)]
 
 
-class External(Provider):
+class External(MeteredProvider):
     """A server that speaks OpenAI's API and that others run: a cloud, or another machine. Nothing of it is installed,
     started or stopped. What leaves for it, leaves the host."""
 
@@ -60,11 +60,6 @@ class External(Provider):
     ca: TextFile | None = Field(None, examples=['ca=TextFile("~/ai-backend/company-ca.pem")'])
     """Certificates in PEM form of authorities that the gateway trusts beside the usual ones, with all servers that it
     asks; none = the usual ones alone."""
-    metered: bool = Field(True, examples=["metered=False"])
-    """Its owner may charge for requests: verifications ask each of its deployments for an answer after a deploy, on
-    demand and once a day, and otherwise only for its list of models. While it fails and another deployment or a
-    fallback of the route stands in, that is a warning and no failure. `False`: it is verified as the host's own servers
-    are."""
 
     def served(self) -> tuple[ModelName, ...]:
         return tuple(self.models)

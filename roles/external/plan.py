@@ -19,7 +19,7 @@ def plan_external(external: External, context: HostContext) -> ServicePlan:
             api_base=external.url,
             models=external.served(),
             login=_login(external.name, external.api_key) if external.api_key else None,
-            metered=external.metered,
+            metered=external.is_metered,
             authorities=authorities_in(external.ca) if external.ca else None,
         ),
     )
@@ -43,7 +43,7 @@ def plan_cloud(cloud: Cloud, context: HostContext) -> ServicePlan:
             api_base=cloud.address,
             models=cloud.served(),
             login=_login(cloud.name, cloud.api_key),
-            metered=cloud.metered,
+            metered=cloud.is_metered,
             authorities=authorities_in(cloud.ca) if cloud.ca else None,
             cloud=CloudTraits(
                 parameters={name: value for name, value in parameters.items() if value is not None},

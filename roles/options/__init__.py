@@ -16,7 +16,16 @@ from roles.options.money import Budget, Price
 from roles.options.outbound import Outbound, authorities_in
 from roles.options.routes import Deployment, Probe, Route, Speed
 from roles.options.secrets import EnvSecret, FileSecret, GeneratedSecret, GivenSecret, Secret
-from roles.options.service import Cache, Gateway, KeyedProvider, ModelServer, Monitor, Provider, Service
+from roles.options.service import (
+    Cache,
+    Gateway,
+    KeyedProvider,
+    MeteredProvider,
+    ModelServer,
+    Monitor,
+    Provider,
+    Service,
+)
 from roles.options.sources import (
     FileUrl,
     GgufSource,
@@ -78,6 +87,7 @@ __all__ = [
     "LocalFile",
     "Many",
     "MemorySize",
+    "MeteredProvider",
     "Mode",
     "ModelName",
     "ModelServer",

@@ -66,10 +66,6 @@ class Provider(Options):
 
     name: Name = Field(examples=['name="qwen-coder"'])
     """Name of it, by which routes refer to it."""
-    budget: Budget | None = Field(None, examples=['budget=Budget(per="month", usd=50)'])
-    """What all requests to it may cost in a period, by the `price` of its deployments, each of which needs one. Once
-    that is spent, other deployments and fallbacks answer until the period ends, and where there is none the client gets
-    429. It holds for all instances together, as a client's does. None = any amount."""
 
     def served(self) -> tuple[ModelName, ...]:
         """The models that it serves, as requests to it name them."""
@@ -86,6 +82,28 @@ class Provider(Options):
 
     def __str__(self) -> str:
         return f'{type(self).__name__} "{self.name}"'
+
+
+class MeteredProvider(Provider):
+    """A provider that others run, who may charge for requests."""
+
+    abstract: ClassVar[bool] = True
+
+    metered: bool = Field(True, examples=["metered=False"])
+    """Its owner may charge for requests: verifications ask each of its deployments for an answer after a deploy, on
+    demand and once a day, and otherwise only for its list of models. While it fails and another deployment or a
+    fallback of the route stands in, that is a warning and no failure. `False`: it is verified as the host's own servers
+    are."""
+    budget: Budget | None = Field(None, examples=['budget=Budget(per="month", usd=50)'])
+    """What all requests to it may cost in a period, by the `price` of its deployments, each of which needs one. Once
+    that is spent, other deployments and fallbacks answer until the period ends, and where there is none the client gets
+    429. It holds for all instances together, as a client's does. None = any
+    amount. One with a budget is `metered`."""
+
+    @property
+    def is_metered(self) -> bool:
+        """Also with a budget: what is spent would otherwise make the host's own verification fail."""
+        return self.metered or self.budget is not None
 
 
 class ModelServer(Service, Provider):

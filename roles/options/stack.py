@@ -16,7 +16,7 @@ from roles.options.money import Price
 from roles.options.outbound import Outbound
 from roles.options.routes import Deployment, Route
 from roles.options.secrets import GivenSecret, Secret
-from roles.options.service import Cache, Gateway, ModelServer, Monitor, Provider, Service
+from roles.options.service import Cache, Gateway, MeteredProvider, ModelServer, Monitor, Provider, Service
 from roles.options.spelling import spelled
 from roles.options.values import HostAddress, MemorySize, ModelName, ModelsFolder
 from roles.options.verification import Verification
@@ -351,7 +351,7 @@ class Stack(Options):
         for route in self.routes:
             for deployment in route.deployments:
                 provider = None if deployment.host else self.provider(deployment.provider)
-                if provider and provider.budget and not self._price(deployment):
+                if isinstance(provider, MeteredProvider) and provider.budget and not self._price(deployment):
                     raise ValueError(
                         f'{provider} has a `budget`, and its deployment of route "{route.name}" has no price: what it '
                         "costs would not count; give the deployment a `price`, or remove the budget"

@@ -15,6 +15,7 @@ from roles.fit.table import size_of
 from roles.options import (
     Cache,
     Deployment,
+    MeteredProvider,
     ModelServer,
     Monitor,
     NvidiaDriver,
@@ -303,7 +304,7 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
                 model=model,
                 options=deployment,
                 elsewhere=provider is not None and provider.leaves_for(model) is not None,
-                budget=Budget(**provider.budget.model_dump()) if provider and provider.budget else None,
+                budget=_budget(provider),
             )
         )
     return RoutePlan(
@@ -316,6 +317,11 @@ def _route_plan(stack: Stack, route: Route, backends: Sequence[Backend]) -> Rout
         abilities=route_abilities(route, deployments),
         options=route,
     )
+
+
+def _budget(provider: Provider | None) -> Budget | None:
+    given = provider.budget if isinstance(provider, MeteredProvider) else None
+    return Budget(**given.model_dump()) if given else None
 
 
 def _models_at_providers(route: Route, backends: Mapping[str, Backend]) -> list[str]:

@@ -108,7 +108,9 @@ async def verify(
         memory = await engine_memory(context)
         externals = Externals()
         if generation.gateway:
-            externals = await check_externals(context, last, sparing=sparing)
+            usage = await asyncio.to_thread(read_usage, generation.state, generation.folder)
+            spent = [each.provider for each in usage.provider_budgets if each.spent >= each.usd] if usage else []
+            externals = await check_externals(context, last, sparing=sparing, spent=spent)
             made = outages_tolerated([*made, *externals.checks], externals.states, generation)
         speeds: tuple[RouteSpeed, ...] = ()
         # Only after everything else has been checked undisturbed.

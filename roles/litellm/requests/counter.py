@@ -59,10 +59,10 @@ class Counter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there where
         Raises:
             RateLimitError: its provider may cost no more.
         """
-        if budget := await self._spent_budget(kwargs.get("model_info")):
-            name = str(kwargs.get("model"))
-            message = str(out_of_budget(budget, _no_server(name, budget)).message)
-            raise litellm.RateLimitError(message=message, model=name, llm_provider="")
+        info = kwargs.get("model_info")
+        if budget := await self._spent_budget(info):
+            refusal = out_of_budget(budget, _no_server(info["id"], budget))
+            raise litellm.RateLimitError(message=refusal.message, model=info["id"], llm_provider="")
 
     async def _spent_budget(self, info: object) -> Budget | None:
         """The budget of a deployment's provider, if it is spent."""

@@ -39,24 +39,28 @@ class Externals:
     states: tuple[ExternalState, ...] = ()
 
 
-async def check_externals(context: VerificationContext, last: Verdict | None, *, sparing: bool) -> Externals:
+async def check_externals(
+    context: VerificationContext, last: Verdict | None, *, sparing: bool, spent: Collection[str] = ()
+) -> Externals:
     """The checks of all of them, and of the routes that lead to metered ones.
 
     Args:
         last: the last kept verdict.
+        spent: those whose budget is spent: the gateway does not ask them for answers.
         sparing: a metered one is asked for answers only if it has not given all of them within a day.
     """
     generation = context.generation
     if not generation.externals:
         return Externals()
     lists = await asyncio.gather(*(_list_check(each, context) for each in generation.externals))
-    kept = _kept(generation, last, _names(generation, lists)) if sparing else _Kept()
-    made = [*kept.checks, *await _answers(generation, context, kept, _names(generation, lists))]
+    silent = _names(generation, lists)
+    kept = _kept(generation, last, {*silent, *spent}) if sparing else _Kept()
+    made = [*kept.checks, *await _answers(generation, context, kept, silent, spent)]
     found = [*lists, *made]
     failing = _names(generation, found)
-    checks = [_tolerated(check, generation, failing) for check in found]
+    checks = [_tolerated(check, generation, {*failing, *spent}) for check in found]
     asked = dict.fromkeys((each.name for each in generation.externals), datetime.now(UTC).isoformat(timespec="seconds"))
-    asked |= {**kept.asked, **dict.fromkeys(failing, "")}
+    asked |= {**kept.asked, **dict.fromkeys([*failing, *spent], "")}
     return Externals(
         tuple(checks),
         tuple(
@@ -78,20 +82,34 @@ def _list_check(external: External, context: VerificationContext) -> Awaitable[C
 
 
 async def _answers(
-    generation: Generation, context: VerificationContext, kept: _Kept, silent: Collection[str]
+    generation: Generation,
+    context: VerificationContext,
+    kept: _Kept,
+    silent: Collection[str],
+    spent: Collection[str],
 ) -> list[Check]:
     """Asks each metered deployment by its id, and each route that leads to one by its name, but what is kept."""
     deployments = [(route, each) for route, each in _metered(generation) if _answer_id(each) not in kept.ids]
-    made = await asyncio.gather(*(_answer_check(route, each, context) for route, each in deployments))
-    failing = {*silent, *(each.provider for (_, each), check in zip(deployments, made, strict=True) if not check.ok)}
+    made = await asyncio.gather(*(_answer_check(route, each, context, spent) for route, each in deployments))
+    failing = {each.provider for (_, each), check in zip(deployments, made, strict=True) if not check.ok}
+    failing |= {*silent, *spent}
     routes = [route for route in generation.routes if route.is_metered and _route_id(route) not in kept.ids]
-    return [*made, *await asyncio.gather(*(_route_check(route, generation, context, failing) for route in routes))]
+    asked = await asyncio.gather(*(_route_check(route, generation, context, failing, spent) for route in routes))
+    return [*made, *asked]
 
 
-def _answer_check(route: Route, deployment: Deployment, context: VerificationContext) -> Awaitable[Check]:
+def _answer_check(
+    route: Route, deployment: Deployment, context: VerificationContext, spent: Collection[str]
+) -> Awaitable[Check]:
     claim = Claim(_answer_id(deployment), deployment.provider, f"answers as {deployment.id}", MODES[route.mode].answer)
     alone = replace(route, deployments=(deployment,))
+    if deployment.provider in spent:
+        return claim.check(_not_asked(f"the budget of {deployment.provider}"))
     return claim.check(_passed_on(ask_plainly(alone, deployment.id, context), _BY_ID))
+
+
+async def _not_asked(budget: str) -> str:
+    return f"not asked: {budget} is spent"
 
 
 async def _passed_on(asking: Awaitable[str], codes: Mapping[Code, Code]) -> str:
@@ -104,12 +122,18 @@ async def _passed_on(asking: Awaitable[str], codes: Mapping[Code, Code]) -> str:
 
 
 def _route_check(
-    route: Route, generation: Generation, context: VerificationContext, failing: Collection[str]
+    route: Route,
+    generation: Generation,
+    context: VerificationContext,
+    failing: Collection[str],
+    spent: Collection[str],
 ) -> Awaitable[Check]:
     """By its name; while one of its providers fails, whoever stands in may answer."""
     mode, is_well = MODES[route.mode], not {each.provider for each in route.sharers} & {*failing}
     ids = [each.id for each in (route.sharers if is_well else (*route.deployments, *_behind(route, generation)))]
     claim = Claim(_route_id(route), route.name, mode.claim, f"{mode.answer} from {' or '.join(ids)}")
+    if all(each.provider in spent for each in (*route.deployments, *_behind(route, generation))):
+        return claim.check(_not_asked("the budget of all that could answer"))
     asking = ask_plainly(route, route.name, context) if is_well else ask_any(route, ids, context)
     return claim.check(asking if is_well else _passed_on(asking, _BY_NAME))
 

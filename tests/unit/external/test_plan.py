@@ -269,3 +269,16 @@ def test_a_providers_budget_counts_what_each_of_its_deployments_costs() -> None:
         OptionsError, match='External "the-cloud" has a `budget`, and its deployment of route "m" has no'
     ):
         stack()
+
+
+def test_one_with_a_budget_is_verified_for_little_money() -> None:
+    provider = cloud(budget=Budget(per="month", usd=20), metered=False)
+    routes = [Route(name="m", deployments=[Deployment(provider=provider.name, price=Price(input=1, output=2))])]
+    plan = plan_of(Stack(providers=[provider], gateway=LiteLLM(canary=False), routes=routes))
+    assert yaml.safe_load(plan.files[MODELS_FILE])["models"][0]["deployments"][0]["metered"]
+
+
+def test_the_prices_of_a_cloud_are_enough_for_its_budget() -> None:
+    provider = claude(budget=Budget(per="day", usd=1))
+    routes = [Route(name="m", deployments=[Deployment(provider=provider.name)])]
+    Stack(providers=[provider], gateway=LiteLLM(canary=False), routes=routes)

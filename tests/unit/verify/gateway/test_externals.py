@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from roles.contract import manifest
+from roles.contract.budgets import NANO, Budget
+from roles.contract.usage import USAGE_FILE
 from roles.contract.verdict import Check
+from roles.contract.wire import written
+from roles.litellm.requests.usage import Names, Numbers, Usage
 from roles.verify import Verdict
 from roles.verify.checks.fault_injection import inject_faults
 from roles.verify.context import gateway_client
@@ -86,6 +92,53 @@ def test_it_is_asked_for_answers_once_and_then_for_its_list_alone(verified: Veri
     assert second.externals == first.externals
     verified.verdict(last=second)
     assert asked(double) == ["qwen@backend", "qwen"]
+
+
+def with_budget(verified: Verified, folder: Path, *, stand_in: bool, spent: float) -> Verified:
+    """The same with a budget of two dollars for today, of which so many are spent."""
+    budget = Budget(per="day", usd=2)
+    found = routes(stand_in=stand_in)
+    deployment = manifest.Deployment("qwen@backend", BASE, "cloud", metered=True, budget=budget)
+    model = manifest.Model(
+        name="qwen",
+        mode="chat",
+        deployments=(deployment,),
+        aliases=(),
+        tools=False,
+        structured_outputs=False,
+        balance=False,
+        fallbacks=(),
+        context_window_fallbacks=(),
+        content_policy_fallbacks=(),
+        probe=manifest.Probe("Who are you?", None, 64, 10.0),
+    )
+    (folder / manifest.MODELS_FILE).write_text(yaml.safe_dump(written(manifest.Models((model,)))))
+    usage = Usage(folder / USAGE_FILE)
+    usage.count(Names("ada", "qwen", "qwen@cloud"), Numbers(nanodollars=round(spent * NANO)))
+    usage.close()
+    return replace(verified, generation=replace(verified.generation, folder=folder, state=folder, routes=found))
+
+
+@pytest.mark.parametrize("stand_in", [True, False], ids=["with a stand-in", "alone"])
+def test_one_whose_budget_is_spent_is_not_asked_and_the_host_passes(
+    verified: Verified, double: Double, tmp_path: Path, stand_in: bool
+) -> None:
+    over = with_budget(verified, tmp_path, stand_in=stand_in, spent=2)
+    double.spoil("qwen", origin="gpt-4o@backend")
+    found = over.verdict()
+    seen = {check.id: check.seen for check in found.checks if not check.id.startswith("files/")}
+    assert seen[ANSWERS] == "not asked: the budget of cloud is spent"
+    assert asked(double) == (["qwen"] if stand_in else [])
+    assert [check.id for check in found.checks if check.ok is False and check.id in (REACHED, ANSWERS, BY_NAME)] == []
+    assert "provider cloud has cost 100% of the 2 US dollars for today: it is not asked any more" in found.warnings
+    # Once it begins anew, it is asked again, though a day has not passed.
+    assert [state.asked for state in found.externals] == [""]
+
+
+def test_one_with_some_of_its_budget_left_is_asked(verified: Verified, double: Double, tmp_path: Path) -> None:
+    found = with_budget(verified, tmp_path, stand_in=True, spent=1.9).verdict()
+    assert asked(double) == ["qwen@backend", "qwen"]
+    assert "provider cloud has cost 95% of the 2 US dollars for today" in found.warnings
 
 
 def test_one_that_fails_is_asked_again_alone(verified: Verified, double: Double, cloud: External) -> None:
