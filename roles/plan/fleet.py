@@ -137,10 +137,6 @@ def _use(user: str, route: Route, deployment: Deployment, stacks: Mapping[str, S
         raise OptionsError(f'{said}, and {provider} of host "{host}" is run by others; declare it on "{user}" too')
     _check_model(said, host, provider, deployment)
     _check_hosts(said, user, stacks[user], host, other)
-    if provider.budget:
-        raise OptionsError(
-            f"{said}, whose `budget` would count only what is asked of it on its own host; remove the budget"
-        )
     if isinstance(provider, KeyedProvider) and not isinstance(provider.api_key, GivenSecret):
         raise OptionsError(
             f'{said}, whose key is made on host "{host}", where no other host has it; give {provider} an '

@@ -59,7 +59,7 @@ class Counter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there where
         Raises:
             RateLimitError: its provider may cost no more.
         """
-        info = kwargs.get("model_info")
+        info = kwargs.get("model_info") or {}
         if budget := await self._spent_budget(info):
             refusal = out_of_budget(budget, _no_server(info["id"], budget))
             raise litellm.RateLimitError(message=refusal.message, model=info["id"], llm_provider="")

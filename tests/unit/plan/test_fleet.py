@@ -12,7 +12,7 @@ from roles.checked_plans import lint_configuration
 from roles.external import External
 from roles.litellm import LITELLM_CONFIG, LiteLLM
 from roles.ollama import Ollama, OllamaRelease
-from roles.options import Budget, Deployment, EnvSecret, OptionsError, Probe, Provider, Route, Stack
+from roles.options import Deployment, EnvSecret, OptionsError, Probe, Provider, Route, Stack
 from roles.plan import HostPlan, resolve
 from roles.rooms import members_of, plan_of
 from tests.stacks import PLATFORM, native, python, route, small_stack, user_scope
@@ -223,10 +223,6 @@ REFUSED: dict[str, tuple[dict[str, Stack], str]] = {
     "one of several models": (
         {"one": backends(ollama(models=["a:latest", "b:latest"])), "front": gateway(route("n", "one/ollama"))},
         "which serves 2 models; say which with `model` (it serves a:latest, b:latest)",
-    ),
-    "a budget that is of another host": (
-        {"one": backends(native(api_key=KEY, budget=Budget(per="day", usd=5)))},
-        "whose `budget` would count only what is asked of it on its own host",
     ),
     "an unknown model": (
         {"front": gateway(Route(name="n", deployments=[Deployment(provider="one/native", model="m")]))},
