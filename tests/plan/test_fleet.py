@@ -47,6 +47,21 @@ def test_backends_are_activated_and_verified_before_their_gateways(tmp_path: Pat
     assert run.steps("@fake/one") == ["deploy_lock", "forward", "verify", "record", "deploy_lock"]
 
 
+def test_each_host_of_an_inventory_is_planned_once_in_a_run(tmp_path: Path) -> None:
+    """And not once for each other host."""
+    counted = """
+import roles.rooms
+made = roles.rooms.compile_stack
+def compile_stack(*given, **options):
+    print("planned one")
+    return made(*given, **options)
+roles.rooms.compile_stack = compile_stack
+"""
+    run = run_pyinfra(tmp_path, f"{PREAMBLE}\nhosts = fleet({THREE}, {PASS})\n{counted}")
+    assert run.status == 0, run.output
+    assert run.output.count("planned one") == 3
+
+
 def test_hosts_that_are_left_out_are_known_all_the_same(tmp_path: Path) -> None:
     run = run_pyinfra(tmp_path, f"{PREAMBLE}\nhosts = fleet({THREE}, {PASS})", options=("--limit", "@fake/front"))
     assert run.status == 0, run.output

@@ -12,8 +12,9 @@ from roles.checked_plans import lint_configuration
 from roles.external import External
 from roles.litellm import LITELLM_CONFIG, LiteLLM
 from roles.ollama import Ollama, OllamaRelease
-from roles.options import Deployment, EnvSecret, OptionsError, Probe, Provider, Route, Stack
-from roles.plan import HostPlan, resolve
+from roles.options import Deployment, EnvSecret, ModelServer, OptionsError, Probe, Provider, Route, Stack
+from roles.plan import HostPlan, fleet_of, planned_backend, planners, resolve
+from roles.plan.backends import ServerBackend
 from roles.rooms import members_of, plan_of
 from tests.stacks import PLATFORM, native, python, route, small_stack, user_scope
 
@@ -167,6 +168,19 @@ def test_a_change_of_a_backend_is_one_of_its_gateways() -> None:
     assert digest(backends(native(api_key=KEY, port=8090))) != before
     assert digest(backends(native(api_key=KEY, served_name="m"))) != before
     assert digest(backends(native(api_key=KEY), python())) == before
+
+
+def test_a_provider_of_many_gateways_is_planned_for_them_once() -> None:
+    planned: list[str] = []
+
+    def backend_of(stack: Stack, server: ModelServer) -> ServerBackend:
+        planned.append(server.bind)
+        return planned_backend(stack, server, planners())
+
+    fronts = {f"front-{number}": gateway(address=f"10.0.1.{number}") for number in range(1, 21)}
+    members = fleet_of({**fronts, "one": backends(), "two": backends(address=TWO)}, backend_of)
+    assert sorted(planned) == [ONE, TWO]
+    assert len(members["one"].place.callers["native"]) == 20
 
 
 def test_two_hosts_may_use_each_other() -> None:
