@@ -101,13 +101,28 @@ def test_a_second_deploy_changes_nothing(fleet: Fleet) -> None:
     assert set(fleet.deploy().must_pass().results().values()) == {"No changes"}
 
 
-def test_ports_are_open_to_the_gateway_alone_also_after_a_reboot(fleet: Fleet) -> None:
+def test_ports_are_open_to_the_gateway_alone_beside_the_rules_of_others(fleet: Fleet) -> None:
     assert_closed_to_all_but_the_gateway(fleet)
-    fleet.one.reboot()
-    fleet.front.reboot()
-    for host in (fleet.one, fleet.front):
+    rules = "table inet site { chain input { type filter hook input priority -5; policy accept; tcp dport 9 drop; }; }"
+    fleet.one.run(f"echo '{rules}' > /etc/nftables.conf && nft -f /etc/nftables.conf && systemctl enable nftables")
+    before = fleet.one.run("nft list table inet site").stdout
+    fleet.one.run("systemctl restart llama-server@native ai-backend-firewall")
+    assert fleet.one.run("nft list table inet site").stdout == before
+    assert_closed_to_all_but_the_gateway(fleet)
+
+
+def test_after_a_power_cut_of_all_they_come_back_in_any_order(fleet: Fleet) -> None:
+    every = (fleet.front, fleet.two, fleet.one)
+    for host in every:
+        host.cut_power()
+    for host in every:
+        host.boot()
+    for host in every:
+        host.wait_until_running()
+    for host in (fleet.one, fleet.two, fleet.front):
         assert failures(verdict(host)) == []
     assert_closed_to_all_but_the_gateway(fleet)
+    assert "tcp dport 9 drop" in fleet.one.run("nft list table inet site").stdout
     assert answers(fleet, 20).keys() == {NATIVE, PYTHON}
 
 
