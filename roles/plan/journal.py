@@ -1,4 +1,4 @@
-"""Bounds on the host's journal: a task that tells journald of them until the next boot, and after each boot."""
+"""Bounds on the host's journal: a task that configures journald with them until the next boot, and after each boot."""
 
 from __future__ import annotations
 

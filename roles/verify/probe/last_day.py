@@ -21,7 +21,7 @@ STEP = 900
 STEPS = 96
 """A day."""
 MOST_LINES = 6
-"""Of a graph; more cannot be told apart."""
+"""Of a graph; more cannot be distinguished."""
 _LONGEST = 10.0
 """Seconds for all of it: a page without graphs is better than one that comes late."""
 
