@@ -68,7 +68,8 @@ def full() -> None:
 
     A `driver` that must be installed comes first, and the host is rebooted for it.
 
-    Hosts without a gateway come before those with one.
+    Hosts without a gateway come before those with one, and are switched to their generations one after the other or
+    (`--data at_once=yes`) all at once.
     """
     target = _target(locked=True)
     _check(target)
@@ -82,7 +83,8 @@ def full() -> None:
     write_generation(name="Write the generation")
     apis = host.data.stack.verification.apis
     if not target.plan.gateways:
-        activate_generation(name="Activate the generation of the providers")
+        one_by_one = not given(host, AT_ONCE)
+        activate_generation(name="Activate the generation of the providers", _serial=one_by_one)
         verify_routes(name="Verify the providers", deploying=True, apis=apis, more=CHANGED_SPEED)
     if not all(plan.gateways for plan in checked_plans(state, locked=True).values()):
         wait_for_backends(name="Wait for the providers of other hosts")

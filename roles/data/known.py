@@ -113,9 +113,10 @@ AT_ONCE = Value(
     form=yes_or_no(),
     otherwise="no",
     meaning="Whether all hosts reboot at the same time. Otherwise one after the other, and none after one that did not "
-    "come back well.",
+    "come back well. In a deploy: whether hosts without a gateway are switched to their generations at the same time; "
+    "otherwise one after the other, so that others answer meanwhile.",
     example="at_once=yes",
-    deploys=("reboot",),
+    deploys=("reboot", "full"),
 )
 TAKE_OVER = Value(
     name="take_over",

@@ -14,6 +14,8 @@ import pytest
 from tests.lab.conftest import NewHost
 from tests.lab.deploys import Run, ask, deploy, failures, inventory_file, verdict
 from tests.lab.inventory import says
+from tests.lab.steady_load import steady_load
+from tests.lab.traffic import Gateway
 from tests.labhost import LabHost
 
 pytestmark = pytest.mark.soak_only
@@ -21,15 +23,18 @@ pytestmark = pytest.mark.soak_only
 FLEET = """
 from roles.options import EnvSecret
 key = EnvSecret("LAB_BACKEND_KEY")
-native, python = (server.model_copy(update={{"api_key": key}}) for server in lab_stack().providers)
+changed = {{"api_key": key, "environment": {{"CHANGED": "{changed}"}}}}
+native, python = (server.model_copy(update=changed) for server in lab_stack().providers)
 shared = Route(
     name="shared",
     deployments=[Deployment(provider="{one.name}/native", weight=3), Deployment(provider="{two.name}/python")],
     probe=Probe(max_tokens=16),
 )
-gateway = LiteLLM(bind="0.0.0.0", instances=1, cooldown={cooldown})
+gateway = LiteLLM(bind="0.0.0.0", cooldown={cooldown})
 hosts = [
-    lab_host(Stack(gateway=gateway, routes=[shared], address="{front.address}"), "{front.name}"),
+    lab_host(
+        Stack(gateway=gateway, routes=[shared], aliases={{"same": "shared"}}, address="{front.address}"), "{front.name}"
+    ),
     lab_host(Stack(providers=[native], address="{one.address}"), "{one.name}"),
     lab_host(Stack(providers=[python], address="{two.address}"), "{two.name}"),
 ]
@@ -45,9 +50,10 @@ class Fleet:
     two: LabHost
     folder: Path
 
-    def deploy(self, *, cooldown: int = 5) -> Run:
+    def deploy(self, *, cooldown: int = 5, changed: int = 0) -> Run:
         hosts = {"front": self.front, "one": self.one, "two": self.two}
-        return deploy(self.front, inventory=inventory_file(self.folder, FLEET.format(**hosts, cooldown=cooldown)))
+        text = FLEET.format(**hosts, cooldown=cooldown, changed=changed)
+        return deploy(self.front, inventory=inventory_file(self.folder, text))
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +130,16 @@ def test_after_a_power_cut_of_all_they_come_back_in_any_order(fleet: Fleet) -> N
     assert_closed_to_all_but_the_gateway(fleet)
     assert "tcp dport 9 drop" in fleet.one.run("nft list table inet site").stdout
     assert answers(fleet, 20).keys() == {NATIVE, PYTHON}
+
+
+def test_a_rolling_change_of_all_three_fails_no_request_but_what_a_backend_is_answering(fleet: Fleet) -> None:
+    with steady_load(Gateway(fleet.front), {"shared": NATIVE, "same": PYTHON}, rate=4) as load:
+        fleet.deploy(cooldown=6, changed=1).must_pass()
+    print(load)
+    problems = [each.problem for each in load.answers if each.problem]
+    print("\n".join(problems))
+    # One for each backend, which are stopped one after the other.
+    assert len(problems) <= 2
 
 
 def test_one_host_dies_and_comes_back(fleet: Fleet) -> None:

@@ -145,7 +145,7 @@ def test_every_deploy_is_known() -> None:
 def test_a_deploy_reads_its_own_values_and_a_foreign_one_all() -> None:
     assert of_deploys(["rollback"]) == {"generation", "ssh_silence"}
     assert of_deploys(["rollback", "verify"]) == {"generation", "ssh_silence", "report", "verify"}
-    assert of_deploys(["full"]) == {"oversized", "ssh_silence", "take_over", "unlocked"}
+    assert of_deploys(["full"]) == {"at_once", "oversized", "ssh_silence", "take_over", "unlocked"}
     assert of_deploys(["mine", "full"]) == of_deploys([]) == set(VALUES)
 
 
