@@ -44,8 +44,13 @@ _TOLD_WITHIN = 60
 
 
 @pytest.fixture(scope="module")
-def hook(lab: Lab) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Where the host sends its alerts, and what it has sent."""
+def booted(new_module_host: NewHost) -> LabHost:
+    return new_module_host(prepared=True)
+
+
+@pytest.fixture(scope="module")
+def hook(lab: Lab, booted: LabHost) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Where the host sends its alerts, and what it has sent. The lab has an address once it has a host."""
     with webhook(lab) as told:
         yield told
 
@@ -58,10 +63,10 @@ def inventory(tmp_path_factory: pytest.TempPathFactory, hook: tuple[str, list[di
 
 
 @pytest.fixture(scope="module")
-def host(inventory: Path, new_module_host: NewHost) -> LabHost:
+def host(booted: LabHost, inventory: Path) -> LabHost:
     """A host with the small stack, two instances, and monitoring, that has had some traffic: answers, and one of a
     fallback."""
-    host = new_module_host(prepared=True)
+    host = booted
     deploy(host, inventory=inventory).must_pass()
     for model in ("tiny-native", "tiny-python"):
         ask(host, model)
@@ -251,7 +256,7 @@ def test_a_receiver_is_told_which_host_what_is_so_and_what_to_do(
         assert time.monotonic() < deadline, told
         time.sleep(1)
     assert found[0]["labels"]["host"] == host.run("hostname").stdout.strip()
-    assert found[0]["annotations"]["summary"].startswith("Requests for tiny-python were answered by tiny-")
+    assert found[0]["annotations"]["summary"].startswith("Requests for tiny-python went on to its fallback tiny-")
     assert (
         "its unit's journal says why. docs/troubleshooting.md, Red checks: route/*"
         in (found[0]["annotations"]["description"])
