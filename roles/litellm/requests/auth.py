@@ -75,7 +75,7 @@ async def admit(request: Request, api_key: str | None) -> UserAPIKeyAuth:
 
 
 async def _check_fields(request: Request) -> None:
-    """Raises `Refusal` if the request chooses where it goes, by which key, or who is notified of it. On each path: LiteLLM
+    """Raises `Refusal` if the request chooses where it goes, by which key, or who hears of it. On each path: LiteLLM
     calls the hook for most of them alone."""
     if request.method != "POST":
         return
