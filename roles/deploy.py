@@ -12,8 +12,8 @@ from pyinfra.api.state import BaseStateCallback
 
 from roles.checked_plans import checked_plans
 from roles.contract.clients import KeysState
+from roles.contract.measured import RouteSpeed
 from roles.contract.trace import FoundRequest
-from roles.contract.verdict import RouteSpeed
 from roles.data import AT_ONCE, GENERATION, OVERSIZED, REPORT, REQUEST, ROTATE, TAKE_OVER, VERIFY
 from roles.host import (
     CHANGED_SPEED,

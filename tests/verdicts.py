@@ -8,22 +8,10 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+from roles.contract.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
 from roles.contract.graphs import Graph, LastDay, Line
-from roles.contract.verdict import (
-    BudgetUse,
-    Cause,
-    Deployed,
-    DeployedProvider,
-    DeployedRoute,
-    Endpoint,
-    EngineMemory,
-    Event,
-    Fallbacks,
-    ProviderBudgetUse,
-    RouteSpeed,
-    RouteUsage,
-    Usage,
-)
+from roles.contract.measured import EngineMemory, RouteSpeed
+from roles.contract.verdict import BudgetUse, Cause, Event, Fallbacks, ProviderBudgetUse, RouteUsage, Usage
 from roles.verify import Check, Verdict
 
 _UNITS = {

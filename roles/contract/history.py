@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from roles.contract.measured import RouteSpeed
 from roles.contract.requests import Request
-from roles.contract.verdict import RouteSpeed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from roles.contract.verdict import RouteSpeed
+from roles.contract.measured import RouteSpeed
 
 WhenSlower: TypeAlias = Literal["report", "fail", "off"]
 """What a route that is slower than it should be is: a warning, or a failure; off = its speed is not measured."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from roles.contract.budgets import PERIODS, WARNING_SHARE, Period
+from roles.contract.deployed import Deployed
 from roles.contract.graphs import LastDay
-from roles.contract.modes import MODES
+from roles.contract.measured import EngineMemory, RouteSpeed
+from roles.contract.promise import Dollars, Number, Promise, Seconds, Time
 
 Status: TypeAlias = Literal["pass", "fail", "unknown"]
 
@@ -39,101 +41,6 @@ _HALVES = re.compile("[\ud800-\udfff]")
 _ASKS_APIS = re.compile("^route/.+/apis/[^/]+$")
 
 _EXIT_STATUS: Mapping[Status, int] = {"pass": 0, "fail": 1, "unknown": 2}
-
-
-@dataclass(frozen=True)
-class Promise:
-    """What the schema promises of a value besides its Python type, in the terms of JSON Schema.
-
-    It is for readers of the JSON. The verifier's own reader accepts any value of the type: so a word that a later
-    version adds to a list is not misread.
-    """
-
-    words: Mapping[str, object]
-
-    def __get_pydantic_json_schema__(self, schema: Any, make: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        """Adds them when pydantic describes a field whose type is annotated with this."""
-        return {**make(schema), **self.words}
-
-
-Seconds: TypeAlias = Annotated[float, Promise({"minimum": 0})]
-Number: TypeAlias = Annotated[int, Promise({"minimum": 0})]
-Dollars: TypeAlias = Annotated[float, Promise({"minimum": 0})]
-Time: TypeAlias = Annotated[str, Promise({"format": "date-time"})]
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where clients send requests."""
-
-    url: str
-    """Base URL of the OpenAI interface, from the host itself."""
-    urls: tuple[str, ...]
-    """The same from other machines, one per address of the host; none = only the host itself can reach it."""
-    unit: str
-    """The unit that owns its port."""
-    instances: tuple[str, ...]
-    """The gateways behind that unit, if it is not a gateway itself."""
-    key_file: str
-    """The environment file, on the host, with the key that every request must carry."""
-    key_variable: str
-    """The key's variable in it."""
-    cooldown: Seconds
-    """Seconds for which the gateway skips a backend after a failure."""
-
-
-@dataclass(frozen=True)
-class DeployedProvider:
-    """What answers for models."""
-
-    name: str
-    kind: str
-    """e.g. `vllm`."""
-    unit: str
-    """Empty = others run it."""
-    api_base: str
-    """Its address for the gateway."""
-    models: tuple[str, ...]
-    """The model names that its requests may use."""
-
-
-@dataclass(frozen=True)
-class DeployedRoute:
-    """A public name."""
-
-    name: str
-    aliases: tuple[str, ...]
-    """Other names for it."""
-    mode: Annotated[str, Promise({"enum": list(MODES)})]
-    """The kind of its requests."""
-    deployments: tuple[str, ...]
-    """The deployments that may answer, as the gateway's answers name them."""
-    fallbacks: tuple[str, ...]
-    """The public names to try if none of those answers, in order."""
-    path: str
-    """Where to send requests, below the endpoint's URL, e.g. `/chat/completions`."""
-    body: Mapping[str, Any]
-    """A request that it should answer."""
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """What is deployed: everything that a reader needs to find the endpoint and use it."""
-
-    scope: Annotated[str, Promise({"enum": ["system", "user"]})]
-    """Which systemd manager runs it."""
-    config: str
-    """The link to the current generation."""
-    endpoint: Endpoint | None
-    """Where clients send requests; null on a host that runs providers only."""
-    cache: str | None
-    """The unit that caches the gateway's answers; null = they are not cached."""
-    providers: tuple[DeployedProvider, ...]
-    """The model servers, and those that others run."""
-    routes: tuple[DeployedRoute, ...]
-    """The public names."""
-    installs: Mapping[str, str]
-    """Name of an install → what it is, with its version, e.g. `vllm 0.32.0`."""
 
 
 @dataclass(frozen=True)
@@ -264,72 +171,6 @@ class Usage:
     @property
     def all_budgets(self) -> tuple[BudgetUse | ProviderBudgetUse, ...]:
         return (*self.budgets, *self.provider_budgets)
-
-
-Rate: TypeAlias = Annotated[float, Promise({"minimum": 0})]
-
-
-@dataclass(frozen=True)
-class RouteSpeed:
-    """How fast a route answered, through the gateway."""
-
-    route: str
-    """The public name."""
-    first_token: Seconds
-    """Seconds until the first token of the answer to a short question."""
-    tokens_per_second: Rate
-    """Tokens that it then wrote a second, for one client."""
-    prompt_tokens_per_second: Rate
-    """Tokens of a long prompt that it read a second; 0 = it had not read it in time."""
-    at_once: Number
-    """Clients at the same time, for the next number; 0 = there was no time to try."""
-    tokens_per_second_at_once: Rate
-    """Tokens that it wrote a second, for all of them together."""
-    others: Number = 0
-    """Requests of others that were under way meanwhile: with any, it is not judged."""
-    slower: str = ""
-    """In what it is slower than it should be, for people; empty = in nothing."""
-    made_of: str = ""
-    """A digest of what the route is made of; empty = not known."""
-
-    @property
-    def words(self) -> str:
-        """For people."""
-        several = f", {self.tokens_per_second_at_once:g} for {self.at_once} clients" if self.at_once else ""
-        read = self.prompt_tokens_per_second
-        beside = f"; measured beside {self.others} requests of others" if self.others else ""
-        reads = f"; reads {read:g} tokens/s" if read else ""
-        return (
-            f"first token after {self.first_token:.2f} s; {self.tokens_per_second:g} tokens/s{several}{reads}{beside}"
-        )
-
-
-Bytes: TypeAlias = Annotated[int | None, Promise({"minimum": 0})]
-
-
-@dataclass(frozen=True)
-class EngineMemory:
-    """What a model server takes of one kind of memory: as planned, and as measured."""
-
-    provider: str
-    memory: Annotated[str, Promise({"enum": ["cards", "main memory"]})]
-    """All of its cards together, or the host's main memory."""
-    planned: Bytes
-    """Bytes by the memory plan; null = not known."""
-    measured: Bytes
-    """Bytes after the routes were asked; null = not known."""
-    detail: str = ""
-    """For people: the models that are planned for, or why a number is not known."""
-    warning: str = ""
-    """For people, if the two differ by more than the arithmetic may be wrong; empty = they do not."""
-
-    @property
-    def numbers(self) -> tuple[str, str]:
-        """What is planned and measured, for people."""
-        planned, measured = (
-            "not known" if number is None else f"{number / 2**20:.0f} MiB" for number in (self.planned, self.measured)
-        )
-        return planned, measured
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import DeployError
 
 from roles.contract.history import GenerationContents, KeptGenerations, ReadHistory
-from roles.contract.verdict import RouteSpeed
+from roles.contract.measured import RouteSpeed
 from roles.host.program import answer, program_command
 from roles.host.programs.generations.kept import DEPLOYS, deploy_order
 from roles.plan import Generation, Layout

@@ -7,8 +7,8 @@ import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
+from roles.contract.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
 from roles.contract.generation import INSTALL_MARK
-from roles.contract.verdict import Deployed, DeployedProvider, DeployedRoute, Endpoint
 from roles.verify.generation import Gateway, Generation, Route
 from roles.verify.probe.examples import example_request
 

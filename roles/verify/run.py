@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from roles.contract.graphs import LastDay
-from roles.contract.verdict import Check, EngineMemory, ExternalState, RouteSpeed, Verdict
+from roles.contract.measured import EngineMemory, RouteSpeed
+from roles.contract.verdict import Check, ExternalState, Verdict
 from roles.verify.checks.apis import ask_apis
 from roles.verify.checks.asked import asked_checks
 from roles.verify.checks.cache import cache_check

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from roles.contract.measured import RouteSpeed
 from roles.contract.modes import MODES
-from roles.contract.verdict import RouteSpeed
 from roles.verify.checks.judging import origin_problems
 from roles.verify.checks.routes import probe_request
 from roles.verify.context import VerificationContext

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import httpx
 
 from roles.contract.manifest import PlannedMemory, PlannedModel
-from roles.contract.verdict import EngineMemory
+from roles.contract.measured import EngineMemory
 from roles.verify.checks.cards import Facts, facts_after, sizes_of
 from roles.verify.context import VerificationContext
 from roles.verify.generation import ModelList, Provider

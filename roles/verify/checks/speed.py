@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
+from roles.contract.measured import RouteSpeed
 from roles.contract.modes import MODES
 from roles.contract.speeds import KeptSpeed
-from roles.contract.verdict import Check, RouteSpeed
+from roles.contract.verdict import Check
 from roles.verify.checks.front import requests_under_way
 from roles.verify.checks.measuring import speed_of
 from roles.verify.context import VerificationContext

@@ -9,7 +9,7 @@ import json
 import shlex
 from collections.abc import Sequence
 
-from roles.contract.verdict import DeployedRoute, Endpoint
+from roles.contract.deployed import DeployedRoute, Endpoint
 
 _IN_PYTHON = {
     "chat": ("chat.completions", "choices[0].message.content"),

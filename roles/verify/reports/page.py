@@ -7,19 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from roles.contract.verdict import (
-    BudgetUse,
-    Check,
-    Deployed,
-    DeployedProvider,
-    DeployedRoute,
-    Endpoint,
-    Event,
-    ProviderBudgetUse,
-    RouteUsage,
-    Status,
-    Verdict,
-)
+from roles.contract.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
+from roles.contract.verdict import BudgetUse, Check, Event, ProviderBudgetUse, RouteUsage, Status, Verdict
 from roles.verify.reports.asking import clients_curl, clients_openai_client, curl, key_export, openai_client
 from roles.verify.reports.drawing import Drawing, drawings
 from roles.verify.reports.grouping import groups, subjects, worst

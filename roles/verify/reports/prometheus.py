@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from roles.contract.verdict import Check, EngineMemory, RouteSpeed, RouteUsage, Status, Usage, Verdict
+from roles.contract.measured import EngineMemory, RouteSpeed
+from roles.contract.verdict import Check, RouteUsage, Status, Usage, Verdict
 from roles.verify.verdict.quoting import printable
 
 _VALUES: Mapping[Status, str] = {"pass": "1", "fail": "0", "unknown": "NaN"}

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from roles.contract.manifest import SpeedBounds
+from roles.contract.measured import RouteSpeed
 from roles.contract.speeds import KeptSpeed
-from roles.contract.verdict import RouteSpeed
 
 NOISE = 0.4
 """Share by which a speed may be lower by chance: less is not reported. Of 20 measurements on a busy lab host of two

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from roles.contract.manifest import PlannedMemory, PlannedModel
-from roles.contract.verdict import EngineMemory
+from roles.contract.measured import EngineMemory
 from roles.ollama import plan as ollama_plan
 from roles.verify.checks.planned_memory import engine_memory
 from roles.verify.generation import PLAIN, Gpus, Provider, Service, Traits

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from roles.contract.manifest import SpeedBounds
+from roles.contract.measured import RouteSpeed
 from roles.contract.speeds import SPEEDS
-from roles.contract.verdict import Check, RouteSpeed, Verdict
+from roles.contract.verdict import Check, Verdict
 from roles.verify.checks import measuring, speed
 from roles.verify.checks.measuring import AT_ONCE
 from roles.verify.checks.speed import Measuring, measure_speeds

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from roles.contract.deployed import DeployedRoute, Endpoint
 from roles.contract.environment_file import environment_text
-from roles.contract.verdict import DeployedRoute, Endpoint
 from roles.verify.reports.asking import clients_curl, clients_openai_client, curl, key_export, openai_client
 from tests.labhost.http_server import QuietHandler, ThreadedServer
 from tests.verdicts import DEPLOYED

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from roles.contract.deployed import DeployedProvider
 from roles.contract.requests import Outcome
-from roles.contract.verdict import SHOWN_EVENTS, DeployedProvider
+from roles.contract.verdict import SHOWN_EVENTS
 from roles.host.programs.generations import record
 from roles.verify import describe as module
 from roles.verify import load_generation

@@ -17,20 +17,9 @@ import xmlschema
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
+from roles.contract.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
 from roles.contract.graphs import Graph, LastDay, Line
-from roles.contract.verdict import (
-    SCHEMA,
-    SCHEMA_NAME,
-    Cause,
-    Deployed,
-    DeployedProvider,
-    DeployedRoute,
-    Endpoint,
-    Event,
-    Fallbacks,
-    RouteUsage,
-    Usage,
-)
+from roles.contract.verdict import SCHEMA, SCHEMA_NAME, Cause, Event, Fallbacks, RouteUsage, Usage
 from roles.verify import EARLIER, FORMS, Check, Verdict, print_report, read_verdict
 from tests.inventories import INVENTORY
 from tests.verdicts import BAD, DEPLOYED, GOOD, USED, as_written, changed, earlier_runs
