@@ -187,7 +187,9 @@ def alerts(every: int) -> tuple[Alert, ...]:
         ),
         Alert(
             "DiskFillsUp",
+            # By the last half hour too: one large download weighs on the six hours long after it has ended.
             f"predict_linear(node_filesystem_avail_bytes{space}[6h], 4 * 86400) < 0"
+            f" and predict_linear(node_filesystem_avail_bytes{space}[30m], 4 * 86400) < 0"
             f" and node_filesystem_avail_bytes{space} / node_filesystem_size_bytes{space} < 0.4",
             "1h",
             "warning",
@@ -224,9 +226,11 @@ def alerts(every: int) -> tuple[Alert, ...]:
         ),
         Alert(
             "AlertsNotSent",
-            "increase(prometheus_notifications_dropped_total[15m]) > 0"
+            # Not by what is dropped: in its first seconds Prometheus knows of no Alertmanager. And for longer than one
+            # failure is looked back on: Alertmanager may start after it.
+            "increase(prometheus_notifications_errors_total[5m]) > 0"
             " or increase(alertmanager_notifications_failed_total[15m]) > 0",
-            "0s",
+            "6m",
             "warning",
             "Alerts do not reach whom they should.",
             "journalctl -u ai-backend-alertmanager -u ai-backend-prometheus says why.",

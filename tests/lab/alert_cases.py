@@ -208,10 +208,18 @@ CASES = (
     Case(
         "AlertsNotSent",
         {'alertmanager_notifications_failed_total{integration="webhook"}': "0x9 2x30"},
-        15,
+        17,
         {"integration": "webhook"},
         "Alerts do not reach whom they should.",
-        not_at=(9, 35),
+        not_at=(14, 35),
+    ),
+    Case(
+        "AlertsNotSent",
+        {'prometheus_notifications_errors_total{alertmanager="a"}': "0x9 1+1x30"},
+        17,
+        {"alertmanager": "a"},
+        "Alerts do not reach whom they should.",
+        not_at=(14,),
     ),
     Case(
         "RulesFail",
@@ -244,9 +252,13 @@ HEALTHY = {
     f"node_filesystem_size_bytes{_DISK}": "100000x600",
     'node_filesystem_avail_bytes{fstype="tmpfs",mountpoint="/run"}': "0x600",
     'node_filesystem_size_bytes{fstype="tmpfs",mountpoint="/run"}': "100x600",
+    # A large model is fetched to it, in twenty minutes.
+    'node_filesystem_avail_bytes{fstype="ext4",mountpoint="/models"}': "35000x60 35000-500x20 25000x600",
+    'node_filesystem_size_bytes{fstype="ext4",mountpoint="/models"}': "100000x700",
     'node_filesystem_avail_bytes{fstype="iso9660",mountpoint="/media/cdrom"}': "0x600",
     'node_filesystem_size_bytes{fstype="iso9660",mountpoint="/media/cdrom"}': "100x600",
-    "prometheus_notifications_dropped_total": "2x600",
+    "prometheus_notifications_dropped_total": "0x118 2x500",
+    'prometheus_notifications_errors_total{alertmanager="a"}': "0x118 2x500",
     "alertmanager_notifications_failed_total": "2x600",
     "prometheus_rule_evaluation_failures_total": "2x600",
 }
@@ -260,7 +272,7 @@ def cases_file(rules: str) -> str:
         rules: the rules' file.
     """
     known = {alert.name: alert for alert in alerts(EVERY)}
-    quiet = [{"eval_time": f"{minutes}m", "alertname": name} for name in known for minutes in (120, 600)]
+    quiet = [{"eval_time": f"{minutes}m", "alertname": name} for name in known for minutes in (120, 125, 150, 300, 600)]
     return yaml.safe_dump(
         {
             "rule_files": [rules],
