@@ -131,7 +131,7 @@ systemctl stop asking filling; systemctl kill --signal=CONT {FROZEN}
 rm -r {_NOT_AGAIN}; systemctl daemon-reload; systemctl reset-failed {DEAD}; systemctl start {DEAD}
 systemctl restart {RESTARTED} {FROZEN}
 rm /opt/recording/on-the-processor {FULL}/filler {FILLING}/*
-rm -f {_GROUP}/memory.*; rmdir -p {_GROUP} 2>/dev/null
+for file in memory.current memory.events memory.stat; do rm {_GROUP}/$file; done
 for file in meminfo vmstat; do
     nsenter -m -t $(systemctl show -P MainPID ai-backend-node-exporter) umount /proc/$file
 done
