@@ -116,7 +116,8 @@ def alerts(every: int) -> tuple[Alert, ...]:
         ),
         Alert(
             "UnitRestarts",
-            "increase(node_systemd_service_restart_total[1h]) > 2",
+            # `increase` makes a little more of two.
+            "round(increase(node_systemd_service_restart_total[1h])) > 2",
             "0s",
             "warning",
             '{{ $labels.name }} was started again {{ $value | printf "%.0f" }} times within an hour.',

@@ -130,6 +130,7 @@ MEND = f"""
 systemctl stop asking filling; systemctl kill --signal=CONT {FROZEN}
 rm -r {_NOT_AGAIN}; systemctl daemon-reload; systemctl reset-failed {DEAD}; systemctl start {DEAD}
 systemctl restart {RESTARTED} {FROZEN}
+systemctl start ai-backend-verify.timer
 rm /opt/recording/on-the-processor {FULL}/filler {FILLING}/*
 for file in memory.current memory.events memory.stat; do rm {_GROUP}/$file; done
 for file in meminfo vmstat; do

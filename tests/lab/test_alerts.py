@@ -23,7 +23,7 @@ from tests.certificates import issue
 from tests.lab import alert_faults as faults
 from tests.lab.alert_cases import EVERY
 from tests.lab.conftest import NewHost
-from tests.lab.deploys import deploy, inventory_file
+from tests.lab.deploys import deploy, failures, inventory_file, verdict
 from tests.lab.https import NAME, Https
 from tests.lab.inventory import says
 from tests.lab.ollama import ollama_release
@@ -216,6 +216,7 @@ def test_all_of_them_end_with_their_faults(watched: Watched, told: object) -> No
     watched.put_certificate(89)
     watched.host.run(faults.MEND, check=False)
     watched.use_rules()
+    assert failures(verdict(watched.host)) == []
     watched.host.run(faults.VERIFY, timeout=120)
     deadline = time.monotonic() + faults.WINDOW + _PATIENCE
     while True:

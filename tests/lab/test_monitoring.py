@@ -159,7 +159,21 @@ def test_it_knows_units_disks_and_the_last_verdict(host: LabHost) -> None:
 
 
 _FUNCTIONS = frozenset(
-    ("absent", "and", "by", "increase", "min", "offset", "or", "predict_linear", "rate", "sum", "time", "unless")
+    (
+        "absent",
+        "and",
+        "by",
+        "increase",
+        "min",
+        "offset",
+        "or",
+        "predict_linear",
+        "rate",
+        "round",
+        "sum",
+        "time",
+        "unless",
+    )
 )
 
 
