@@ -239,8 +239,8 @@ def fitting(memory: int, foreign: int = 0, known: KnownFacts = published, **opti
 
 
 def test_models_that_do_not_fit_the_real_card_are_refused_with_the_arithmetic() -> None:
-    assert fitting(2048) == []
-    (problem,) = fitting(1700)
+    assert fitting(2176) == []
+    (problem,) = fitting(1876)
     assert "the models do not fit on GPU-11111111" in problem
     assert 'LlamaServer "native" n' in problem
     assert "a context of at most " in problem
