@@ -58,13 +58,28 @@ def listeners(ports: tuple[int, ...]) -> dict[int, tuple[Listener, ...]]:
 
 
 def ports_of(units: tuple[str, ...], manager: str | None) -> tuple[int, ...]:
-    """The ports on which the processes of those units listen."""
+    """The ports on which the processes of those units listen, less those of what a listening process has started: what
+    Ollama starts for a model listens on another port each time."""
     sockets = listening_sockets()
-    found = set()
-    for process, held in _holders(set(sockets)):
-        if unit_of(process) in [(unit, manager) for unit in units]:
-            found |= {sockets[name] for name in held}
-    return tuple(sorted(found))
+    found = {
+        process: {sockets[name] for name in held}
+        for process, held in _holders(set(sockets))
+        if unit_of(process) in [(unit, manager) for unit in units]
+    }
+    ports = (each for process, each in found.items() if not found.keys() & set(_ancestors(process)))
+    return tuple(sorted(set().union(*ports)))
+
+
+def _ancestors(process: Path) -> Iterator[Path]:
+    while (parent := _parent(process)) is not None:
+        yield parent
+        process = parent
+
+
+def _parent(process: Path) -> Path | None:
+    # The name, in parentheses, may hold anything.
+    fields = _read(process / "stat").rpartition(")")[2].split()
+    return process.with_name(fields[1]) if len(fields) > 1 and fields[1] != "0" else None
 
 
 def _holders(sockets: set[str]) -> Iterator[tuple[Path, set[str]]]:

@@ -9,13 +9,15 @@ of a filter in podman#8512.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from roles.contract.foreign import SYSTEM, Container
 from roles.host.programs.foreign import listeners
-from roles.host.programs.foreign.listeners import unit_of
+from roles.host.programs.foreign.listeners import ports_of, unit_of
 
 ID = "4f3c9a1b5d2e8f604c7a9b3d1e5f8a2c4b6d8e0f1a3c5e794f3c9a1b5d2e8f60"
 OTHER_ID = "0" * 64
@@ -192,3 +194,39 @@ def test_a_service_of_the_host_is_none_of_a_users_manager(tmp_path: Path, monkey
     assert unit_of(vendors) == ("ollama.service", SYSTEM)
     own = process(tmp_path, "/user.slice/user-7.slice/user@7.service/app.slice/ollama.service", number="7")
     assert unit_of(own) == ("ollama.service", None)
+
+
+LISTENS = """
+import socket, subprocess, sys
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+child = subprocess.Popen([sys.executable, "-c", sys.argv.pop(), *sys.argv[1:]]) if sys.argv[1:] else None
+sys.stdin.read()
+"""
+STARTS = """
+import subprocess, sys
+subprocess.run([sys.executable, "-c", sys.argv.pop(), *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize(
+    ("programs", "wanted"),
+    [([LISTENS], 1), ([LISTENS, LISTENS], 1), ([STARTS, LISTENS], 1), ([STARTS, LISTENS, LISTENS], 1)],
+    ids=["one process", "what it has started listens too", "a wrapper", "all three"],
+)
+def test_the_ports_of_what_a_listening_process_has_started_are_none_of_its_units(
+    programs: list[str], wanted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *more = programs
+    with subprocess.Popen(
+        [sys.executable, "-c", first, *reversed(more)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        ports = [int(process.stdout.readline()) for each in programs if each is LISTENS]
+        monkeypatch.setattr(
+            listeners, "unit_of", lambda each: ("x.service", None) if os.getsid(int(each.name)) == process.pid else None
+        )
+        assert ports_of(("x.service",), None) == tuple(ports[:wanted])
+        assert ports_of(("other.service",), None) == ()
+        process.communicate("")
