@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SerializeAsAny, model_validator
 
 from roles.external.options import BaseUrl, check_ca
-from roles.external.vendors import AZURE, BEDROCK, Vendor, bedrock_regions, vendors
+from roles.external.vendors import AZURE, BEDROCK, Vendor, bedrock_regions, that_keep_nothing, vendors
 from roles.options import GivenSecret, Many, MeteredProvider, Mode, ModelName, Price, TextFile, quoted, spelled
 from roles.options.base import nearest
 
@@ -82,6 +82,11 @@ class Cloud(MeteredProvider):
     """Region of Bedrock; for Bedrock alone, which needs it."""
     ca: TextFile | None = Field(None, examples=['ca=TextFile("~/ai-backend/company-ca.pem")'])
     """As in `External`."""
+    retention: Literal["none"] | None = Field(None, examples=['retention="none"'])
+    """`none` = each request asks the vendor to keep nothing of it, which no client can take back. For `openai` and
+    `azure` that is `store: false`: nothing can be fetched or continued later; what they keep against abuse is a matter
+    of your contract. `openrouter` and `vercel_ai_gateway` then ask only servers that keep nothing, and fail if there is
+    none. None = as the vendor does by itself. The other vendors take no such word from a request."""
 
     def served(self) -> tuple[ModelName, ...]:
         return tuple(self.models)
@@ -126,6 +131,11 @@ class Cloud(MeteredProvider):
                 yield f"`{option}` is for {of} alone; remove it"
         if not self.api_base and not self.known.address:
             yield 'azure needs `api_base`, the address of your resource: api_base="https://NAME.openai.azure.com"'
+        if self.retention and not self.known.keeps_nothing:
+            yield (
+                f"`retention` has no use for {self.vendor}, which takes no word on that from a request; remove it, and "
+                f"settle it in your account there (those that do: {', '.join(that_keep_nothing())})"
+            )
         for end in self.known.ends_with:
             if self.api_base and self.api_base.endswith(end):
                 right = self.api_base.removesuffix(end)

@@ -51,6 +51,7 @@ def plan_cloud(cloud: Cloud, context: HostContext) -> ServicePlan:
                 prices=cloud.prices,
                 listing=cloud.known.listing,
                 api_version=cloud.api_version or "",
+                fields=cloud.known.keeps_nothing if cloud.retention else {},
             ),
         ),
     )

@@ -38,6 +38,8 @@ class Vendor:
         models: the models that LiteLLM's list of prices has of it.
         listing: how it is asked for its models.
         ends_with: what LiteLLM adds to an address of it by itself.
+        keeps_nothing: for each kind of request, the fields of its body by which the vendor is asked to keep nothing of
+            it. Empty = it takes no such word from a request; a kind that is missing is one of which it keeps nothing.
     """
 
     prefix: str
@@ -45,6 +47,7 @@ class Vendor:
     models: Mapping[str, Model]
     listing: Listing
     ends_with: tuple[str, ...]
+    keeps_nothing: Mapping[Mode, Mapping[str, Any]]
 
 
 AZURE, BEDROCK = "azure", "bedrock"
@@ -62,6 +65,21 @@ _ADDED: Mapping[str, tuple[str, ...]] = {
     "ollama_cloud": ("/v1", "/api", "/api/chat"),
 }
 
+_NOT_STORED: Mapping[Mode, Mapping[str, Any]] = {"chat": {"store": False}}
+"""Of OpenAI's API. Without it answers of `/v1/responses` are kept for 30 days; embeddings never are, and do not take
+the field."""
+_OPENROUTER: Mapping[str, Any] = {"provider": {"data_collection": "deny", "zdr": True}}
+_VERCEL: Mapping[str, Any] = {"providerOptions": {"gateway": {"zeroDataRetention": True}}}
+_KEEPS_NOTHING: Mapping[str, Mapping[Mode, Mapping[str, Any]]] = {
+    "azure": _NOT_STORED,
+    "openai": _NOT_STORED,
+    "openrouter": {"chat": _OPENROUTER, "embedding": _OPENROUTER},
+    "vercel_ai_gateway": {"chat": _VERCEL, "embedding": _VERCEL},
+}
+"""As their documentation has it (November 2026): "Data controls" of OpenAI, "Azure OpenAI Responses API" and "Stored
+completions" of Azure, "Provider routing" of OpenRouter and "Zero Data Retention" of Vercel's AI Gateway. With the
+others that is a matter of the account or the contract, or they keep nothing anyway."""
+
 
 @cache
 def vendors() -> Mapping[str, Vendor]:
@@ -73,9 +91,15 @@ def vendors() -> Mapping[str, Vendor]:
             models={model: _model(*fields) for model, fields in entry["models"].items()},
             listing=_LISTINGS.get(name, "openai"),
             ends_with=_ADDED.get(name, ()),
+            keeps_nothing=_KEEPS_NOTHING.get(name, {}),
         )
         for name, entry in _read()["vendors"].items()
     }
+
+
+def that_keep_nothing() -> tuple[str, ...]:
+    """The names of those that can be asked to."""
+    return tuple(_KEEPS_NOTHING)
 
 
 @cache

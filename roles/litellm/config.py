@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 
@@ -227,6 +228,9 @@ def _parameters(route: RoutePlan, deployment: DeploymentPlan) -> dict[str, Json]
         "model": f"{prefix}/{deployment.model}",
         **(backend.cloud.parameters if backend.cloud else {"api_base": backend.api_base}),
     }
+    if backend.cloud and (fields := backend.cloud.fields.get(route.options.mode)):
+        # What a client says in these fields is left out: see `roles/litellm/requests/own_fields.py`.
+        parameters["extra_body"] = copy.deepcopy(dict(fields))
     if backend.login:
         parameters["api_key"] = f"os.environ/{backend.login.client_variable}"
     elif prefix in ("openai", "docker_model_runner"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from roles.contract.abilities import Abilities
 from roles.contract.generation import GeneratedVariable
 from roles.contract.manifest import PLAIN, CardWeights, KeptModel, Listing, PlannedMemory, Traits
+from roles.contract.recipes import Json
 from roles.options import GivenSecret, Gpus, Mode, Price, Probe, Secret
 from roles.plan.units import EnvValue, ServerUnit
 
@@ -86,6 +87,7 @@ class CloudTraits:
         prices: what models cost; for those that are missing LiteLLM's own list says it.
         listing: how it is asked for its models.
         api_version: of Azure's API; empty = for all others.
+        fields: for each kind of request, what its body has to have, whatever a client says.
     """
 
     parameters: Mapping[str, str]
@@ -93,6 +95,7 @@ class CloudTraits:
     prices: Mapping[str, Price]
     listing: Listing
     api_version: str = ""
+    fields: Mapping[Mode, Mapping[str, Json]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ _MORE = frozenset(
         *("extra_body", "extra_headers", "extra_query", "default_headers", "default_query"),
         *("litellm_params", "user_config", "router_settings_override", "default_fallbacks", "models"),
         *("callbacks", "success_callback", "failure_callback", "input_callback", "service_callback"),
-        *("http_client", "proxy", "vector_store_ids"),
+        *("http_client", "proxy", "vector_store_ids", "additional_drop_params"),
     }
 )
 """Parameters that LiteLLM does not list as its own."""

@@ -27,6 +27,7 @@ from roles.contract.abilities import Abilities
 from roles.litellm.requests.log import quiet_logs
 from roles.litellm.requests.mistakes import Call, Mistake, characters, correct
 from roles.litellm.requests.names import MODELS_VARIABLE
+from roles.litellm.requests.own_fields import without_clients_own
 from roles.litellm.requests.plain import plain
 from roles.litellm.requests.refusal import Refusal
 from roles.litellm.requests.request_id import with_request_id
@@ -116,7 +117,8 @@ class RequestChecks(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there
             raise litellm.BadRequestError(
                 message="This request may not leave the host.", model=str(kwargs.get("model")), llm_provider=""
             )
-        return with_request_id(kwargs, call_type.value if call_type else "")
+        call = without_clients_own(kwargs)
+        return with_request_id(call or kwargs, call_type.value if call_type else "") or call
 
     async def async_post_call_failure_hook(
         self,

@@ -74,6 +74,32 @@ def test_litellm_gets_what_the_vendor_needs(options: dict[str, Any], parameters:
 
 
 @pytest.mark.parametrize(
+    ("options", "mode", "fields"),
+    [
+        ({"vendor": "openai", "models": ["gpt-4o-mini"]}, "chat", {"store": False}),
+        ({**AZURE, "api_version": "2025-02-01-preview"}, "chat", {"store": False}),
+        ({"vendor": "openai", "models": ["text-embedding-3-small"]}, "embedding", None),
+        (
+            {"vendor": "openrouter", "models": ["a/b"], "prices": {"a/b": Price(input=1, output=1)}},
+            "chat",
+            {"provider": {"data_collection": "deny", "zdr": True}},
+        ),
+        (
+            {"vendor": "vercel_ai_gateway", "models": ["a/b"], "prices": {"a/b": Price(input=1, output=1)}},
+            "chat",
+            {"providerOptions": {"gateway": {"zeroDataRetention": True}}},
+        ),
+    ],
+    ids=["openai", "azure", "embeddings, which are not kept", "openrouter", "vercel"],
+)
+def test_each_request_asks_the_vendor_to_keep_nothing(options: Any, mode: Any, fields: object) -> None:
+    plan = planned(cloud(**options, retention="none"), mode=mode)
+    assert entry(plan)["litellm_params"].get("extra_body") == fields
+    lint_configuration(plan)
+    assert "extra_body" not in entry(planned(cloud(**options), mode=mode))["litellm_params"]
+
+
+@pytest.mark.parametrize(
     ("options", "problems"),
     [
         ({"vendor": "antropic"}, ['did you mean "anthropic"?', "what speaks OpenAI's API is an `External`"]),
@@ -88,6 +114,10 @@ def test_litellm_gets_what_the_vendor_needs(options: dict[str, Any], parameters:
             ["`api_version` is for azure alone; remove it", "`region` is for bedrock alone; remove it"],
         ),
         ({"api_base": "https://ai.example.com/v1"}, ["LiteLLM adds `/v1`", 'write "https://ai.example.com"']),
+        (
+            {"retention": "none"},
+            ["`retention` has no use for anthropic", "(those that do: azure, openai, openrouter, vercel_ai_gateway)"],
+        ),
         ({"prices": {"claude": Price(input=1, output=5)}}, ['`prices` has "claude", which is not in `models`']),
     ],
     ids=[
@@ -100,6 +130,7 @@ def test_litellm_gets_what_the_vendor_needs(options: dict[str, Any], parameters:
         "region",
         "options of others",
         "address",
+        "retention",
         "price",
     ],
 )

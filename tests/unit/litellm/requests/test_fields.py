@@ -38,6 +38,7 @@ def test_what_programs_send_is_allowed(fields: dict[str, Any]) -> None:
         *("api_key", "api_base", "base_url", "custom_llm_provider", "extra_headers", "extra_body", "litellm_params"),
         *("user_config", "router_settings_override", "success_callback", "mock_response", "models"),
         *("aws_region_name", "azure_ad_token", "vertex_project", "_target_order", "litellm_credential_name"),
+        "additional_drop_params",
     ],
 )
 def test_what_decides_where_it_goes_is_refused(field: str) -> None:
