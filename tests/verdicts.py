@@ -11,7 +11,7 @@ from typing import Any
 from roles.contract.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
 from roles.contract.graphs import Graph, LastDay, Line
 from roles.contract.measured import EngineMemory, RouteSpeed
-from roles.contract.verdict import BudgetUse, Cause, Event, Fallbacks, ProviderBudgetUse, RouteUsage, Usage
+from roles.contract.verdict import BudgetUse, Cause, DayUsage, Event, Fallbacks, ProviderBudgetUse, RouteUsage, Usage
 from roles.verify import Check, Verdict
 
 _UNITS = {
@@ -150,6 +150,13 @@ USAGE = Usage(
     fallbacks=(Fallbacks("qwen-coder-vllm", "qwen2.5-coder:7b@ollama", "timeout", 7),),
     budgets=(BudgetUse("ada", "month", 0.015, 0.0131541), BudgetUse("build-bot", "day", 1, 0)),
     provider_budgets=(ProviderBudgetUse("cloud", "day", 2, 1.75),),
+    by_day=(
+        DayUsage("2026-11-23", "ada", "qwen-coder-vllm", 100, 3, 1, 40_000, 8_000, 0.0108),
+        DayUsage("2026-11-23", "build-bot", "llama3.1:latest", 310, 0, 2, 91_000, 4_400, 0),
+        DayUsage("2026-11-24", "-", "-", 2, 2, 0, 0, 0, 0),
+        DayUsage("2026-11-24", "ada", "llama3.1:latest", 8, 0, 0, 640, 512, 0),
+        DayUsage("2026-11-24", "ada", "qwen-coder-vllm", 20, 0, 0, 8_210, 1_871, 0.0023541),
+    ),
 )
 
 GOOD = Verdict(

@@ -16,7 +16,7 @@ from roles.contract.budgets import PERIODS, WARNING_SHARE, Period
 from roles.contract.deployed import Deployed
 from roles.contract.graphs import LastDay
 from roles.contract.measured import EngineMemory, RouteSpeed
-from roles.contract.promise import Dollars, Number, Promise, Seconds, Time
+from roles.contract.promise import Day, Dollars, Number, Promise, Seconds, Time
 
 Status: TypeAlias = Literal["pass", "fail", "unknown"]
 
@@ -78,6 +78,30 @@ class RouteUsage:
     """Tokens of the answers."""
     usd: Dollars = 0.0
     """What they cost, in US dollars, by the prices that are declared."""
+
+
+@dataclass(frozen=True)
+class DayUsage:
+    """A client's requests to a route on one day."""
+
+    day: Day
+    """ISO 8601, UTC."""
+    client: str
+    """As in the sums."""
+    route: str
+    """Likewise."""
+    requests: Number
+    """How many requests were answered, with an error or without."""
+    refused: Number
+    """How many of them with a status of 4xx."""
+    failed: Number
+    """How many of them with another error."""
+    tokens_in: Number
+    """Tokens of the requests."""
+    tokens_out: Number
+    """Tokens of the answers."""
+    usd: Dollars = 0.0
+    """What they cost, in US dollars."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +191,8 @@ class Usage:
     """Of the clients that have one."""
     provider_budgets: tuple[ProviderBudgetUse, ...] = ()
     """Of the providers that have one."""
+    by_day: tuple[DayUsage, ...] = ()
+    """The last seven days (UTC), one by one, oldest first."""
 
     @property
     def all_budgets(self) -> tuple[BudgetUse | ProviderBudgetUse, ...]:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -20,7 +20,7 @@ from roles.contract.budgets import NANO, first_day
 from roles.contract.clients import CLIENTS_FILE, Clients
 from roles.contract.manifest import MODELS_FILE, Models
 from roles.contract.usage import HAS_COSTS, NUMBERS, USAGE_FILE, is_at
-from roles.contract.verdict import BudgetUse, Fallbacks, ProviderBudgetUse, RouteUsage, Usage
+from roles.contract.verdict import BudgetUse, DayUsage, Fallbacks, ProviderBudgetUse, RouteUsage, Usage
 from roles.contract.wire import read
 
 LAST_DAYS = 7
@@ -49,6 +49,7 @@ def read_usage(state: Path, generation: Path, today: date | None = None) -> Usag
     ):
         return Usage(
             last_days=tuple(_routes(base, "WHERE day >= ?", since.isoformat())),
+            by_day=tuple(_days(base, since, today)),
             total=tuple(_routes(base)),
             fallbacks=tuple(
                 Fallbacks(_text(route), _text(deployment), _text(reason), int(requests))
@@ -81,21 +82,41 @@ def _opened(file: Path) -> sqlite3.Connection:
 
 
 def _routes(base: sqlite3.Connection, where: str = "", *values: str) -> Iterator[RouteUsage]:
-    query = f"SELECT client, route, {_SUMS} FROM usage {where} GROUP BY client, route LIMIT ?"
+    for (client, route), numbers, usd in _counted(base, ("client", "route"), where, *values):
+        yield replace(RouteUsage(client, route, *numbers), usd=usd)
+
+
+def _days(base: sqlite3.Connection, first: date, last: date) -> Iterator[DayUsage]:
+    """Raises ValueError: what is no day is between two that are."""
+    period = (first.isoformat(), last.isoformat())
+    names = ("day", "client", "route")
+    for (day, client, route), numbers, usd in _counted(base, names, "WHERE day BETWEEN ? AND ?", *period):
+        yield replace(DayUsage(date.fromisoformat(day).isoformat(), client, route, *numbers), usd=usd)
+
+
+def _counted(
+    base: sqlite3.Connection, names: Sequence[str], where: str, *values: str
+) -> Iterator[tuple[list[str], list[int], float]]:
+    """By these names: the names, the numbers of `NUMBERS` and the US dollars."""
+    by = ", ".join(names)
+    query = f"SELECT {by}, {_SUMS} FROM usage {where} GROUP BY {by} LIMIT ?"
     found = base.execute(query, (*values, _MOST)).fetchall()
-    costs = _costs(base, where, *values)
-    for client, route, *numbers in found:
-        usage = RouteUsage(_text(client), _text(route), *map(int, numbers))
-        yield replace(usage, usd=costs.get((client, route), 0.0))
+    costs = _costs(base, names, where, *values)
+    for row in found:
+        texts = [_text(name) for name in row[: len(names)]]
+        yield texts, [int(number) for number in row[len(names) :]], costs.get(tuple(texts), 0.0)
 
 
-def _costs(base: sqlite3.Connection, where: str = "", *values: str) -> dict[tuple[str, str], float]:
-    """Client and route → US dollars; empty if a gateway of a version before has written the file."""
+def _costs(
+    base: sqlite3.Connection, names: Sequence[str], where: str = "", *values: str
+) -> dict[tuple[str, ...], float]:
+    """Names → US dollars; empty if a gateway of a version before has written the file."""
     if not base.execute(HAS_COSTS).fetchone():
         return {}
-    query = f"SELECT client, route, sum(nanodollars) FROM costs {where} GROUP BY client, route LIMIT ?"
+    by = ", ".join(names)
+    query = f"SELECT {by}, sum(nanodollars) FROM costs {where} GROUP BY {by} LIMIT ?"
     found = base.execute(query, (*values, _MOST))
-    return {(_text(client), _text(route)): int(cost) / NANO for client, route, cost in found}
+    return {tuple(_text(name) for name in row[:-1]): int(row[-1]) / NANO for row in found}
 
 
 def _budgets(base: sqlite3.Connection, generation: Path, today: date) -> Iterator[BudgetUse]:
@@ -107,7 +128,7 @@ def _budgets(base: sqlite3.Connection, generation: Path, today: date) -> Iterato
     for client in read(Clients, json.loads(file.read_text()), strict=False).clients:
         if budget := client.budget:
             since = first_day(budget.per, today).isoformat()
-            costs = _costs(base, "WHERE day >= ? AND client = ?", since, client.name)
+            costs = _costs(base, ("client",), "WHERE day >= ? AND client = ?", since, client.name)
             yield BudgetUse(client.name, budget.per, budget.usd, sum(costs.values()))
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
 from roles.contract.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
-from roles.contract.verdict import BudgetUse, Check, Event, ProviderBudgetUse, RouteUsage, Status, Verdict
+from roles.contract.verdict import BudgetUse, Check, Event, ProviderBudgetUse, Status, Verdict
 from roles.verify.reports.asking import clients_curl, clients_openai_client, curl, key_export, openai_client
 from roles.verify.reports.drawing import Drawing, drawings
 from roles.verify.reports.grouping import groups, subjects, worst
+from roles.verify.reports.usage import Spending, UsageRow, spending, usage_tables
 from roles.verify.verdict.changes import Changes, changes
 
 WORDS: dict[Status, str] = {"pass": "passes", "fail": "fails", "unknown": "unknown"}
@@ -48,19 +49,6 @@ class RouteRow:
     seconds: float | None
     trend: tuple[float, ...]
     curl: str
-
-
-@dataclass(frozen=True)
-class UsageRow:
-    """The requests of a client, or to a route."""
-
-    name: str
-    requests: int
-    refused: int
-    failed: int
-    tokens_in: int
-    tokens_out: int
-    usd: float
 
 
 @dataclass(frozen=True)
@@ -111,7 +99,8 @@ class Page:
     attention: the checks that do not pass, `wrong` in number.
     changed: since the last run; None = there was none.
     runs: the last runs including this one, oldest first.
-    usage: by client and by route, the most requests first; None = not known.
+    usage: tables of it, with their titles; None = not known.
+    spending: by client, route and day; None = nothing cost anything.
     has_prices: something of it was not free.
     last_day: its graphs; empty = there are none.
     no_graphs: why; empty = there is no Prometheus, or it has answered.
@@ -130,7 +119,8 @@ class Page:
     services: tuple[ServiceRow, ...]
     providers: tuple[ProviderRow, ...]
     routes: tuple[RouteRow, ...]
-    usage: tuple[tuple[UsageRow, ...], tuple[UsageRow, ...]] | None
+    usage: tuple[tuple[str, tuple[UsageRow, ...]], ...] | None
+    spending: Spending | None
     has_prices: bool
     last_day: tuple[Drawing, ...]
     no_graphs: str
@@ -170,7 +160,8 @@ def page_of(verdict: Verdict, earlier: Sequence[Verdict]) -> Page:
             )
             for route in routes
         ),
-        usage=_usage(verdict.usage.last_days) if verdict.usage else None,
+        usage=usage_tables(verdict.usage) if verdict.usage else None,
+        spending=spending(verdict.usage) if verdict.usage else None,
         has_prices=bool(verdict.usage and any(each.usd for each in verdict.usage.total)),
         last_day=drawings(verdict.last_day) if verdict.last_day else (),
         no_graphs=verdict.last_day.problem if verdict.last_day else "",
@@ -247,29 +238,6 @@ def _status(checks: Sequence[Check]) -> Status | None:
 def _trend(route: DeployedRoute, verdicts: Sequence[Verdict]) -> tuple[float, ...]:
     asked = (_asked(route.name, verdict)[:1] for verdict in verdicts)
     return tuple(check.seconds for checks in asked for check in checks if check.ok)
-
-
-def _usage(found: Sequence[RouteUsage]) -> tuple[tuple[UsageRow, ...], tuple[UsageRow, ...]]:
-    return _usage_by(found, lambda each: each.client), _usage_by(found, lambda each: each.route)
-
-
-def _usage_by(found: Sequence[RouteUsage], name_of: Callable[[RouteUsage], str]) -> tuple[UsageRow, ...]:
-    of_names: dict[str, list[RouteUsage]] = {}
-    for each in found:
-        of_names.setdefault(name_of(each), []).append(each)
-    rows = [
-        UsageRow(
-            name=name,
-            requests=sum(each.requests for each in own),
-            refused=sum(each.refused for each in own),
-            failed=sum(each.failed for each in own),
-            tokens_in=sum(each.tokens_in for each in own),
-            tokens_out=sum(each.tokens_out for each in own),
-            usd=sum(each.usd for each in own),
-        )
-        for name, own in of_names.items()
-    ]
-    return tuple(sorted(rows, key=lambda row: (-row.requests, row.name)))
 
 
 def _configuration(verdict: Verdict, deployed: Deployed | None) -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,7 @@ Source of the format: "Exposition formats" and "Metric and label naming" in Prom
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime
 
 from roles.contract.measured import EngineMemory, RouteSpeed
 from roles.contract.verdict import Check, RouteUsage, Status, Usage, Verdict
@@ -51,9 +51,24 @@ def prometheus(verdict: Verdict) -> str:
     if usage := verdict.usage:
         for name, text, samples in _counted(usage):
             lines += _family(f"ai_backend_{name}", "counter", text, samples)
-        for name, text, samples in _budgets(usage):
+        for name, text, samples in [_by_day(usage, verdict.time), *_budgets(usage)]:
             lines += _family(f"ai_backend_{name}", "gauge", text, samples)
     return "".join(lines)
+
+
+def _by_day(usage: Usage, time: str) -> tuple[str, str, _Samples]:
+    """By the number of days that have gone by, not by the date: so there is never a new series for a new day."""
+    today = datetime.fromisoformat(time).astimezone(UTC).date()
+    ages = [((today - date.fromisoformat(each.day)).days, each) for each in usage.by_day if each.usd]
+    return (
+        "client_day_cost_dollars",
+        "What a client's requests to a route cost on a day (UTC), of the last seven, in US dollars.",
+        [
+            ({"client": each.client, "route": each.route, "days_ago": str(age)}, f"{each.usd:.9g}")
+            for age, each in ages
+            if age >= 0
+        ],
+    )
 
 
 def _budgets(usage: Usage) -> list[tuple[str, str, _Samples]]:

@@ -14,7 +14,7 @@ from roles.contract.budgets import Budget as Limit
 from roles.contract.clients import CLIENTS_FILE, Clients, Limits
 from roles.contract.manifest import MODELS_FILE
 from roles.contract.usage import USAGE_FILE
-from roles.contract.verdict import BudgetUse, Fallbacks, ProviderBudgetUse, RouteUsage
+from roles.contract.verdict import BudgetUse, DayUsage, Fallbacks, ProviderBudgetUse, RouteUsage
 from roles.contract.wire import written
 from roles.external import External
 from roles.litellm import LiteLLM
@@ -53,6 +53,11 @@ def test_usage_is_read_by_client_and_route(tmp_path: Path, today: date) -> None:
     assert found.last_days == (RouteUsage("ada", "n", 3, 0, 0, 6, 8), RouteUsage("bob", "p", 1, 1, 0, 0, 0))
     assert found.total == (RouteUsage("ada", "n", 5, 0, 0, 12, 16), RouteUsage("bob", "p", 1, 1, 0, 0, 0))
     assert found.fallbacks == (Fallbacks("n", "p@python", "timeout", 1),)
+    assert found.by_day == (
+        DayUsage((today - timedelta(days=6)).isoformat(), "ada", "n", 1, 0, 0, 3, 4, 0),
+        DayUsage(today.isoformat(), "ada", "n", 2, 0, 0, 3, 4, 0),
+        DayUsage(today.isoformat(), "bob", "p", 1, 1, 0, 0, 0, 0),
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,6 +94,8 @@ def test_costs_are_told_in_dollars_and_budgets_with_what_is_spent_of_them(
         "ada": of_last_days,
         "eve": of_last_days,
     }
+    (of_today,) = (row for row in found.by_day if (row.client, row.day) == ("ada", today.isoformat()))
+    assert of_today.usd == pytest.approx(of_the_day)
     assert found.budgets == (BudgetUse("ada", "day", 0.5, of_the_day), BudgetUse("eve", "month", 20, of_the_month))
     of_ada, of_eve = (each.warning for each in found.budgets)
     assert of_ada.startswith(f"client ada has spent {200 * of_the_day:.0f}% of the 0.5 US dollars for today")

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from roles.contract.deployed import Deployed, DeployedProvider, DeployedRoute, Endpoint
 from roles.contract.graphs import Graph, LastDay, Line
-from roles.contract.verdict import SCHEMA, SCHEMA_NAME, Cause, Event, Fallbacks, RouteUsage, Usage
+from roles.contract.verdict import SCHEMA, SCHEMA_NAME, Cause, DayUsage, Event, Fallbacks, RouteUsage, Usage
 from roles.verify import EARLIER, FORMS, Check, Verdict, print_report, read_verdict
 from tests.inventories import INVENTORY
 from tests.verdicts import BAD, DEPLOYED, GOOD, USED, as_written, changed, earlier_runs
@@ -258,6 +258,35 @@ def test_the_pages_sum_usage_up_by_client_and_by_route() -> None:
     for form in ("markdown", "html"):
         assert "Usage" in _text(form, USED)
         assert "Usage" not in _text(form, GOOD)
+
+
+def test_the_pages_say_what_each_day_cost_of_each_client_and_route() -> None:
+    text = _text("markdown", USED)
+    assert "| `2026-11-24` | 30 | 2 | 0 | 8850 | 2383 | 0.0024 |" in text
+    assert text.index("| `2026-11-24` |") < text.index("| `2026-11-23` |"), "the newest first"
+    assert "| client | route | 2026-11-23 | 2026-11-24 | all |" in text
+    assert "| `ada` | `qwen-coder-vllm` | 0.0108 | 0.0024 | 0.0132 |" in text
+    assert "| `ada` | `llama3.1:latest` |" not in text, "what costs nothing has no row"
+    assert 'data-label="2026-11-23" class="number">0.0108<' in _text("html", USED)
+
+
+def test_of_many_that_cost_something_those_that_cost_most_have_a_row() -> None:
+    usage = USED.usage
+    assert usage is not None
+    days = [DayUsage("2026-11-24", f"c{number:02}", "m", 1, 0, 0, 1, 1, 1 + number) for number in range(25)]
+    text = _text("markdown", replace(USED, usage=replace(usage, by_day=tuple(days))))
+    assert "| `c24` | `m` | 25.0000 | 25.0000 |" in text
+    assert "| `c05` | `m` |" in text
+    assert "| `c04` | `m` |" not in text
+    assert "And 5 more, which cost 15.0000 US dollars together." in text
+
+
+def test_prometheus_has_what_the_last_days_cost_by_their_age() -> None:
+    text = _text("prometheus", USED)
+    line = 'ai_backend_client_day_cost_dollars{client="ada",route="qwen-coder-vllm",days_ago="%d"} %s\n'
+    assert line % (1, "0.0108") in text
+    assert line % (0, "0.0023541") in text
+    assert text.count("\nai_backend_client_day_cost_dollars{") == 2, "what costs nothing has no series"
 
 
 def test_a_budget_of_which_most_is_spent_is_warned_of() -> None:
