@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from roles.contract.budgets import WARNING_SHARE
 from roles.plan import Json
 
 CANARY = "ai-backend-canary"
@@ -52,6 +53,16 @@ def _grown(series: str, window: str) -> str:
     return f"(({series} unless {series} offset {window}) or increase({series}[{window}]))"
 
 
+def _spent_shares() -> str:
+    """What is spent of each budget, as a part of it."""
+    spent = [
+        f'label_replace(ai_backend_{whose}_budget_spent_dollars / ai_backend_{whose}_budget_dollars, "owner", '
+        f'"{whose} $1", "{whose}", "(.+)")'
+        for whose in ("client", "provider")
+    ]
+    return f"max by (owner, per) ({' or '.join(spent)})"
+
+
 def alerts(every: int) -> tuple[Alert, ...]:
     """All of them.
 
@@ -67,6 +78,7 @@ def alerts(every: int) -> tuple[Alert, ...]:
     )
     answers = 'haproxy_frontend_http_responses_total{proxy="endpoint"}'
     errors = answers.replace("}", ',code="5xx"}')
+    budgets = _spent_shares()
     space = f'{{fstype!~"{NO_DISKS}"}}'
     return (
         Alert(
@@ -235,6 +247,33 @@ def alerts(every: int) -> tuple[Alert, ...]:
             "warning",
             "Alerts do not reach whom they should.",
             "journalctl -u ai-backend-alertmanager -u ai-backend-prometheus says why.",
+        ),
+        Alert(
+            "BudgetNearEnd",
+            f"{budgets} >= {WARNING_SHARE} < 1",
+            "0s",
+            "warning",
+            "{{ $value | humanizePercentage }} of the budget per {{ $labels.per }} of {{ $labels.owner }} are spent.",
+            "/etc/ai-backend/bin/verify says how much. Raise its `budget` in the inventory and deploy, or let it end.",
+        ),
+        Alert(
+            "BudgetSpent",
+            f"{budgets} >= 1",
+            "0s",
+            "warning",
+            "The budget per {{ $labels.per }} of {{ $labels.owner }} is spent.",
+            "A client is refused now; for a provider others answer, or nobody. It begins anew at midnight UTC; to "
+            "change it, raise its `budget` in the inventory and deploy.",
+        ),
+        Alert(
+            "RemoteWriteFails",
+            "increase(prometheus_remote_storage_samples_failed_total[15m]) > 0"
+            " or increase(prometheus_remote_storage_samples_retried_total[5m]) > 0",
+            "10m",
+            "warning",
+            "Metrics do not reach {{ $labels.url }}.",
+            "journalctl -u ai-backend-prometheus says why. What waits for longer than two hours is lost there; the "
+            "host's own Prometheus has it.",
         ),
         Alert(
             "RulesFail",

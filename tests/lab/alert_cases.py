@@ -47,6 +47,12 @@ _FALLBACKS = (
     'litellm_deployment_successful_fallbacks_total{requested_model="%s",fallback_model="b",exception_status="500"}'
 )
 _FAILURES = 'litellm_deployment_failure_responses_total{requested_model="a",model_id="%s",exception_status="%s"}'
+_BUDGET = 'ai_backend_%s_budget%s_dollars{%s="%s",per="%s",job="node",instance="node"}'
+_REMOTE = (
+    'prometheus_remote_storage_samples_%s_total{remote_name="remote-1",url="https://metrics.example.com/%s",'
+    'job="prometheus"}'
+)
+_REMOTE_LABELS = {"remote_name": "remote-1", "url": "https://metrics.example.com/1", "job": "prometheus"}
 
 CASES = (
     Case(
@@ -222,6 +228,50 @@ CASES = (
         not_at=(14,),
     ),
     Case(
+        "BudgetNearEnd",
+        {
+            _BUDGET % ("client", "", "client", "ada", "month"): "20x30",
+            _BUDGET % ("client", "_spent", "client", "ada", "month"): "15x4 16x5 20x20",
+            _BUDGET % ("provider", "", "provider", "cloud", "day"): "5x30",
+            _BUDGET % ("provider", "_spent", "provider", "cloud", "day"): "3.9x30",
+        },
+        6,
+        {"owner": "client ada", "per": "month"},
+        "80% of the budget per month of client ada are spent.",
+        not_at=(4, 11),
+    ),
+    Case(
+        "BudgetSpent",
+        {
+            _BUDGET % ("client", "", "client", "ada", "month"): "20x30",
+            _BUDGET % ("client", "_spent", "client", "ada", "month"): "19.9x30",
+            _BUDGET % ("provider", "", "provider", "cloud", "day"): "5x30",
+            _BUDGET % ("provider", "_spent", "provider", "cloud", "day"): "4.9x4 5.1x5 0x20",
+        },
+        6,
+        {"owner": "provider cloud", "per": "day"},
+        "The budget per day of provider cloud is spent.",
+        not_at=(4, 11),
+    ),
+    Case(
+        "RemoteWriteFails",
+        # One that takes nothing of what it is sent, and one that was started again.
+        {_REMOTE % ("failed", "1"): "0x4 0+500x40", _REMOTE % ("retried", "2"): "0x4 500+500x1 1000x40"},
+        20,
+        _REMOTE_LABELS,
+        "Metrics do not reach https://metrics.example.com/1.",
+        not_at=(5, 14),
+    ),
+    Case(
+        "RemoteWriteFails",
+        # One that is away.
+        {_REMOTE % ("failed", "1"): "0x40", _REMOTE % ("retried", "1"): "0x4 0+6000x20 120000x20"},
+        20,
+        _REMOTE_LABELS,
+        "Metrics do not reach https://metrics.example.com/1.",
+        not_at=(5, 14, 32),
+    ),
+    Case(
         "RulesFail",
         {'prometheus_rule_evaluation_failures_total{rule_group="ai-backend"}': "0x9 2x30"},
         15,
@@ -261,6 +311,11 @@ HEALTHY = {
     'prometheus_notifications_errors_total{alertmanager="a"}': "0x118 2x500",
     "alertmanager_notifications_failed_total": "2x600",
     "prometheus_rule_evaluation_failures_total": "2x600",
+    _BUDGET % ("client", "", "client", "ada", "month"): "20x600",
+    _BUDGET % ("client", "_spent", "client", "ada", "month"): "15x600",
+    _REMOTE % ("failed", "1"): "500x600",
+    _REMOTE % ("retried", "1"): "500x600",
+    "prometheus_remote_storage_samples_pending": "452x600",
 }
 """A host on which nothing is wrong that is not long past."""
 
