@@ -191,6 +191,14 @@ def test_a_budget_ends_in_the_middle_of_traffic_and_others_answer(
     )
     assert asyncio.run(answers(host, [one] * 20)) == {200: 20}
     assert asked(cloud) - before == through
+    by_id = httpx.post(
+        f"http://{host.address}:4000/v1/chat/completions",
+        content=body("tiny-python@cloud"),
+        headers={"Authorization": f"Bearer {ADAS_KEY}", "Content-Type": "application/json"},
+        timeout=30,
+        trust_env=False,
+    )
+    assert (by_id.status_code, by_id.json()["error"]["code"]) == (429, "insufficient_quota")
     found = verdict(host)
     assert failures(found) == []
     (budget,) = found["usage"]["provider_budgets"]

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import litellm
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
 from litellm.proxy import proxy_server
@@ -19,6 +18,7 @@ from roles.contract.budgets import Budget
 from roles.litellm.requests.budgets import is_spent, out_of_budget
 from roles.litellm.requests.hook import routes
 from roles.litellm.requests.names import USAGE_VARIABLE
+from roles.litellm.requests.refusal import LimitRefusal
 from roles.litellm.requests.usage import Spender, Usage, of_answer, of_failure
 
 _LONGEST_END = 1.0
@@ -57,12 +57,11 @@ class Counter(CustomLogger):  # type: ignore[misc]  # LiteLLM is not there where
         """Before a deployment is asked. One that a request names by its id was not chosen.
 
         Raises:
-            RateLimitError: its provider may cost no more.
+            LimitRefusal: 429, its provider may cost no more.
         """
         info = kwargs.get("model_info") or {}
         if budget := await self._spent_budget(info):
-            refusal = out_of_budget(budget, _no_server(info["id"], budget))
-            raise litellm.RateLimitError(message=refusal.message, model=info["id"], llm_provider="")
+            raise LimitRefusal(out_of_budget(budget, _no_server(info["id"], budget)))
 
     async def _spent_budget(self, info: object) -> Budget | None:
         """The budget of a deployment's provider, if it is spent."""

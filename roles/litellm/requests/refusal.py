@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import litellm
 from litellm.proxy._types import ProxyException
 
 
@@ -26,8 +27,22 @@ class Refusal(ProxyException):  # type: ignore[misc]  # LiteLLM is not there whe
         kind: str = "invalid_request_error",
         headers: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(message, kind, param, status, headers)
-        self._code = code
+        super().__init__(message, kind, param, status, headers, openai_code=code)
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "code": self._code}
+        return {**super().to_dict(), "code": self.openai_code}
+
+
+class _Limit(litellm.RateLimitError):  # type: ignore[misc]  # likewise
+    def __init__(self, message: str) -> None:
+        super().__init__(message=message, llm_provider="", model="")
+
+
+class LimitRefusal(Refusal, _Limit):
+    """What a deployment is not asked for. For LiteLLM's router it is a limit that is used up, which cools nothing down;
+    to the client it is sent as it is."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        headers = dict(refusal.headers)
+        super().__init__(int(refusal.code), refusal.openai_code, refusal.message, kind=refusal.type, headers=headers)
+        self.message = refusal.message
