@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from roles.monitoring.receivers import AnyReceiver
 from roles.monitoring.remote_write import RemoteWrite
-from roles.options import BindAddress, Many, MemorySize, Monitor, Name, Port
+from roles.options import BindAddress, Many, MemorySize, Monitor, Name, Port, quoted, spelled
+
+
+def _exists(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    if any(int(part) > 255 for part in host.split(".")) or not 0 < int(port) <= 65535:
+        raise ValueError(f"{quoted(address)} is no address that exists: four numbers up to 255, and a port up to 65535")
+    return address
+
+
+ExporterAddress = Annotated[
+    str,
+    spelled(r"([0-9]{1,3}\.){3}[0-9]{1,3}:[0-9]{1,5}", 'IPv4 address and port, such as "127.0.0.1:9400"'),
+    AfterValidator(_exists),
+]
 
 
 class Monitoring(Monitor):
@@ -27,6 +41,10 @@ class Monitoring(Monitor):
     """Loopback port of Alertmanager."""
     exporter_port: Port = Field(9100, examples=["exporter_port=9200"])
     """Loopback port of node exporter."""
+    cards_port: Port = Field(9109, examples=["cards_port=9209"])
+    """Loopback port of the metrics of NVIDIA's cards, where the stack uses any."""
+    dcgm_exporter: ExporterAddress | None = Field(None, examples=['dcgm_exporter="127.0.0.1:9400"'])
+    """Address of a dcgm-exporter of yours, which Prometheus then reads too; none = there is none."""
     interval: Annotated[int, Field(ge=5, le=120)] = Field(15, examples=["interval=30"])
     """Seconds between two readings of each metric."""
     keep_days: Annotated[int, Field(ge=1, le=3650)] = Field(30, examples=["keep_days=90"])
@@ -44,7 +62,7 @@ class Monitoring(Monitor):
 
     @property
     def addresses(self) -> tuple[tuple[BindAddress, Port], ...]:
-        local = (self.alertmanager_port, self.exporter_port, self.front_port)
+        local = (self.alertmanager_port, self.exporter_port, self.cards_port, self.front_port)
         return ((self.bind, self.port), *(("127.0.0.1", port) for port in local))
 
     @model_validator(mode="after")
@@ -52,6 +70,7 @@ class Monitoring(Monitor):
         port, times = Counter(port for _, port in self.addresses).most_common(1)[0]
         if times > 1:
             raise ValueError(
-                f"{times} of `port`, `alertmanager_port`, `exporter_port` and `front_port` are {port}; they must differ"
+                f"{times} of `port`, `alertmanager_port`, `exporter_port`, `cards_port` and `front_port` are {port}; "
+                "they must differ"
             )
         return self

@@ -9,6 +9,7 @@ from importlib import resources
 from roles.contract.graphs import GRAPHS_FILE
 from roles.contract.wire import written
 from roles.monitoring.alertmanager import alertmanager_config, notified
+from roles.monitoring.cards import cards_unit
 from roles.monitoring.options import Monitoring
 from roles.monitoring.panels import questions
 from roles.monitoring.prometheus import prometheus_config
@@ -78,10 +79,17 @@ def plan_monitoring(monitoring: Monitoring, context: MonitoringContext) -> Servi
         MetricsPage("alertmanager", "alertmanager", f"127.0.0.1:{monitoring.alertmanager_port}"),
         MetricsPage("node", "node", f"127.0.0.1:{monitoring.exporter_port}"),
     ]
+    if monitoring.dcgm_exporter:
+        own.append(MetricsPage("dcgm", "dcgm", monitoring.dcgm_exporter))
+    cards: list[ServerUnit] = []
+    if any(gpus.vendor == "nvidia" for gpus in context.cards):
+        cards.append(cards_unit(monitoring, layout))
+        own.append(MetricsPage("cards", "cards", f"127.0.0.1:{monitoring.cards_port}"))
     pages = [*context.pages, *own]
     watched = [*(server.name for server in context.servers), PROMETHEUS, ALERTMANAGER, EXPORTER]
     return ServicePlan(
         units=(
+            *cards,
             _exporter(monitoring, layout, context.verdict, watched),
             _alertmanager(monitoring, layout),
             _prometheus(monitoring, layout, pages),

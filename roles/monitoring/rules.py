@@ -19,6 +19,9 @@ Which can be written to node exporter does not know: to its sandbox all are read
 _RUNS = 'unless on (subject) ai_backend_check{check=~"unit/.+/active"} == 0'
 """A unit without a process fails its checks of memory too: of that, other alerts speak."""
 
+_LEFT = "ai_backend_card_temperature_left_celsius"
+"""Where a card says it: for others stands a temperature near which all of them slow down."""
+
 
 @dataclass(frozen=True)
 class Alert:
@@ -236,6 +239,34 @@ def alerts(every: int) -> tuple[Alert, ...]:
             "A graphics card or its driver is not as {{ $labels.subject }} needs it.",
             "/etc/ai-backend/bin/verify says which; after an upgrade of the driver the host must reboot.",
             "unit/*/gpu-memory",
+        ),
+        Alert(
+            "CardHot",
+            f"{_LEFT} <= 3 or (ai_backend_card_temperature_celsius >= 90 unless on (card, uuid) {_LEFT})",
+            "5m",
+            "warning",
+            "Card {{ $labels.card }} is near the highest temperature at which it runs.",
+            "nvidia-smi -q -d TEMPERATURE shows it. Clean its fans and filters, let cooler air in, or let it draw "
+            "less: nvidia-smi -i {{ $labels.card }} -pl WATTS.",
+        ),
+        Alert(
+            "CardThrottled",
+            "max by (card, uuid) (avg_over_time(ai_backend_card_throttled"
+            '{reason=~"hw_.+|sw_thermal_slowdown"}[10m])) > 0.5',
+            "5m",
+            "warning",
+            "Card {{ $labels.card }} has been slowed down by its temperature or its power supply for most of ten "
+            "minutes.",
+            "nvidia-smi -q -d PERFORMANCE,TEMPERATURE,POWER shows by which: cool it, or look at its power cables.",
+        ),
+        Alert(
+            "CardMemoryErrors",
+            "ai_backend_card_uncorrected_errors_total > 0",
+            "0s",
+            "critical",
+            "Card {{ $labels.card }} has had errors of its memory that could not be corrected.",
+            "Reboot the host, which takes what is broken out of use; if there are more, have the card replaced. "
+            "nvidia-smi -q -d ECC,ROW_REMAPPER,PAGE_RETIREMENT says more.",
         ),
         Alert(
             "AlertsNotSent",

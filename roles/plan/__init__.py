@@ -33,6 +33,7 @@ from roles.plan.compile import (
 from roles.plan.firewall import FIREWALL_UNIT, FRONT_USER, GATEWAY_USER, LOADER_USER, PROMETHEUS_USER
 from roles.plan.fleet import ALONE, Member, Place, fleet_of
 from roles.plan.generation import Generation, RenderedFile, ResolvedInstall, resolve
+from roles.plan.gpu_unit import gpu_files
 from roles.plan.installs import MEGABYTE, CardNeeds, Install, PulledModel
 from roles.plan.layout import Layout, layout_of
 from roles.plan.memory import KnownFacts, Load, LoadSource, memory_plan, not_known
@@ -156,6 +157,7 @@ __all__ = [
     "Unit",
     "compile_stack",
     "fleet_of",
+    "gpu_files",
     "host_models",
     "layout_of",
     "memory_plan",

@@ -15,6 +15,7 @@ from roles.fit.table import size_of
 from roles.options import (
     Cache,
     Deployment,
+    Gpus,
     MeteredProvider,
     ModelServer,
     Monitor,
@@ -96,11 +97,13 @@ class MonitoringContext(BesideContext):
     Attributes:
         verdict: the file with the metrics of the last verification.
         verified_every: seconds from the end of one verification to the next.
+        cards: those of each server that uses any.
     """
 
     pages: tuple[MetricsPage, ...]
     verdict: str
     verified_every: int
+    cards: tuple[Gpus, ...]
 
 
 Planner = Callable[[Any, Any], ServicePlan]
@@ -175,6 +178,7 @@ def compile_stack(
             tuple(page for part in parts for page in part.pages),
             metrics_file(stack.verification, layout),
             stack.verification.every,
+            tuple(part.gpus for part in parts if part.gpus),
         )
         services.append((stack.monitoring, planned(stack.monitoring, everything)))
         parts.append(services[-1][1])

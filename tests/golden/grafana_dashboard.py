@@ -15,7 +15,8 @@ from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacem
 from grafana_foundation_sdk.models.dashboard import DataSourceRef
 
 from roles.contract.graphs import WINDOW
-from roles.monitoring.panels import SECTIONS, Panel, Unit
+from roles.monitoring.panel import Panel, Unit
+from roles.monitoring.panels import SECTIONS
 
 _UNITS: Mapping[Unit, str] = {
     "requests/s": "reqps",
@@ -26,6 +27,8 @@ _UNITS: Mapping[Unit, str] = {
     "share": "percentunit",
     "bytes": "bytes",
     "bytes/s": "binBps",
+    "°C": "celsius",
+    "W": "watt",
     "US dollars": "currencyUSD",
     "": "short",
 }

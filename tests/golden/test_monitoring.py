@@ -21,7 +21,7 @@ from tests.inventories import INVENTORY, load_stack
 
 _EXPECTED = Path(__file__).parent / "monitoring"
 _RECEIVERS = Path(__file__).parent / "receivers"
-_UNITS = ("ai-backend-prometheus.service", "ai-backend-alertmanager.service", "ai-backend-node-exporter.service")
+_UNITS = tuple(f"ai-backend-{name}.service" for name in ("prometheus", "alertmanager", "node-exporter", "gpu-metrics"))
 _PAGE = INVENTORY.parent / "docs" / "monitoring.md"
 _DASHBOARD = _PAGE.parent / "grafana" / "ai-backend.json"
 

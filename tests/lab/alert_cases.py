@@ -53,6 +53,9 @@ _REMOTE = (
     'job="prometheus"}'
 )
 _REMOTE_LABELS = {"remote_name": "remote-1", "url": "https://metrics.example.com/1", "job": "prometheus"}
+_CARD = 'ai_backend_card_%s{card="0",uuid="GPU-0"}'
+_CARD_LABELS = {"card": "0", "uuid": "GPU-0"}
+_THROTTLED = 'ai_backend_card_throttled{card="0",uuid="GPU-0",reason="%s"}'
 
 CASES = (
     Case(
@@ -212,6 +215,47 @@ CASES = (
         not_at=(4,),
     ),
     Case(
+        "CardHot",
+        # It says how much hotter it may be: how hot it is says less.
+        {_CARD % "temperature_left_celsius": "30x4 3x20", _CARD % "temperature_celsius": "50x4 84x20"},
+        11,
+        _CARD_LABELS,
+        "Card 0 is near the highest temperature at which it runs.",
+        not_at=(9,),
+    ),
+    Case(
+        "CardHot",
+        {
+            _CARD % "temperature_celsius": "89x4 90x20",
+            'ai_backend_card_temperature_celsius{card="1",uuid="GPU-1"}': "93x24",
+            'ai_backend_card_temperature_left_celsius{card="1",uuid="GPU-1"}': "4x24",
+        },
+        11,
+        _CARD_LABELS,
+        "Card 0 is near the highest temperature at which it runs.",
+        not_at=(9,),
+    ),
+    Case(
+        "CardThrottled",
+        {
+            # Not in each moment, and more than half of the time.
+            _THROTTLED % "sw_thermal_slowdown": "0x9 1 1 0 1 1 0 1 1 0 1 1 0 1 1 0 1 1 0 1 1 0",
+            _THROTTLED % "hw_slowdown": "0x30",
+        },
+        24,
+        _CARD_LABELS,
+        "Card 0 has been slowed down by its temperature or its power supply for most of ten minutes.",
+        not_at=(12, 17),
+    ),
+    Case(
+        "CardMemoryErrors",
+        {_CARD % "uncorrected_errors_total": "0x4 1x9"},
+        6,
+        _CARD_LABELS,
+        "Card 0 has had errors of its memory that could not be corrected.",
+        not_at=(4,),
+    ),
+    Case(
         "AlertsNotSent",
         {'alertmanager_notifications_failed_total{integration="webhook"}': "0x9 2x30"},
         17,
@@ -307,6 +351,11 @@ HEALTHY = {
     'node_filesystem_size_bytes{fstype="ext4",mountpoint="/models"}': "100000x700",
     'node_filesystem_avail_bytes{fstype="iso9660",mountpoint="/media/cdrom"}': "0x600",
     'node_filesystem_size_bytes{fstype="iso9660",mountpoint="/media/cdrom"}': "100x600",
+    # It draws what it may, as cards do under load, and was too hot for a moment.
+    _THROTTLED % "sw_power_cap": "1x600",
+    _THROTTLED % "hw_thermal_slowdown": "0x100 1 1 0x600",
+    _CARD % "temperature_celsius": "85x600",
+    _CARD % "uncorrected_errors_total": "0x600",
     "prometheus_notifications_dropped_total": "0x118 2x500",
     'prometheus_notifications_errors_total{alertmanager="a"}': "0x118 2x500",
     "alertmanager_notifications_failed_total": "2x600",

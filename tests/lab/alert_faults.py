@@ -42,6 +42,9 @@ TOLD: Mapping[str, str] = {
     "DiskFull": f"{FULL} has [\\d.]+% of its space left.",
     "CertificateEnds": "The endpoint's certificate ends soon, or is not what it should be.",
     "CardUnusable": f"A graphics card or its driver is not as {RESTARTED} needs it.",
+    "CardHot": "Card 0 is near the highest temperature at which it runs.",
+    "CardThrottled": "Card 0 has been slowed down by its temperature or its power supply for most of ten minutes.",
+    "CardMemoryErrors": "Card 0 has had errors of its memory that could not be corrected.",
     "RulesFail": "Prometheus cannot evaluate its alerts.",
     "AlertsNotSent": "Alerts do not reach whom they should.",
 }
@@ -50,6 +53,8 @@ TOLD: Mapping[str, str] = {
 WAIT, WINDOW = 10, 75
 """Seconds: the longest that an alert waits here, and looks back: for more than the minute after which Prometheus tells
 again what it could not tell."""
+_SICK = "s|, 43, [^,]*,|, 92, [N/A],|; s|, [^,]*, Not Active, Not Active|, 1, Active, Active|"
+"""Of what the driver says of its card: hot, with an error of its memory, and slow for it."""
 _FAILS = {"name": "broken", "rules": [{"record": "broken", "expr": "up * on () up"}]}
 
 
@@ -103,6 +108,7 @@ for number in 1 2 3; do
     timeout 30 sh -c 'until [ "$({_RESTARTS})" = "'$number' active" ]; do sleep 0.2; done'
 done
 touch /opt/recording/on-the-processor
+cp /opt/recording/query-metrics /run/lab/query-metrics; sed -i '{_SICK}' /opt/recording/query-metrics
 mount -o remount,rw /sys/fs/cgroup; mkdir -p {_GROUP}
 echo 1000000 > {_GROUP}/memory.current; echo oom_kill 1 > {_GROUP}/memory.events; : > {_GROUP}/memory.stat
 {over("ai-backend-node-exporter", "/proc/meminfo", "/run/lab/meminfo")}
@@ -131,6 +137,7 @@ systemctl stop asking filling; systemctl kill --signal=CONT {FROZEN}
 rm -r {_NOT_AGAIN}; systemctl daemon-reload; systemctl reset-failed {DEAD}; systemctl start {DEAD}
 systemctl restart {RESTARTED} {FROZEN}
 systemctl start ai-backend-verify.timer
+cp /run/lab/query-metrics /opt/recording/query-metrics
 rm /opt/recording/on-the-processor {FULL}/filler {FILLING}/*
 for file in memory.current memory.events memory.stat; do rm {_GROUP}/$file; done
 for file in meminfo vmstat; do

@@ -44,6 +44,7 @@ if [ $(( $(date +%s) - $(stat -c %Y /run/driver-begins) )) -lt {seconds} ]; then
     exit 9
 fi
 case "$*" in
+--query-gpu=*utilization.gpu*) tail -n +2 /opt/recording/query-metrics ;;
 --query-gpu=*) cat /opt/recording/query-gpu ;;
 --query-compute-apps=*)
     cat /opt/recording/query-compute-apps

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from roles.contract.graphs import GRAPHS_FILE, WINDOW, Questions
 from roles.contract.wire import read
+from roles.host.programs.gpu.metrics import CardReader
 from roles.litellm.metrics import METRICS
 from roles.monitoring import Monitoring
-from roles.monitoring.panels import SECTIONS, Panel
+from roles.monitoring.card_panels import CARDS
+from roles.monitoring.panel import Panel
+from roles.monitoring.panels import SECTIONS
+from roles.monitoring.rules import alerts
 from roles.rooms import plan_of
 from roles.verify.reports.prometheus import prometheus
+from tests.labhost.paths import REPOSITORY
+from tests.metrics_tool import write_metrics_tool
 from tests.stacks import small_stack
 from tests.verdicts import BAD, USED
 
@@ -40,8 +48,36 @@ def test_each_metric_of_litellm_is_one_that_it_is_told_to_show() -> None:
 
 def test_each_metric_of_the_verifier_is_one_that_it_writes() -> None:
     written = {*re.findall(r"^# TYPE (\w+)", prometheus(USED) + prometheus(BAD), re.MULTILINE)}
-    assert named("ai_backend")
-    assert named("ai_backend") <= written
+    others = {name for name in named("ai_backend") if not name.startswith("ai_backend_card_")}
+    assert others
+    assert others <= written
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The metrics of a card that has all of them."""
+    write_metrics_tool(tmp_path, REPOSITORY / "tests/unit/gpu_recordings/hidden_processes/query-metrics")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return CardReader().metrics(math.inf)
+
+
+def test_each_metric_of_cards_that_a_panel_or_an_alert_names_is_one_that_they_have(page: str) -> None:
+    shown = {
+        name: {*re.findall(r'(\w+)="', labels)} for name, labels in re.findall(r"^(\w+)\{(.*)} ", page, re.MULTILINE)
+    }
+    curves = [curve for panel in CARDS.panels for curve in panel.curves]
+    raised = [alert for alert in alerts(900) if "ai_backend_card_" in alert.expression]
+    assert {alert.name for alert in raised} == {"CardHot", "CardThrottled", "CardMemoryErrors"}
+    for query in [*(curve.query for curve in curves), *(alert.expression for alert in raised)]:
+        assert {*re.findall(r"ai_backend_card_\w+", query)} <= shown.keys(), query
+    for curve in curves:
+        (metric,) = re.findall(r"ai_backend_card_\w+", curve.query)
+        assert {*re.findall(r"\{\{(\w+)}}", curve.name)} <= shown[metric]
+    (throttled,) = (
+        re.findall(r'reason=~"([^"]+)"', alert.expression) for alert in raised if "reason" in alert.expression
+    )
+    reasons = re.findall(r'reason="(\w+)"', page)
+    assert [reason for reason in reasons if not re.fullmatch(throttled[0], reason)] == ["sw_power_cap"]
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.title)

@@ -9,16 +9,20 @@ import pytest
 import yaml
 
 from roles.litellm import LiteLLM
+from roles.llama_cpp import LlamaCppBuild
 from roles.monitoring import Monitoring
-from roles.options import EnvSecret, OptionsError
+from roles.options import EnvSecret, Gpus, OptionsError
 from roles.plan import HostPlan, resolve
 from roles.rooms import plan_of
-from tests.stacks import PLATFORM, native, python, route, small_stack, user_scope, vllm
+from tests.stacks import BUILD, PLATFORM, native, python, route, small_stack, user_scope, vllm
 
 PROMETHEUS = "ai-backend-prometheus.service"
 UNITS = {PROMETHEUS, "ai-backend-alertmanager.service", "ai-backend-node-exporter.service"}
 PACKAGES = {"prometheus", "prometheus-alertmanager", "prometheus-node-exporter"}
-PORTS = ("port", "alertmanager_port", "exporter_port", "front_port")
+PORTS = ("port", "alertmanager_port", "exporter_port", "cards_port", "front_port")
+CARDS = "ai-backend-gpu-metrics.service"
+
+HIP_BUILD = LlamaCppBuild(name="llama-cpp-hip", source=BUILD.source, backend="hip")
 
 
 def planned(monitoring: Monitoring | None = Monitoring(), **options: Any) -> HostPlan:  # noqa: B008  # immutable
@@ -77,6 +81,50 @@ def test_it_reads_every_page_that_the_stack_has_and_says_whose_it_is() -> None:
     }
     assert found["litellm/litellm@b"]["static_configs"][0]["labels"] == {"job": "litellm", "instance": "litellm@b"}
     assert " --metrics \\\n" in text_of(plan, "llama-server@native.service").replace("    ", " ")
+
+
+def test_cards_have_a_page_of_their_own_which_may_open_their_device_files_and_nothing_more() -> None:
+    plan = planned(Monitoring(cards_port=9209), providers=[vllm()], routes=[route("v", "vllm")], aliases={})
+    assert readings(plan)["cards/cards"]["static_configs"] == [
+        {"targets": ["127.0.0.1:9209"], "labels": {"job": "cards", "instance": "cards"}}
+    ]
+    unit = text_of(plan, CARDS)
+    assert "/etc/ai-backend/bin/gpu \\\n    serve \\\n    --port 9209\n" in unit
+    for line in ("DynamicUser=yes", "DevicePolicy=closed", "DeviceAllow=char-nvidia* rw", "IPAddressDeny=any"):
+        assert f"\n{line}\n" in unit
+    # It waits for the driver, which nothing loads without a server that uses a card.
+    assert "\nAfter=ai-backend-gpu.service\n" in unit
+    assert 'tcp dport 9209 meta skuid != { "root", "ai-backend-prometheus" } reject' in plan.files["firewall.nft"]
+    (found,) = (each for each in plan.units if each.name == CARDS)
+    assert "lib/roles/host/programs/gpu/metrics.py" in found.reads
+    assert {*found.reads} <= plan.files.keys()
+
+
+@pytest.mark.parametrize("gpus", [None, Gpus(vendor="amd")], ids=["none", "of AMD"])
+def test_without_a_card_of_nvidia_nothing_reads_cards(gpus: Gpus | None) -> None:
+    plan = planned(providers=[native(**({"gpus": gpus, "build": HIP_BUILD} if gpus else {})), python()])
+    assert CARDS not in {unit.name for unit in plan.units}
+    assert "cards/cards" not in readings(plan)
+
+
+def test_a_dcgm_exporter_of_the_host_is_read_too() -> None:
+    plan = planned(Monitoring(dcgm_exporter="127.0.0.1:9400"))
+    assert readings(plan)["dcgm/dcgm"]["static_configs"][0]["targets"] == ["127.0.0.1:9400"]
+    assert "\nIPAddressDeny=any\n" in text_of(plan, PROMETHEUS)
+    elsewhere = planned(Monitoring(dcgm_exporter="192.168.7.10:9400"))
+    assert "IPAddressDeny" not in text_of(elsewhere, PROMETHEUS)
+
+
+@pytest.mark.parametrize("address", ["localhost:9400", "127.0.0.1", "http://127.0.0.1:9400", "127.0.0.1:9400/metrics"])
+def test_an_address_of_another_form_is_refused_with_the_right_one(address: str) -> None:
+    with pytest.raises(OptionsError, match=r'"dcgm_exporter": .* such as "127.0.0.1:9400"'):
+        Monitoring(dcgm_exporter=address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.256:9400", "127.0.0.1:0", "127.0.0.1:70000"])
+def test_an_address_that_cannot_exist_is_refused(address: str) -> None:
+    with pytest.raises(OptionsError, match=r'"dcgm_exporter": .* is no address that exists'):
+        Monitoring(dcgm_exporter=address)
 
 
 def test_keys_for_pages_are_in_0600_files_alone() -> None:

@@ -7,14 +7,19 @@ import json
 import sys
 
 from roles.host.programs.gpu.facts import READERS, facts
+from roles.host.programs.gpu.serve import serve
 from roles.host.programs.gpu.wait import GpuError, wait
 
 
 def main(arguments: list[str]) -> int:
     """Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="gpu", description="What GPUs this host has, and the wait for them.")
+    parser = argparse.ArgumentParser(
+        prog="gpu", description="What GPUs this host has, what they do, and the wait for them."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("facts", help="print what GPUs there are, as JSON")
+    serving = commands.add_parser("serve", help="show what NVIDIA's cards are doing, as metrics for Prometheus")
+    serving.add_argument("--port", type=int, required=True, help="of 127.0.0.1")
     waiting = commands.add_parser("wait", help="end once the wanted cards are there, usable and free enough")
     waiting.add_argument("--vendor", choices=sorted(READERS), required=True)
     waiting.add_argument(
@@ -29,6 +34,12 @@ def main(arguments: list[str]) -> int:
     if chosen.command == "facts":
         print(json.dumps(facts(), indent=2))
         return 0
+    if chosen.command == "serve":
+        try:
+            serve(chosen.port)
+        except OSError as error:
+            print(f"port {chosen.port} of 127.0.0.1 cannot be had ({error.strerror}): free it", file=sys.stderr)
+            return 1
     try:
         wait(chosen.vendor, chosen.uuid, chosen.free_share, chosen.timeout)
     except GpuError as error:
