@@ -242,7 +242,7 @@ def alerts(every: int) -> tuple[Alert, ...]:
         ),
         Alert(
             "CardHot",
-            f"{_LEFT} <= 3 or (ai_backend_card_temperature_celsius >= 90 unless on (card, uuid) {_LEFT})",
+            f"{_LEFT} <= 3 or (ai_backend_card_temperature_celsius >= 88 unless on (card, uuid) {_LEFT})",
             "5m",
             "warning",
             "Card {{ $labels.card }} is near the highest temperature at which it runs.",

@@ -19,6 +19,7 @@ from tests.gpu import memory_plan
 from tests.gpu.cuda import Holder, holding
 from tests.gpu.driver_tool import asked, differences, document, recorded
 from tests.gpu.memory_plan import Measured
+from tests.gpu.metrics import differing, recorded_page
 from tests.gpu.packing import PYTHON, say
 from tests.gpu.reference import deployed
 from tests.gpu.server import layers_on_cards
@@ -54,6 +55,7 @@ class Check:
             Step(cards, self.cards),
             Step("facts as nvidia-smi shows them", self.facts, (cards,)),
             Step("memory as CUDA counts it", self.cuda, (cards,)),
+            Step("metrics as nvidia-smi shows them", self.metrics, ("memory as CUDA counts it",)),
             Step("verifier on a holder of memory", self.verifier_on_holder, (cards,)),
             Step("wait for the memory", self.wait, (cards,)),
             Step("MIG or a second card", self.other_cards, (cards,)),
@@ -127,6 +129,20 @@ class Check:
             raise StepError(f"a process that took {_HELD} bytes is said to hold {memory}", json.dumps(now, indent=2))
         first = holder.devices[0]
         return f"total {first.memory_total} and free {first.memory_free} agree; {shown(_HELD)} held as {shown(memory)}"
+
+    def metrics(self) -> str:
+        """Show them as on a host with monitoring, idle and held, and hold that against the tool's own document."""
+        program, hidden = self._serving.made.config / "bin/gpu", {str(self._work): "/home/check"}
+        said = []
+        for case, holder in (("idle", contextlib.nullcontext()), ("held", self._holding())):
+            with holder:
+                page = recorded_page(program, self.recordings / case, hidden)
+                found = document()
+            (self.logs / f"metrics-{case}.prom").write_text(page)
+            if wrong := differing(page, found):
+                raise StepError("; ".join(wrong), page)
+            said.append(f"{case}: {len(page.splitlines())} lines")
+        return f"they agree; {', '.join(said)}"
 
     def verifier_on_holder(self) -> str:
         """It passes for the process that holds memory, and fails for one that does not."""

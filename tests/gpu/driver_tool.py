@@ -3,6 +3,7 @@ for the facts' queries, which is recorded."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 from xml.etree import ElementTree
@@ -22,9 +23,12 @@ _MIB = 1 << 20
 _SLACK = 64 * _MIB
 """Free memory may differ so much between two questions."""
 _LONGEST_ANSWER = 60.0
+_SAID = ("query-gpu", "query-compute-apps", "version")
+"""Files of what the tool said for the facts."""
 _RECORDER = """#!/bin/sh
 # Prints what the driver's tool says, and keeps a copy.
 case "$*" in
+--query-gpu=*utilization.gpu*) name=query-metrics; echo "$1" >{folder}/asked ;;
 --query-gpu=*) name=query-gpu ;;
 --query-compute-apps=*) name=query-compute-apps ;;
 *) name=version ;;
@@ -48,16 +52,9 @@ def recorded(program: Path, folder: Path, hidden: Mapping[str, str]) -> Facts:
     Args:
         hidden: texts that nobody else needs to know, and what stands for them.
     """
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        raise StepError("there is no nvidia-smi on PATH")
     shutil.rmtree(folder, ignore_errors=True)
-    recorder = folder / "bin/nvidia-smi"
-    recorder.parent.mkdir(parents=True)
-    recorder.write_text(_RECORDER.format(tool=shlex.quote(tool), folder=shlex.quote(str(folder))))
-    recorder.chmod(0o755)
-    found = _facts(program, {**os.environ, "PATH": f"{recorder.parent}:{os.environ['PATH']}"})
-    shutil.rmtree(recorder.parent)
+    with recorder(folder) as path:
+        found = _facts(program, {**os.environ, "PATH": path})
     version = Path("/proc/driver/nvidia/version")
     if version.exists():
         copy = folder / "root" / version.relative_to("/")
@@ -65,6 +62,20 @@ def recorded(program: Path, folder: Path, hidden: Mapping[str, str]) -> Facts:
         copy.write_text(version.read_text())
     mask(folder, hidden)
     return found
+
+
+@contextlib.contextmanager
+def recorder(folder: Path) -> Iterator[str]:
+    """A PATH on which the driver's tool keeps copies of what it says in the folder."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        raise StepError("there is no nvidia-smi on PATH")
+    program = folder / "bin/nvidia-smi"
+    program.parent.mkdir(parents=True)
+    program.write_text(_RECORDER.format(tool=shlex.quote(tool), folder=shlex.quote(str(folder))))
+    program.chmod(0o755)
+    yield f"{program.parent}:{os.environ['PATH']}"
+    shutil.rmtree(program.parent)
 
 
 def _facts(program: Path, environment: Mapping[str, str]) -> Facts:
@@ -77,14 +88,14 @@ def _facts(program: Path, environment: Mapping[str, str]) -> Facts:
     return cast(Facts, json.loads(done.stdout))
 
 
-def mask(folder: Path, hidden: Mapping[str, str]) -> None:
-    """Number the UUIDs of cards in the order of their appearance, and hide what is to be hidden."""
+def mask(folder: Path, hidden: Mapping[str, str], names: Sequence[str] = _SAID) -> None:
+    """In these files, number the UUIDs of cards in the order of their appearance, and hide what is to be hidden."""
     numbers: dict[str, str] = {}
 
     def masked(match: re.Match[str]) -> str:
         return numbers.setdefault(match[0], f"{match[1]}-00000000-0000-0000-0000-{len(numbers):012d}")
 
-    for name in ("query-gpu", "query-compute-apps", "version"):
+    for name in names:
         path = folder / name
         if path.exists():
             text = path.read_text()

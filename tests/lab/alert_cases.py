@@ -226,7 +226,7 @@ CASES = (
     Case(
         "CardHot",
         {
-            _CARD % "temperature_celsius": "89x4 90x20",
+            _CARD % "temperature_celsius": "87x4 88x20",
             'ai_backend_card_temperature_celsius{card="1",uuid="GPU-1"}': "93x24",
             'ai_backend_card_temperature_left_celsius{card="1",uuid="GPU-1"}': "4x24",
         },
