@@ -9,7 +9,7 @@ from roles.plan import PROMETHEUS_USER, Endpoint, Layout, ServerUnit, gpu_files,
 CARDS = "ai-backend-gpu-metrics.service"
 _START_SECONDS = 30
 _MEMORY = "256M"
-"""Bound on its memory, with the driver's tool that it runs: 14 MB without that."""
+"""Bound on its memory, with the driver's tool that it runs: 21 MB without that."""
 _MOST_TASKS = 32
 """A faulty driver keeps its tool in the kernel, where no signal ends it: then no more of them are started."""
 
