@@ -124,9 +124,13 @@ def test_a_client_uses_its_routes_and_sees_no_others(host: LabHost, made: dict[s
     assert chat(host, bob, "tiny-python").status_code == 200
     others = [chat(host, bob, model) for model in ("tiny-native", "gpt-4o", "tiny-native@native", "no-such-model")]
     body = {"model": "tiny-python", "messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 8}
+    unnamed = {name: value for name, value in body.items() if name != "model"}
     # LiteLLM would use what the path or the query says.
-    others.append(request(host, bob, "/openai/deployments/tiny-native/chat/completions", body))
-    others.append(request(host, bob, "/v1/chat/completions?model=tiny-native", body))
+    elsewhere = "/openai/deployments/tiny-native/chat/completions", "/v1/chat/completions?model=tiny-native"
+    for path in elsewhere:
+        both = request(host, bob, path, body)
+        assert (both.status_code, both.json()["error"]["param"]) == (400, "model"), both.text
+        others.append(request(host, bob, path, unnamed))
     others.append(request(host, bob, "/v1/chat/completions", {**body, "fallbacks": ["tiny-native"]}))
     for answer in others:
         assert answer.status_code == 404, answer.text

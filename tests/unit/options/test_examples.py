@@ -17,6 +17,7 @@ _ADAPTER = f'LoraAdapter(name="a", model=HubModel(repository="a/b", revision="{"
 _BESIDE = {
     "Cloud.api_version": 'vendor="azure", models=["gpt-4o-mini"], api_base="https://ours.openai.azure.com"',
     "Cloud.prices": 'models=["claude-next"]',
+    "Cloud.retention": 'vendor="openai", models=["gpt-4o-mini"]',
     "Cloud.region": 'vendor="bedrock", models=["amazon.nova-lite-v1:0"]',
     "Existing.ca": 'url="https://127.0.0.1:11434/v1"',
     "Email.password": 'user="box"',
