@@ -49,6 +49,8 @@ TOLD: Mapping[str, str] = {
     "AlertsNotSent": "Alerts do not reach whom they should.",
 }
 """Alert → the expression of what is said of it."""
+NOT_PROVOKED = frozenset({"BudgetNearEnd", "BudgetSpent", "RemoteWriteFails"})
+"""Nothing on this host has a price or is written elsewhere: promtool's cases alone raise them."""
 
 WAIT, WINDOW = 10, 75
 """Seconds: the longest that an alert waits here, and looks back: for more than the minute after which Prometheus tells
