@@ -146,25 +146,8 @@ def compile_stack(
     )
     reached = (*backends, *place.backends.values())
     routes = tuple(_route_plan(stack, route, reached) for route in stack.routes)
-    aliases = {alias: stack.public_name(alias) for alias in stack.aliases}
     cache = planned(stack.cache, host) if stack.cache else None
-    gateway = (
-        planned(
-            stack.gateway,
-            GatewayContext(
-                layout,
-                routes,
-                reached,
-                aliases,
-                cache=(stack.cache, cache) if stack.cache and cache else None,
-                clients=tuple(ClientPlan(client.name, stack.names_for(client), client) for client in stack.clients),
-                monitoring=stack.monitoring,
-            ),
-        )
-        if stack.gateway
-        else None
-    )
-    assert gateway is None or gateway.gateway, f"{stack.gateway} does not say what it is for the verifier"
+    gateway = _gateway_part(stack, layout, routes, reached, cache, planned)
     parts = [*providers, *([cache] if cache else []), *([gateway] if gateway else [])]
     known = BesideContext(
         layout, tuple(server for part in parts for server in part.servers), monitoring=stack.monitoring
@@ -231,6 +214,31 @@ def compile_stack(
         pulled=tuple(model for part in parts for model in part.pulled),
         prune_commands=tuple(command for part in parts for command in part.prune_commands),
     )
+
+
+def _gateway_part(
+    stack: Stack,
+    layout: Layout,
+    routes: tuple[RoutePlan, ...],
+    backends: tuple[Backend, ...],
+    cache: ServicePlan | None,
+    planned: Planner,
+) -> ServicePlan | None:
+    """None = the host has no gateway."""
+    if stack.gateway is None:
+        return None
+    context = GatewayContext(
+        layout,
+        routes,
+        backends,
+        {alias: stack.public_name(alias) for alias in stack.aliases},
+        cache=(stack.cache, cache) if stack.cache and cache else None,
+        clients=tuple(ClientPlan(client.name, stack.names_for(client), client) for client in stack.clients),
+        monitoring=stack.monitoring,
+    )
+    part = planned(stack.gateway, context)
+    assert part.gateway, f"{stack.gateway} does not say what it is for the verifier"
+    return part
 
 
 def _driver_file(driver: NvidiaDriver | None) -> dict[str, str]:
