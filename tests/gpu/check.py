@@ -213,9 +213,9 @@ class Check:
         layers = layers_on_cards(server.said())
         if layers and layers[0] != layers[1]:
             raise StepError(f"{layers[0]} of {layers[1]} layers are on the card", server.said())
-        told = f"{layers[0]} of {layers[1]} layers" if layers else "its log tells of no layers"
+        placed = f"{layers[0]} of {layers[1]} layers" if layers else "its log says nothing of layers"
         return (
-            f"ready after {took:.1f} s, {told}, {shown(memory)} held ({shown(before - self._free())} fewer free), "
+            f"ready after {took:.1f} s, {placed}, {shown(memory)} held ({shown(before - self._free())} fewer free), "
             f"{speed(answer)}"
         )
 

@@ -24,7 +24,7 @@ _MOST_TOKENS = 256
 _PROMPT = "Say all that you know. " * 40
 """Some 920 tokens: each letter is one."""
 _TALKATIVE = ("--verbosity", "4")
-"""Beyond what the unit says: llama-server then tells which layers and buffers lie where."""
+"""Beyond what the unit says: llama-server then says which layers and buffers lie where."""
 
 
 class Serving:
